@@ -1,0 +1,157 @@
+"""The one seam through which time, chance and files come in, so that a simulation can own them.
+
+No other module reads a clock, sleeps, rolls a die or touches a file that must survive a power cut. The network's
+seam is httpx's transport, handed to `remote`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from easytracking_sync.errors import StorageBroken, StorageFault
+
+
+class Clock(Protocol):
+    """Time. `now` is aware UTC and may jump; `monotonic` (seconds) never goes back."""
+
+    def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+    def wait(self, wake: threading.Event, seconds: float) -> bool:
+        """Sleep at most `seconds`, less if `wake` is set; whether it is set."""
+        ...
+
+
+class Dice(Protocol):
+    """Chance, for jitter only."""
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+        ...
+
+
+class Files(Protocol):
+    """The file layer. Every method may raise StorageFault; a failed sync raises StorageBroken."""
+
+    def make_folder(self, path: Path) -> None: ...
+    def create(self, path: Path) -> BinaryIO:
+        """A new file, 0600, open for writing; an older one of that name is replaced."""
+        ...
+
+    def sync(self, file: BinaryIO) -> None: ...
+    def rename(self, source: Path, target: Path) -> None: ...
+    def sync_folder(self, path: Path) -> None: ...
+    def open(self, path: Path) -> BinaryIO:
+        """An existing file for reading; FileNotFoundError where it is gone."""
+        ...
+
+    def size(self, path: Path) -> int | None:
+        """Bytes, or None where there is no such file."""
+        ...
+
+    def remove(self, path: Path) -> None:
+        """Gone afterwards, whether or not it was there."""
+        ...
+
+    def names(self, folder: Path) -> list[str]: ...
+    def free_bytes(self, folder: Path) -> int: ...
+
+
+@contextlib.contextmanager
+def storage_faults(doing: str) -> Iterator[None]:
+    """Translate the operating system's refusals into StorageFault; `doing` completes the sentence "while …"."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageFault(f"storage refused while {doing}: {error.strerror or error}") from error
+
+
+class LocalFiles:
+    """The real file system."""
+
+    def make_folder(self, path: Path) -> None:
+        with storage_faults(f"making the folder {path}"):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def create(self, path: Path) -> BinaryIO:
+        with storage_faults(f"creating {path}"):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+            return os.fdopen(os.open(path, flags, 0o600), "wb")
+
+    def sync(self, file: BinaryIO) -> None:
+        with storage_faults("flushing a file"):
+            file.flush()
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageBroken(f"fsync failed, the disk cannot be trusted: {error.strerror}") from error
+
+    def rename(self, source: Path, target: Path) -> None:
+        with storage_faults(f"renaming to {target}"):
+            source.replace(target)
+
+    def sync_folder(self, path: Path) -> None:
+        with storage_faults(f"opening the folder {path}"):
+            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        except OSError as error:
+            raise StorageBroken(f"fsync of {path} failed: {error.strerror}") from error
+        finally:
+            os.close(folder)
+
+    def open(self, path: Path) -> BinaryIO:
+        with storage_faults(f"opening {path}"):
+            return path.open("rb")
+
+    def size(self, path: Path) -> int | None:
+        with storage_faults(f"looking at {path}"):
+            try:
+                return path.stat().st_size
+            except FileNotFoundError:
+                return None
+
+    def remove(self, path: Path) -> None:
+        with storage_faults(f"removing {path}"):
+            path.unlink(missing_ok=True)
+
+    def names(self, folder: Path) -> list[str]:
+        with storage_faults(f"reading the folder {folder}"):
+            return sorted(entry.name for entry in folder.iterdir())
+
+    def free_bytes(self, folder: Path) -> int:
+        with storage_faults(f"asking how full {folder} is"):
+            return shutil.disk_usage(folder).free
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wait(self, wake: threading.Event, seconds: float) -> bool:
+        return wake.wait(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Everything the outside does to us, but for the network."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    dice: Dice = field(default_factory=random.SystemRandom)
+    files: Files = field(default_factory=LocalFiles)

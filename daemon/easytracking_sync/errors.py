@@ -36,11 +36,15 @@ class Permanent(SyncError):
 
 
 class Refused(Permanent):
-    """The service said no: 400 with its message, or 403 (an id unknown or not permitted)."""
+    """The service said no: 400 with its message, or 403 (an id unknown or not permitted).
 
-    def __init__(self, message: str, *, status: int) -> None:
+    `reply` is the service's own message, trimmed and without secrets; empty where it gave none.
+    """
+
+    def __init__(self, message: str, *, status: int, reply: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.reply = reply
 
 
 class TooLarge(Permanent):

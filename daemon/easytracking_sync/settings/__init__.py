@@ -1,0 +1,24 @@
+"""The configuration: one frozen `Settings`, and `load_settings` that builds it."""
+
+from easytracking_sync.settings.loading import DEFAULT_CONFIG, load_settings
+from easytracking_sync.settings.model import (
+    Account,
+    Database,
+    Schedule,
+    Settings,
+    Storage,
+    StorageBackend,
+    Sync,
+)
+
+__all__ = [
+    "DEFAULT_CONFIG",
+    "Account",
+    "Database",
+    "Schedule",
+    "Settings",
+    "Storage",
+    "StorageBackend",
+    "Sync",
+    "load_settings",
+]

@@ -1,0 +1,69 @@
+"""The kinds of address a key may hold: the service's, a proxy's, the database's. See `kinds` for how they refuse."""
+
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import SecretStr
+
+from easytracking_sync.settings.kinds import refuse, secret
+
+
+def _split(value: object, expected: str) -> SplitResult:
+    if not isinstance(value, str) or not value.isprintable() or " " in value:
+        refuse(expected)
+    try:
+        parts = urlsplit(value)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named or parts.scheme not in ("http", "https"):
+        refuse(expected)
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def address(value: object) -> str:
+    """A base URL, its host in lower case, without the scheme's own port and a last slash; empty for none."""
+    if value == "":
+        return ""
+    parts = _split(value, "an address like https://servizi.varhub.it")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        refuse("an address without user name, password, query or fragment")
+    host = parts.hostname or ""
+    if parts.scheme == "http" and not _is_loopback(host):
+        refuse("an https address; plain http is for this machine's own loopback only")
+    own_port = {"http": 80, "https": 443}[parts.scheme]
+    port = "" if parts.port in (None, own_port) else f":{parts.port}"
+    named = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{named}{port}{parts.path.rstrip('/')}"
+
+
+def proxy(value: object) -> SecretStr:
+    """A proxy's URL, which may hold a password; empty for none."""
+    given = secret(value)
+    if given.get_secret_value():
+        _split(given.get_secret_value(), "a proxy's address like http://proxy.example:3128")
+    return given
+
+
+def database_url(value: object) -> SecretStr:
+    """An SQLAlchemy URL of one of the two databases; a server's may hold a password."""
+    given = secret(value)
+    scheme, separator, rest = given.get_secret_value().partition("://")
+    if scheme == "sqlite" and rest.startswith("/"):
+        file = rest[1:]
+        if not file or file.startswith((":memory:", "file:")) or "?" in file:
+            refuse("a file's path after sqlite:///, without options: an archive in memory forgets everything")
+    elif scheme in {"postgres", "postgresql"} or (
+        scheme.startswith("postgresql+") and scheme != "postgresql+psycopg"
+    ):
+        refuse("written postgresql+psycopg://…: psycopg is the driver that is used")
+    elif scheme != "postgresql+psycopg" or not separator or not rest:
+        refuse("sqlite:///… (an absolute path has four slashes) or postgresql+psycopg://…")
+    return given

@@ -1,0 +1,90 @@
+"""Load the configuration: read the layers, let pydantic-settings merge and validate them, say what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import ValidationError
+
+from easytracking_sync.errors import UsageError
+from easytracking_sync.settings.explain import explain
+from easytracking_sync.settings.layers import (
+    CONFIG_VARIABLE,
+    CREDENTIALS_VARIABLE,
+    SECRETS_VARIABLE,
+    Layer,
+    claimed_files,
+    read_credentials,
+    read_environment,
+    read_toml,
+)
+from easytracking_sync.settings.model import Settings
+from easytracking_sync.settings.present import leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_CONFIG = Path("/etc/easytracking-sync/config.toml")
+
+
+def load_settings(path: Path | None, environ: Mapping[str, str], *, fallback: Path = DEFAULT_CONFIG) -> Settings:
+    """The settings in force: defaults, then one TOML file, then `environ`, then credentials; the later ones win.
+
+    The file is `path` (the option --config), else the one EASYTRACKING_CONFIG names, else `fallback` where it
+    exists. Credentials are the files of the folder EASYTRACKING_SECRETS_DIR names, then of $CREDENTIALS_DIRECTORY.
+    Nothing else of the environment is read. UsageError has one line for each problem, and never a secret in it.
+    """
+    problems: list[str] = []
+    layers = _read_layers(path, environ, fallback, problems)
+    try:
+        settings = _merge(layers)
+    except ValidationError as error:
+        problems += explain(error, layers)
+    if problems:
+        raise UsageError("\n".join(dict.fromkeys(problems)))
+    settings._sources = _origins(settings, layers)  # noqa: SLF001 - a frozen value is completed by its one maker
+    return settings
+
+
+def _read_layers(path: Path | None, environ: Mapping[str, str], fallback: Path, problems: list[str]) -> list[Layer]:
+    """The layers there are, the one that wins first."""
+    named = path if path is not None else Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None
+    layers: list[Layer] = []
+    if named is not None or _may_exist(fallback):
+        layers.append(read_toml(named if named is not None else fallback))
+    accounts = layers[0].tree.get("accounts") if layers else None
+    labels = list(accounts) if isinstance(accounts, dict) else []
+    layers.insert(0, read_environment(environ, labels, problems))
+    claimed = set().union(*(claimed_files(layer.tree) for layer in layers))
+    for variable in (SECRETS_VARIABLE, CREDENTIALS_VARIABLE):
+        if environ.get(variable):
+            folder = Path(environ[variable])
+            layers.insert(0, read_credentials(folder, variable, labels, claimed, problems))
+    return layers
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether the file is there, or cannot be known to be absent: then reading it says why."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
+
+
+def _merge(winning_first: list[Layer]) -> Settings:
+    class Layered(Settings):
+        layers: ClassVar[tuple[Layer, ...]] = tuple(winning_first)
+
+    return Layered()
+
+
+def _origins(settings: Settings, layers: list[Layer]) -> dict[str, str]:
+    origins = {}
+    for dotted in leaves(settings.redacted()):
+        key = tuple(dotted.split("."))
+        in_file = (*key[:-1], f"{key[-1]}_file")
+        winner = next((layer for layer in layers if layer.holds(key) or layer.holds(in_file)), None)
+        if winner is not None:
+            origins[dotted] = winner.origin(key) if winner.holds(key) else f"{winner.origin(in_file)} (a file's name)"
+    return origins

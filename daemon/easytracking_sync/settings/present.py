@@ -1,0 +1,86 @@
+"""How values and keys are shown to a person: on one line, never a secret."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, SecretStr
+
+HIDDEN = "********"
+_LONGEST = 60
+
+
+def quoted(value: object) -> str:
+    """A value as found, on one line and of bounded length."""
+    text = f'"{value}"' if isinstance(value, str) and value.isprintable() else ascii(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def bare(text: str) -> str:
+    """A key as found: like `quoted`, but plain keys stay without quotes."""
+    return text if re.fullmatch(r"[\w.-]{1,200}", text) else quoted(text)
+
+
+def either(names: Iterable[str]) -> str:
+    """A or B or C, in words."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def brief(span: timedelta) -> str:
+    """A duration as the configuration writes it, in the largest unit that is whole."""
+    total = span.total_seconds()
+    sizes = {"d": 86400, "h": 3600, "m": 60}
+    unit = next((unit for unit, size in sizes.items() if total and total % size == 0), "s")
+    return f"{total / sizes.get(unit, 1):g}{unit}"
+
+
+def redacted(section: BaseModel) -> dict[str, Any]:
+    """A model's fields as the configuration writes them; secrets hidden, unset ones as empty text."""
+    return {name: _written(name, getattr(section, name)) for name in type(section).model_fields}
+
+
+def _written(name: str, value: object) -> Any:
+    shown: Any = value
+    match value:
+        case BaseModel():
+            shown = redacted(value)
+        case SecretStr():
+            shown = _redacted_url(value) if name in {"url", "proxy"} else HIDDEN
+        case Mapping():
+            shown = {str(key): _written(str(key), entry) for key, entry in value.items()}
+        case tuple():
+            shown = [_written(name, entry) for entry in value]
+        case timedelta():
+            shown = brief(value)
+        case float():
+            shown = int(value) if value.is_integer() else value
+        case None:
+            shown = ""
+        case StrEnum() | date() | Path() | ZoneInfo():
+            shown = str(value)
+    return shown
+
+
+def _redacted_url(url: SecretStr) -> str:
+    """The address with what may be secret in it hidden: the password, and whatever stands in the query."""
+    shown = url.get_secret_value()
+    scheme, _, rest = shown.partition("://")
+    if scheme != "sqlite" and "@" in rest:
+        login, _, rest = rest.rpartition("@")
+        user, colon, _ = login.partition(":")
+        shown = f"{scheme}://{user}{colon and f':{HIDDEN}'}@{rest}"
+    shown, query, _ = shown.partition("?")
+    return f"{shown}?{HIDDEN}" if query else shown
+
+
+def leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
+    """The dotted keys of nested tables."""
+    keys = []
+    for name, value in tree.items():
+        keys += leaves(value, f"{above}{name}.") if isinstance(value, Mapping) else [f"{above}{name}"]
+    return keys

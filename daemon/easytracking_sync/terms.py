@@ -143,3 +143,90 @@ class Window:
     def holds(self, moment: datetime) -> bool:
         """Whether a naive local moment lies inside, both ends included."""
         return self.start <= moment <= self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One to a hundred documents of one account on their way home; `epoch` grows with every claim."""
+
+    id: int
+    account_id: int
+    root_id: int  # the batch this one was split from, all the way up; itself where it was not split
+    state: BatchState
+    purpose: Purpose
+    size: int
+    next_attempt_at: datetime
+    epoch: int = 0
+    failures: int = 0  # transient failures in a row
+    losses: int = 0  # jobs that were lost
+    polls: int = 0
+    job_id: str | None = None
+    reserved_at: datetime | None = None  # when the service last accepted it
+    deadline_at: datetime | None = None
+    parcel: str | None = None  # the spool's name for the zip
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= MOST_IDS_PER_CALL:
+            raise ValueError(f"a batch carries 1 to {MOST_IDS_PER_CALL} documents, not {self.size}")
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedDocument:
+    """A document inside a batch: the archive's row id and the service's docId."""
+
+    document_id: int
+    doc_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A batch that one worker holds, with what it carries: the epoch in it is the fence around every commit."""
+
+    batch: Batch
+    documents: tuple[CarriedDocument, ...]
+
+    @property
+    def doc_ids(self) -> tuple[int, ...]:
+        """The service's ids, in the batch's order."""
+        return tuple(document.doc_id for document in self.documents)
+
+
+class Fate(StrEnum):
+    """What becomes of a batch's documents in the transaction that moves the batch."""
+
+    CARRIED = "carried"  # they stay with the batch (or with its halves)
+    STORED = "stored"  # those the parcel held; each has its own landing
+    ACKNOWLEDGED = "acknowledged"
+    SUSPECTED = "suspected"  # back to the pool, an attempt more; they travel apart from now on
+    CLOSED = "closed"  # the operator accepted them
+
+
+class Landing(StrEnum):
+    """How one document came out of a parcel. Whatever files came are stored in every case."""
+
+    WHOLE = "whole"  # goes on to be acknowledged
+    INCOMPLETE = "incomplete"  # asked often enough: goes on, the missing types are recorded
+    ASK_AGAIN = "ask_again"  # a requested type is missing, or the list says there is a newer version
+    APART = "apart"  # its names collide with another document's: fetched alone
+    FAILED = "failed"  # without its original: an attempt more
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of a document, as a parcel gave it and a blob holds it."""
+
+    type: str
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """A carried document's outcome."""
+
+    document: CarriedDocument
+    landing: Landing
+    files: tuple[StoredFile, ...] = ()
+    missing: tuple[str, ...] = ()
+    reason: str = ""

@@ -1,0 +1,149 @@
+"""Accounts: who they are, and whether they are paused."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from easytracking_sync.archive import journal
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.tables import account, batch, document
+from easytracking_sync.errors import UsageError
+from easytracking_sync.terms import Batch, DocumentState, PauseReason
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a refused single document meant: whether it counts as an attempt, and whether the account pauses."""
+
+    counts: bool
+    paused_until: datetime | None = None
+
+
+class Accounts:
+    """The account table. An account is its base URL and user name; its label may change."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def register(self, label: str, base_url: str, username: str, now: datetime) -> int:
+        """The id of this account, made or relabelled if need be; repeating is safe.
+
+        UsageError where the label already means another service or user: document ids would collide.
+        """
+        with self._database.write() as connection:
+            named = connection.execute(sa.select(account).where(account.c.label == label)).one_or_none()
+            known = connection.execute(
+                sa.select(account).where(account.c.base_url == base_url, account.c.username == username)
+            ).one_or_none()
+            if named is not None and (known is None or known.id != named.id):
+                raise UsageError(
+                    f"accounts.{label} was {named.username} at {named.base_url} in this archive; "
+                    "give the other account another label, since its document ids would collide"
+                )
+            if known is None:
+                row = {"label": label, "base_url": base_url, "username": username, "created_at": now}
+                added = connection.execute(sa.insert(account).returning(account.c.id), row).scalar_one()
+                journal.record(connection, "account.added", now, account_id=added)
+                return int(added)
+            if known.label != label:
+                connection.execute(sa.update(account).where(account.c.id == known.id).values(label=label))
+                detail = {"from": known.label, "to": label}
+                journal.record(connection, "account.renamed", now, account_id=known.id, detail=detail)
+            return int(known.id)
+
+    def pause(self, account_id: int, reason: PauseReason, until: datetime, message: str, now: datetime) -> None:
+        """Leave the account alone until then."""
+        with self._database.write() as connection:
+            _pause(connection, account_id, reason, until, message, now)
+
+    def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:
+        """End these accounts' pauses (of that reason only, if one is given)."""
+        pauses = account.c.id.in_(account_ids) & account.c.pause_reason.is_not(None)
+        if reason is not None:
+            pauses &= account.c.pause_reason == reason
+        with self._database.read() as connection:
+            if connection.execute(sa.select(account.c.id).where(pauses).limit(1)).first() is None:
+                return
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(account).where(pauses).values(pause_reason=None, paused_until=None, pause_message=None)
+            )
+
+    def paused(self, account_id: int, now: datetime) -> PauseReason | None:
+        """Why the account is paused at this instant, if it is."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(account.c.pause_reason, account.c.paused_until).where(account.c.id == account_id)
+            ).one()
+        return PauseReason(row.pause_reason) if row.pause_reason and row.paused_until > now else None
+
+    def succeeded(self, account_id: int, at: datetime) -> None:
+        """Remember the end of a cycle that listed everything it meant to."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(account).where(account.c.id == account_id).values(last_success_at=at))
+
+
+def count_refusal(
+    connection: Connection, refused: Batch, now: datetime, *, to_pause: int, pause_seconds: float
+) -> Refusal:
+    """Within the transaction that abandons a refused single document: is it the document, or the account?
+
+    Fresh documents refused one after the other, with no success between and none in the batches they came from,
+    mean a lost permission. Then the account pauses, and what was counted against those documents is taken back.
+    """
+    row = connection.execute(sa.select(account).where(account.c.id == refused.account_id)).one()
+    until = now + timedelta(seconds=pause_seconds)
+    if row.refused_in_row >= to_pause:
+        _pause(connection, row.id, PauseReason.PERMISSION, until, "every document is refused", now)
+        return Refusal(counts=False, paused_until=until)
+    kin_accepted = connection.execute(
+        sa.select(batch.c.id).where(batch.c.root_id == refused.root_id, batch.c.reserved_at.is_not(None)).limit(1)
+    ).first()
+    if kin_accepted is not None or refused.purpose != "fresh":
+        return Refusal(counts=True)
+    in_row = row.refused_in_row + 1
+    since = row.refused_since or now
+    connection.execute(
+        sa.update(account).where(account.c.id == row.id).values(refused_in_row=in_row, refused_since=since)
+    )
+    if in_row < to_pause:
+        return Refusal(counts=True)
+    connection.execute(
+        sa.update(document)
+        .where(
+            document.c.account_id == row.id,
+            document.c.state == DocumentState.DISCOVERED,
+            document.c.suspect,
+            document.c.attempts == 1,
+            document.c.failed_at >= since,
+        )
+        .values(attempts=0, next_attempt_at=until)
+    )
+    _pause(connection, row.id, PauseReason.PERMISSION, until, f"{in_row} documents in a row were refused", now)
+    return Refusal(counts=False, paused_until=until)
+
+
+def forget_refusals(connection: Connection, account_id: int) -> None:
+    """A reservation went through: whatever was refused before was the documents' own affair."""
+    connection.execute(
+        sa.update(account)
+        .where(account.c.id == account_id, account.c.refused_in_row > 0)
+        .values(refused_in_row=0, refused_since=None, pause_reason=None, paused_until=None, pause_message=None)
+    )
+
+
+def _pause(
+    connection: Connection, account_id: int, reason: PauseReason, until: datetime, message: str, now: datetime
+) -> None:
+    connection.execute(
+        sa.update(account)
+        .where(account.c.id == account_id)
+        .values(pause_reason=reason, paused_until=until, pause_message=message)
+    )
+    detail = {"reason": reason.value, "until": until.isoformat(), "message": message}
+    journal.record(connection, "account.paused", now, account_id=account_id, detail=detail)

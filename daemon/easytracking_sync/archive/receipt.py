@@ -1,0 +1,62 @@
+"""The proof that documents are home: only what was read back from durable storage may be acknowledged."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+import sqlalchemy as sa
+
+from easytracking_sync.archive.blobs import Blobs, is_whole
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.tables import document, file
+from easytracking_sync.terms import Claim, DocumentState
+
+_SEAL: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class DurableReceipt:
+    """These docIds' rows and bytes were committed, and have been read back whole. Only the archive can make one."""
+
+    batch_id: int
+    doc_ids: tuple[int, ...]
+    _seal: object = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self._seal is not _SEAL:
+            raise TypeError("a DurableReceipt is made by the archive alone, after reading back")
+
+
+def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collection[str]) -> DurableReceipt:
+    """Read every file of the batch's stored documents from end to end; the receipt names those that are whole.
+
+    `originals` are the types of which a document must have one at least. A document with a rotten or absent blob,
+    or without its original, is left out of the receipt. Repeating is safe.
+    """
+    ids = [carried.document_id for carried in claim.documents]
+    with database.read() as connection:
+        stored = set(
+            connection.execute(
+                sa.select(document.c.id).where(document.c.id.in_(ids), document.c.state == DocumentState.STORED)
+            ).scalars()
+        )
+        rows = connection.execute(
+            sa.select(file.c.document_id, file.c.type, file.c.sha256).where(file.c.document_id.in_(ids))
+        ).all()
+    hashes: dict[int, set[str]] = defaultdict(set)
+    with_original: set[int] = set()
+    for row in rows:
+        hashes[row.document_id].add(row.sha256)
+        if row.type in originals:
+            with_original.add(row.document_id)
+    verdicts = {sha256: is_whole(blobs, sha256) for sha256 in {row.sha256 for row in rows}}
+    whole = (
+        carried.doc_id
+        for carried in claim.documents
+        if carried.document_id in stored & with_original
+        and all(verdicts[sha256] for sha256 in hashes[carried.document_id])
+    )
+    return DurableReceipt(claim.batch.id, tuple(whole), _SEAL)

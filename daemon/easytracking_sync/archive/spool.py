@@ -1,0 +1,116 @@
+"""The spool: where a parcel lies, whole, between the service's one answer and the archive."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from easytracking_sync.effects import Files, storage_faults
+from easytracking_sync.errors import StorageFault
+
+PART = ".part"
+MOST_INSPECTED = 20
+MOST_INSPECTED_BYTES = 1 << 30
+FREE_CHECK_BYTES = 16 << 20
+
+
+class Spool:
+    """A folder of parcels, and beside it `inspection/` with the bad ones, capped by count and bytes.
+
+    A name that `holds` answers True for is a parcel that was written whole, synced and renamed.
+    """
+
+    def __init__(self, folder: Path, files: Files, *, min_free_bytes: int = 0) -> None:
+        self._folder = folder
+        self._inspection = folder / "inspection"
+        self._files = files
+        self._min_free_bytes = min_free_bytes
+
+    def prepare(self) -> None:
+        """The folders exist afterwards."""
+        self._files.make_folder(self._folder)
+        self._files.make_folder(self._inspection)
+
+    def has_room(self) -> bool:
+        """Whether `min_free_bytes` are still free; where they are not, nothing is reserved."""
+        return self._files.free_bytes(self._folder) >= self._min_free_bytes
+
+    @contextlib.contextmanager
+    def receiving(self, name: str) -> Iterator[Callable[[bytes], object]]:
+        """Give a sink for the parcel's bytes. When the block ends, the parcel is whole and durable under `name`.
+
+        When the block raises, nothing is left of it. The disk's reserve is never eaten: StorageFault before.
+        """
+        part = self._folder / (name + PART)
+        written = 0
+
+        file = self._files.create(part)
+        try:
+
+            def sink(chunk: bytes) -> None:
+                nonlocal written
+                if written // FREE_CHECK_BYTES != (written + len(chunk)) // FREE_CHECK_BYTES and not self.has_room():
+                    raise StorageFault("the disk is nearly full (storage.min_free_bytes); free some space")
+                with storage_faults("writing a parcel to the spool"):
+                    file.write(chunk)
+                written += len(chunk)
+
+            yield sink
+            self._files.sync(file)
+            with storage_faults("closing a parcel in the spool"):
+                file.close()
+            if self._files.size(part) != written:
+                raise StorageFault("the spool holds fewer bytes than were written")
+            self._files.rename(part, self._folder / name)
+            self._files.sync_folder(self._folder)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                file.close()
+            self._files.remove(part)
+            raise
+
+    def holds(self, name: str) -> bool:
+        """Whether a whole parcel lies under this name."""
+        return self._files.size(self._folder / name) is not None
+
+    def open(self, name: str) -> BinaryIO:
+        """The parcel for reading; FileNotFoundError where it is gone."""
+        return self._files.open(self._folder / name)
+
+    def remove(self, name: str) -> None:
+        """The parcel is gone afterwards; repeating is safe."""
+        self._files.remove(self._folder / name)
+
+    def keep_for_inspection(self, name: str) -> str | None:
+        """Put a bad parcel aside for a person to look at, and the oldest away; the name it has there."""
+        size = self._files.size(self._folder / name)
+        if size is None:
+            return None
+        if size > MOST_INSPECTED_BYTES:
+            self.remove(name)
+            return None
+        self._files.rename(self._folder / name, self._inspection / name)
+        kept = [(self._files.size(self._inspection / other) or 0, other) for other in self._by_age()]
+        while len(kept) > MOST_INSPECTED or sum(size for size, _ in kept) > MOST_INSPECTED_BYTES:
+            self._files.remove(self._inspection / kept.pop(0)[1])
+        return name
+
+    def sweep(self, wanted: Collection[str]) -> None:
+        """Remove what no batch waits for: parts of a run that died, parcels whose batch is done."""
+        for name in self._files.names(self._folder):
+            if name != self._inspection.name and name not in wanted:
+                self.remove(name)
+
+    def _by_age(self) -> list[str]:
+        def batch_number(name: str) -> tuple[int, str]:
+            head = name.partition("-")[0]
+            return (int(head) if head.isdecimal() else 0, name)
+
+        return sorted(self._files.names(self._inspection), key=batch_number)
+
+
+def parcel_name(batch_id: int, job_id: str) -> str:
+    """One name for one job of one batch, so that a parcel found after a crash is known to be the right one."""
+    return f"{batch_id}-{job_id}.zip"

@@ -1,0 +1,260 @@
+"""The archive's tables. Instants are UTC; reception times are naive, local to the service.
+
+`SCHEMA` is the revision of the newest migration: a database at another one is migrated or refused.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purpose
+
+SCHEMA = "0001"
+
+CHUNK_BYTES = 1 << 20
+"""A blob's bytes lie in rows of at most this many."""
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, whatever the database keeps."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant needs a time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class AnyText(TypeDecorator[str]):
+    """Text that may hold what databases refuse (NUL, lone surrogates): kept as bytes, given back as it came."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        del dialect
+        return None if value is None else value.encode("utf-8", "surrogatepass")
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> str | None:
+        del dialect
+        return None if value is None else value.decode("utf-8", "surrogatepass")
+
+
+def _one_of(column: str, values: type[StrEnum]) -> sa.CheckConstraint:
+    allowed = ", ".join(f"'{value}'" for value in values)
+    return sa.CheckConstraint(f"{column} IN ({allowed})", name=column)
+
+
+BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+Text = sa.Text()
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+account = sa.Table(
+    "account",
+    metadata,
+    sa.Column("id", BigInt, primary_key=True),
+    sa.Column("label", Text, nullable=False, unique=True),
+    sa.Column("base_url", Text, nullable=False),
+    sa.Column("username", Text, nullable=False),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("last_success_at", Instant),  # the last cycle that listed everything it meant to
+    sa.Column("pause_reason", Text),
+    sa.Column("paused_until", Instant),
+    sa.Column("pause_message", Text),
+    sa.Column("refused_in_row", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("refused_since", Instant),
+    sa.UniqueConstraint("base_url", "username"),
+    _one_of("pause_reason", PauseReason),
+)
+
+document = sa.Table(
+    "document",
+    metadata,
+    sa.Column("id", BigInt, primary_key=True),
+    sa.Column("account_id", BigInt, sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("doc_id", sa.BigInteger, nullable=False),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("next_attempt_at", Instant),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("asks", sa.Integer, nullable=False, server_default="0"),  # how often missing types were asked for
+    sa.Column("suspect", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("alone", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("held", sa.Boolean, nullable=False, server_default=sa.false()),  # its phase was cleared through us
+    sa.Column("unacknowledgeable", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("reason", Text),  # why it failed last, or why it was accepted
+    sa.Column("failed_at", Instant),
+    sa.Column("missing_types", Text, nullable=False, server_default=""),  # comma-separated; asked for in vain
+    # the list element, leniently typed
+    sa.Column("sender_piva", Text),
+    sa.Column("sender_cf", Text),
+    sa.Column("receiver_piva", Text),
+    sa.Column("receiver_cf", Text),
+    sa.Column("document_date", sa.Date),
+    sa.Column("number", Text),
+    sa.Column("document_type", Text),
+    sa.Column("sdi_id", Text),
+    sa.Column("received", sa.DateTime),  # naive, local to the service
+    sa.Column("received_text", Text),
+    sa.Column("file_name", Text),
+    sa.Column("annual_progressive", sa.BigInteger),
+    sa.Column("country_channel", sa.BigInteger),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("discovered_at", Instant, nullable=False),
+    sa.Column("wanted_at", Instant, nullable=False),  # when the version that is wanted now was first listed
+    sa.Column("stored_at", Instant),
+    sa.Column("acknowledged_at", Instant),
+    sa.UniqueConstraint("account_id", "doc_id"),
+    sa.Index(None, "account_id", "state", "next_attempt_at"),
+    sa.Index(None, "account_id", "received"),
+    sa.Index(None, "received"),
+    sa.Index(None, "doc_id"),
+    _one_of("state", DocumentState),
+)
+
+file = sa.Table(
+    "file",
+    metadata,
+    sa.Column("id", BigInt, primary_key=True),
+    sa.Column("document_id", BigInt, sa.ForeignKey("document.id"), nullable=False),
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("type", sa.String(16), nullable=False),
+    sa.Column("name", AnyText, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False, index=True),
+    sa.Column("fetched_at", Instant, nullable=False),
+    sa.Column("seen_at", Instant, nullable=False),  # when a parcel last held these very bytes
+    sa.UniqueConstraint("document_id", "type", "sha256"),
+)
+
+blob = sa.Table(
+    "blob",
+    metadata,
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("encoding", sa.String(8), nullable=False),
+    sa.Column("stored_at", Instant, nullable=False),
+)
+
+blob_chunk = sa.Table(
+    "blob_chunk",
+    metadata,
+    sa.Column("sha256", sa.String(64), sa.ForeignKey("blob.sha256", ondelete="CASCADE"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+
+batch = sa.Table(
+    "batch",
+    metadata,
+    sa.Column("id", BigInt, primary_key=True),
+    sa.Column("account_id", BigInt, sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("root_id", BigInt, nullable=False, index=True),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("purpose", Text, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("next_attempt_at", Instant, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("lease_owner", Text),
+    sa.Column("lease_until", Instant),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("losses", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("polls", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("job_id", Text),
+    sa.Column("reserved_at", Instant),
+    sa.Column("deadline_at", Instant),
+    sa.Column("parcel", Text),
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("updated_at", Instant, nullable=False),
+    sa.Index(None, "state", "next_attempt_at"),
+    sa.Index(None, "account_id", "state"),
+    sa.CheckConstraint("size BETWEEN 1 AND 100", name="size"),
+    _one_of("state", BatchState),
+    _one_of("purpose", Purpose),
+)
+
+batch_document = sa.Table(
+    "batch_document",
+    metadata,
+    sa.Column("batch_id", BigInt, sa.ForeignKey("batch.id"), primary_key=True),
+    sa.Column("document_id", BigInt, sa.ForeignKey("document.id"), primary_key=True),
+    # False once the document went back to the pool, or on to one of the halves
+    sa.Column("carried", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Index(None, "document_id"),
+)
+
+event = sa.Table(
+    "event",
+    metadata,
+    sa.Column("id", BigInt, primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("account_id", BigInt, sa.ForeignKey("account.id"), index=True),
+    sa.Column("batch_id", BigInt, index=True),
+    sa.Column("document_id", BigInt, index=True),
+    sa.Column("detail", Text, nullable=False, server_default="{}"),  # a JSON object
+)
+
+cycle = sa.Table(
+    "cycle",
+    metadata,
+    sa.Column("id", BigInt, primary_key=True),
+    sa.Column("account_id", BigInt, sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("begun_at", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
+    sa.Column("repeats", sa.Integer, nullable=False, server_default="0"),  # idle cycles after it, in the same row
+    sa.Column("windows", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("listed", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("discovered", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("unreadable", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("outcome", Text),
+    sa.Index(None, "account_id", "begun_at"),
+)
+
+lease = sa.Table(
+    "lease",
+    metadata,
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("owner", Text, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("taken_at", Instant, nullable=False),
+    sa.Column("until", Instant, nullable=False),
+)
+
+request = sa.Table(
+    "request",
+    metadata,
+    sa.Column("id", BigInt, primary_key=True),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("parameters", Text, nullable=False, server_default="{}"),  # a JSON object
+    sa.Column("created_at", Instant, nullable=False),
+    sa.Column("taken_at", Instant),
+    sa.Column("ended_at", Instant),
+    sa.Column("outcome", Text),
+)

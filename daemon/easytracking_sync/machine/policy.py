@@ -1,0 +1,104 @@
+"""How long to wait, how often to try, and which windows to list: pure arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from easytracking_sync.terms import Window, WindowKind
+
+DAY_SECONDS = 86_400.0
+HOUR_SECONDS = 3_600.0
+
+LONGEST_WINDOW = timedelta(days=364)
+"""The service counts "365 days" in a way its document leaves open (section 4); one less is safe."""
+
+NEWEST_WINDOW_AHEAD = timedelta(days=2)
+"""The newest window ends in the future, so that no skew between the clocks hides a document."""
+
+LONGEST_DEADLINE_SECONDS = 23 * HOUR_SECONDS
+"""A job lives 24 hours (section 5); waiting longer for it is waiting for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The numbers that the machine decides by; all durations in seconds.
+
+    `roll` is the chance of this one decision, a number in [0, 1) drawn at the edge: `advance` stays pure.
+    """
+
+    retry_base_seconds: float = 1.0
+    retry_cap_seconds: float = 300.0
+    poll_first_seconds: float = 2.0
+    poll_cap_seconds: float = 30.0
+    job_deadline_seconds: float = 3_600.0
+    max_attempts: int = 8
+    most_losses: int = 3
+    most_asks: int = 3
+    refusals_to_pause: int = 8
+    permission_pause_seconds: float = HOUR_SECONDS
+    quarantine_retry_seconds: float = DAY_SECONDS
+    unacknowledgeable_retry_seconds: float = DAY_SECONDS
+    roll: float = 1.0
+
+    def backoff(self, attempts: int, retry_after: float | None = None) -> float:
+        """Seconds to wait after the `attempts`-th failure in a row (1, 2, …): full jitter, doubled, capped.
+
+        What the service asks for with Retry-After is respected, up to the cap or an hour, whichever is more.
+        """
+        doubled = self.retry_base_seconds * 2.0 ** min(max(attempts, 1) - 1, 32)
+        pause = self.roll * min(self.retry_cap_seconds, doubled)
+        if retry_after is None:
+            return pause
+        return max(pause, min(retry_after, max(self.retry_cap_seconds, HOUR_SECONDS)))
+
+    def poll(self, polls: int) -> float:
+        """Seconds before a pending job is asked for again, after `polls` answers of "in progress"."""
+        return min(self.poll_cap_seconds, self.poll_first_seconds * 1.5 ** min(polls, 32))
+
+    def deadline(self, losses: int) -> float:
+        """Seconds a job is given, doubled with each loss so that a slow service is not asked in vain."""
+        return min(LONGEST_DEADLINE_SECONDS, self.job_deadline_seconds * 2.0 ** min(losses, 16))
+
+    def document_retry(self, attempts: int) -> float:
+        """Seconds before a document that failed `attempts` times travels again; daily once in quarantine."""
+        if attempts >= self.max_attempts:
+            return self.quarantine_retry_seconds
+        return self.backoff(attempts)
+
+
+def local_now(now: datetime, timezone: ZoneInfo) -> datetime:
+    """The naive local time at an aware instant: what the service's clock on the wall shows."""
+    return now.astimezone(timezone).replace(tzinfo=None, microsecond=0)
+
+
+def instant(local: datetime, timezone: ZoneInfo) -> datetime:
+    """The UTC instant of a naive local time (the earlier one where a clock change makes it ambiguous)."""
+    return local.replace(tzinfo=timezone).astimezone(UTC)
+
+
+def received_windows(first: datetime, last: datetime) -> tuple[Window, ...]:
+    """Reception windows over [first, last], newest first, each within the service's bound; neighbours touch."""
+    windows = []
+    end = last
+    while True:
+        start = max(first, end - LONGEST_WINDOW)
+        windows.append(Window(WindowKind.RECEIVED, start, end))
+        if start <= first:
+            return tuple(windows)
+        end = start
+
+
+def date_windows(first: date, last: date) -> tuple[Window, ...]:
+    """Document-date windows over whole days, newest first; they find documents without a reception time."""
+    start, end = (datetime.combine(day, datetime.min.time()) for day in (first, last))
+    return tuple(
+        Window(WindowKind.DOCUMENT_DATE, window.start, window.end) for window in received_windows(start, end)
+    )
+
+
+def history_windows(history_from: date, now_local: datetime) -> tuple[Window, ...]:
+    """Every reception window from `history_from` to a little after now, newest first."""
+    first = datetime.combine(history_from, datetime.min.time())
+    return received_windows(min(first, now_local), now_local + NEWEST_WINDOW_AHEAD)

@@ -1,0 +1,15 @@
+"""Alembic's entry: it migrates the connection it is handed and touches no logging of the program's."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import context
+
+from easytracking_sync.archive.tables import metadata
+
+connection: sa.Connection | None = context.config.attributes.get("connection")
+if connection is None:
+    message = "run `easytracking-sync migrate`: the connection comes from the program's own configuration"
+    raise SystemExit(message)
+context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+context.run_migrations()

@@ -1,0 +1,93 @@
+"""The archive in one hand: the database, the bytes, the spool, and the rooms that work on them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from easytracking_sync.archive.accounts import Accounts
+from easytracking_sync.archive.batches import Batches
+from easytracking_sync.archive.blobs import Blobs, DatabaseBlobs
+from easytracking_sync.archive.catalogue import Catalogue
+from easytracking_sync.archive.cycles import Cycles
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.pool import Pool
+from easytracking_sync.archive.spool import Spool
+from easytracking_sync.effects import Effects
+from easytracking_sync.errors import LockHeld, StorageFault
+
+ALONE_FOREVER_SECONDS = 10 * 365 * 86_400.0
+"""On SQLite one instance works alone: its leases never run out, and the next instance voids them as it starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Everything that is durable. All methods of its parts may be called from any thread."""
+
+    database: Database
+    blobs: Blobs
+    spool: Spool
+    accounts: Accounts
+    pool: Pool
+    batches: Batches
+    cycles: Cycles
+    catalogue: Catalogue
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        self.database.close()
+
+
+def open_archive(url: str, spool_folder: Path, effects: Effects, *, owner: str, min_free_bytes: int = 0) -> Archive:
+    """The archive at this address; nothing is touched until it is used."""
+    database = Database(url)
+    return Archive(
+        database=database,
+        blobs=DatabaseBlobs(database, effects.clock),
+        spool=Spool(spool_folder, effects.files, min_free_bytes=min_free_bytes),
+        accounts=Accounts(database),
+        pool=Pool(database),
+        batches=Batches(database, owner, ALONE_FOREVER_SECONDS),
+        cycles=Cycles(database),
+        catalogue=Catalogue(database),
+    )
+
+
+@contextlib.contextmanager
+def alone(database: Database, holder: Mapping[str, str]) -> Iterator[None]:
+    """Hold a SQLite archive for this process: a lock on a file beside it, which dies with the process.
+
+    Raises LockHeld, saying who holds it, at once. Elsewhere nothing needs to be held.
+    """
+    if database.path is None:
+        yield
+        return
+    path = database.path.with_name(database.path.name + ".lock")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageFault(f"cannot open the lock {path}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockHeld(f"{database.path} is in use by {_holder(lock)}; wait for it, or stop it") from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, json.dumps(dict(holder)).encode(), 0)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _holder(lock: int) -> str:
+    try:
+        told = json.loads(os.pread(lock, 4096, 0))
+        return ", ".join(f"{key} {value}" for key, value in told.items())
+    except (ValueError, AttributeError):
+        return "another instance"

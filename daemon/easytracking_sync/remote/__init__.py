@@ -4,15 +4,11 @@ Everything that goes wrong leaves this room as one of `easytracking_sync.errors`
 """
 
 from easytracking_sync.remote.client import EasyTracking, Pending, Received
-from easytracking_sync.remote.endpoint import DEFAULT_CLIENT_SECRET, DEFAULT_ROUTE, ENVIRONMENTS, Addresses, Endpoint
+from easytracking_sync.remote.endpoint import Endpoint
 from easytracking_sync.remote.parcel import Parcel, ParcelFile, ParcelLimits, inspect_parcel, open_file
 from easytracking_sync.remote.wire import Listing, ListQuery, read_listing
 
 __all__ = [
-    "DEFAULT_CLIENT_SECRET",
-    "DEFAULT_ROUTE",
-    "ENVIRONMENTS",
-    "Addresses",
     "EasyTracking",
     "Endpoint",
     "ListQuery",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _NEVER_SHOWN = {"password", "client_secret", "url", "proxy"}
+_ADDRESSES = {"base_url", "auth_base_url"}
 _ANY_LABEL = "LABEL"
 
 
@@ -53,7 +54,10 @@ def _complaint(key: Key, detail: ErrorDetails, layers: list[Layer]) -> str:
 
 
 def _may_be_secret(key: Key, found: object) -> bool:
-    return key[-1] in _NEVER_SHOWN or not isinstance(found, (str, int, float)) or "@" in str(found)
+    """Whether the value itself must not be shown: a secret's key, a table, an address with a login or a query."""
+    if key[-1] in _NEVER_SHOWN or not isinstance(found, (str, int, float)):
+        return True
+    return key[-1] in _ADDRESSES and not set("@?#").isdisjoint(str(found))
 
 
 def _about(key: Key, layers: list[Layer], text: str) -> str:
@@ -75,7 +79,7 @@ def _about(key: Key, layers: list[Layer], text: str) -> str:
 def _unknown(key: Key, layer: Layer, layers: list[Layer]) -> list[str]:
     """The lines about a key that nothing knows: one for each variable or credential under it, or one for the file."""
     opening = "" if layer.is_text else f"{layer.title.removeprefix('file ')}: "
-    names = {at: f"{layer.title} {quoted(name) if bare(name) != name else name}" for at, name in layer.names.items()}
+    names = {at: f"{layer.title} {bare(name)}" for at, name in layer.names.items()}
     below = {at: name for at, name in names.items() if at[: len(key)] == key} or {key: layer.spelled(key)}
     return [f"{opening}{name} is not a key{_instead(at, key, layer, layers)}" for at, name in below.items()]
 
@@ -90,8 +94,8 @@ def _instead(at: Key, wrong: Key, layer: Layer, layers: list[Layer]) -> str:
     elsewhere |= {key[-1]: layer.spelled(key) for key in _all_keys(layers)}
     if layer.title == "environment":
         elsewhere |= {name: name for name in (CONFIG_VARIABLE, SECRETS_VARIABLE)}
-    close = get_close_matches(layer.spelled(wrong), elsewhere, n=1, cutoff=0.8)
-    close = close or get_close_matches(wrong[-1].lower(), elsewhere, n=1, cutoff=0.8)
+    sought = layer.spelled(wrong) if len(wrong) == 1 else wrong[-1].lower()
+    close = get_close_matches(sought, elsewhere, n=1, cutoff=0.8)
     return f"; did you mean {elsewhere[close[0]]}?" if close else f"; the keys there are {', '.join(siblings)}"
 
 

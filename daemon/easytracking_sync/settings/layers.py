@@ -100,7 +100,7 @@ def read_toml(path: Path) -> Layer:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise UsageError(f"the configuration file {quoted(str(path))} cannot be read: {reason}") from None
+        raise UsageError(f"the configuration file {quoted(path)} cannot be read: {reason}") from None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -160,7 +160,7 @@ def read_credentials(
         files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        problems.append(f"{variable} names {quoted(str(folder))}, which cannot be read: {reason}")
+        problems.append(f"{variable} names {quoted(folder)}, which cannot be read: {reason}")
         return layer
     for path in files:
         if path.resolve() in claimed:
@@ -168,7 +168,7 @@ def read_credentials(
         try:
             problem = layer.put(_key_named(path.name, labels), read_secret(path), path.name)
         except ValueError as error:
-            problem = f"credential {quoted(path.name)} {error}"
+            problem = f"credential {bare(path.name)} {error}"
         problems += [problem] if problem else []
     return layer
 

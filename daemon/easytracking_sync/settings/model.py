@@ -83,7 +83,7 @@ class Section(BaseModel):
             try:
                 complete[key] = kinds.read_secret(Path(file))
             except ValueError as error:
-                problems.append((f"{key}_file", f"names {present.quoted(str(file))}, which {error}"))
+                problems.append((f"{key}_file", f"names {present.quoted(Path(file))}, which {error}"))
         refuse_together(problems)
         return complete
 
@@ -186,7 +186,7 @@ class Account(Section):
         if self.cron and self.every is not None:
             problems.append(("cron", "cannot stand beside every: give one of the two"))
         if self.ca_file is not None and not self.ca_file.is_file():
-            problems.append(("ca_file", f"names {present.quoted(str(self.ca_file))}, which is not a file"))
+            problems.append(("ca_file", f"names {present.quoted(self.ca_file)}, which is not a file"))
         refuse_together(problems)
         return self
 

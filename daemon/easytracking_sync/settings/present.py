@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, SecretStr
 
 HIDDEN = "********"
-_LONGEST = 60
 
 
 def quoted(value: object) -> str:
-    """A value as found, on one line and of bounded length."""
-    text = f'"{value}"' if isinstance(value, str) and value.isprintable() else ascii(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    """A value as found, on one line and of bounded length; a path is told whole."""
+    shown = str(value) if isinstance(value, Path) else value
+    text = f'"{shown}"' if isinstance(shown, str) and shown.isprintable() else ascii(shown)
+    longest = 4096 if isinstance(value, Path) else 60
+    return text if len(text) <= longest else f"{text[:longest]}…"
 
 
 def bare(text: str) -> str:
@@ -36,7 +37,7 @@ def brief(span: timedelta) -> str:
     total = span.total_seconds()
     sizes = {"d": 86400, "h": 3600, "m": 60}
     unit = next((unit for unit, size in sizes.items() if total and total % size == 0), "s")
-    return f"{total / sizes.get(unit, 1):g}{unit}"
+    return f"{total / sizes.get(unit, 1):.15g}{unit}"
 
 
 def redacted(section: BaseModel) -> dict[str, Any]:

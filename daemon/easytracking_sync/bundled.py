@@ -1,0 +1,17 @@
+"""The folders that travel with the program: found inside the installed wheel, or in the checkout beside `daemon/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from easytracking_sync.errors import UsageError
+
+
+def bundled_folder(name: Literal["migrations", "config"]) -> Path:
+    """The folder of that name; UsageError where the installation lacks it."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "_bundled" / name, package.parents[1] / name):
+        if folder.is_dir():
+            return folder
+    raise UsageError(f"this installation lacks its {name} folder: install easytracking-sync again from its wheel")

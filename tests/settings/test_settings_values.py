@@ -1,0 +1,147 @@
+"""What each key takes, what it becomes, and what follows from it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from easytracking_sync.environments import CLIENT_SECRET, ENVIRONMENTS
+from easytracking_sync.settings import Account, Database, Schedule, Settings, Sync
+from easytracking_sync.settings.present import brief
+from easytracking_sync.terms import AcknowledgeWith, FileType, OnRelist
+
+if TYPE_CHECKING:
+    from tests.settings.conftest import Bench
+
+CONTRACT: dict[str, Any] = {
+    "timezone": "Europe/Rome",
+    "database.url": "sqlite:////var/lib/easytracking-sync/archive.db",
+    "storage.backend": "database",
+    "storage.path": "",
+    "storage.spool": "",
+    "storage.min_free_bytes": 1_000_000_000,
+    "sync.every": "15m",
+    "sync.cron": "",
+    "sync.workers": 8,
+    "sync.jobs_in_flight": 4,
+    "sync.poll_first_seconds": 2,
+    "sync.poll_cap_seconds": 30,
+    "sync.retry_base_seconds": 1,
+    "sync.retry_cap_seconds": 300,
+    "sync.job_deadline_seconds": 3600,
+    "sync.max_attempts": 8,
+    "sync.max_file_bytes": 1_000_000_000,
+    "accounts.acme.environment": "varhub-production",
+    "accounts.acme.base_url": "",
+    "accounts.acme.auth_base_url": "",
+    "accounts.acme.route": "v10",
+    "accounts.acme.username": "mario",
+    "accounts.acme.password": "********",
+    "accounts.acme.password_file": "",
+    "accounts.acme.client_secret": "********",
+    "accounts.acme.client_secret_file": "",
+    "accounts.acme.file_types": ["FA", "MT", "FU"],
+    "accounts.acme.acknowledge": "phase1",
+    "accounts.acme.on_relist": "acknowledge",
+    "accounts.acme.history_from": "2019-01-01",
+    "accounts.acme.receiver_piva": "",
+    "accounts.acme.receiver_cf": "",
+    "accounts.acme.ca_file": "",
+    "accounts.acme.proxy": "",
+    "accounts.acme.every": "",
+    "accounts.acme.cron": "",
+}
+
+
+def account(**keys: Any) -> Account:
+    login = {"environment": "varhub-production", "username": "u", "password": "p"}
+    return Account.model_validate(login | keys)
+
+
+@pytest.mark.parametrize("key", CONTRACT)
+def test_every_key_of_the_contract_is_there_with_its_default(bench: Bench, acme: str, key: str) -> None:
+    value: Any = bench.load(acme).redacted()
+    for part in key.split("."):
+        value = value[part]
+    assert value == CONTRACT[key]
+
+
+def test_typed_values_reach_the_program(bench: Bench, acme: str) -> None:
+    loaded = bench.load(acme).accounts["acme"]
+    assert loaded.file_types == (FileType.FA, FileType.MT, FileType.FU)
+    assert loaded.acknowledge is AcknowledgeWith.PHASE1
+    assert loaded.on_relist is OnRelist.ACKNOWLEDGE
+    assert loaded.history_from == date(2019, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        ("1.5h", timedelta(minutes=90)),
+        ("1d", timedelta(days=1)),
+        ("30", timedelta(seconds=30)),
+        (45, timedelta(seconds=45)),
+    ],
+)
+def test_a_rhythm_is_a_number_of_seconds_or_has_a_unit(text: object, span: timedelta) -> None:
+    assert Sync.model_validate({"every": text}).every == span
+
+
+@given(st.integers(1, 31 * 86400))
+def test_a_rhythm_is_shown_as_it_can_be_written(seconds: int) -> None:
+    span = timedelta(seconds=seconds)
+    assert Sync.model_validate({"every": brief(span)}).every == span
+
+
+def test_an_account_without_a_rhythm_has_the_common_one_and_its_own_replaces_it_whole() -> None:
+    own = {"a": account(), "b": account(username="v", every="1h"), "c": account(username="w", cron="0 6 * * mon-fri")}
+    common = Sync.model_validate({"cron": "*/15 6-22 * * *"})
+    settings = Settings(sync=common, accounts=own)
+    assert settings.schedule("a") == Schedule(timedelta(minutes=15), "*/15 6-22 * * *")
+    assert settings.schedule("b") == Schedule(timedelta(hours=1), "")
+    assert settings.schedule("c").cron == "0 6 * * mon-fri"
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_stands_for_its_two_addresses(name: str) -> None:
+    assert account(environment=name).endpoint == ENVIRONMENTS[name]
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("https://Servizi.VarHub.IT/", "https://servizi.varhub.it"),
+        ("HTTPS://servizi.varhub.it:443", "https://servizi.varhub.it"),
+        ("https://proxy.example:8443/et/", "https://proxy.example:8443/et"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://localhost:80/", "http://localhost"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_an_address_is_the_same_however_it_is_written(written: str, normal: str) -> None:
+    mine = account(environment="", base_url=written, auth_base_url="https://auth.example")
+    assert mine.identity == (normal, "u")
+
+
+def test_the_published_client_secret_stands_unless_another_is_given() -> None:
+    assert account().client_secret.get_secret_value() == CLIENT_SECRET
+    assert account(client_secret="").client_secret.get_secret_value() == CLIENT_SECRET
+    assert account(client_secret="other").client_secret.get_secret_value() == "other"
+
+
+def test_spool_and_blobs_lie_beside_the_archive_unless_told_otherwise() -> None:
+    relative = Settings(database=Database.model_validate({"url": "sqlite:///here/archive.db"}))
+    assert (relative.spool_path, relative.blobs_path) == (Path("here/spool"), Path("here/blobs"))
+    assert relative.database.sqlite_path == Path("here/archive.db")
+    server = Settings(database=Database.model_validate({"url": "postgresql+psycopg://u:p@db/archive"}))
+    assert server.spool_path == Path("/var/lib/easytracking-sync/spool")
+    assert server.database.sqlite_path is None
+    told = Settings.model_validate({"storage": {"spool": "/fast/spool", "path": "/large/blobs"}})
+    assert (told.spool_path, told.blobs_path) == (Path("/fast/spool"), Path("/large/blobs"))

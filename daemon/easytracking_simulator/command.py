@@ -1,0 +1,95 @@
+"""The simulator as a command: it says where it listens and how to reach it, and serves until it is stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from easytracking_simulator.options import Options
+from easytracking_simulator.server import LOOPBACK, serve
+from easytracking_simulator.signing import require_signer
+from easytracking_simulator.simulator import Simulator
+
+PORT = 8765
+
+
+class WallClock:
+    """The real time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def configuration(simulator: Simulator, base_url: str) -> str:
+    """A configuration in TOML with which easytracking-sync finds the simulator's accounts."""
+    options = simulator.options
+    oldest = min((simulator.document(doc_id).received for doc_id in simulator.ids()), default=None)  # type: ignore[type-var]
+    since = (oldest or datetime.now(UTC)).date() - timedelta(days=1)
+    blocks = ['[database]\nurl = "sqlite:///easytracking-archive.db"\n']
+    blocks += [
+        f'[accounts.{account.username}]\nbase_url = "{base_url}"\nauth_base_url = "{base_url}"\n'
+        f'username = "{account.username}"\npassword = "{account.password}"\nhistory_from = {since}\n'
+        for account in simulator.accounts
+    ]
+    return f'timezone = "{options.timezone}"\n\n' + "\n".join(blocks)
+
+
+def run(
+    options: Options,
+    host: str = LOOPBACK,
+    port: int = PORT,
+    announce: Callable[[str], None] = print,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM (in the main thread) or until `stop` is set. `announce` gets each line to show.
+    Raises SimulatorError when the address cannot be had or signed documents cannot be made.
+    """
+    if options.p7m_share:
+        require_signer()
+    stop = stop or threading.Event()
+    simulator = Simulator(options, WallClock())
+    with serve(simulator, host, port) as base_url, _until_signalled(stop):
+        _introduce(simulator, base_url, host, announce)
+        stop.wait()
+        announce("Stopped.")
+
+
+def _introduce(simulator: Simulator, base_url: str, host: str, announce: Callable[[str], None]) -> None:
+    options = simulator.options
+    announce(f"Easy Tracking simulator: {base_url} (service and authentication), seed {options.seed}")
+    if not _is_loopback(host):
+        announce(
+            f"CAUTION: {host} can be reached from other machines, and {base_url}/_simulator/ asks for no password."
+        )
+    for account in simulator.accounts:
+        count = len(simulator.ids(account.username))
+        announce(f"  account {account.username}  password {account.password}  {count} documents")
+    announce(f"  truth and switches: {base_url}/_simulator/ (documents, calls, faults, script, …)")
+    announce("Configuration for easytracking-sync:")
+    announce("")
+    announce(configuration(simulator, base_url))
+    announce("Ctrl-C stops it.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextlib.contextmanager
+def _until_signalled(stop: threading.Event) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, action in former.items():
+            signal.signal(number, action)

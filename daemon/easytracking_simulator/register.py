@@ -1,0 +1,118 @@
+"""What the service holds: accounts, their documents, what arrives meanwhile, and the two phases."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from easytracking_simulator.documents import Author, Document
+from easytracking_simulator.options import Options
+
+ARRIVALS_AT_ONCE = 1000  # after a jump of the clock the rest comes with the next calls
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One user of the service."""
+
+    username: str
+    password: str
+
+
+class Register:
+    """All documents of all accounts. Not thread-safe: the simulator's lock is around it."""
+
+    def __init__(self, options: Options, now: datetime) -> None:
+        names = tuple(f"demo{number}" for number in range(1, options.accounts + 1))
+        secrets = random.Random(f"{options.seed}/passwords")
+        self.accounts = {name: Account(name, f"{name}-{secrets.getrandbits(40):010x}") for name in names}
+        self.marked: tuple[set[int], set[int]] = (set(), set())
+        self._options = options
+        self._zone = ZoneInfo(options.timezone)
+        self._names = names
+        self._author = Author(options, names)
+        self._documents: dict[int, Document] = {}
+        self._of: dict[str, list[int]] = {name: [] for name in names}
+        self._withdrawn: set[int] = set()
+        self._arrived = 0
+        self._until = options.until or now
+        self._start = now
+        self._write_history()
+
+    def _write_history(self) -> None:
+        chance = random.Random(f"{self._options.seed}/history")
+        moments = sorted(chance.random() for _ in range(self._options.documents))
+        for number, moment in enumerate(moments):
+            if number and chance.random() < 0.05:  # SDI delivers in bursts: some share a second
+                moments[number] = moments[number - 1]
+            back = timedelta(days=self._options.history_days * (1 - moments[number]))
+            self._write(self._names[number % len(self._names)], self._until - back)
+
+    def advance(self, now: datetime) -> None:
+        """Write down what has arrived by now."""
+        rate = self._options.arrivals_per_minute
+        due = int((now - self._start) / timedelta(minutes=1) * rate) if rate and now > self._start else 0
+        for _ in range(min(due - self._arrived, ARRIVALS_AT_ONCE)):
+            self._arrived += 1
+            name = self._names[self._arrived % len(self._names)]
+            self._write(name, self._start + timedelta(minutes=self._arrived / rate))
+
+    def local(self, moment: datetime) -> datetime:
+        """The platform's naive local time, to the second."""
+        return moment.astimezone(self._zone).replace(tzinfo=None, microsecond=0)
+
+    def _write(self, account: str, moment: datetime) -> Document:
+        return self.put(self._author.write(account, self.local(moment)))
+
+    def put(self, document: Document) -> Document:
+        """A new document, or another version of one that is there."""
+        if document.id not in self._documents:
+            self._of[document.account].append(document.id)
+        self._documents[document.id] = document
+        return document
+
+    def write(self, account: str, now: datetime, doc_id: int | None = None) -> Document:
+        """A new document received now; it is not there until it is put."""
+        if account not in self.accounts:
+            raise ValueError(f"no such account: {account!r}; there are {', '.join(self.accounts)}")
+        if doc_id in self._documents:
+            raise ValueError(f"document {doc_id} is there already; use change_document")
+        return self._author.write(account, self.local(now.astimezone(UTC)), doc_id)
+
+    def document(self, doc_id: int) -> Document:
+        """KeyError when there is none."""
+        return self._documents[doc_id]
+
+    def of(self, account: str) -> Iterator[Document]:
+        """The account's documents, in the order of their arrival."""
+        return (self._documents[doc_id] for doc_id in self._of[account] if doc_id not in self._withdrawn)
+
+    def permits(self, account: str, ids: Iterable[int]) -> bool:
+        """Whether every one is a document of the account."""
+        return all(
+            doc_id in self._documents and self._documents[doc_id].account == account and doc_id not in self._withdrawn
+            for doc_id in ids
+        )
+
+    def present(self, ids: Iterable[int]) -> list[Document]:
+        """Those of the documents that are still there."""
+        return [self._documents[doc_id] for doc_id in ids if doc_id not in self._withdrawn]
+
+    def withdraw(self, doc_id: int) -> None:
+        self._withdrawn.add(self._documents[doc_id].id)
+
+    def is_withdrawn(self, doc_id: int) -> bool:
+        return doc_id in self._withdrawn
+
+    def strangers(self, account: str, ids: Iterable[int]) -> list[Document]:
+        """A few documents of the account that are not among the ids."""
+        taken, found = set(ids), []
+        for document in self.of(account):
+            if document.id not in taken:
+                found.append(document)
+            if len(found) == 3:
+                break
+        return found

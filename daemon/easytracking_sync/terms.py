@@ -195,7 +195,7 @@ class Fate(StrEnum):
     """What becomes of a batch's documents in the transaction that moves the batch."""
 
     CARRIED = "carried"  # they stay with the batch (or with its halves)
-    STORED = "stored"  # those the parcel held; each has its own landing
+    LANDED = "landed"  # each came out of the parcel its own way: see Landing
     ACKNOWLEDGED = "acknowledged"
     SUSPECTED = "suspected"  # back to the pool, an attempt more; they travel apart from now on
     CLOSED = "closed"  # the operator accepted them

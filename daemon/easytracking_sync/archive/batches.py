@@ -14,6 +14,7 @@ from easytracking_sync.archive import journal
 from easytracking_sync.archive.accounts import count_refusal, forget_refusals
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.landing import Terms, land, set_back
+from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.archive.tables import account, batch, batch_document, document
 from easytracking_sync.errors import StaleLease
 from easytracking_sync.terms import (
@@ -56,6 +57,7 @@ class Wanted:
     states: Collection[BatchState]
     jobs_in_flight: int
     may_reserve: bool = True  # False while the disk has no room
+    performing: Collection[int] = ()  # batches this worker is at; its other leases are leftovers of a lost commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Commit:
     landed: tuple[Landed, ...] = ()
     unacknowledgeable: bool = False
     accepted: bool = False  # the service took a reservation
+    told: bool = True  # the service was told; False where the account leaves no trace
     refusals_to_pause: int | None = None  # given when a single document was refused
     pause_seconds: float = 0.0
 
@@ -86,7 +89,7 @@ class Batches:
 
     def claim(self, wanted: Wanted, now: datetime) -> Claim | None:
         """Take one due batch that nobody holds, and raise its epoch; None where there is none."""
-        query = _claimable(wanted, now)
+        query = _claimable(wanted, self._owner, now)
         with self._database.read() as connection:
             if connection.execute(query).first() is None:
                 return None
@@ -126,6 +129,15 @@ class Batches:
                 .values(lease_owner=None, lease_until=None)
             )
 
+    def postpone(self, claim: Claim, until: datetime) -> None:
+        """Give a claimed batch back to be claimed no sooner than `until`; as `release` otherwise."""
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(batch)
+                .where(batch.c.id == claim.batch.id, batch.c.epoch == claim.batch.epoch)
+                .values(lease_owner=None, lease_until=None, next_attempt_at=until)
+            )
+
     def release_all(self) -> None:
         """Void every lease: for the one instance that holds an archive alone, as it starts."""
         with self._database.write() as connection:
@@ -141,7 +153,7 @@ class Batches:
                     batch.c.state.in_((BatchState.RESERVED, BatchState.FETCHED))
                 )
             ).all()
-        return {row.parcel or f"{row.id}-{row.job_id}.zip" for row in rows}
+        return {row.parcel or parcel_name(row.id, row.job_id) for row in rows}
 
     def commit(self, commit: Commit, now: datetime) -> None:
         """Move the batch, its documents, halves and journal at once. StaleLease if the epoch is not ours any more.
@@ -211,7 +223,7 @@ def _reserved_at(state: BatchState, parent: Batch | None, now: datetime) -> date
     return now if parent is None else parent.reserved_at
 
 
-def _claimable(wanted: Wanted, now: datetime) -> sa.Select[Any]:
+def _claimable(wanted: Wanted, owner: str, now: datetime) -> sa.Select[Any]:
     paused = sa.and_(account.c.paused_until.is_not(None), account.c.paused_until > now)
     refused_login = paused & (account.c.pause_reason == PauseReason.CREDENTIALS)
     ready = [
@@ -228,7 +240,11 @@ def _claimable(wanted: Wanted, now: datetime) -> sa.Select[Any]:
             batch.c.account_id.in_(wanted.account_ids),
             batch.c.state.in_(wanted.states),
             batch.c.next_attempt_at <= now,
-            sa.or_(batch.c.lease_until.is_(None), batch.c.lease_until <= now),
+            sa.or_(
+                batch.c.lease_until.is_(None),
+                batch.c.lease_until <= now,
+                (batch.c.lease_owner == owner) & batch.c.id.not_in(wanted.performing),
+            ),
             sa.or_(*ready),
         )
         .order_by(batch.c.next_attempt_at, batch.c.id)
@@ -285,17 +301,19 @@ def _settle(connection: Connection, commit: Commit, now: datetime) -> None:
                 _update(connection, ids, state=DocumentState.BATCHED)
             if commit.unacknowledgeable:
                 _update(connection, ids, unacknowledgeable=True, reason=commit.reason, failed_at=now)
-        case Fate.STORED:
+        case Fate.LANDED:
             land(connection, commit.claim, commit.landed, commit.terms, now)
         case Fate.ACKNOWLEDGED:
-            _acknowledge(connection, ids, commit.claim.batch.reserved_at or now, now)
+            _acknowledge(connection, ids, commit.claim.batch.reserved_at or now, now if commit.told else None, now)
         case Fate.SUSPECTED:
             _suspect(connection, commit, now)
         case Fate.CLOSED:
             _update(connection, ids, state=DocumentState.ACCEPTED, next_attempt_at=None, reason=commit.reason)
 
 
-def _acknowledge(connection: Connection, ids: Sequence[int], reserved_at: datetime, now: datetime) -> None:
+def _acknowledge(
+    connection: Connection, ids: Sequence[int], reserved_at: datetime, told_at: datetime | None, now: datetime
+) -> None:
     """A version listed after the older one was reserved sends the document around once more."""
     newer = document.c.wanted_at > reserved_at
     for again, values in (
@@ -305,7 +323,7 @@ def _acknowledge(connection: Connection, ids: Sequence[int], reserved_at: dateti
         connection.execute(
             sa.update(document)
             .where(document.c.id.in_(ids), document.c.state == DocumentState.STORED, again)
-            .values(**values, acknowledged_at=now, unacknowledgeable=False, reason=None)
+            .values(**values, acknowledged_at=told_at, unacknowledgeable=False, reason=None)
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -13,10 +14,11 @@ from sqlalchemy.engine import Connection, Row
 from easytracking_sync.archive import journal
 from easytracking_sync.archive.batches import insert_batch
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.tables import account, batch, document
+from easytracking_sync.archive.tables import account, batch, document, file
 from easytracking_sync.terms import (
     MOST_IDS_PER_CALL,
     BatchState,
+    Claim,
     DocumentState,
     ListedDocument,
     OnRelist,
@@ -82,6 +84,14 @@ class Listed:
     acknowledges: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What came of a document since it was wanted, and how often its missing types were asked for."""
+
+    types: frozenset[str]
+    asks: int
+
+
 class Pool:
     """The documents waiting to travel."""
 
@@ -113,10 +123,43 @@ class Pool:
                 made += _plan_account(connection, account_id, now, jobs_in_flight)
         return made
 
-    def withdraw(self, account_id: int, window: Window, present: Collection[int], begun_at: datetime) -> int:
+    def held(self, claim: Claim) -> Mapping[int, Held]:
+        """What the archive has of each carried document: the types that came since it was wanted, and the asks."""
+        ids = [carried.document_id for carried in claim.documents]
+        came = sa.and_(file.c.document_id == document.c.id, file.c.seen_at >= document.c.wanted_at)
+        rows_of = (
+            sa.select(document.c.id, document.c.asks, file.c.type).outerjoin(file, came).where(document.c.id.in_(ids))
+        )
+        asks: dict[int, int] = {}
+        types: dict[int, set[str]] = defaultdict(set)
+        with self._database.read() as connection:
+            for row in connection.execute(rows_of):
+                asks[row.id] = row.asks
+                if row.type is not None:
+                    types[row.id].add(row.type)
+        return {document_id: Held(frozenset(types[document_id]), asks[document_id]) for document_id in asks}
+
+    def received(self, document_id: int) -> datetime | None:
+        """When the service received a document, as its list says: naive, local to the service."""
+        with self._database.read() as connection:
+            found: datetime | None = connection.execute(
+                sa.select(document.c.received).where(document.c.id == document_id)
+            ).scalar_one()
+        return found
+
+    def withdraw(
+        self,
+        account_id: int,
+        window: Window,
+        present: Collection[int],
+        begun_at: datetime,
+        *,
+        receiver_piva: str | None = None,
+        receiver_cf: str | None = None,
+    ) -> int:
         """Mark what is not home, lies in this window, and is in neither of its complete listings; how many.
 
-        A document the service lists again later comes back to the pool.
+        Only documents that the listings' receiver filter would show count. One that is listed again later comes back.
         """
         missing = sa.select(document.c.id, document.c.doc_id).where(
             document.c.account_id == account_id,
@@ -125,6 +168,9 @@ class Pool:
             document.c.wanted_at < begun_at,
             document.c.stored_at.is_(None),
         )
+        for column, wanted in ((document.c.receiver_piva, receiver_piva), (document.c.receiver_cf, receiver_cf)):
+            if wanted is not None:
+                missing = missing.where(column == wanted)
         with self._database.read() as connection:
             gone = [row.id for row in connection.execute(missing) if row.doc_id not in present]
         for chunk in batched_ids(gone):
@@ -191,7 +237,7 @@ def _is_relisted(row: Row[Any], listed: Listed) -> bool:
         listed.unmarked
         and listed.acknowledges
         and row.state == DocumentState.ACKNOWLEDGED
-        and row.acknowledged_at < listed.begun_at
+        and (row.acknowledged_at is None or row.acknowledged_at < listed.begun_at)
     )
 
 
@@ -229,7 +275,7 @@ def _listed_values(element: ListedDocument) -> dict[str, Any]:
 def _note_change(
     connection: Connection, account_id: int, row: Row[Any], element: ListedDocument, now: datetime
 ) -> None:
-    """The newest list fields are the document's, the older element stays in the journal; the bytes are wanted anew."""
+    """The newest list fields are the document's, the older stay in the journal; the bytes are wanted anew."""
     values: dict[str, Any] = {**_listed_values(element), "wanted_at": now}
     if row.state in REOPENED_BY_CHANGE:
         values |= _afresh(now)

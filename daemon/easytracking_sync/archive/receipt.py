@@ -31,7 +31,7 @@ class DurableReceipt:
 
 
 def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collection[str]) -> DurableReceipt:
-    """Read every file of the batch's stored documents from end to end; the receipt names those that are whole.
+    """Read every wanted file of the batch's stored documents to its end; the receipt names those that are whole.
 
     `originals` are the types of which a document must have one at least. A document with a rotten or absent blob,
     or without its original, is left out of the receipt. Repeating is safe.
@@ -44,7 +44,9 @@ def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collect
             ).scalars()
         )
         rows = connection.execute(
-            sa.select(file.c.document_id, file.c.type, file.c.sha256).where(file.c.document_id.in_(ids))
+            sa.select(file.c.document_id, file.c.type, file.c.sha256)
+            .join(document, document.c.id == file.c.document_id)
+            .where(document.c.id.in_(ids), file.c.seen_at >= document.c.wanted_at)
         ).all()
     hashes: dict[int, set[str]] = defaultdict(set)
     with_original: set[int] = set()

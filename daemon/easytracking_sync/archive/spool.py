@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,16 @@ PART = ".part"
 MOST_INSPECTED = 20
 MOST_INSPECTED_BYTES = 1 << 30
 FREE_CHECK_BYTES = 16 << 20
+
+
+@dataclass(slots=True)
+class _Poured:
+    file: BinaryIO | None = None
+    count: int = 0
+    kept: bool = False
+
+    def crosses(self, step: int, more: int) -> bool:
+        return self.count // step != (self.count + more) // step
 
 
 class Spool:
@@ -41,35 +52,33 @@ class Spool:
     def receiving(self, name: str) -> Iterator[Callable[[bytes], object]]:
         """Give a sink for the parcel's bytes. When the block ends, the parcel is whole and durable under `name`.
 
-        When the block raises, nothing is left of it. The disk's reserve is never eaten: StorageFault before.
+        When the block raises, or nothing was poured, nothing is left. StorageFault before the reserve is eaten.
         """
         part = self._folder / (name + PART)
-        written = 0
-
-        file = self._files.create(part)
-        try:
+        with contextlib.ExitStack() as closing:
+            poured = _Poured()
 
             def sink(chunk: bytes) -> None:
-                nonlocal written
-                if written // FREE_CHECK_BYTES != (written + len(chunk)) // FREE_CHECK_BYTES and not self.has_room():
+                if poured.file is None:
+                    poured.file = self._files.create(part)
+                    closing.callback(self._drop, poured, part)
+                if poured.crosses(FREE_CHECK_BYTES, len(chunk)) and not self.has_room():
                     raise StorageFault("the disk is nearly full (storage.min_free_bytes); free some space")
                 with storage_faults("writing a parcel to the spool"):
-                    file.write(chunk)
-                written += len(chunk)
+                    poured.file.write(chunk)
+                poured.count += len(chunk)
 
             yield sink
-            self._files.sync(file)
+            if poured.file is None:
+                return
+            self._files.sync(poured.file)
             with storage_faults("closing a parcel in the spool"):
-                file.close()
-            if self._files.size(part) != written:
+                poured.file.close()
+            if self._files.size(part) != poured.count:
                 raise StorageFault("the spool holds fewer bytes than were written")
             self._files.rename(part, self._folder / name)
             self._files.sync_folder(self._folder)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                file.close()
-            self._files.remove(part)
-            raise
+            poured.kept = True
 
     def holds(self, name: str) -> bool:
         """Whether a whole parcel lies under this name."""
@@ -102,6 +111,12 @@ class Spool:
         for name in self._files.names(self._folder):
             if name != self._inspection.name and name not in wanted:
                 self.remove(name)
+
+    def _drop(self, poured: _Poured, part: Path) -> None:
+        if poured.file is not None and not poured.kept:
+            with contextlib.suppress(OSError):
+                poured.file.close()
+            self._files.remove(part)
 
     def _by_age(self) -> list[str]:
         def batch_number(name: str) -> tuple[int, str]:

@@ -144,12 +144,12 @@ def _emptied(batch: Batch) -> Batch:
 def _stored(batch: Batch, event: Event, now: datetime, policy: Policy) -> Advance:
     del policy
     stored = replace(batch, state=STORED, size=event.stored, parcel=None, failures=0, next_attempt_at=now)
-    return Advance(stored, Fate.STORED)
+    return Advance(stored, Fate.LANDED)
 
 
 def _abandoned(batch: Batch, event: Event, now: datetime, policy: Policy) -> Advance:
     del event, policy
-    return Advance(replace(batch, state=ABANDONED, parcel=None, next_attempt_at=now), Fate.SUSPECTED)
+    return Advance(replace(batch, state=ABANDONED, parcel=None, next_attempt_at=now), Fate.LANDED)
 
 
 def _acknowledged(batch: Batch, event: Event, now: datetime, policy: Policy) -> Advance:

@@ -1,0 +1,83 @@
+"""An account as the machine sees it, and the gate before its service."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.effects import Clock
+from easytracking_sync.errors import CredentialsRefused
+from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.remote import EasyTracking
+from easytracking_sync.terms import AcknowledgeWith, FileType, OnRelist, PauseReason
+
+REFUSED_LATELY_SECONDS = 60.0
+"""Threads that were already on their way when a login was refused do not try it again within this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account: its row, its service, and what is wanted of it."""
+
+    id: int
+    label: str
+    service: EasyTracking
+    file_types: frozenset[FileType]
+    original: FileType  # a document without it is not home
+    acknowledge: AcknowledgeWith
+    on_relist: OnRelist
+    history_from: date
+    timezone: ZoneInfo
+    receiver_piva: str | None = None
+    receiver_cf: str | None = None
+
+    @property
+    def required_types(self) -> frozenset[FileType]:
+        """What a document is asked for again without; the intermediary's copy may be absent silently."""
+        return self.file_types - {FileType.FI}
+
+
+class Gate:
+    """Every call to a service goes through here: a refused login pauses its account at once, and no other."""
+
+    def __init__(self, archive: Archive, clock: Clock, observer: Observer, policy: Policy) -> None:
+        self._archive = archive
+        self._clock = clock
+        self._observer = observer
+        self._policy = policy
+        self._lock = threading.Lock()
+        self._refused_at: dict[int, float] = {}
+
+    @property
+    def refused(self) -> frozenset[int]:
+        """The accounts whose login was refused while this gate stood."""
+        with self._lock:
+            return frozenset(self._refused_at)
+
+    @contextlib.contextmanager
+    def calling(self, account: Account) -> Iterator[EasyTracking]:
+        """Give the account's service. CredentialsRefused escapes, after the account was paused."""
+        with self._lock:
+            refused_at = self._refused_at.get(account.id)
+        if refused_at is not None and self._clock.monotonic() - refused_at < REFUSED_LATELY_SECONDS:
+            raise CredentialsRefused(f"{account.label}: the login was refused a moment ago")
+        try:
+            yield account.service
+        except CredentialsRefused as refusal:
+            with self._lock:
+                first = account.id not in self._refused_at
+                self._refused_at[account.id] = self._clock.monotonic()
+            now = self._clock.now()
+            until = now + timedelta(seconds=self._policy.credentials_pause_seconds)
+            self._archive.accounts.pause(account.id, PauseReason.CREDENTIALS, until, str(refusal), now)
+            if first:
+                self._observer.note(
+                    "credentials.refused", level="error", account=account.label, reason=str(refusal), until=until
+                )
+            raise

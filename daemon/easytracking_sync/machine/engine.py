@@ -1,0 +1,227 @@
+"""The engine: claim one due batch, perform its effect with no transaction open, decide, commit. Then the next.
+
+Any number of threads may call `step`, or `claim` and `perform`, side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from easytracking_sync.archive.batches import Commit, Wanted
+from easytracking_sync.archive.landing import Terms
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.effects import Effects
+from easytracking_sync.errors import CredentialsRefused, DatabaseUnavailable, StaleLease, StorageFault, Transient
+from easytracking_sync.machine.account import Account, Gate
+from easytracking_sync.machine.batch import Event, Happened, advance
+from easytracking_sync.machine.errands import Errand, Errands
+from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.remote import ParcelLimits
+from easytracking_sync.terms import BatchState, Claim, DocumentState, Fate, Purpose
+
+COMMIT_TRIES = 5
+
+
+class Lane(Enum):
+    """Long fetches have their own threads, so that slow downloads never hold up anything else."""
+
+    SHORT = (BatchState.STORED, BatchState.FETCHED, BatchState.PLANNED)
+    FETCH = (BatchState.RESERVED,)
+    ANY = (*SHORT, *FETCH)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the engine never exceeds."""
+
+    jobs_in_flight: int = 4  # per account
+    parcel: ParcelLimits = field(default_factory=ParcelLimits)
+
+
+class Engine:
+    """Moves batches of these accounts through the machine's table.
+
+    Errors of one batch become its events. What escapes `perform` is Fatal (stop), DatabaseUnavailable (the commit
+    did not go through; the batch is claimed again later), or a bug.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        accounts: Collection[Account],
+        policy: Policy,
+        effects: Effects,
+        observer: Observer,
+        bounds: Bounds,
+    ) -> None:
+        self.gate = Gate(archive, effects.clock, observer, policy)
+        self.storage_failure: str | None = None
+        self._archive = archive
+        self._accounts: Mapping[int, Account] = {account.id: account for account in accounts}
+        self._policy = policy
+        self._effects = effects
+        self._observer = observer
+        self._bounds = bounds
+        self._lock = threading.Lock()
+        self._performing: set[int] = set()
+        errands = Errands(archive, self.gate, effects.clock, bounds.parcel, policy.most_asks, observer)
+        self._errands: Mapping[BatchState, Callable[[Claim, Account], Errand]] = {
+            BatchState.PLANNED: errands.reserve,
+            BatchState.RESERVED: errands.fetch,
+            BatchState.FETCHED: errands.store,
+            BatchState.STORED: errands.acknowledge,
+        }
+
+    def recover(self) -> None:
+        """Once, before the first step, by an instance that is alone: void what a dead one held, sweep the spool."""
+        self._archive.batches.release_all()
+        self._archive.spool.prepare()
+        self._archive.spool.sweep(self._archive.batches.spooled())
+
+    def step(self, lane: Lane = Lane.ANY) -> bool:
+        """Claim one due batch of this lane and perform it; False where nothing is due."""
+        claim = self.claim(lane)
+        if claim is None:
+            return False
+        self.perform(claim)
+        return True
+
+    def claim(self, lane: Lane) -> Claim | None:
+        """Take one due batch, after planning new ones where there is room; None where nothing is due."""
+        now = self._effects.clock.now()
+        with self._lock:
+            may_reserve = lane is Lane.FETCH or self._has_room()
+            if may_reserve and lane is not Lane.FETCH:
+                self._archive.pool.plan(self._accounts, now, self._bounds.jobs_in_flight)
+            wanted = Wanted(
+                self._accounts, lane.value, self._bounds.jobs_in_flight, may_reserve, frozenset(self._performing)
+            )
+            claim = self._archive.batches.claim(wanted, now)
+            if claim is not None:
+                self._performing.add(claim.batch.id)
+            return claim
+
+    def perform(self, claim: Claim) -> None:
+        """The claimed batch's next effect, and the commit of what came of it."""
+        with self._held(claim):
+            account = self._accounts[claim.batch.account_id]
+            try:
+                errand = self._errands[claim.batch.state](claim, account)
+            except CredentialsRefused:
+                self._archive.batches.release(claim)
+                return
+            except StorageFault as fault:
+                self._note_storage(fault)
+                errand = Errand(Event(Happened.STORAGE_FAILED, str(fault)))
+            except Transient as trouble:
+                errand = Errand(Event(Happened.UNAVAILABLE, str(trouble), retry_after=trouble.retry_after))
+            self._commit(claim, account, errand)
+            errand.afterwards()
+
+    def next_due(self) -> datetime | None:
+        """When there is something to claim again; None where nothing waits."""
+        return self._archive.batches.next_due(self._accounts, self._effects.clock.now())
+
+    @contextlib.contextmanager
+    def _held(self, claim: Claim) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._performing.discard(claim.batch.id)
+
+    def _commit(self, claim: Claim, account: Account, errand: Errand) -> None:
+        now = self._effects.clock.now()
+        event = errand.event
+        decision = advance(claim.batch, event, now, replace(self._policy, roll=self._effects.dice.random()))
+        after = decision.batch
+        refused = event.happened is Happened.REFUSED and decision.fate is Fate.SUSPECTED
+        commit = Commit(
+            claim=claim,
+            after=after,
+            name=_event_name(claim, after.state, event),
+            terms=self._terms(now),
+            reason=event.reason,
+            fate=decision.fate,
+            halves_in=decision.halves_in,
+            landed=errand.landed,
+            unacknowledgeable=decision.unacknowledgeable,
+            accepted=event.happened is Happened.JOB_CREATED,
+            told=errand.told,
+            refusals_to_pause=self._policy.refusals_to_pause if refused else None,
+            pause_seconds=self._policy.permission_pause_seconds,
+        )
+        try:
+            self._persist(commit, now)
+        except StaleLease:
+            self._observer.note("batch.fenced", level="warning", account=account.label, batch=claim.batch.id)
+            return
+        self._tell(commit, account, event)
+
+    def _persist(self, commit: Commit, now: datetime) -> None:
+        """Commit; where the answer is lost, read again before anything is assumed."""
+        for attempt in range(1, COMMIT_TRIES + 1):
+            try:
+                self._archive.batches.commit(commit, now)
+            except DatabaseUnavailable:
+                if attempt == COMMIT_TRIES:
+                    raise
+                self._effects.clock.wait(threading.Event(), self._policy.backoff(attempt))
+                if self._archive.batches.was_committed(commit):
+                    return
+            else:
+                return
+
+    def _terms(self, now: datetime) -> Terms:
+        policy = replace(self._policy, roll=self._effects.dice.random())
+
+        def setback(attempts: int) -> tuple[DocumentState, datetime]:
+            gave_up = attempts >= policy.max_attempts
+            state = DocumentState.QUARANTINED if gave_up else DocumentState.DISCOVERED
+            return state, now + timedelta(seconds=policy.document_retry(attempts))
+
+        return Terms(setback=setback, ask_again_at=now + timedelta(seconds=policy.backoff(1)))
+
+    def _has_room(self) -> bool:
+        """Below `min_free_bytes` nothing is reserved, and it is said once."""
+        if self._archive.spool.has_room():
+            return True
+        if self.storage_failure is None:
+            self._note_storage(StorageFault("less than storage.min_free_bytes is free; nothing is reserved"))
+        return False
+
+    def _note_storage(self, fault: StorageFault) -> None:
+        self.storage_failure = str(fault)
+        self._observer.note("storage.failed", level="error", reason=str(fault))
+
+    def _tell(self, commit: Commit, account: Account, event: Event) -> None:
+        claim, after = commit.claim, commit.after
+        waits = after.state is claim.batch.state
+        if event.happened is Happened.PENDING:
+            return
+        troubled = waits or after.state in (BatchState.SPLIT, BatchState.ABANDONED)
+        self._observer.note(
+            commit.name if not waits else f"batch.{event.happened}",
+            level="warning" if troubled else "info",
+            account=account.label,
+            batch=after.id,
+            documents=after.size,
+            **({"reason": event.reason} if event.reason else {}),
+            **({"next_attempt_at": after.next_attempt_at} if waits else {}),
+        )
+
+
+def _event_name(claim: Claim, state: BatchState, event: Event) -> str:
+    if state is BatchState.PLANNED:
+        return "batch.lost" if event.happened is not Happened.PARCEL_GONE else "parcel.gone"
+    if state is claim.batch.state:
+        return f"batch.{event.happened}"
+    if claim.batch.purpose is Purpose.RELISTED and state is BatchState.ACKNOWLEDGED:
+        return "batch.acknowledged_again"
+    return f"batch.{state}"

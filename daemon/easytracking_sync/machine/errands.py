@@ -1,0 +1,193 @@
+"""The four effects of a batch, one a state. Each comes back with what happened; none decides what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import BinaryIO
+
+from easytracking_sync.archive.blobs import BlobRotten, BlobSource
+from easytracking_sync.archive.receipt import DurableReceipt, read_back
+from easytracking_sync.archive.spool import parcel_name
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.effects import Clock
+from easytracking_sync.errors import JobLost, ParcelBad, Refused, TooLarge
+from easytracking_sync.machine.account import Account, Gate
+from easytracking_sync.machine.batch import Event, Happened
+from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.verdict import verdicts
+from easytracking_sync.remote import (
+    EasyTracking,
+    ListQuery,
+    Parcel,
+    ParcelLimits,
+    Pending,
+    inspect_parcel,
+    open_file,
+)
+from easytracking_sync.terms import AcknowledgeWith, Claim, FileType, Landed, Landing, Window, WindowKind
+
+JOBS_TYPES = frozenset({FileType.FA, FileType.MT, FileType.FU})
+"""What the plain reservation gives; any other choice names its types (sections 5 and 6)."""
+
+GOES_ON = (Landing.WHOLE, Landing.INCOMPLETE)
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What an effect came back with; `afterwards` is done once the commit stands, and may be lost."""
+
+    event: Event
+    landed: tuple[Landed, ...] = ()
+    told: bool = True
+    afterwards: Callable[[], object] = _nothing
+
+
+class Errands:
+    """Reserve, fetch, store, acknowledge. Transient errors escape, and so do refused logins."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        gate: Gate,
+        clock: Clock,
+        limits: ParcelLimits,
+        most_asks: int,
+        observer: Observer,
+    ) -> None:
+        self._archive = archive
+        self._gate = gate
+        self._clock = clock
+        self._limits = limits
+        self._most_asks = most_asks
+        self._observer = observer
+
+    def reserve(self, claim: Claim, account: Account) -> Errand:
+        """PLANNED: ask the service for a job."""
+        with self._gate.calling(account) as service:
+            try:
+                if account.file_types == JOBS_TYPES:
+                    job_id = service.reserve(claim.doc_ids)
+                else:
+                    job_id = service.reserve_types(claim.doc_ids, account.file_types)
+            except Refused as refusal:
+                return Errand(Event(Happened.REFUSED, str(refusal)))
+        return Errand(Event(Happened.JOB_CREATED, job_id=job_id))
+
+    def fetch(self, claim: Claim, account: Account) -> Errand:
+        """RESERVED: bring the parcel into the spool. One that lies there already needs no second answer."""
+        batch = claim.batch
+        job_id = batch.job_id or ""
+        name = parcel_name(batch.id, job_id)
+        if self._archive.spool.holds(name):
+            return Errand(Event(Happened.PARCEL_SPOOLED, parcel=name))
+        try:
+            with self._gate.calling(account) as service, self._archive.spool.receiving(name) as sink:
+                answer = service.fetch(job_id, sink, self._limits.most_total_bytes)
+        except JobLost as lost:
+            return Errand(Event(Happened.JOB_LOST, str(lost)))
+        if not isinstance(answer, Pending):
+            return Errand(Event(Happened.PARCEL_SPOOLED, parcel=name))
+        if batch.deadline_at is not None and self._clock.now() >= batch.deadline_at:
+            return Errand(Event(Happened.JOB_LOST, "the job is overdue"))
+        return Errand(Event(Happened.PENDING, retry_after=answer.retry_after))
+
+    def store(self, claim: Claim, account: Account) -> Errand:
+        """FETCHED: prove the parcel, keep its bytes, and judge each document."""
+        name = claim.batch.parcel or ""
+        try:
+            file = self._archive.spool.open(name)
+        except FileNotFoundError:
+            return Errand(Event(Happened.PARCEL_GONE, "the spool holds no such parcel"))
+        with file:
+            try:
+                parcel = inspect_parcel(file, requested=frozenset(claim.doc_ids), limits=self._limits)
+                self._keep(file, parcel)
+            except (ParcelBad, BlobRotten) as bad:
+                keep = partial(self._archive.spool.keep_for_inspection, name)
+                return Errand(Event(Happened.PARCEL_BAD, str(bad)), afterwards=keep)
+        held = self._archive.pool.held(claim)
+        landed = verdicts(claim, parcel, held, account, self._most_asks)
+        self._note_oddities(claim, account, parcel)
+        odd = bool(parcel.unindexed or parcel.refused or parcel.self_collided)
+        away = self._archive.spool.keep_for_inspection if odd else self._archive.spool.remove
+        stored = sum(one.landing in GOES_ON for one in landed)
+        happened = Happened.DOCUMENTS_STORED if stored else Happened.NOTHING_USABLE
+        return Errand(Event(happened, stored=stored), landed=landed, afterwards=partial(away, name))
+
+    def acknowledge(self, claim: Claim, account: Account) -> Errand:
+        """STORED: read back what was stored, and tell the service about exactly that."""
+        receipt = read_back(self._archive.database, self._archive.blobs, claim, {account.original})
+        if set(receipt.doc_ids) != set(claim.doc_ids):
+            gone = len(claim.documents) - len(receipt.doc_ids)
+            return Errand(Event(Happened.READ_BACK_FAILED, f"{gone} documents are not whole in the archive"))
+        if account.acknowledge is AcknowledgeWith.NONE:
+            return Errand(Event(Happened.ACCEPTED, "the account leaves no trace"), told=False)
+        with self._gate.calling(account) as service:
+            try:
+                acknowledge(service, receipt, account.acknowledge)
+            except Refused as refusal:
+                if self._is_marked(service, claim, account):
+                    return Errand(Event(Happened.ACCEPTED, "it was marked already"))
+                return Errand(Event(Happened.REFUSED, str(refusal)))
+        return Errand(Event(Happened.ACCEPTED))
+
+    def _keep(self, file: BinaryIO, parcel: Parcel) -> None:
+        self._archive.blobs.put(
+            BlobSource(part.sha256, part.size, partial(open_file, file, part)) for part in parcel.files
+        )
+
+    def _is_marked(self, service: EasyTracking, claim: Claim, account: Account) -> bool:
+        """Whether a single refused document shows in the listing of the marked ones: then it needs no marking."""
+        if len(claim.documents) != 1:
+            return False
+        received = self._archive.pool.received(claim.documents[0].document_id)
+        if received is None:
+            return False
+        try:
+            listing = service.list_documents(marked_query(account, _second_of(received), marked=True))
+        except (Refused, TooLarge):
+            return False
+        return any(listed.doc_id == claim.doc_ids[0] for listed in listing.documents)
+
+    def _note_oddities(self, claim: Claim, account: Account, parcel: Parcel) -> None:
+        oddities: dict[str, Collection[object]] = {
+            "parcel.strangers_ignored": parcel.strangers,
+            "parcel.entries_unindexed": parcel.unindexed,
+            "parcel.names_collided": parcel.collided | parcel.self_collided,
+            "parcel.documents_refused": parcel.refused,
+        }
+        for name, found in oddities.items():
+            if found:
+                self._observer.note(
+                    name, level="warning", account=account.label, batch=claim.batch.id, count=len(found)
+                )
+
+
+def acknowledge(service: EasyTracking, receipt: DurableReceipt, how: AcknowledgeWith) -> None:
+    """Tell the service that these documents are home: possible only with the archive's own receipt."""
+    tell = service.set_phase_2 if how is AcknowledgeWith.PHASE2 else service.set_phase_1
+    tell(receipt.doc_ids)
+
+
+def marked_query(account: Account, window: Window, *, marked: bool) -> ListQuery:
+    """The list of one window by the phase this account acknowledges with."""
+    by_phase2 = account.acknowledge is AcknowledgeWith.PHASE2
+    return ListQuery(
+        window,
+        receiver_piva=account.receiver_piva,
+        receiver_cf=account.receiver_cf,
+        phase1=None if by_phase2 else marked,
+        phase2=marked if by_phase2 else None,
+    )
+
+
+def _second_of(moment: datetime) -> Window:
+    whole = moment.replace(microsecond=0)
+    return Window(WindowKind.RECEIVED, whole, whole)

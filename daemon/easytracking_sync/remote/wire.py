@@ -102,6 +102,7 @@ class Listing:
     documents: tuple[ListedDocument, ...]
     total: int | None  # as the service counts; None where it does not say
     unreadable: tuple[bytes, ...]  # the elements without a usable id, as they came
+    count: int  # elements in the answer, whatever they are
 
 
 class _Envelope(msgspec.Struct):
@@ -124,13 +125,15 @@ def read_listing(body: bytes | bytearray, *, zone: tzinfo = ROME) -> Listing:
         elements, total = _split_slowly(body)
     documents: dict[int, ListedDocument] = {}
     unreadable: list[bytes] = []
+    count = 0
     for raw in elements:
+        count += 1
         document = read_document(raw, zone)
         if document is None:
             unreadable.append(raw)
         else:
             documents[document.doc_id] = document
-    return Listing(tuple(documents.values()), integer_or_none(total), tuple(unreadable))
+    return Listing(tuple(documents.values()), integer_or_none(total), tuple(unreadable), count)
 
 
 def read_document(raw: bytes, zone: tzinfo) -> ListedDocument | None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import string
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from easytracking_simulator.options import Options
 from easytracking_simulator.parties import Party, company, romanian, senders
 
-FILE_TYPES = ("FA", "MT", "FU", "FI")
+Day = TypeVar("Day", date, datetime)
 ITALY, ROMANIA = 0, 1
 ITALIAN_TYPES = ("TD01",) * 12 + ("TD24",) * 4 + ("TD04",) * 2 + ("TD06",) * 2 + ("TD02", "TD05", "TD25")
+AGES = tuple(timedelta(days=days) for days in (0, 0, 1, 1, 2, 3, 6, 11))  # of a document when it is received
 ALPHABET = string.ascii_letters + string.digits
 WITHOUT_FIELD: Any = object()  # given as a list field's value: the field is left out of the element
 
@@ -43,7 +45,6 @@ class Document:
     document_type: str
     sdi_id: str
     file_name: str  # as the sender sent it
-    stem: str  # what the platform puts before it in the zip
     progressive: int
     channel: int
     signed: bool = False
@@ -53,6 +54,12 @@ class Document:
     revision: int = 0  # other bytes under the same id
     files: tuple[File, ...] | None = None  # given from outside instead of written by `content`
     fields: Mapping[str, Any] = field(default_factory=dict)  # given from outside, by the list's own names
+
+    @property
+    def stem(self) -> str:
+        """What the platform puts before the file's name in the zip: the moment of loading and two digits."""
+        moment = self.received or datetime(2019, 1, 1)  # noqa: DTZ001  local time is naive here
+        return f"{moment:%Y%m%d_%H%M%S}{self.id % 1000:03d}.{self.id * 37 % 256:02x}"
 
     def element(self) -> dict[str, Any]:
         """The list's element: thirteen fields, in the document's order and formats (section 4)."""
@@ -66,7 +73,7 @@ class Document:
             "number": self.number,
             "documentType": self.document_type,
             "sdiId": self.sdi_id,
-            "dataRicezione": self.received.strftime("%Y-%m-%d %H:%M:%S") if self.received else None,
+            "dataRicezione": self.received.isoformat(" ") if self.received else None,
             "fileName": self.file_name,
             "progressivoAnnualeCaricamento": self.progressive,
             "countryChannel": self.channel,
@@ -78,7 +85,7 @@ class Document:
 
     def json(self) -> bytes:
         """The list's element as JSON."""
-        return json.dumps(self.element(), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        return json.dumps(self.element(), ensure_ascii=bool(self.fields), separators=(",", ":")).encode()
 
 
 class Author:
@@ -101,54 +108,89 @@ class Author:
             self._next_id = max(self._next_id, wanted + 1)
             return wanted
         taken = self._next_id
-        self._next_id += self._rng.randrange(1, 4)
+        self._next_id += 1 + int(self._rng.random() * 3)
         return taken
-
-    def receivers(self, account: str) -> tuple[Party, ...]:
-        """The companies whose invoices the account sees."""
-        return self._receivers[account]
 
     def write(self, account: str, received: datetime, doc_id: int | None = None) -> Document:
         """A new document of the account, received at that naive local time."""
-        rng, options = self._rng, self._options
+        options, chance = self._options, self._rng.random
         doc_id = self.take_id(doc_id)
-        roman = rng.random() < options.romania_share
-        sender = rng.choice(self._romanians if roman else self._senders)
-        kind = ("381" if rng.random() < 0.1 else "380") if roman else rng.choice(ITALIAN_TYPES)
-        signed = not roman and rng.random() < options.p7m_share
+        roman = chance() < options.romania_share
+        senders = self._romanians if roman else self._senders
+        receivers = self._receivers[account]
+        sender = senders[int(chance() * len(senders))]
+        signed = not roman and chance() < options.p7m_share
         key = (account, received.year)
         self._loaded[key] = loaded = self._loaded.get(key, 0) + 1
-        progress = "".join(rng.choices(ALPHABET, k=5))
-        name = f"{'RO' if roman else 'IT'}{sender.piva}_{progress}.xml"
+        name = f"{'RO' if roman else 'IT'}{sender.piva}_{_alphanumeric(doc_id)}.xml"
+        bits = self._rng.getrandbits(32)
         return Document(
             id=doc_id,
             account=account,
             received=received,
-            date=received.date() - timedelta(days=rng.choice((0, 0, 1, 1, 2, 3, 5, 8, 11))),
+            date=received.date() - AGES[bits >> 20 & 7],
             sender=sender,
-            receiver=rng.choice(self._receivers[account]),
-            number=rng.choice(
-                (f"{loaded}", f"{loaded}/C", f"FPR {loaded}/{received:%y}", f"{received:%Y}-{loaded:06d}")
-            ),
-            document_type=kind,
+            receiver=receivers[bits % len(receivers)],
+            number=_number(bits >> 23 & 3, loaded, received.year),
+            document_type=_romanian_type(chance()) if roman else ITALIAN_TYPES[int(chance() * len(ITALIAN_TYPES))],
             sdi_id=str(doc_id * 3 + 1_204_005),
             file_name=f"{name}.p7m" if signed else name,
-            stem=f"{received:%Y%m%d_%H%M%S}{rng.randrange(1000):03d}.{rng.randrange(256):02x}",
             progressive=received.year % 100 * 1_000_000 + loaded,
             channel=ROMANIA if roman else ITALY,
             signed=signed,
-            intermediary=not roman and rng.random() < options.intermediary_share,
-            lines=self._lines(rng),
-            attachment=self._attachment(rng),
+            intermediary=not roman and chance() < options.intermediary_share,
+            lines=self._lines(chance),
+            attachment=self._attachment(chance),
         )
 
-    def _lines(self, rng: random.Random) -> int:
-        if rng.random() < self._options.long_share:
-            return rng.randrange(150, 800)
-        return 1 + int(rng.expovariate(1 / 8))
+    def _lines(self, chance: Callable[[], float]) -> int:
+        if chance() < self._options.long_share:
+            return 150 + int(chance() * 650)
+        return 1 + int(-8 * math.log(1 - chance()))
 
-    def _attachment(self, rng: random.Random) -> int:
-        if rng.random() >= self._options.attachment_share:
+    def _attachment(self, chance: Callable[[], float]) -> int:
+        if chance() >= self._options.attachment_share:
             return 0
         smallest = min(20_000, self._options.max_attachment_bytes)
-        return int(smallest * (self._options.max_attachment_bytes / max(1, smallest)) ** rng.random())
+        return int(smallest * (self._options.max_attachment_bytes / max(1, smallest)) ** chance())
+
+
+def _alphanumeric(number: int) -> str:
+    """Five characters that differ from document to document, like a sender's ProgressivoInvio."""
+    scattered = number * 7_919_177
+    return "".join([ALPHABET[scattered // 62**place % 62] for place in range(5)])
+
+
+def _number(habit: int, loaded: int, year: int) -> str:
+    return (f"{loaded}", f"{loaded}/C", f"FPR {loaded}/{year % 100}", f"{year}-{loaded:06d}")[habit]
+
+
+def _romanian_type(chance: float) -> str:
+    return "381" if chance < 0.1 else "380"
+
+
+def revised(document: Document, files: Mapping[str, tuple[str, bytes]] | None, fields: Mapping[str, Any]) -> Document:
+    """The document with files and list fields given from outside; ranges and filters follow the fields. ValueError
+    for a name that the list does not have.
+    """
+    if unknown := fields.keys() - document.element().keys() - document.fields.keys():
+        raise ValueError(f"no such list field: {', '.join(sorted(unknown))}")
+    if files is not None:
+        document = replace(document, files=tuple(File(kind, name, body) for kind, (name, body) in files.items()))
+    if "dataRicezione" in fields:
+        document = replace(document, received=_parsed(datetime.fromisoformat, fields["dataRicezione"]))
+    if "data" in fields:
+        document = replace(document, date=_parsed(date.fromisoformat, fields["data"]))
+    receiver = document.receiver
+    if "receiverPIVA" in fields:
+        receiver = replace(receiver, piva=str(fields["receiverPIVA"] or ""))
+    if "receiverCF" in fields:
+        receiver = replace(receiver, cf=str(fields["receiverCF"] or ""))
+    return replace(document, receiver=receiver, fields={**document.fields, **fields})
+
+
+def _parsed(parse: Callable[[str], Day], value: Any) -> Day | None:
+    try:
+        return parse(value)
+    except (TypeError, ValueError):
+        return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import random
-from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from easytracking_simulator.documents import Document
@@ -13,15 +13,15 @@ from easytracking_simulator.parties import Party, iban
 
 NAMESPACE = "http://ivaservizi.agenziaentrate.gov.it/docs/xsd/fatture/v1.2"
 PLATFORM = "07031780484"  # the platform's own number, as in the document's section 12
-GOODS = ("Consulenza tecnica", "Bulloni M8 × 40", "Trasporto e consegna", "Canone di assistenza", "Olio extravergine",
+GOODS = ("Consulenza tecnica", "Bulloni M8 x 40", "Trasporto e consegna", "Canone di assistenza", "Olio extravergine",
          "Carta A4 80 g/m²", "Lavorazione conto terzi", "Noleggio attrezzature", "Energia elettrica quota fissa",
          "Farina tipo «00»", "Manutenzione ordinaria", "Materiale di consumo & ricambi", "Tubo Ø 25 mm")  # fmt: skip
+WARES = tuple(escape(text) for text in GOODS)
 UNITS = ("PZ", "KG", "H", "NR", "MT", "CF")
 RATES = (2200, 2200, 2200, 1000, 400, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of an invoice, in cents and hundredths."""
 
     number: int
@@ -35,8 +35,9 @@ class Line:
 
 def money(hundredths: int) -> str:
     """An amount, a quantity or a rate with its two decimals."""
-    sign = "-" if hundredths < 0 else ""
-    return f"{sign}{abs(hundredths) // 100}.{abs(hundredths) % 100:02d}"
+    if hundredths < 0:
+        return f"-{money(-hundredths)}"
+    return f"{hundredths // 100}.{hundredths % 100:02d}"
 
 
 def invoice(document: Document, rng: random.Random, *, by_intermediary: bool = False) -> bytes:
@@ -50,7 +51,7 @@ def invoice(document: Document, rng: random.Random, *, by_intermediary: bool = F
         "<FatturaElettronicaBody>\n",
         _general(document, rng, lines),
         _goods(document, lines),
-        _payment(document, rng, _total(document, lines)),
+        _payment(document, rng, _total(lines)),
         _attachment(document, rng),
         "</FatturaElettronicaBody>\n</p:FatturaElettronica>\n",
     ]
@@ -59,16 +60,18 @@ def invoice(document: Document, rng: random.Random, *, by_intermediary: bool = F
 
 def _lines(document: Document, rng: random.Random) -> list[Line]:
     sign = -1 if document.document_type == "TD04" and rng.random() < 0.3 else 1
+    chance = rng.random
     lines = []
     for number in range(1, document.lines + 1):
-        quantity, price = rng.randrange(100, 4000), rng.randrange(50, 90_000) * sign
+        quantity, price = 100 + int(chance() * 3900), (50 + int(chance() * 90_000)) * sign
         total = (quantity * price * 2 + 100) // 200
-        text = escape(f"{rng.choice(GOODS)} - rif. {rng.randrange(10_000, 99_999)}")
-        lines.append(Line(number, text, rng.choice(UNITS), quantity, price, total, rng.choice(RATES)))
+        text = f"{WARES[int(chance() * len(WARES))]} - rif. {10_000 + int(chance() * 90_000)}"
+        unit, rate = UNITS[price % len(UNITS)], RATES[int(chance() * len(RATES))]
+        lines.append(Line(number, text, unit, quantity, price, total, rate))
     return lines
 
 
-def _total(document: Document, lines: list[Line]) -> int:
+def _total(lines: list[Line]) -> int:
     return sum(taxable + tax for taxable, tax in _summary(lines).values())
 
 
@@ -127,7 +130,7 @@ def _header(document: Document, *, by_intermediary: bool) -> str:
 
 
 def _general(document: Document, rng: random.Random, lines: list[Line]) -> str:
-    total, day = _total(document, lines), _day(document)
+    total, day = _total(lines), _day(document)
     withheld = ""
     if document.document_type == "TD06":
         taxable = sum(line.total for line in lines)

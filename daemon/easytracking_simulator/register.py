@@ -45,7 +45,7 @@ class Register:
     def _write_history(self) -> None:
         chance = random.Random(f"{self._options.seed}/history")
         moments = sorted(chance.random() for _ in range(self._options.documents))
-        for number, moment in enumerate(moments):
+        for number in range(len(moments)):
             if number and chance.random() < 0.05:  # SDI delivers in bursts: some share a second
                 moments[number] = moments[number - 1]
             back = timedelta(days=self._options.history_days * (1 - moments[number]))

@@ -14,7 +14,7 @@ from typing import Any
 from easytracking_simulator import lapses
 from easytracking_simulator.calls import PHASE, Asked, BadInputError, Calls, ids_of, object_of
 from easytracking_simulator.content import Content
-from easytracking_simulator.documents import Document, File
+from easytracking_simulator.documents import Document, File, revised
 from easytracking_simulator.faults import GROUPS, Call, Fault, Faults, Kind, Struck, Weather
 from easytracking_simulator.jobs import Job
 from easytracking_simulator.options import Clock, Options
@@ -201,7 +201,7 @@ class Simulator:
         """
         with self._lock:
             document = self._register.write(account, received_at or self._clock.now(), doc_id)
-            return self._register.put(_changed(document, files, fields)).id
+            return self._register.put(revised(document, files, fields)).id
 
     def change_document(
         self, doc_id: int, files: Mapping[str, tuple[str, bytes]] | None = None, **fields: Any
@@ -209,8 +209,8 @@ class Simulator:
         """Other content under the same id: these files, or a new revision; `fields` as in `add_document`."""
         with self._lock:
             document = self._register.document(doc_id)
-            revised = replace(document, revision=document.revision + 1)
-            self._register.put(_changed(revised, files, fields))
+            newer = replace(document, revision=document.revision + 1)
+            self._register.put(revised(newer, files, fields))
 
     def withdraw(self, doc_id: int) -> None:
         """The document is gone: not listed, refused."""
@@ -311,19 +311,6 @@ def _named(asked: Asked) -> str:
         return str(object_of(asked.request).get("username", ""))
     except BadInputError:
         return ""
-
-
-def _changed(
-    document: Document, files: Mapping[str, tuple[str, bytes]] | None, fields: Mapping[str, Any]
-) -> Document:
-    if unknown := fields.keys() - document.element().keys():
-        raise ValueError(f"no such list field: {', '.join(sorted(unknown))}")
-    if files is not None:
-        given = tuple(File(kind, name, body) for kind, (name, body) in files.items())
-        document = replace(document, files=given)
-    if fields:
-        document = replace(document, fields={**document.fields, **fields})
-    return document
 
 
 def _digests(files: Iterable[File]) -> tuple[TrueFile, ...]:

@@ -60,7 +60,8 @@ def _amount(name: str, cents: int) -> str:
 
 
 def _totals(taxable: int, tax: int) -> str:
-    scheme = f"<cbc:ID>S</cbc:ID><cbc:Percent>{money(RATE)}</cbc:Percent><cac:TaxScheme><cbc:ID>VAT</cbc:ID></cac:TaxScheme>"
+    percent = f"<cbc:ID>S</cbc:ID><cbc:Percent>{money(RATE)}</cbc:Percent>"
+    scheme = f"{percent}<cac:TaxScheme><cbc:ID>VAT</cbc:ID></cac:TaxScheme>"
     return (
         f"<cac:TaxTotal>{_amount('TaxAmount', tax)}<cac:TaxSubtotal>{_amount('TaxableAmount', taxable)}"
         f"{_amount('TaxAmount', tax)}<cac:TaxCategory>{scheme}</cac:TaxCategory></cac:TaxSubtotal></cac:TaxTotal>\n"

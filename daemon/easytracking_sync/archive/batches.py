@@ -168,7 +168,7 @@ class Batches:
             if commit.halves_in is not None:
                 _split(connection, commit.claim, commit.halves_in, now)
             if commit.after.state != commit.claim.batch.state or commit.unacknowledgeable:
-                detail = {"documents": commit.after.size, "reason": commit.reason}
+                detail: journal.Detail = {"documents": commit.after.size, "reason": commit.reason}
                 journal.record(
                     connection,
                     commit.name,
@@ -266,7 +266,7 @@ def _in_flight(account_id: sa.ColumnElement[int], now: datetime) -> sa.ScalarSel
     )
 
 
-def _as_batch(row: Row[Any]) -> Batch:
+def _as_batch(row: Row[*tuple[Any, ...]]) -> Batch:
     values = {column: getattr(row, column) for column in BATCH_COLUMNS}
     return Batch(**{**values, "state": BatchState(row.state), "purpose": Purpose(row.purpose)})
 

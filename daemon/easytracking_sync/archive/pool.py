@@ -211,9 +211,9 @@ class _Differences:
                 document.c.doc_id.in_([element.doc_id for element in listed.documents]),
             )
         )
-        known: dict[int, Row[Any]] = {row.doc_id: row for row in rows}
+        known: dict[int, Row[*tuple[Any, ...]]] = {row.doc_id: row for row in rows}
         self.new = [element for element in listed.documents if element.doc_id not in known]
-        self.changed: list[tuple[Row[Any], ListedDocument]] = []
+        self.changed: list[tuple[Row[*tuple[Any, ...]], ListedDocument]] = []
         self.returned: list[int] = []
         self.relisted: list[int] = []
         for element in listed.documents:
@@ -232,7 +232,7 @@ class _Differences:
         return bool(self.new or self.changed or self.returned or self.relisted)
 
 
-def _is_relisted(row: Row[Any], listed: Listed) -> bool:
+def _is_relisted(row: Row[*tuple[Any, ...]], listed: Listed) -> bool:
     return (
         listed.unmarked
         and listed.acknowledges
@@ -273,7 +273,7 @@ def _listed_values(element: ListedDocument) -> dict[str, Any]:
 
 
 def _note_change(
-    connection: Connection, account_id: int, row: Row[Any], element: ListedDocument, now: datetime
+    connection: Connection, account_id: int, row: Row[*tuple[Any, ...]], element: ListedDocument, now: datetime
 ) -> None:
     """The newest list fields are the document's, the older stay in the journal; the bytes are wanted anew."""
     values: dict[str, Any] = {**_listed_values(element), "wanted_at": now}
@@ -303,7 +303,7 @@ def _afresh(now: datetime) -> dict[str, Any]:
     }
 
 
-def _accounts_with_work(account_ids: Collection[int], now: datetime, jobs_in_flight: int) -> sa.Select[tuple[int]]:
+def _accounts_with_work(account_ids: Collection[int], now: datetime, jobs_in_flight: int) -> sa.Select[int]:
     due = sa.exists().where(
         document.c.account_id == account.c.id,
         document.c.state.in_(NOT_YET_HOME),
@@ -350,7 +350,7 @@ def _plan_account(connection: Connection, account_id: int, now: datetime, jobs_i
     return made
 
 
-def _due(account_id: int, purpose: Purpose, now: datetime) -> sa.Select[tuple[int]]:
+def _due(account_id: int, purpose: Purpose, now: datetime) -> sa.Select[int]:
     due = sa.select(document.c.id).where(document.c.account_id == account_id, document.c.next_attempt_at <= now)
     discovered = document.c.state == DocumentState.DISCOVERED
     if purpose is Purpose.ALONE:

@@ -165,6 +165,7 @@ ACCOUNT_VALUES = [
     "history_from = 1999-12-31",
     'receiver_piva = "IT 123"',
     'ca_file = "/absent/authority.pem"',
+    f'ca_file = "{"x" * 5000}"',
     'proxy = "proxy:3128"',
     'proxy = "socks5://proxy:1080"',
     'every = "soon"',
@@ -318,6 +319,27 @@ def test_an_empty_credential_and_a_missing_folder_are_told(bench: Bench, acme: s
     assert bench.refusal(acme) == ["credential accounts__acme__password is empty"]
     (said,) = bench.refusal(acme, CREDENTIALS_DIRECTORY=str(bench.folder / "absent"))
     assert said == 'CREDENTIALS_DIRECTORY names "absent", which cannot be read: No such file or directory'
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "accounts = 1",
+        "[[accounts]]\nx = 1",
+        "[[accounts.acme]]\nx = 1",
+        'accounts.acme = "hunter2"',
+        'sync = ["hunter2"]',
+        '[accounts.acme.password]\nx = "hunter2"',
+        '[database]\nurl = ["hunter2"]',
+        '[database]\nurl_file = "a\\u0000b"',
+    ],
+)
+def test_a_table_in_a_values_place_or_the_other_way_round_is_told_without_what_it_holds(
+    bench: Bench, toml: str
+) -> None:
+    said = bench.refusal(toml)
+    assert all(line.startswith("config.toml: ") for line in said)
+    assert "hunter2" not in str(said)
 
 
 def test_two_variables_for_one_key_are_refused_by_both_names(bench: Bench, acme: str) -> None:

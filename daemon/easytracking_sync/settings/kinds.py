@@ -79,6 +79,14 @@ def read_secret(path: Path) -> str:
     return text
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there that may be looked at."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def whole(least: int, most: int) -> PlainValidator:
     """A whole number within bounds; digits as text count, true and 1.0 do not."""
 

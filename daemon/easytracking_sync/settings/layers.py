@@ -157,13 +157,13 @@ def read_credentials(
     """The layer of a folder's files, but for hidden ones and those that a `*_file` key claims."""
     layer = Layer("credential")
     try:
-        files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
+        files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         problems.append(f"{variable} names {quoted(folder)}, which cannot be read: {reason}")
         return layer
     for path in files:
-        if path.resolve() in claimed:
+        if path.absolute() in claimed:
             continue
         try:
             problem = layer.put(_key_named(path.name, labels), read_secret(path), path.name)
@@ -180,5 +180,5 @@ def claimed_files(tree: Mapping[str, Any]) -> set[Path]:
         if isinstance(value, dict):
             claimed |= claimed_files(value)
         elif key.endswith("_file") and isinstance(value, str) and value.isprintable():
-            claimed.add(Path(value).resolve())
+            claimed.add(Path(value).absolute())
     return claimed

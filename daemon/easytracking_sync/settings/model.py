@@ -185,7 +185,7 @@ class Account(Section):
             problems.append(("password", "is missing: give it, or password_file, or a credential"))
         if self.cron and self.every is not None:
             problems.append(("cron", "cannot stand beside every: give one of the two"))
-        if self.ca_file is not None and not self.ca_file.is_file():
+        if self.ca_file is not None and not kinds.is_file(self.ca_file):
             problems.append(("ca_file", f"names {present.quoted(self.ca_file)}, which is not a file"))
         refuse_together(problems)
         return self

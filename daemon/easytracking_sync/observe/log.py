@@ -1,0 +1,150 @@
+"""The log: structured, on stderr, in UTC, without secrets; it never stops what it reports on.
+
+structlog renders; the standard library's loggers (httpx, SQLAlchemy, Alembic) are led through the same way from
+WARNING on. Our own lines do not pass through the standard library, so that nobody's `fileConfig` can mute them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Iterator, MutableMapping
+from enum import StrEnum
+from typing import Any, TextIO
+
+import structlog
+
+from easytracking_sync.effects import Clock
+from easytracking_sync.observe.plain import visible
+from easytracking_sync.observe.secrets import Redactor
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+FOREIGN = ("httpx", "httpcore", "sqlalchemy", "alembic")
+_COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31;1"}
+_FIRST = ("timestamp", "level", "event", "account", "batch")
+
+Facts = MutableMapping[str, Any]
+
+
+class LogFormat(StrEnum):
+    """How lines look."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogObserver:
+    """What the engine speaks to: every note becomes a line of the log. Never raises."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+        """Write the event `name` (`noun.past`) with its facts."""
+        self._log.write(level, name, facts)
+
+
+class Log:
+    """Where lines go. `stream` None means whatever stderr is when a line is written (a progress bar may own it)."""
+
+    def __init__(self, level: str, form: LogFormat | None, clock: Clock, *, stream: TextIO | None = None) -> None:
+        self.level = LEVELS[level]
+        self.redactor = Redactor()
+        self._stream = stream
+        self._clock = clock
+        self._form = form or (LogFormat.CONSOLE if self._is_terminal() else LogFormat.JSON)
+        processors = [structlog.contextvars.merge_contextvars, self._stamp, self.redactor, self._render]
+        self._lines = _Lines(None, processors, {})
+
+    def write(self, level: str, name: str, facts: MutableMapping[str, Any]) -> None:
+        """One line, unless it is below the level; what cannot be written is lost, and nothing is raised."""
+        if LEVELS.get(level, logging.INFO) < self.level:
+            return
+        with contextlib.suppress(Exception):
+            line = self._lines.rendered(name, {"level": level, **facts})
+            self._put(line)
+
+    def failed(self, error: BaseException) -> None:
+        """An unexpected error with its traceback, without secrets: in full, for whoever mends it."""
+        trace = "".join(traceback.format_exception(error))
+        self.write("debug", "bug.met", {"error": type(error).__name__, "traceback": trace})
+
+    def adopt_standard_library(self) -> None:
+        """Lead the standard library's loggers through this log: warnings and worse only."""
+        root = logging.getLogger()
+        for handler in [handler for handler in root.handlers if isinstance(handler, _Bridge)]:
+            root.removeHandler(handler)
+        root.addHandler(_Bridge(self))
+        root.setLevel(logging.WARNING)
+        for name in FOREIGN:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        logging.raiseExceptions = False
+
+    def _stamp(self, logger: object, name: str, event: Facts) -> Facts:
+        del logger, name
+        stamp = self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {"timestamp": stamp, **event}
+
+    def _render(self, logger: object, name: str, event: Facts) -> str:
+        del logger, name
+        ordered = {**{key: event[key] for key in _FIRST if key in event}, **event}
+        if self._form is LogFormat.JSON:
+            return json.dumps(ordered, default=str)
+        return _console_line(ordered, coloured=self._is_terminal())
+
+    def _put(self, line: str) -> None:
+        stream = self._stream or sys.stderr
+        stream.write(line + "\n")
+        stream.flush()
+
+    def _is_terminal(self) -> bool:
+        with contextlib.suppress(ValueError, AttributeError):
+            return (self._stream or sys.stderr).isatty()
+        return False
+
+
+@contextlib.contextmanager
+def bound(**facts: object) -> Iterator[None]:
+    """Every line of this thread carries these facts (account, batch) until the block ends."""
+    with structlog.contextvars.bound_contextvars(**facts):
+        yield
+
+
+def _console_line(event: Facts, *, coloured: bool) -> str:
+    rest = dict(event)
+    stamp, level, name = (str(rest.pop(key, "")) for key in ("timestamp", "level", "event"))
+    trace = str(rest.pop("traceback", ""))
+    shown = f"\x1b[{_COLOURS.get(level, '0')}m{level:<8}\x1b[0m" if coloured else f"{level:<8}"
+    facts = "".join(f" {visible(key)}={_console_value(value)}" for key, value in rest.items() if value is not None)
+    lines = "".join(f"\n    {visible(line)}" for line in trace.splitlines())
+    return f"{stamp} {shown} {visible(name)}{facts}{lines}"
+
+
+def _console_value(value: object) -> str:
+    text = visible(value if isinstance(value, str) else json.dumps(value, default=str))
+    return f'"{text}"' if not text or " " in text else text
+
+
+class _Lines(structlog.BoundLoggerBase):
+    """Events through structlog's processors, the last of which makes a line of them."""
+
+    def rendered(self, name: str, facts: Facts) -> str:
+        (line,), _ = self._process_event("msg", name, dict(facts))
+        return str(line)
+
+
+class _Bridge(logging.Handler):
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(Exception):
+            level = record.levelname.lower()
+            facts: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
+            if record.exc_info and record.exc_info[1] is not None:
+                facts["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
+            self._log.write(level if level in LEVELS else "warning", "library.warned", facts)

@@ -111,6 +111,7 @@ SYNC_VALUES = [
     "workers = 0",
     "workers = 65",
     "workers = true",
+    f"workers = 0x{'f' * 5000}",
     "workers = 1.5",
     'workers = ""',
     'workers = "many"',

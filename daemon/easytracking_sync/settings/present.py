@@ -15,6 +15,8 @@ HIDDEN = "********"
 
 def quoted(value: object) -> str:
     """A value as found, on one line and of bounded length; a path is told whole."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "a number beyond all bounds"  # Python itself refuses to write the longest ones
     shown = str(value) if isinstance(value, Path) else value
     text = f'"{shown}"' if isinstance(shown, str) and shown.isprintable() else ascii(shown)
     longest = 4096 if isinstance(value, Path) else 60

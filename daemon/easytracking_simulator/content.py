@@ -48,7 +48,8 @@ def metadata(document: Document) -> bytes:
     kind = "UBL21" if document.channel == ROMANIA else "FPR12"
     return (
         '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-        f'<ns3:MetadatiInvioFile xmlns:ns2="http://www.w3.org/2000/09/xmldsig#" xmlns:ns3="{MESSAGES}" versione="1.0">\n'
+        '<ns3:MetadatiInvioFile xmlns:ns2="http://www.w3.org/2000/09/xmldsig#"'
+        f' xmlns:ns3="{MESSAGES}" versione="1.0">\n'
         f"    <IdentificativoSdI>{escape(document.sdi_id)}</IdentificativoSdI>\n"
         f"    <NomeFile>{escape(document.file_name)}</NomeFile>\n"
         "    <CodiceDestinatario>M5UXCR1</CodiceDestinatario>\n"

@@ -9,6 +9,7 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from easytracking_simulator.options import Options
@@ -19,6 +20,7 @@ ITALY, ROMANIA = 0, 1
 ITALIAN_TYPES = ("TD01",) * 12 + ("TD24",) * 4 + ("TD04",) * 2 + ("TD06",) * 2 + ("TD02", "TD05", "TD25")
 AGES = tuple(timedelta(days=days) for days in (0, 0, 1, 1, 2, 3, 6, 11))  # of a document when it is received
 ALPHABET = string.ascii_letters + string.digits
+NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 WITHOUT_FIELD: Any = object()  # given as a list field's value: the field is left out of the element
 
 
@@ -53,7 +55,9 @@ class Document:
     attachment: int = 0
     revision: int = 0  # other bytes under the same id
     files: tuple[File, ...] | None = None  # given from outside instead of written by `content`
-    fields: Mapping[str, Any] = field(default_factory=dict)  # given from outside, by the list's own names
+    fields: Mapping[str, Any] = field(
+        default_factory=lambda: NO_FIELDS
+    )  # given from outside, by the list's own names
 
     @property
     def stem(self) -> str:

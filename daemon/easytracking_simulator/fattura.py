@@ -20,6 +20,8 @@ WARES = tuple(escape(text) for text in GOODS)
 UNITS = ("PZ", "KG", "H", "NR", "MT", "CF")
 RATES = (2200, 2200, 2200, 1000, 400, 0)
 
+Summary = dict[int, tuple[int, int]]  # by rate: taxable and tax
+
 
 class Line(NamedTuple):
     """One line of an invoice, in cents and hundredths."""
@@ -43,15 +45,19 @@ def money(hundredths: int) -> str:
 def invoice(document: Document, rng: random.Random, *, by_intermediary: bool = False) -> bytes:
     """The invoice's XML. `by_intermediary`: as a third party that issues it in the sender's name would write it."""
     lines = _lines(document, rng)
-    parts = [
+    summary = _summary(lines)
+    opening = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<p:FatturaElettronica versione="FPR12" xmlns:ds="http://www.w3.org/2000/09/xmldsig#" xmlns:p="{NAMESPACE}"'
-        ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n',
+        ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n'
+    )
+    parts = [
+        opening,
         _header(document, by_intermediary=by_intermediary),
         "<FatturaElettronicaBody>\n",
-        _general(document, rng, lines),
-        _goods(document, lines),
-        _payment(document, rng, _total(lines)),
+        _general(document, rng, summary),
+        _goods(document, lines, summary),
+        _payment(document, rng, _total(summary)),
         _attachment(document, rng),
         "</FatturaElettronicaBody>\n</p:FatturaElettronica>\n",
     ]
@@ -71,11 +77,11 @@ def _lines(document: Document, rng: random.Random) -> list[Line]:
     return lines
 
 
-def _total(lines: list[Line]) -> int:
-    return sum(taxable + tax for taxable, tax in _summary(lines).values())
+def _total(summary: Summary) -> int:
+    return sum(taxable + tax for taxable, tax in summary.values())
 
 
-def _summary(lines: list[Line]) -> dict[int, tuple[int, int]]:
+def _summary(lines: list[Line]) -> Summary:
     taxable: dict[int, int] = {}
     for line in lines:
         taxable[line.rate] = taxable.get(line.rate, 0) + line.total
@@ -119,7 +125,8 @@ def _header(document: Document, *, by_intermediary: bool) -> str:
     )
     return (
         "<FatturaElettronicaHeader>\n<DatiTrasmissione><IdTrasmittente><IdPaese>IT</IdPaese>"
-        f"<IdCodice>{sender.piva}</IdCodice></IdTrasmittente><ProgressivoInvio>{document.id % 10**10}</ProgressivoInvio>"
+        f"<IdCodice>{sender.piva}</IdCodice></IdTrasmittente>"
+        f"<ProgressivoInvio>{document.id % 10**10}</ProgressivoInvio>"
         "<FormatoTrasmissione>FPR12</FormatoTrasmissione><CodiceDestinatario>M5UXCR1</CodiceDestinatario>"
         "</DatiTrasmissione>\n"
         f"<CedentePrestatore><DatiAnagrafici>{_party(sender)}<RegimeFiscale>{regime}</RegimeFiscale></DatiAnagrafici>"
@@ -129,11 +136,11 @@ def _header(document: Document, *, by_intermediary: bool) -> str:
     )
 
 
-def _general(document: Document, rng: random.Random, lines: list[Line]) -> str:
-    total, day = _total(lines), _day(document)
+def _general(document: Document, rng: random.Random, summary: Summary) -> str:
+    total, day = _total(summary), _day(document)
     withheld = ""
     if document.document_type == "TD06":
-        taxable = sum(line.total for line in lines)
+        taxable = sum(amount for amount, _ in summary.values())
         withheld = (
             f"<DatiRitenuta><TipoRitenuta>RT01</TipoRitenuta><ImportoRitenuta>{money(taxable // 5)}</ImportoRitenuta>"
             "<AliquotaRitenuta>20.00</AliquotaRitenuta><CausalePagamento>A</CausalePagamento></DatiRitenuta>"
@@ -159,18 +166,19 @@ def _day(document: Document) -> date:
     return document.date or date(2024, 1, 1)
 
 
-def _goods(document: Document, lines: list[Line]) -> str:
+def _goods(document: Document, lines: list[Line], summary: Summary) -> str:
     withheld = "<Ritenuta>SI</Ritenuta>" if document.document_type == "TD06" else ""
     rows = [
         f"<DettaglioLinee><NumeroLinea>{line.number}</NumeroLinea><CodiceArticolo><CodiceTipo>INT</CodiceTipo>"
-        f"<CodiceValore>A{line.price % 9973:05d}</CodiceValore></CodiceArticolo><Descrizione>{line.text}</Descrizione>"
+        f"<CodiceValore>A{line.price % 9973:05d}</CodiceValore></CodiceArticolo>"
+        f"<Descrizione>{line.text}</Descrizione>"
         f"<Quantita>{money(line.quantity)}</Quantita><UnitaMisura>{line.unit}</UnitaMisura>"
         f"<PrezzoUnitario>{money(line.price)}</PrezzoUnitario><PrezzoTotale>{money(line.total)}</PrezzoTotale>"
         f"<AliquotaIVA>{money(line.rate)}</AliquotaIVA>{withheld}{'' if line.rate else '<Natura>N4</Natura>'}"
         "</DettaglioLinee>\n"
         for line in lines
     ]
-    for rate, (taxable, tax) in sorted(_summary(lines).items(), reverse=True):
+    for rate, (taxable, tax) in sorted(summary.items(), reverse=True):
         how = "<EsigibilitaIVA>I</EsigibilitaIVA>" if rate else ""
         why = "" if rate else "<RiferimentoNormativo>Esente art. 10 DPR 633/72</RiferimentoNormativo>"
         rows.append(

@@ -41,7 +41,7 @@ class Kind(StrEnum):
     # any call: the answer is another one
     STATUS = "status"  # status, retry_after, body, content_type: this instead of the answer
     HTML = "html"  # a maintenance page with 200
-    EMPTY = "empty"  # 200 and nothing
+    EMPTY = "empty"  # the right status and type, and nothing
     BODY = "body"  # body: the right status and type, this body
     GARBAGE = "garbage"  # the right status and type, random bytes
     TRUNCATED = "truncated"  # at: the body ends early, and the framing says so too

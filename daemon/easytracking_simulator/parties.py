@@ -5,23 +5,22 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-FIRST = ("Officine", "Forniture", "Trasporti", "Studio", "Cantina", "Edilizia", "Farmacia", "Tipografia", "Molino",
-         "Caseificio", "Ferramenta", "Logistica", "Energia", "Acque", "Tessitura", "Ottica", "Vivaio", "Panificio")  # fmt: skip
-SECOND = ("Brambilla", "dell'Arno", "Esposito", "Santa Lucia", "Adriatica", "Nord Est", "Città Alta", "Due Torri",
-          "San Marco", "Bevilacqua", "Etrusca", "Val d'Orcia", "Però & Figli", "Tirrena", "Gambini", "Lo Scoglio")  # fmt: skip
+FIRST = (
+    *("Officine", "Forniture", "Trasporti", "Studio", "Cantina", "Edilizia", "Farmacia", "Tipografia", "Molino"),
+    *("Caseificio", "Ferramenta", "Logistica", "Energia", "Acque", "Tessitura", "Ottica", "Vivaio", "Panificio"),
+)
+SECOND = (
+    *("Brambilla", "dell'Arno", "Esposito", "Santa Lucia", "Adriatica", "Nord Est", "Città Alta", "Due Torri"),
+    *("San Marco", "Bevilacqua", "Etrusca", "Val d'Orcia", "Però & Figli", "Tirrena", "Gambini", "Lo Scoglio"),
+)
 FORMS = ("S.r.l.", "S.p.A.", "S.n.c.", "S.a.s.", "Soc. Coop.")
 NAMES = ("Giulia", "Niccolò", "Chiara", "Matteo", "Noè", "Elisa", "Davide", "Sofia", "Tommaso", "Irene")
 SURNAMES = ("Rossi", "Ferrari", "D'Angelo", "Bianchi", "Colombo", "Greco", "Lombardi", "Serafini", "Zanetti")
-STREETS = (
-    "Via Roma",
-    "Viale della Libertà",
-    "Piazza Cavour",
-    "Corso Italia",
-    "Via dell'Industria",
-    "Via XX Settembre",
+STREETS = ("Via Roma", "Viale della Libertà", "Piazza Cavour", "Corso Italia", "Via XX Settembre")
+TOWNS = (
+    *(("50053", "Empoli", "FI"), ("40128", "Bologna", "BO"), ("20121", "Milano", "MI"), ("00184", "Roma", "RM")),
+    *(("80134", "Napoli", "NA"), ("10121", "Torino", "TO"), ("35121", "Padova", "PD"), ("70121", "Bari", "BA")),
 )
-TOWNS = (("50053", "Empoli", "FI"), ("40128", "Bologna", "BO"), ("20121", "Milano", "MI"), ("00184", "Roma", "RM"),
-         ("80134", "Napoli", "NA"), ("10121", "Torino", "TO"), ("35121", "Padova", "PD"), ("70121", "Bari", "BA"))  # fmt: skip
 RO_FIRST = ("Construcții", "Transport", "Agro", "Panificație", "Mobilă", "Servicii")
 RO_SECOND = ("Țara Bârsei", "Dunărea", "Carpați", "Mureș", "Sfântul Gheorghe", "Bucovina")
 RO_TOWNS = (("300011", "Timișoara", "RO-TM"), ("400001", "Cluj-Napoca", "RO-CJ"), ("700028", "Iași", "RO-IS"))

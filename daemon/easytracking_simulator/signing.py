@@ -6,6 +6,7 @@ derived from the seed, and the reception time as signing time: so a document's b
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ def tlv(tag: int, *parts: bytes) -> bytes:
     return bytes((tag, 0x80 | len(length))) + length + body
 
 
+@functools.cache
 def oid(dotted: str) -> bytes:
     first, second, *rest = map(int, dotted.split("."))
     out = [first * 40 + second]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
@@ -12,26 +11,17 @@ from datetime import datetime
 from typing import Any
 
 from easytracking_simulator import lapses
-from easytracking_simulator.calls import PHASE, Asked, BadInputError, Calls, ids_of, object_of
+from easytracking_simulator.calls import Asked, BadInputError, Calls, ids_of, object_of
 from easytracking_simulator.content import Content
 from easytracking_simulator.documents import Document, File, revised
 from easytracking_simulator.faults import GROUPS, Call, Fault, Faults, Kind, Struck, Weather
 from easytracking_simulator.jobs import Job
 from easytracking_simulator.options import Clock, Options
 from easytracking_simulator.register import Account, Register
+from easytracking_simulator.routes import route
 from easytracking_simulator.spoiling import spoil
 from easytracking_simulator.wire import Reply, Request, TearKind, bare
 
-TOKEN_PATH = "/api/Token/AccessToken"  # noqa: S105  a path
-ROUTE = "/api/v10"
-PATHS: Mapping[str, tuple[str, Call]] = {
-    TOKEN_PATH: ("POST", Call.TOKEN),
-    f"{ROUTE}/DownloadInvoices/passive-invoices": ("GET", Call.LIST),
-    f"{ROUTE}/DownloadInvoices/jobs": ("POST", Call.JOBS),
-    f"{ROUTE}/DownloadInvoices/jobs-select-type": ("POST", Call.JOBS_SELECT_TYPE),
-    **{f"{ROUTE}/PassiveInvoices/{call}": ("POST", call) for call in PHASE},
-}
-JOB_PATH = re.compile(re.escape(f"{ROUTE}/DownloadInvoices/jobs/") + "([^/]+)")
 JOURNAL = 20_000  # calls remembered
 INSIDE = frozenset({Kind.ODD_ELEMENT, Kind.TOTAL_ABOVE, Kind.EMPTY_LIST, Kind.PENDING, Kind.EXPIRED, Kind.ZIP})
 NEVER_ARRIVES = frozenset({TearKind.UNREACHABLE, TearKind.TIMEOUT, TearKind.LOST})
@@ -69,18 +59,6 @@ class TrueDocument:
     phase_2: bool
     withdrawn: bool
     files: tuple[TrueFile, ...]
-
-
-def route(method: str, path: str) -> tuple[Call, str] | Reply:
-    """The call and, for a fetch, the job's id; 404 and 405 where there is none."""
-    found = PATHS.get(path)
-    job_id = ""
-    if found is None and (match := JOB_PATH.fullmatch(path)):
-        found, job_id = ("GET", Call.FETCH), match[1]
-    if found is None:
-        return bare(404)
-    allowed, call = found
-    return (call, job_id) if method == allowed else Reply(405, (("Allow", allowed),))
 
 
 class Simulator:

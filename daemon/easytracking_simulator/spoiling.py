@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from easytracking_simulator.faults import Fault, Kind, Struck
 from easytracking_simulator.wire import Reply, Tear, TearKind
@@ -17,24 +18,27 @@ TEARS = {kind: TearKind(kind.value) for kind in Kind if kind.value in set(TearKi
 def spoil(reply: Reply, struck: Struck) -> Reply:
     """The answer as the client gets it."""
     fault, dice = struck.fault, struck.dice
+    if fault.kind is Kind.STATUS:
+        return _status(fault)
+    if fault.kind is Kind.HTML:
+        return Reply(200, (("Content-Type", "text/html; charset=utf-8"),), MAINTENANCE)
+    if fault.kind in TEARS:
+        return replace(reply, fault=Tear(TEARS[fault.kind], _place(fault, reply.body, dice), fault.seconds))
+    return replace(reply, body=_body(fault, reply.body, dice))
+
+
+def _body(fault: Fault, body: bytes, dice: random.Random) -> bytes:
     match fault.kind:
-        case Kind.STATUS:
-            return _status(fault)
-        case Kind.HTML:
-            return Reply(200, (("Content-Type", "text/html; charset=utf-8"),), MAINTENANCE)
         case Kind.EMPTY:
-            return Reply(200, reply.headers)
+            return b""
         case Kind.BODY:
-            return Reply(reply.status, reply.headers, fault.body)
+            return fault.body
         case Kind.GARBAGE:
-            return Reply(reply.status, reply.headers, dice.randbytes(max(64, min(len(reply.body), 100_000))))
+            return dice.randbytes(max(64, min(len(body), 100_000)))
         case Kind.TRUNCATED:
-            return Reply(reply.status, reply.headers, reply.body[: _place(fault, reply.body, dice)])
-        case kind if kind in TEARS:
-            tear = Tear(TEARS[kind], _place(fault, reply.body, dice), fault.seconds)
-            return Reply(reply.status, reply.headers, reply.body, tear)
+            return body[: _place(fault, body, dice)]
         case _:
-            return reply
+            return body
 
 
 def _status(fault: Fault) -> Reply:

@@ -56,6 +56,14 @@ class Accounts:
                 journal.record(connection, "account.renamed", now, account_id=known.id, detail=detail)
             return int(known.id)
 
+    def find(self, base_url: str, username: str) -> int | None:
+        """The id of this account, where the archive knows it."""
+        with self._database.read() as connection:
+            found: int | None = connection.execute(
+                sa.select(account.c.id).where(account.c.base_url == base_url, account.c.username == username)
+            ).scalar_one_or_none()
+        return found
+
     def pause(self, account_id: int, reason: PauseReason, until: datetime, message: str, now: datetime) -> None:
         """Leave the account alone until then."""
         with self._database.write() as connection:
@@ -81,11 +89,6 @@ class Accounts:
                 sa.select(account.c.pause_reason, account.c.paused_until).where(account.c.id == account_id)
             ).one()
         return PauseReason(row.pause_reason) if row.pause_reason and row.paused_until > now else None
-
-    def succeeded(self, account_id: int, at: datetime) -> None:
-        """Remember the end of a cycle that listed everything it meant to."""
-        with self._database.write() as connection:
-            connection.execute(sa.update(account).where(account.c.id == account_id).values(last_success_at=at))
 
 
 def count_refusal(

@@ -139,6 +139,34 @@ class Pool:
                     types[row.id].add(row.type)
         return {document_id: Held(frozenset(types[document_id]), asks[document_id]) for document_id in asks}
 
+    def waiting(self, account_ids: Collection[int]) -> Mapping[int, int]:
+        """Per account, the documents that are neither home and acknowledged, nor given up on, nor closed."""
+        waits = sa.or_(
+            document.c.state.in_((DocumentState.DISCOVERED, DocumentState.BATCHED)),
+            (document.c.state == DocumentState.STORED) & ~document.c.unacknowledgeable,
+        )
+        counted = (
+            sa.select(document.c.account_id, sa.func.count())
+            .where(document.c.account_id.in_(account_ids), waits)
+            .group_by(document.c.account_id)
+        )
+        with self._database.read() as connection:
+            return {account_id: int(count) for account_id, count in connection.execute(counted).all()}
+
+    def unknown(self, account_id: int, doc_ids: Collection[int]) -> set[int]:
+        """Which of these docIds the archive has not heard of."""
+        known: set[int] = set()
+        with self._database.read() as connection:
+            for chunk in batched_ids(doc_ids):
+                known.update(
+                    connection.execute(
+                        sa.select(document.c.doc_id).where(
+                            document.c.account_id == account_id, document.c.doc_id.in_(chunk)
+                        )
+                    ).scalars()
+                )
+        return set(doc_ids) - known
+
     def received(self, document_id: int) -> datetime | None:
         """When the service received a document, as its list says: naive, local to the service."""
         with self._database.read() as connection:

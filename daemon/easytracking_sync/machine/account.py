@@ -6,10 +6,10 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import CredentialsRefused
 from easytracking_sync.machine.observer import Observer
@@ -43,11 +43,17 @@ class Account:
         return self.file_types - {FileType.FI}
 
 
+class Pauses(Protocol):
+    """Whoever remembers that an account is paused."""
+
+    def pause(self, account_id: int, reason: PauseReason, until: datetime, message: str, now: datetime) -> None: ...
+
+
 class Gate:
     """Every call to a service goes through here: a refused login pauses its account at once, and no other."""
 
-    def __init__(self, archive: Archive, clock: Clock, observer: Observer, policy: Policy) -> None:
-        self._archive = archive
+    def __init__(self, accounts: Pauses, clock: Clock, observer: Observer, policy: Policy) -> None:
+        self._accounts = accounts
         self._clock = clock
         self._observer = observer
         self._policy = policy
@@ -75,7 +81,7 @@ class Gate:
                 self._refused_at[account.id] = self._clock.monotonic()
             now = self._clock.now()
             until = now + timedelta(seconds=self._policy.credentials_pause_seconds)
-            self._archive.accounts.pause(account.id, PauseReason.CREDENTIALS, until, str(refusal), now)
+            self._accounts.pause(account.id, PauseReason.CREDENTIALS, until, str(refusal), now)
             if first:
                 self._observer.note(
                     "credentials.refused", level="error", account=account.label, reason=str(refusal), until=until

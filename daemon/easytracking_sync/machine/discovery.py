@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import datetime
+from typing import Protocol
 
 from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.archive.pool import Absorbed, Listed
-from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Refused, TooLarge
 from easytracking_sync.machine import policy
@@ -60,6 +60,23 @@ class _Area:
     present: set[int] = field(default_factory=set)
 
 
+class Intake(Protocol):
+    """What takes in a listing: the archive's pool, or something that only counts."""
+
+    def absorb(self, listed: Listed, now: datetime) -> Absorbed: ...
+
+    def withdraw(
+        self,
+        account_id: int,
+        window: Window,
+        present: Collection[int],
+        begun_at: datetime,
+        *,
+        receiver_piva: str | None = None,
+        receiver_cf: str | None = None,
+    ) -> int: ...
+
+
 class Cycle:
     """One pass over a span of one account's history, one list call a step.
 
@@ -69,25 +86,22 @@ class Cycle:
 
     def __init__(
         self,
-        archive: Archive,
+        intake: Intake,
         gate: Gate,
         clock: Clock,
         observer: Observer,
         account: Account,
         span: Span,
-        *,
-        kind: str = "sync",
     ) -> None:
         self.account = account
         self.absorbed = Absorbed()
         self.unreadable = 0
         self.truncated: list[Window] = []
         self.problems: list[str] = []
-        self._archive = archive
+        self._intake = intake
         self._gate = gate
         self._clock = clock
         self._observer = observer
-        self._kind = kind
         self._begun_at = clock.now()
         self._windows = 0
         self._marked_too = span.marked_too
@@ -114,30 +128,17 @@ class Cycle:
             self._finish(task)
         return bool(self._tasks)
 
-    def end(self, outcome: str | None = None) -> None:
-        """Write the cycle down. A complete one is the account's last success."""
-        said = outcome or ("complete" if self.is_complete else "; ".join(self.problems) or "truncated")
-        record = CycleRecord(
+    def record(self, kind: str, outcome: str | None = None) -> CycleRecord:
+        """The cycle so far, to be written down; `outcome` where it ended before its end."""
+        return CycleRecord(
             account_id=self.account.id,
-            kind=self._kind,
+            kind=kind,
             begun_at=self._begun_at,
             windows=self._windows,
             listed=self.absorbed.listed,
             discovered=self.absorbed.discovered,
             unreadable=self.unreadable,
-            outcome=said,
-        )
-        self._archive.cycles.record(record, self._clock.now())
-        self._observer.note(
-            "cycle.ended",
-            level="info" if said == "complete" else "warning",
-            account=self.account.label,
-            windows=self._windows,
-            listed=self.absorbed.listed,
-            discovered=self.absorbed.discovered,
-            changed=self.absorbed.changed,
-            relisted=self.absorbed.relisted,
-            outcome=said,
+            outcome=outcome or ("complete" if self.is_complete else "; ".join(self.problems) or "truncated"),
         )
 
     def _list(self, task: _Task) -> Listing | None:
@@ -180,7 +181,7 @@ class Cycle:
             on_relist=account.on_relist,
             acknowledges=account.acknowledge is not AcknowledgeWith.NONE,
         )
-        self.absorbed += self._archive.pool.absorb(listed, self._clock.now())
+        self.absorbed += self._intake.absorb(listed, self._clock.now())
         self.unreadable += len(listing.unreadable)
         if listing.unreadable:
             self._observer.note(
@@ -199,7 +200,7 @@ class Cycle:
         if area.left or not area.complete or not self._marked_too or area.begun_at is None:
             return
         if area.window.kind is WindowKind.RECEIVED:
-            gone = self._archive.pool.withdraw(
+            gone = self._intake.withdraw(
                 self.account.id,
                 area.window,
                 area.present,
@@ -215,13 +216,6 @@ class Cycle:
 def again(cycle: Cycle) -> Span | None:
     """What to list once more, after acknowledging: seconds that held more than one list may hold."""
     return Span(tuple(cycle.truncated), marked_too=False) if cycle.truncated else None
-
-
-def days(first: datetime, last: datetime) -> tuple[datetime, datetime]:
-    """From the first second of one day to the last second of another."""
-    return datetime.combine(first.date(), time.min), datetime.combine(last.date(), time.min) + timedelta(
-        days=1, seconds=-1
-    )
 
 
 def _tasks(span: Span) -> Iterable[_Task]:

@@ -19,7 +19,7 @@ from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, DatabaseUnavailable, StaleLease, StorageFault, Transient
 from easytracking_sync.machine.account import Account, Gate
 from easytracking_sync.machine.batch import Event, Happened, advance
-from easytracking_sync.machine.errands import Errand, Errands
+from easytracking_sync.machine.errands import GOES_ON, Errand, Errands
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import ParcelLimits
@@ -44,6 +44,17 @@ class Bounds:
     parcel: ParcelLimits = field(default_factory=ParcelLimits)
 
 
+@dataclass(slots=True)
+class Tally:
+    """What the engine has done since it began."""
+
+    moves: int = 0  # batches that changed their state
+    documents: int = 0  # stored, to be acknowledged
+    files: int = 0
+    bytes: int = 0
+    acknowledged: int = 0
+
+
 class Engine:
     """Moves batches of these accounts through the machine's table.
 
@@ -60,16 +71,17 @@ class Engine:
         observer: Observer,
         bounds: Bounds,
     ) -> None:
-        self.gate = Gate(archive, effects.clock, observer, policy)
+        self.gate = Gate(archive.accounts, effects.clock, observer, policy)
+        self.policy = policy
+        self.tally = Tally()
         self.storage_failure: str | None = None
         self._archive = archive
         self._accounts: Mapping[int, Account] = {account.id: account for account in accounts}
-        self._policy = policy
         self._effects = effects
         self._observer = observer
         self._bounds = bounds
         self._lock = threading.Lock()
-        self._performing: set[int] = set()
+        self._performing: dict[int, int] = {}  # batch → epoch of the claim that is being performed
         errands = Errands(archive, self.gate, effects.clock, bounds.parcel, policy.most_asks, observer)
         self._errands: Mapping[BatchState, Callable[[Claim, Account], Errand]] = {
             BatchState.PLANNED: errands.reserve,
@@ -104,7 +116,7 @@ class Engine:
             )
             claim = self._archive.batches.claim(wanted, now)
             if claim is not None:
-                self._performing.add(claim.batch.id)
+                self._performing[claim.batch.id] = claim.batch.epoch
             return claim
 
     def perform(self, claim: Claim) -> None:
@@ -124,6 +136,11 @@ class Engine:
             self._commit(claim, account, errand)
             errand.afterwards()
 
+    def put_off(self, claim: Claim) -> None:
+        """After a bug: leave this batch alone for the longest pause, so that the others get on."""
+        until = self._effects.clock.now() + timedelta(seconds=self.policy.retry_cap_seconds)
+        self._archive.batches.postpone(claim, until)
+
     def next_due(self) -> datetime | None:
         """When there is something to claim again; None where nothing waits."""
         return self._archive.batches.next_due(self._accounts, self._effects.clock.now())
@@ -134,12 +151,13 @@ class Engine:
             yield
         finally:
             with self._lock:
-                self._performing.discard(claim.batch.id)
+                if self._performing.get(claim.batch.id) == claim.batch.epoch:  # it may have been claimed anew
+                    del self._performing[claim.batch.id]
 
     def _commit(self, claim: Claim, account: Account, errand: Errand) -> None:
         now = self._effects.clock.now()
         event = errand.event
-        decision = advance(claim.batch, event, now, replace(self._policy, roll=self._effects.dice.random()))
+        decision = advance(claim.batch, event, now, replace(self.policy, roll=self._effects.dice.random()))
         after = decision.batch
         refused = event.happened is Happened.REFUSED and decision.fate is Fate.SUSPECTED
         commit = Commit(
@@ -154,14 +172,15 @@ class Engine:
             unacknowledgeable=decision.unacknowledgeable,
             accepted=event.happened is Happened.JOB_CREATED,
             told=errand.told,
-            refusals_to_pause=self._policy.refusals_to_pause if refused else None,
-            pause_seconds=self._policy.permission_pause_seconds,
+            refusals_to_pause=self.policy.refusals_to_pause if refused else None,
+            pause_seconds=self.policy.permission_pause_seconds,
         )
         try:
             self._persist(commit, now)
         except StaleLease:
             self._observer.note("batch.fenced", level="warning", account=account.label, batch=claim.batch.id)
             return
+        self._count(commit)
         self._tell(commit, account, event)
 
     def _persist(self, commit: Commit, now: datetime) -> None:
@@ -172,14 +191,14 @@ class Engine:
             except DatabaseUnavailable:
                 if attempt == COMMIT_TRIES:
                     raise
-                self._effects.clock.wait(threading.Event(), self._policy.backoff(attempt))
+                self._effects.clock.wait(threading.Event(), self.policy.backoff(attempt))
                 if self._archive.batches.was_committed(commit):
                     return
             else:
                 return
 
     def _terms(self, now: datetime) -> Terms:
-        policy = replace(self._policy, roll=self._effects.dice.random())
+        policy = replace(self.policy, roll=self._effects.dice.random())
 
         def setback(attempts: int) -> tuple[DocumentState, datetime]:
             gave_up = attempts >= policy.max_attempts
@@ -199,6 +218,15 @@ class Engine:
     def _note_storage(self, fault: StorageFault) -> None:
         self.storage_failure = str(fault)
         self._observer.note("storage.failed", level="error", reason=str(fault))
+
+    def _count(self, commit: Commit) -> None:
+        with self._lock:
+            self.tally.moves += commit.after.state is not commit.claim.batch.state
+            self.tally.documents += sum(one.landing in GOES_ON for one in commit.landed)
+            self.tally.files += sum(len(one.files) for one in commit.landed)
+            self.tally.bytes += sum(file.size for one in commit.landed for file in one.files)
+            if commit.fate is Fate.ACKNOWLEDGED:
+                self.tally.acknowledged += len(commit.claim.documents)
 
     def _tell(self, commit: Commit, account: Account, event: Event) -> None:
         claim, after = commit.claim, commit.after

@@ -1,0 +1,17 @@
+"""Composition: everything is built from Settings here, and what works for long starts here."""
+
+from easytracking_sync.app.catch_up import AccountCount, CatchUp, Outcome, Progress, catch_up
+from easytracking_sync.app.station import Station, archive_of, existing_archive, service_of, station
+
+__all__ = [
+    "AccountCount",
+    "CatchUp",
+    "Outcome",
+    "Progress",
+    "Station",
+    "archive_of",
+    "catch_up",
+    "existing_archive",
+    "service_of",
+    "station",
+]

@@ -1,0 +1,168 @@
+"""The one-shot: resume what was left, list the whole history, drain to the end, and say how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Protocol
+
+import httpx
+
+from easytracking_sync.app import preview
+from easytracking_sync.app.drain import Drain, Ended
+from easytracking_sync.app.span import span_of
+from easytracking_sync.app.station import Station, station
+from easytracking_sync.archive.entries import Standing
+from easytracking_sync.effects import Effects
+from easytracking_sync.machine.observer import Observer, Silent
+from easytracking_sync.settings import Settings
+from easytracking_sync.terms import DocumentState
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """What a one-shot was asked for."""
+
+    accounts: tuple[str, ...] = ()  # labels; none means all
+    start: date | None = None  # reception days, both included
+    end: date | None = None
+    new_only: bool = False  # only what nobody marked
+    dry_run: bool = False  # list and count, change nothing anywhere
+    deadline_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCount:
+    """Where an account's documents stand."""
+
+    label: str
+    waiting: int = 0  # discovered or on their way
+    stored: int = 0  # committed, to be acknowledged
+    acknowledged: int = 0
+    quarantined: int = 0
+    unacknowledgeable: int = 0
+    incomplete: int = 0
+    withdrawn: int = 0
+    accepted: int = 0
+    paused: str | None = None  # why, for a person
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a one-shot ended; the exit code follows from it alone."""
+
+    counts: tuple[AccountCount, ...] = ()
+    documents: int = 0  # archived in this run
+    files: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    would_fetch: Mapping[str, int] = field(default_factory=dict)  # dry run: account → documents
+    refused_accounts: tuple[str, ...] = ()  # credentials refused
+    unreadable: int = 0  # list elements without an id
+    storage_failure: str | None = None
+    bugs: int = 0
+    finished: bool = True  # every listing complete and nothing waiting
+    why_unfinished: str = ""
+
+
+class Progress(Protocol):
+    """Told now and then, from one thread, how far a one-shot is."""
+
+    def show(self, *, listed: int, archived: int, waiting: int, doing: str) -> None: ...
+
+
+def catch_up(
+    settings: Settings,
+    request: CatchUp,
+    *,
+    effects: Effects | None = None,
+    transport: httpx.BaseTransport | None = None,
+    progress: Progress | None = None,
+    observer: Observer | None = None,
+) -> Outcome:
+    """Bring everything home that the chosen accounts have, or say what is left and why.
+
+    Safe to repeat, and to interrupt at any point: what raises through here (KeyboardInterrupt, SystemExit) leaves a
+    resumable archive. Raises UsageError, LockHeld or StorageBroken; everything else is told in the Outcome.
+    """
+    effects = effects or Effects()
+    observer = observer or Silent()
+    if request.dry_run:
+        return _dry_run(settings, request, effects, transport, observer)
+    begun = effects.clock.monotonic()
+    with station(
+        settings, request.accounts, observer, effects=effects, doing="catch-up", transport=transport
+    ) as at_work:
+        at_work.archive.accounts.resume(at_work.account_ids)  # a person asks: try at once
+        spans = {
+            account.id: span_of(account, effects.clock.now(), request.start, request.end, new_only=request.new_only)
+            for account in at_work.accounts
+        }
+        drain = Drain(at_work, spans, effects, observer, workers=settings.sync.workers)
+        ended = drain.run(request.deadline_seconds, progress)
+        return _outcome(at_work, ended, effects.clock.monotonic() - begun)
+
+
+def _dry_run(
+    settings: Settings,
+    request: CatchUp,
+    effects: Effects,
+    transport: httpx.BaseTransport | None,
+    observer: Observer,
+) -> Outcome:
+    begun = effects.clock.monotonic()
+    seen = preview.look(
+        settings,
+        request.accounts,
+        request.start,
+        request.end,
+        new_only=request.new_only,
+        deadline_seconds=request.deadline_seconds,
+        effects=effects,
+        transport=transport,
+        observer=observer,
+    )
+    return Outcome(
+        seconds=effects.clock.monotonic() - begun,
+        would_fetch=seen.would_fetch,
+        refused_accounts=seen.refused,
+        unreadable=seen.unreadable,
+        finished=not seen.problems,
+        why_unfinished="; ".join(seen.problems),
+    )
+
+
+def _outcome(at_work: Station, ended: Ended, seconds: float) -> Outcome:
+    labels = [account.label for account in at_work.accounts]
+    refused = at_work.engine.gate.refused
+    tally = at_work.engine.tally
+    return Outcome(
+        counts=tuple(_count(standing) for standing in at_work.archive.catalogue.standings(labels)),
+        documents=tally.documents,
+        files=tally.files,
+        bytes=tally.bytes,
+        seconds=seconds,
+        refused_accounts=tuple(account.label for account in at_work.accounts if account.id in refused),
+        unreadable=ended.unreadable,
+        storage_failure=at_work.engine.storage_failure,
+        bugs=ended.bugs,
+        finished=not ended.why_unfinished,
+        why_unfinished=ended.why_unfinished,
+    )
+
+
+def _count(standing: Standing) -> AccountCount:
+    stored = standing.count(DocumentState.STORED) - standing.unacknowledgeable
+    return AccountCount(
+        label=standing.account,
+        waiting=standing.count(DocumentState.DISCOVERED, DocumentState.BATCHED) + stored,
+        stored=stored,
+        acknowledged=standing.count(DocumentState.ACKNOWLEDGED),
+        quarantined=standing.count(DocumentState.QUARANTINED),
+        unacknowledgeable=standing.unacknowledgeable,
+        incomplete=standing.incomplete,
+        withdrawn=standing.count(DocumentState.WITHDRAWN),
+        accepted=standing.count(DocumentState.ACCEPTED),
+        paused=standing.pause_message,
+    )

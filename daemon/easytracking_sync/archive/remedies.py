@@ -16,7 +16,6 @@ from easytracking_sync.archive.tables import batch, batch_document, document
 from easytracking_sync.errors import Transient, UsageError
 from easytracking_sync.terms import BatchState, DocumentState
 
-
 PER_TRANSACTION = 200
 
 

@@ -56,7 +56,12 @@ class Log:
         self._stream = stream
         self._clock = clock
         self._form = form or (LogFormat.CONSOLE if self._is_terminal() else LogFormat.JSON)
-        processors = [structlog.contextvars.merge_contextvars, self._stamp, self.redactor, self._render]
+        processors: list[structlog.typing.Processor] = [
+            structlog.contextvars.merge_contextvars,
+            self._stamp,
+            self.redactor,
+            self._render,
+        ]
         self._lines = _Lines(None, processors, {})
 
     def write(self, level: str, name: str, facts: MutableMapping[str, Any]) -> None:

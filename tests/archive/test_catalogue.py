@@ -1,0 +1,227 @@
+"""What the catalogue finds, in which order, and what the operator's remedies change."""
+
+from __future__ import annotations
+
+import importlib
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from easytracking_sync.archive import catalogue, journal, tables
+from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive.remedies import BusyDocument, Hastened, Remedies
+from easytracking_sync.errors import UsageError
+from easytracking_sync.terms import BatchState, DocumentState, PauseReason
+
+if TYPE_CHECKING:
+    from tests.stocked import Stock
+
+stocked = importlib.import_module("stocked")
+stock, local, NOW = stocked.stock, stocked.local, stocked.NOW
+
+
+def ids(stock: Stock, **filters: object) -> list[int]:
+    return [entry.doc_id for entry in stock.archive.catalogue.documents(Filters(**filters))]  # type: ignore[arg-type]
+
+
+def test_documents_come_account_by_account_in_the_order_of_reception_the_undated_last(stock: Stock) -> None:
+    stock.document("beta", 1, received=local("2020-01-01"))
+    stock.document("acme", 2, received=local("2026-01-02"))
+    stock.document("acme", 3, received=None)
+    stock.document("acme", 4, received=local("2026-01-01"))
+    stock.document("acme", 5, received=local("2026-01-01"))
+    found = [entry.shown_id for entry in stock.archive.catalogue.documents(Filters())]
+    assert found == ["acme/4", "acme/5", "acme/2", "acme/3", "beta/1"]
+
+
+@pytest.mark.parametrize("few", [0, 20_000])
+@pytest.mark.parametrize("page", [1, 2, 3, 500])
+def test_every_page_size_and_either_way_of_searching_give_the_same_documents(
+    stock: Stock, monkeypatch: pytest.MonkeyPatch, page: int, few: int
+) -> None:
+    """Many documents share a second, some have no reception time: none is missed, none comes twice."""
+    monkeypatch.setattr(catalogue, "PAGE", page)
+    monkeypatch.setattr(catalogue, "FEW", few)
+    for doc_id in range(1, 14):
+        moment = None if doc_id % 5 == 0 else local("2026-01-01") + timedelta(seconds=doc_id // 4)
+        stock.document("acme", doc_id, received=moment)
+    expected = [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 5, 10]
+    assert ids(stock) == expected
+    assert ids(stock, states=(DocumentState.ACKNOWLEDGED,)) == expected
+    assert ids(stock, states=(DocumentState.ACKNOWLEDGED,), limit=4) == expected[:4]
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({}, [1, 2, 3]),
+        ({"accounts": ("beta",)}, [3]),
+        ({"accounts": ("nobody",)}, []),
+        ({"states": (DocumentState.QUARANTINED, DocumentState.STORED)}, [2]),
+        ({"received_from": date(2026, 2, 1)}, [2, 3]),
+        ({"received_to": date(2026, 2, 1)}, [1, 2]),
+        ({"received_from": date(2026, 2, 1), "received_to": date(2026, 2, 1)}, [2]),
+        ({"received_to": date.max}, [1, 2, 3]),
+        ({"document_date_from": date(2026, 1, 31)}, [2]),
+        ({"document_date_to": date(2026, 1, 30)}, [1]),
+        ({"sender": "IT01234567890"}, [1]),
+        ({"sender": "01234567890"}, [1]),
+        ({"sender": "rssmra80a01h501u"}, [2]),
+        ({"receiver": "09876543210"}, [3]),
+        ({"number": "7/A"}, [1]),
+        ({"number": "7"}, []),
+        ({"document_types": ("TD04", "TD01")}, [1, 2]),
+        ({"incomplete": True}, [2]),
+        ({"limit": 2}, [1, 2]),
+    ],
+)
+def test_each_filter_keeps_what_matches(stock: Stock, filters: dict[str, object], expected: list[int]) -> None:
+    stock.document(
+        "acme",
+        1,
+        received=local("2026-01-31 23:59:59"),
+        document_date=date(2026, 1, 30),
+        sender_piva="01234567890",
+        number="7/A",
+        document_type="TD01",
+    )
+    stock.document(
+        "acme",
+        2,
+        DocumentState.QUARANTINED,
+        received=local("2026-02-01 23:59:59"),
+        document_date=date(2026, 1, 31),
+        sender_cf="RSSMRA80A01H501U",
+        document_type="TD04",
+        missing_types="MT,FU",
+    )
+    stock.document("beta", 3, received=local("2026-02-02"), receiver_piva="IT09876543210")
+    assert ids(stock, **filters) == expected
+
+
+def test_a_document_comes_with_all_versions_of_its_files_in_order(stock: Stock) -> None:
+    row_id = stock.document("acme", 1, files={"FA": ("../a\x00\udc80.xml", b"one"), "MT": ("m.xml", b"meta")})
+    stock.file(row_id, "FA", "a.xml", b"two")
+    (entry,) = stock.archive.catalogue.documents(Filters())
+    assert [(part.type, part.name, part.size) for part in entry.files] == [
+        ("FA", "../a\x00\udc80.xml", 3),
+        ("MT", "m.xml", 4),
+        ("FA", "a.xml", 3),
+    ]
+
+
+def test_a_document_is_found_by_its_id_alone_where_that_says_enough(stock: Stock) -> None:
+    stock.document("acme", 1)
+    stock.document("beta", 1)
+    stock.document("beta", 2)
+    find = stock.archive.catalogue.find
+    assert find("2").shown_id == "beta/2"
+    assert find("acme/1").shown_id == "acme/1"
+    with pytest.raises(UsageError, match="acme/1, beta/1"):
+        find("1")
+
+
+@pytest.mark.parametrize("named", ["", "x", "acme/", "acme/x", "9", "acme/9", "nobody/1", "-1", "1.0", "²", "9" * 30])
+def test_what_names_no_document_is_a_usage_error(stock: Stock, named: str) -> None:
+    stock.document("acme", 1)
+    with pytest.raises(UsageError):
+        stock.archive.catalogue.find(named)
+
+
+def test_a_documents_history_is_its_own_and_its_batches(stock: Stock) -> None:
+    row_id, other = stock.document("acme", 1), stock.document("acme", 2)
+    batch_id = stock.batch("acme", row_id, other)
+    events = [("batch.stored", batch_id, None), ("document.set_back", batch_id, row_id), ("x.y", batch_id, other)]
+    with stock.archive.database.write() as connection:
+        for name, batch, document in (*events, ("batch.stored", batch_id + 1, None)):
+            journal.record(connection, name, NOW, batch_id=batch, document_id=document, detail={"reason": name})
+    found = stock.archive.catalogue.happenings(stock.archive.catalogue.find("acme/1"))
+    assert [(one.name, one.detail["reason"]) for one in found] == [
+        ("batch.stored", "batch.stored"),
+        ("document.set_back", "document.set_back"),
+    ]
+
+
+def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(stock: Stock) -> None:
+    stock.document("acme", 1, missing_types="MT")
+    stock.document("acme", 2, DocumentState.DISCOVERED, wanted_at=NOW - timedelta(days=2), next_attempt_at=NOW)
+    stock.document("acme", 3, DocumentState.BATCHED, wanted_at=NOW - timedelta(days=1))
+    stock.quarantined("acme", 4)
+    stock.unacknowledgeable("acme", 5, next_attempt_at=NOW - timedelta(hours=1))
+    stock.insert(tables.cycle, account_id=stock.account("acme"), kind="sync", begun_at=NOW, unreadable=3)
+    stock.archive.accounts.pause(stock.account("acme"), PauseReason.CREDENTIALS, NOW, "401", NOW)
+    stock.account("beta")
+    acme, beta = stock.archive.catalogue.standings()
+    assert {state: acme.count(state) for state in DocumentState} == {
+        DocumentState.DISCOVERED: 1,
+        DocumentState.BATCHED: 1,
+        DocumentState.STORED: 1,
+        DocumentState.ACKNOWLEDGED: 1,
+        DocumentState.QUARANTINED: 1,
+        DocumentState.WITHDRAWN: 0,
+        DocumentState.ACCEPTED: 0,
+    }
+    assert (acme.unacknowledgeable, acme.incomplete, acme.unreadable) == (1, 1, 3)
+    assert acme.oldest_waiting_at == NOW - timedelta(days=2)
+    assert acme.next_attempt_at == NOW - timedelta(hours=1)
+    assert (acme.pause_reason, acme.paused_until, acme.pause_message) == (PauseReason.CREDENTIALS, NOW, "401")
+    assert (beta.account, dict(beta.by_state), beta.oldest_waiting_at) == ("beta", {}, None)
+    assert stock.archive.catalogue.standings(["beta"]) == (beta,)
+
+
+def test_trouble_is_what_is_quarantined_and_what_cannot_be_acknowledged(stock: Stock) -> None:
+    stock.quarantined("acme", 1)
+    stock.document("acme", 2)
+    stock.unacknowledgeable("beta", 3)
+    stock.document("acme", 4, unacknowledgeable=True)  # acknowledged in the end
+    found = list(stock.archive.catalogue.troubled())
+    assert [entry.shown_id for entry in found] == ["acme/1", "beta/3"]
+    assert all(entry.in_trouble for entry in found)
+
+
+def test_retry_makes_troubled_documents_due_and_leaves_others_alone(stock: Stock) -> None:
+    """The state stays: the engine takes a quarantined document that is due, alone."""
+    row_id = stock.quarantined("acme", 1)
+    _, batch_id = stock.unacknowledgeable("acme", 2)
+    fine = stock.document("acme", 3)
+    entries = list(stock.archive.catalogue.documents(Filters()))
+    assert Remedies(stock.archive.database).retry(entries, NOW) == Hastened(1, 1)
+    assert stock.value(tables.document.c.state, row_id) == "quarantined"
+    assert stock.value(tables.document.c.next_attempt_at, row_id) == NOW
+    assert stock.value(tables.batch.c.next_attempt_at, batch_id) == NOW
+    assert stock.value(tables.document.c.next_attempt_at, fine) is None
+
+
+def test_accepting_a_quarantined_document_closes_it_with_its_reason(stock: Stock) -> None:
+    row_id = stock.quarantined("acme", 1)
+    find = stock.archive.catalogue.find
+    Remedies(stock.archive.database).accept(find("acme/1"), "sent by mail", NOW)
+    entry = find("acme/1")
+    assert (entry.state, entry.reason, entry.next_attempt_at) == (DocumentState.ACCEPTED, "sent by mail", None)
+    assert [one.name for one in stock.archive.catalogue.happenings(entry)] == ["document.accepted"]
+    assert stock.value(tables.document.c.account_id, row_id) == stock.account("acme")
+
+
+def test_accepting_an_unacknowledgeable_document_closes_its_batch_and_fences_it(stock: Stock) -> None:
+    row_id, batch_id = stock.unacknowledgeable("acme", 1, epoch=4)
+    Remedies(stock.archive.database).accept(stock.archive.catalogue.find("1"), "known", NOW)
+    assert stock.value(tables.batch.c.state, batch_id) == BatchState.ABANDONED
+    assert stock.value(tables.batch.c.epoch, batch_id) == 5
+    assert stock.value(tables.document.c.state, row_id) == DocumentState.ACCEPTED
+    assert list(stock.archive.catalogue.troubled()) == []
+
+
+def test_a_document_that_a_worker_holds_is_not_accepted_from_under_it(stock: Stock) -> None:
+    row_id, batch_id = stock.unacknowledgeable("acme", 1, lease_owner="x", lease_until=NOW + timedelta(seconds=1))
+    with pytest.raises(BusyDocument, match="acme/1"):
+        Remedies(stock.archive.database).accept(stock.archive.catalogue.find("1"), "known", NOW)
+    assert stock.value(tables.batch.c.state, batch_id) == BatchState.STORED
+    assert stock.value(tables.document.c.state, row_id) == DocumentState.STORED
+
+
+@pytest.mark.parametrize("state", [s for s in DocumentState if s is not DocumentState.QUARANTINED])
+def test_a_document_in_no_trouble_cannot_be_accepted(stock: Stock, state: DocumentState) -> None:
+    stock.document("acme", 1, state)
+    with pytest.raises(UsageError, match=f"acme/1 is {state}"):
+        Remedies(stock.archive.database).accept(stock.archive.catalogue.find("1"), "why not", NOW)

@@ -241,7 +241,7 @@ def _inflated(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         while rest and not inflater.eof:
             yield inflater.decompress(rest, _INFLATE_STEP)
             rest = inflater.unconsumed_tail
-        if inflater.unused_data:
+        if inflater.unused_data or (inflater.eof and rest):
             raise zlib.error("something follows the compressed answer")
     while not inflater.eof and (last := inflater.decompress(b"", _INFLATE_STEP)):
         yield last

@@ -48,7 +48,9 @@ def text_or_none(value: object, *, most: int | None = None) -> str | None:
     """The text, with U+FFFD for what a database refuses, cut to `most` characters; None for anything else."""
     if not isinstance(value, str):
         return None
-    return UNWELCOME.sub("\ufffd", value)[:most]
+    if not value.isprintable():  # most is, and is told so quickly
+        value = UNWELCOME.sub("\ufffd", value)
+    return value[:most]
 
 
 def integer_or_none(value: object) -> int | None:

@@ -173,11 +173,14 @@ def read_document(raw: bytes, zone: tzinfo) -> ListedDocument | None:
     )
 
 
+_CANONICAL: Final = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+
+
 def _fingerprint(fields: dict[str, Any], raw: bytes) -> str:
     """sha256 over the thirteen values in their fixed order; a missing field and a null one are the same."""
     values = [fields.get(name) for name in FIELDS]
     try:
-        canonical = json.dumps(values, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode("ascii")
+        canonical = _CANONICAL.encode(values).encode("ascii")
     except RecursionError:
         canonical = raw
     return hashlib.sha256(canonical).hexdigest()

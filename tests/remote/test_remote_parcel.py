@@ -1,0 +1,291 @@
+"""Which file belongs to which document, and what one bad document may cost the others: nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from easytracking_sync.errors import ParcelBad, StorageFault
+from easytracking_sync.remote import Parcel, ParcelLimits, inspect_parcel, open_file
+
+if TYPE_CHECKING:
+    from tests.remote.conftest import Packer
+
+Row = tuple[Any, Any, Any]
+Entries = list[tuple[str, bytes]]
+LIMITS = ParcelLimits()
+
+filenames = pytest.mark.filterwarnings("ignore:Duplicate name")
+
+
+def inspect(body: io.BytesIO, *requested: int, limits: ParcelLimits = LIMITS) -> Parcel:
+    return inspect_parcel(body, requested=frozenset(requested), limits=limits)
+
+
+def told(parcel: Parcel) -> list[tuple[int, str, str, int]]:
+    return [(found.doc_id, found.file_type, found.name, found.ordinal) for found in parcel.files]
+
+
+def test_the_documents_own_example_comes_home_byte_for_byte(pack: Packer) -> None:
+    rows: list[Row] = [
+        (4574622, "20230619_141959147.a7_IT06628860964_9FKju.xml.p7m", "FA"),
+        (4574622, "20230619_141959147.a7_IT06628860964_9FKju_MT_001.xml", "MT"),
+        (4574622, "IT07031780484_4581939.xml", "FU"),
+        (4575300, "20230619_152243878.ef_IT016417907022023Y_05Xa6.xml", "FA"),
+    ]
+    entries = [(name, f"content of {name}".encode() * 9) for _, name, _ in rows]
+    body = pack(rows, entries)
+    parcel = inspect(body, 4574622, 4575300)
+    assert told(parcel) == [
+        (*row[:1], row[2], row[1], ordinal) for row, ordinal in zip(rows, (1, 2, 3, 1), strict=True)
+    ]
+    for found, (_, content) in zip(parcel.files, entries, strict=True):
+        assert (found.size, found.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+        assert b"".join(open_file(body, found)) == content
+    assert parcel == Parcel(parcel.files, frozenset(), frozenset(), frozenset(), (), (), {}, 0)
+
+
+def test_a_parcel_of_another_batch_has_strangers_only(pack: Packer) -> None:
+    parcel = inspect(pack([(9, "a.xml", "FA")], [("a.xml", b"x")]), 1, 2)
+    assert parcel.files == ()
+    assert parcel.strangers == {9}
+
+
+def test_what_is_missing_extra_or_said_twice_costs_nothing(pack: Packer) -> None:
+    rows: list[Row] = [(1, "a.xml", "FA"), (1, "a.xml", "FA"), (2, "gone.xml", "FA"), (2, "b.xml", "MT")]
+    parcel = inspect(pack(rows, [("a.xml", b"a"), ("b.xml", b"b"), ("nobody.xml", b"n"), ("folder/", b"")]), 1, 2, 3)
+    assert told(parcel) == [(1, "FA", "a.xml", 1), (2, "MT", "b.xml", 1)]
+    assert parcel.absent == ((2, "FA"),)
+    assert parcel.unindexed == ("nobody.xml",)
+
+
+def test_an_empty_file_counts_as_absent(pack: Packer) -> None:
+    parcel = inspect(pack([(1, "a.xml", "FA"), (1, "m.xml", "MT")], [("a.xml", b"a"), ("m.xml", b"")]), 1)
+    assert told(parcel) == [(1, "FA", "a.xml", 1)]
+    assert parcel.absent == ((1, "MT"),)
+
+
+def test_an_index_of_nothing_is_a_parcel_of_nothing(pack: Packer) -> None:
+    assert inspect(pack([], []), 1).files == ()
+
+
+@filenames
+def test_documents_that_share_a_name_are_to_be_fetched_apart(pack: Packer) -> None:
+    rows: list[Row] = [(1, "same.xml", "FA"), (1, "m.xml", "MT"), (2, "same.xml", "FA"), (3, "c.xml", "FA")]
+    entries = [("same.xml", b"1"), ("m.xml", b"m"), ("same.xml", b"2"), ("c.xml", b"c")]
+    for given_entries in (entries, entries[1:]):
+        parcel = inspect(pack(rows, given_entries), 1, 2, 3)
+        assert parcel.collided == {1, 2}
+        assert told(parcel) == [(3, "FA", "c.xml", 1)]
+
+
+@filenames
+def test_more_entries_of_a_name_than_rows_may_be_anothers_while_others_were_asked_for(pack: Packer) -> None:
+    body = pack(
+        [(1, "same.xml", "FA"), (2, "b.xml", "FA")], [("same.xml", b"1"), ("same.xml", b"?"), ("b.xml", b"b")]
+    )
+    parcel = inspect(body, 1, 2)
+    assert parcel.collided == {1}
+    assert told(parcel) == [(2, "FA", "b.xml", 1)]
+
+
+def test_a_stranger_that_shares_a_name_makes_it_collide_too(pack: Packer) -> None:
+    parcel = inspect(pack([(1, "a.xml", "FA"), (9, "a.xml", "FA")], [("a.xml", b"a")]), 1)
+    assert parcel.collided == {1}
+    assert parcel.files == ()
+
+
+@filenames
+def test_one_documents_own_files_of_one_name_are_all_kept_in_order(pack: Packer) -> None:
+    rows: list[Row] = [(1, "same.xml", "FA"), (1, "same.xml", "FU")]
+    body = pack(rows, [("same.xml", b"first"), ("same.xml", b"second")])
+    for requested in ((1,), (1, 2)):
+        parcel = inspect(body, *requested)
+        assert told(parcel) == [(1, "FA", "same.xml", 1), (1, "FU", "same.xml", 2)]
+        assert [b"".join(open_file(body, found)) for found in parcel.files] == [b"first", b"second"]
+        assert parcel.self_collided == {1}
+        assert not parcel.collided
+
+
+def test_one_entry_for_two_types_of_one_document_is_given_to_both(pack: Packer) -> None:
+    parcel = inspect(pack([(1, "a.xml", "FA"), (1, "a.xml", "FU")], [("a.xml", b"a")]), 1, 2)
+    assert [found.file_type for found in parcel.files] == ["FA", "FU"]
+    assert parcel.self_collided == {1}
+
+
+@filenames
+def test_alone_even_a_surplus_entry_is_kept(pack: Packer) -> None:
+    parcel = inspect(pack([(1, "a.xml", "FA")], [("a.xml", b"a"), ("a.xml", b"b")]), 1)
+    assert told(parcel) == [(1, "FA", "a.xml", 1), (1, "FA", "a.xml", 2)]
+    assert parcel.self_collided == {1}
+
+
+@pytest.mark.parametrize(
+    ("indexed", "packed"),
+    [
+        ("a.xml", "A.XML"),
+        ("cartella\\a.xml", "a.xml"),
+        ("a.xml", "cartella/sotto/a.xml"),
+        ("../../etc/a.xml", "a.xml"),
+        ("C:\\temp\\a.xml", "C:\\temp\\a.xml"),
+        ("/a.xml", "./a.xml"),
+        ("perche\u0301.xml", "perch\u00e9.xml"),
+    ],
+)
+def test_a_name_that_is_only_loosely_the_same_is_found_if_it_is_the_only_one(
+    pack: Packer, indexed: str, packed: str
+) -> None:
+    rows: list[Row] = [(1, indexed, "FA")]
+    assert told(inspect(pack(rows, [(packed, b"a")]), 1)) == [(1, "FA", indexed, 1)]
+    two = inspect(pack([(1, "x/A.xml", "FA")], [("y/a.xml", b"a"), ("z/a.xml", b"b")]), 1)
+    assert (two.files, two.absent) == ((), ((1, "FA"),))
+
+
+def test_exactly_the_name_wins_over_loosely_the_name(pack: Packer) -> None:
+    body = pack([(1, "a.xml", "FA"), (2, "A.xml", "FA")], [("A.xml", b"2"), ("a.xml", b"1")])
+    assert [b"".join(open_file(body, found)) for found in inspect(body, 1, 2).files] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a\x07b\n.xml", "n" * 300, "CON", "è €.xml", "a\0b"])
+def test_names_are_kept_as_they_are_and_mean_nothing(pack: Packer, name: str) -> None:
+    packed = name.replace("\0", "?")
+    body = pack([(1, name, "FA"), (2, "b.xml", "FA")], [(packed, b"a"), ("b.xml", b"b")])
+    parcel = inspect(io.BytesIO(body.getvalue().replace(b"a?b", b"a\0b")), 1, 2)
+    assert told(parcel) == [(1, "FA", name.replace("\0", "\ufffd"), 1), (2, "FA", "b.xml", 1)]
+
+
+@pytest.mark.parametrize("name", ["indice.json", "INDICE.JSON", "out/indice.json", "out\\Indice.json"])
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_index_is_found_and_read_however_it_is_written(pack: Packer, name: str, coding: str) -> None:
+    index = '{"Files": [{"ID": "7", "FILENAME": "perch\u00e9.xml", "filetype": " fa "}], "altro": 1}'.encode(coding)
+    parcel = inspect(pack([], [("perch\u00e9.xml", b"a")], index=index, index_name=name), 7)
+    assert told(parcel) == [(7, "FA", "perch\u00e9.xml", 1)]
+
+
+def test_odd_rows_are_counted_and_cost_only_themselves(pack: Packer) -> None:
+    index = b"""{"files": [17, null, {}, {"id": 0, "fileName": "a.xml"}, {"id": 1, "fileName": null},
+        {"id": 1, "fileName": "\\ud800", "fileType": "MT"}, {"id": 1, "fileName": "a.xml", "fileType": 9},
+        {"id": 1, "fileName": "b.xml", "fileType": "a\\u0000very long type of file"}]}"""
+    parcel = inspect(pack([], [("a.xml", b"a"), ("b.xml", b"b")], index=index), 1)
+    assert told(parcel) == [(1, "?", "a.xml", 1), (1, "A\ufffdVERY LONG TYPE", "b.xml", 2)]
+    assert (parcel.odd_rows, parcel.absent) == (5, ((1, "MT"),))
+
+
+@pytest.mark.parametrize(
+    "index",
+    [b"", b"<html>", b"[]", b"null", b'{"files": {}}', b'{"file": []}', b'{"files": [', b"\xff\xfe\x00", b"[" * 9999],
+)
+def test_an_index_of_another_shape_is_a_bad_parcel(pack: Packer, index: bytes) -> None:
+    with pytest.raises(ParcelBad, match=r"indice\.json"):
+        inspect(pack([], [("a.xml", b"a")], index=index), 1)
+
+
+@filenames
+def test_no_index_or_two_is_a_bad_parcel(pack: Packer) -> None:
+    with pytest.raises(ParcelBad, match="no indice"):
+        inspect(pack([], [], index_name="a/b/indice.json"), 1)
+    with pytest.raises(ParcelBad, match="more than one"):
+        inspect(pack([], [("indice.json", b"{}")]), 1)
+
+
+def flip(body: io.BytesIO, content: bytes) -> io.BytesIO:
+    """The same parcel with one bit of a stored file turned."""
+    raw = bytearray(body.getvalue())
+    raw[raw.index(content)] ^= 1
+    return io.BytesIO(bytes(raw))
+
+
+def three(pack: Packer, content: bytes, *, compression: int = zipfile.ZIP_STORED) -> io.BytesIO:
+    rows: list[Row] = [(1, "a.xml", "FA"), (2, "b.xml", "FA"), (2, "m.xml", "MT"), (3, "c.xml", "FA")]
+    entries = [("a.xml", b"aaaa"), ("b.xml", b"bbbb"), ("m.xml", content), ("c.xml", b"cccc")]
+    return pack(rows, entries, compression=compression)
+
+
+def only_the_second_is_refused(parcel: Parcel, reason: str) -> None:
+    assert told(parcel) == [(1, "FA", "a.xml", 1), (3, "FA", "c.xml", 1)]
+    assert dict(parcel.refused) == {2: f"MT {reason}"}
+
+
+def test_a_wrong_checksum_spoils_its_document_only(pack: Packer) -> None:
+    only_the_second_is_refused(inspect(flip(three(pack, b"secret"), b"secret"), 1, 2, 3), "has a wrong checksum")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_unknown_method_spoils_its_document_only(pack: Packer, method: int) -> None:
+    body = io.BytesIO(three(pack, b"m").getvalue())
+    with zipfile.ZipFile(body) as source:
+        held = {name: source.read(name) for name in source.namelist()}
+    odd = io.BytesIO()
+    with zipfile.ZipFile(odd, "w") as target:
+        for name, content in held.items():
+            target.writestr(name, content, method if name == "m.xml" else zipfile.ZIP_STORED)
+    parcel = inspect(odd, 1, 2, 3)
+    only_the_second_is_refused(parcel, f"is compressed by method {method}, which is not read")
+
+
+def test_a_file_beyond_the_limit_spoils_its_document_only_and_is_not_even_inflated(pack: Packer) -> None:
+    body = three(pack, bytes(5_000_000), compression=zipfile.ZIP_DEFLATED)
+    parcel = inspect(body, 1, 2, 3, limits=ParcelLimits(most_file_bytes=1_000_000, most_total_bytes=2_000_000))
+    only_the_second_is_refused(parcel, "inflates to 5000000 bytes, more than 1000000")
+
+
+def test_a_flattering_ratio_spoils_its_document_only(pack: Packer) -> None:
+    body = three(pack, bytes(70_000_000), compression=zipfile.ZIP_DEFLATED)
+    parcel = inspect(body, 1, 2, 3)
+    assert list(parcel.refused) == [2]
+    assert "inflates" in parcel.refused[2]
+
+
+def test_a_sum_or_a_count_beyond_the_limits_is_a_bad_parcel(pack: Packer) -> None:
+    for limits in (ParcelLimits(most_total_bytes=11), ParcelLimits(most_entries=4)):
+        with pytest.raises(ParcelBad, match="more than"):
+            inspect(three(pack, b""), 1, 2, 3, limits=limits)
+
+
+def test_what_changed_since_it_was_inspected_is_not_given_out_as_whole(pack: Packer) -> None:
+    body = three(pack, b"secret")
+    (found,) = (each for each in inspect(body, 2).files if each.file_type == "MT")
+    with pytest.raises(ParcelBad, match="proven"):
+        b"".join(open_file(flip(body, b"secret"), found))
+
+
+def test_a_disk_that_does_not_read_is_not_the_parcels_fault(pack: Packer) -> None:
+    class Failing(io.BytesIO):
+        def read(self, count: int | None = -1, /) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(StorageFault, match="Input/output"):
+        inspect(Failing(three(pack, b"m").getvalue()), 1)
+
+
+NAMES = st.sampled_from(["a.xml", "A.xml", "b.xml", "x/b.xml", "c.xml"])
+
+
+@filenames
+@given(
+    rows=st.lists(st.tuples(st.integers(1, 4), NAMES, st.sampled_from(["FA", "MT", "FU"])), max_size=8),
+    entries=st.lists(st.tuples(NAMES, st.binary(max_size=3)), max_size=8),
+    requested=st.sets(st.integers(1, 5), min_size=1),
+)
+def test_whatever_the_index_says_no_file_goes_to_a_document_that_does_not_own_it(
+    pack: Packer, rows: list[Row], entries: Entries, requested: set[int]
+) -> None:
+    body = pack(rows, entries)
+    parcel = inspect(body, *requested)
+    owners: dict[int, set[int]] = {}
+    for found in parcel.files:
+        assert found.doc_id in requested - parcel.collided - set(parcel.refused)
+        assert (found.doc_id, found.name, found.file_type) in rows
+        assert b"".join(open_file(body, found)) in [content for _, content in entries]
+        owners.setdefault(found.entry.starts_at, set()).add(found.doc_id)
+    assert all(len(doc_ids) == 1 for doc_ids in owners.values())
+    assert parcel.strangers == {doc_id for doc_id, _, _ in rows} - requested
+    assert parcel.collided <= requested
+    ordinals = [(found.doc_id, found.ordinal) for found in parcel.files]
+    assert len(set(ordinals)) == len(ordinals)

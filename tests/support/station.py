@@ -1,0 +1,329 @@
+"""A whole station in one thread and in virtual time: a real archive, real clients, a simulated service behind them.
+
+`build` makes one in a folder, `settle` runs it until nothing moves. Everything follows from the seeds: no socket, no
+sleep, no wall clock. A conftest puts the repository's root on the path, so that tests may import this module.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import sqlalchemy as sa
+
+from easytracking_simulator import Options, Simulator
+from easytracking_simulator.transport import SimulatorTransport
+from easytracking_sync.app.listing import Lister
+from easytracking_sync.archive import schema, tables
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.store import Archive, open_archive
+from easytracking_sync.effects import Effects, Files, LocalFiles
+from easytracking_sync.errors import CredentialsRefused
+from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.discovery import Cycle, Span, again
+from easytracking_sync.machine.engine import Bounds, Engine
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.remote import EasyTracking, Endpoint
+from easytracking_sync.terms import LIVE_STATES, AcknowledgeWith, DocumentState, FileType, OnRelist
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ROME = ZoneInfo("Europe/Rome")
+HISTORY_FROM = date(2025, 6, 1)
+DEFAULT_TYPES = frozenset({FileType.FA, FileType.MT, FileType.FU})
+
+SMALL = Options(documents=12, history_days=90, p7m_share=0.1, long_share=0.0, attachment_share=0.0)
+"""A small service, quick to write; `dataclasses.replace` it where a test wants another."""
+
+Wrap = Callable[[httpx.BaseTransport], httpx.BaseTransport]
+
+
+class VirtualClock:
+    """Time that passes only when it is told to, or when someone waits."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self._now = now
+        self._monotonic = 1000.0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def wait(self, wake: threading.Event, seconds: float) -> bool:
+        if not wake.is_set():
+            self.forward(timedelta(seconds=seconds))
+        return wake.is_set()
+
+    def forward(self, how_far: timedelta) -> None:
+        """Let time pass; never back."""
+        self._now += max(how_far, timedelta())
+        self._monotonic += max(how_far.total_seconds(), 0.0)
+
+    def forward_to(self, moment: datetime) -> None:
+        """Let time pass until then; nothing where it has passed."""
+        self.forward(moment - self._now)
+
+
+@dataclass
+class Recorder:
+    """An observer that remembers."""
+
+    notes: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+
+    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+        self.notes.append((name, level, dict(facts)))
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """The facts of every note of this name, in order."""
+        return [facts for noted, _, facts in self.notes if noted == name]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted of an account; the label is the simulator's user name, "demo1", "demo2", …"""
+
+    file_types: frozenset[FileType] = DEFAULT_TYPES
+    original: FileType = FileType.FA
+    acknowledge: AcknowledgeWith = AcknowledgeWith.PHASE1
+    on_relist: OnRelist = OnRelist.ACKNOWLEDGE
+    history_from: date = HISTORY_FROM
+    receiver_piva: str | None = None
+    receiver_cf: str | None = None
+
+
+@dataclass
+class Station:
+    """Everything at work on one folder. `reopen` starts it anew, as after a crash."""
+
+    folder: Path
+    clock: VirtualClock
+    simulator: Simulator
+    observer: Recorder
+    files: Files
+    policy: Policy
+    bounds: Bounds
+    wishes: Mapping[str, Wish]
+    wrap: Wrap
+    seed: int
+    min_free_bytes: int
+    archive: Archive = field(init=False)
+    engine: Engine = field(init=False)
+    accounts: dict[str, Account] = field(init=False)
+    effects: Effects = field(init=False)
+    _openings: int = 0
+
+    def __post_init__(self) -> None:
+        self.reopen()
+
+    @property
+    def account_ids(self) -> frozenset[int]:
+        return frozenset(account.id for account in self.accounts.values())
+
+    def reopen(self) -> None:
+        """A new archive object, new clients, a new engine over what lies in the folder; recovery is run."""
+        if self._openings:
+            self.close()
+        self._openings += 1
+        self.effects = Effects(self.clock, random.Random(f"{self.seed}/dice/{self._openings}"), self.files)
+        url = f"sqlite:///{self.folder / 'archive.db'}"
+        owner = f"test-{self._openings}"
+        self.archive = open_archive(
+            url, self.folder / "spool", self.effects, owner=owner, min_free_bytes=self.min_free_bytes
+        )
+        self.archive.spool.prepare()
+        self.accounts = {label: self._account(label, wish) for label, wish in self.wishes.items()}
+        self.engine = Engine(
+            self.archive, self.accounts.values(), self.policy, self.effects, self.observer, self.bounds
+        )
+        self.engine.recover()
+
+    def close(self) -> None:
+        for account in self.accounts.values():
+            account.service.close()
+        self.archive.close()
+
+    def _account(self, label: str, wish: Wish) -> Account:
+        endpoint = self._endpoint(label)
+        service = EasyTracking(
+            endpoint,
+            account=label,
+            clock=self.clock,
+            user_agent="tests",
+            transport=self.wrap(SimulatorTransport(self.simulator)),
+            zone=ROME,
+        )
+        known = self.archive.accounts.find(endpoint.base_url, label)
+        account_id = known or self.archive.accounts.register(label, endpoint.base_url, label, self.clock.now())
+        wanted = {name: getattr(wish, name) for name in wish.__dataclass_fields__}
+        return Account(id=account_id, label=label, service=service, timezone=ROME, **wanted)
+
+    def _endpoint(self, label: str) -> Endpoint:
+        password = next(known.password for known in self.simulator.accounts if known.username == label)
+        return Endpoint("http://127.0.0.1:1", "http://127.0.0.1:1", label, password)
+
+
+def build(
+    folder: Path,
+    options: Options = SMALL,
+    *,
+    wishes: Mapping[str, Wish] | None = None,
+    files: Files | None = None,
+    policy: Policy | None = None,
+    bounds: Bounds | None = None,
+    wrap: Wrap = lambda transport: transport,
+    seed: int = 1,
+    min_free_bytes: int = 0,
+) -> Station:
+    """A station in this empty folder. `wishes` by label: one account, "demo1", with the usual wishes unless given.
+
+    `wrap` is put around each client's transport, `files` replaces the real file layer. Close it afterwards.
+    """
+    wishes = wishes or {"demo1": Wish()}
+    clock = VirtualClock()
+    simulator = Simulator(replace(options, accounts=max(options.accounts, len(wishes))), clock)
+    (folder / "archive.db").write_bytes(_empty_archive())
+    return Station(
+        folder=folder,
+        clock=clock,
+        simulator=simulator,
+        observer=Recorder(),
+        files=files or LocalFiles(),
+        policy=policy or Policy(),
+        bounds=bounds or Bounds(),
+        wishes=wishes,
+        wrap=wrap,
+        seed=seed,
+        min_free_bytes=min_free_bytes,
+    )
+
+
+@functools.cache
+def _empty_archive() -> bytes:
+    """Migrated once a process: the migration takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        database = Database(f"sqlite:///{path}")
+        schema.migrate(database)
+        database.close()
+        return path.read_bytes()
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How `settle` ended."""
+
+    steps: int  # effects performed
+    waiting: int  # documents that are neither home nor given up on
+    cycles: tuple[Cycle, ...]
+    refused: tuple[str, ...]  # labels whose login was refused while listing
+
+
+def settle(
+    station: Station,
+    *,
+    marked_too: bool = True,
+    horizon: timedelta = timedelta(minutes=30),
+    deadline: timedelta = timedelta(hours=48),
+    after_step: Callable[[], object] = lambda: None,
+) -> Settled:
+    """List every account's whole history, then work until nothing waits.
+
+    Time jumps to whatever is due next, as long as that is no farther than `horizon`; the end is when nothing waits,
+    when nothing falls due within the horizon, or when `deadline` (virtual) has passed. `after_step` is called after
+    each effect. Errors that stop a real station (Fatal, bugs) escape.
+    """
+    until = station.clock.now() + deadline
+    cycles, refused = _list(station, dict.fromkeys(station.accounts), marked_too=marked_too)
+    steps = drain(station, horizon=horizon, until=until, after_step=after_step)
+    while rest := {cycle.account.label: span for cycle in cycles if (span := again(cycle))}:
+        acknowledged = station.engine.tally.acknowledged
+        cycles, _ = _list(station, rest, marked_too=False)
+        steps += drain(station, horizon=horizon, until=until, after_step=after_step)
+        if station.engine.tally.acknowledged == acknowledged:
+            break
+    waiting = sum(station.archive.pool.waiting(station.account_ids).values())
+    return Settled(steps, waiting, tuple(cycles), refused)
+
+
+def _list(
+    station: Station, spans: Mapping[str, Span | None], *, marked_too: bool
+) -> tuple[list[Cycle], tuple[str, ...]]:
+    """One cycle an account, by label; a span that is None means the whole history."""
+    cycles = []
+    refused = []
+    for label, span in spans.items():
+        cycle = cycle_of(station, station.accounts[label], span, marked_too=marked_too)
+        cycles.append(cycle)
+        try:
+            list_through(station, cycle)
+        except CredentialsRefused:
+            refused.append(label)
+    return cycles, tuple(refused)
+
+
+def cycle_of(station: Station, account: Account, span: Span | None = None, *, marked_too: bool = True) -> Cycle:
+    """A cycle that has not begun; over the whole history unless a span is given."""
+    span = span or Span.whole_history(account, station.clock.now(), marked_too=marked_too)
+    return Cycle(station.archive.pool, station.engine.gate, station.clock, station.observer, account, span)
+
+
+def list_through(station: Station, cycle: Cycle) -> Cycle:
+    """Step through a cycle to its end, waiting out what is transient. CredentialsRefused escapes."""
+    lister = Lister(station.effects, station.policy, station.observer, threading.Event())
+    lister.list_through(cycle, lambda _: None, lambda _, __: None)
+    return cycle
+
+
+def drain(
+    station: Station,
+    *,
+    horizon: timedelta = timedelta(minutes=30),
+    until: datetime | None = None,
+    after_step: Callable[[], object] = lambda: None,
+) -> int:
+    """Perform what is due, jump to what falls due next, and so on; see `settle`. How many effects it took."""
+    until = until or station.clock.now() + timedelta(hours=48)
+    steps = 0
+    while station.clock.now() <= until:
+        while station.engine.step():
+            steps += 1
+            after_step()
+        if not sum(station.archive.pool.waiting(station.account_ids).values()):
+            break
+        due = next_instant(station)
+        if due is None or due - station.clock.now() > horizon:
+            break
+        station.clock.forward_to(due)
+    return steps
+
+
+def next_instant(station: Station) -> datetime | None:
+    """The next instant at which something may be claimed that may not be now; None where nothing lies ahead."""
+    now = station.clock.now()
+    due = station.engine.next_due()
+    if due is None or due > now:
+        return due
+    batch, document, account = tables.batch.c, tables.document.c, tables.account.c
+    waits = (DocumentState.DISCOVERED, DocumentState.QUARANTINED)
+    queries = (
+        sa.select(sa.func.min(batch.next_attempt_at)).where(
+            batch.next_attempt_at > now, batch.state.in_(LIVE_STATES)
+        ),
+        sa.select(sa.func.min(document.next_attempt_at)).where(
+            document.next_attempt_at > now, document.state.in_(waits)
+        ),
+        sa.select(sa.func.min(account.paused_until)).where(account.paused_until > now),
+    )
+    with station.archive.database.read() as connection:
+        found = [connection.execute(query).scalar_one() for query in queries]
+    return min((moment for moment in found if moment is not None), default=None)

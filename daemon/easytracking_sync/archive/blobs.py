@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.database import Database
@@ -24,6 +23,9 @@ else:
 ZSTD_LEVEL = 3
 TRANSACTION_BYTES = 32 << 20
 """Blobs are committed in groups of about this many bytes, so that no transaction grows with a parcel."""
+
+AT_ONCE = 16
+"""Small blobs are read and written this many a statement: at most so many MiB in memory."""
 
 
 class BlobRotten(Permanent):
@@ -47,19 +49,13 @@ class Blobs(Protocol):
         """The bytes in chunks; raises BlobRotten, at the latest at the end, unless they are exactly those."""
         ...
 
-
-def is_whole(blobs: Blobs, sha256: str) -> bool:
-    """Read a blob from end to end; whether it is there and is what its name says."""
-    try:
-        for _ in blobs.read(sha256):
-            pass
-    except BlobRotten:
-        return False
-    return True
+    def whole(self, hashes: Collection[str]) -> frozenset[str]:
+        """Read these blobs from end to end; those that are there and are what their name says."""
+        ...
 
 
 class DatabaseBlobs:
-    """Blobs in the archive's own database: zstd, in chunks of at most 1 MiB, one chunk in memory at a time."""
+    """Blobs in the archive's own database: zstd, in chunks of at most 1 MiB, few of them in memory at a time."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -67,10 +63,12 @@ class DatabaseBlobs:
 
     def put(self, sources: Iterable[BlobSource]) -> None:
         """Durable when it returns. Raises BlobRotten where a source does not give the bytes it announced."""
+        wanted = {source.sha256: source for source in sources}
+        there = self.whole(wanted)
         group: list[BlobSource] = []
         weight = 0
-        for source in sources:
-            if is_whole(self, source.sha256):
+        for source in wanted.values():
+            if source.sha256 in there:
                 continue
             group.append(source)
             weight += source.size
@@ -81,52 +79,93 @@ class DatabaseBlobs:
 
     def read(self, sha256: str) -> Iterator[bytes]:
         """See Blobs. Each chunk is a statement of its own, so that a long read never blocks the writer."""
-        with self._database.read() as connection:
-            row = connection.execute(
-                sa.select(tables.blob.c.size, tables.blob.c.encoding).where(tables.blob.c.sha256 == sha256)
-            ).one_or_none()
-        if row is None:
-            raise BlobRotten(f"blob {sha256} is not in the database")
-        if row.encoding != "zstd":
-            raise BlobRotten(f"blob {sha256} has the unknown encoding {row.encoding}")
-        digest, size = hashlib.sha256(), 0
-        for chunk in _inflated(sha256, self._stored_chunks(sha256)):
-            digest.update(chunk)
-            size += len(chunk)
-            if size > row.size:
-                break
-            yield chunk
-        if size != row.size or digest.hexdigest() != sha256:
-            raise BlobRotten(f"blob {sha256} has rotten: its bytes are not the ones that were stored")
+        for head in self._heads((sha256,)):
+            yield from self._proven(head)
+            return
+        raise BlobRotten(f"blob {sha256} is not in the database")
 
-    def _stored_chunks(self, sha256: str) -> Iterator[bytes]:
-        chunk = tables.blob_chunk
-        position = 0
-        while True:
+    def whole(self, hashes: Collection[str]) -> frozenset[str]:
+        """See Blobs."""
+        return frozenset(head.sha256 for head in self._heads(tuple(hashes)) if self._is_whole(head))
+
+    def _is_whole(self, head: _Head) -> bool:
+        try:
+            for _ in self._proven(head):
+                pass
+        except BlobRotten:
+            return False
+        return True
+
+    def _heads(self, hashes: Sequence[str]) -> Iterator[_Head]:
+        """What the database has of these blobs: the row, and the first chunk, which is often the only one."""
+        blob, chunk = tables.blob, tables.blob_chunk
+        first = sa.and_(chunk.c.sha256 == blob.c.sha256, chunk.c.position == 0)
+        query = sa.select(blob.c.sha256, blob.c.size, blob.c.encoding, chunk.c.content).outerjoin(chunk, first)
+        for start in range(0, len(hashes), AT_ONCE):
+            few = hashes[start : start + AT_ONCE]
             with self._database.read() as connection:
-                content = connection.execute(
-                    sa.select(chunk.c.content).where(chunk.c.sha256 == sha256, chunk.c.position == position)
-                ).scalar_one_or_none()
-            if content is None:
-                return
+                rows = connection.execute(query.where(blob.c.sha256.in_(few))).all()
+            for row in rows:
+                yield _Head(row.sha256, row.size, row.encoding, row.content)
+
+    def _proven(self, head: _Head) -> Iterator[bytes]:
+        if head.encoding != "zstd":
+            raise BlobRotten(f"blob {head.sha256} has the unknown encoding {head.encoding}")
+        digest, size = hashlib.sha256(), 0
+        for piece in _inflated(head.sha256, self._chunks(head)):
+            digest.update(piece)
+            size += len(piece)
+            if size > head.size:
+                break
+            yield piece
+        if size != head.size or digest.hexdigest() != head.sha256:
+            raise BlobRotten(f"blob {head.sha256} has rotten: its bytes are not the ones that were stored")
+
+    def _chunks(self, head: _Head) -> Iterator[bytes]:
+        chunk = tables.blob_chunk
+        content, position = head.content, 0
+        while content is not None:
             yield content
             position += 1
+            with self._database.read() as connection:
+                content = connection.execute(
+                    sa.select(chunk.c.content).where(chunk.c.sha256 == head.sha256, chunk.c.position == position)
+                ).scalar_one_or_none()
 
-    def _insert(self, group: list[BlobSource]) -> None:
+    def _insert(self, group: Sequence[BlobSource]) -> None:
         if not group:
             return
-        with self._database.write() as connection:
-            for source in {source.sha256: source for source in group}.values():
-                self._insert_one(connection, source)
-
-    def _insert_one(self, connection: Connection, source: BlobSource) -> None:
         chunk, blob = tables.blob_chunk, tables.blob
-        connection.execute(sa.delete(chunk).where(chunk.c.sha256 == source.sha256))
-        connection.execute(sa.delete(blob).where(blob.c.sha256 == source.sha256))
-        row = {"sha256": source.sha256, "size": source.size, "encoding": "zstd", "stored_at": self._clock.now()}
-        connection.execute(sa.insert(blob), row)
-        for position, content in enumerate(_rechunked(_deflated(source))):
-            connection.execute(sa.insert(chunk), {"sha256": source.sha256, "position": position, "content": content})
+        hashes = [source.sha256 for source in group]
+        now = self._clock.now()
+        rows = [
+            {"sha256": source.sha256, "size": source.size, "encoding": "zstd", "stored_at": now} for source in group
+        ]
+        with self._database.write() as connection:
+            for start in range(0, len(hashes), AT_ONCE):  # what was there is rotten
+                few = hashes[start : start + AT_ONCE]
+                connection.execute(sa.delete(chunk).where(chunk.c.sha256.in_(few)))
+                connection.execute(sa.delete(blob).where(blob.c.sha256.in_(few)))
+            connection.execute(sa.insert(blob), rows)
+            held: list[dict[str, object]] = []
+            for source in group:
+                for position, content in enumerate(_rechunked(_deflated(source))):
+                    held.append({"sha256": source.sha256, "position": position, "content": content})
+                    if len(held) >= AT_ONCE:
+                        connection.execute(sa.insert(chunk), held)
+                        held = []
+            if held:
+                connection.execute(sa.insert(chunk), held)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A blob's row with its first chunk."""
+
+    sha256: str
+    size: int
+    encoding: str
+    content: bytes | None = field(repr=False)
 
 
 def _deflated(source: BlobSource) -> Iterator[bytes]:
@@ -141,15 +180,16 @@ def _deflated(source: BlobSource) -> Iterator[bytes]:
 
 
 def _inflated(sha256: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The bytes of one frame; chunks beyond its end are not asked for."""
     inflater = zstd.ZstdDecompressor()
     try:
         for chunk in chunks:
             piece = inflater.decompress(chunk, max_length=tables.CHUNK_BYTES)
-            while piece or not (inflater.needs_input or inflater.eof):
+            while piece:
                 yield piece
-                if inflater.eof:
-                    break
-                piece = inflater.decompress(b"", max_length=tables.CHUNK_BYTES)
+                piece = b"" if inflater.eof else inflater.decompress(b"", max_length=tables.CHUNK_BYTES)
+            if inflater.eof:
+                return
     except (zstd.ZstdError, EOFError) as error:
         raise BlobRotten(f"blob {sha256} has rotten: {error}") from error
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from easytracking_sync.archive.blobs import Blobs, is_whole
+from easytracking_sync.archive.blobs import Blobs
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.tables import document, file
 from easytracking_sync.terms import Claim, DocumentState
@@ -54,11 +54,10 @@ def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collect
         hashes[row.document_id].add(row.sha256)
         if row.type in originals:
             with_original.add(row.document_id)
-    verdicts = {sha256: is_whole(blobs, sha256) for sha256 in {row.sha256 for row in rows}}
+    proven = blobs.whole({row.sha256 for row in rows})
     whole = (
         carried.doc_id
         for carried in claim.documents
-        if carried.document_id in stored & with_original
-        and all(verdicts[sha256] for sha256 in hashes[carried.document_id])
+        if carried.document_id in stored & with_original and hashes[carried.document_id] <= proven
     )
     return DurableReceipt(claim.batch.id, tuple(whole), _SEAL)

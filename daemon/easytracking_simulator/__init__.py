@@ -9,10 +9,11 @@ from easytracking_simulator.faults import Call, Fault, Faults, Kind, Rate, bad_z
 from easytracking_simulator.options import Clock, Counts, Options
 from easytracking_simulator.register import Account
 from easytracking_simulator.simulator import Called, Simulator, TrueDocument, TrueFile
+from easytracking_simulator.storms import storm
 from easytracking_simulator.wire import Reply, Request, Tear, TearKind
 
 __all__ = [
     "WITHOUT_FIELD", "Account", "Call", "Called", "Clock", "Counts", "Document", "Fault", "Faults", "File", "Kind",
     "Options", "Rate", "Reply", "Request", "SigningUnavailableError", "Simulator", "SimulatorError", "Tear",
-    "TearKind", "TrueDocument", "TrueFile", "bad_zip", "lost", "odd_element", "status", "torn",
+    "TearKind", "TrueDocument", "TrueFile", "bad_zip", "lost", "odd_element", "status", "storm", "torn",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from easytracking_simulator import listing
 from easytracking_simulator.content import Content
 from easytracking_simulator.documents import Document
-from easytracking_simulator.faults import Call, Faults, Kind, Struck
+from easytracking_simulator.faults import Call, Fault, Faults, Kind, Struck
 from easytracking_simulator.jobs import Job, Jobs
 from easytracking_simulator.options import Counts, Options
 from easytracking_simulator.parcel import draft
@@ -65,6 +65,14 @@ def ids_of(payload: dict[str, Any]) -> tuple[int, ...]:
     if not 1 <= len(ids) <= IDS_AT_ONCE:
         raise BadInputError(f"docIds deve contenere da 1 a {IDS_AT_ONCE} id")
     return tuple(ids)
+
+
+def check_varieties(faults: Iterable[Fault]) -> None:
+    """Raise ValueError for a fault whose variety nobody knows."""
+    for fault in faults:
+        known = {Kind.ZIP: TRICKS, Kind.ODD_ELEMENT: listing.ODDITIES}.get(fault.kind)
+        if known is not None and fault.variety not in known:
+            raise ValueError(f"no such variety of {fault.kind}: {fault.variety!r}; there are {', '.join(known)}")
 
 
 class Calls:

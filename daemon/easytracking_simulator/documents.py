@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from easytracking_simulator.options import Options
 from easytracking_simulator.parties import Party, company, romanian, senders
 
+PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+ESCAPED = json.JSONEncoder(separators=(",", ":")).encode  # fields from outside may hold lone surrogates
 Day = TypeVar("Day", date, datetime)
 ITALY, ROMANIA = 0, 1
 ITALIAN_TYPES = ("TD01",) * 12 + ("TD24",) * 4 + ("TD04",) * 2 + ("TD06",) * 2 + ("TD02", "TD05", "TD25")
@@ -89,7 +91,8 @@ class Document:
 
     def json(self) -> bytes:
         """The list's element as JSON."""
-        return json.dumps(self.element(), ensure_ascii=bool(self.fields), separators=(",", ":")).encode()
+        encode = ESCAPED if self.fields else PLAIN
+        return encode(self.element()).encode()
 
 
 class Author:
@@ -170,7 +173,7 @@ def _number(habit: int, loaded: int, year: int) -> str:
 
 
 def _romanian_type(chance: float) -> str:
-    return "381" if chance < 0.1 else "380"
+    return "381" if chance < 0.2 else "380"
 
 
 def revised(document: Document, files: Mapping[str, tuple[str, bytes]] | None, fields: Mapping[str, Any]) -> Document:

@@ -100,7 +100,7 @@ class Fault:
     seconds: float = 30.0
     ids: tuple[int, ...] = ()
     variety: str = ""
-    size: int = 1
+    size: int = 0  # of a bomb: 0 for a gibibyte; of TOTAL_ABOVE: 0 for one
 
     @property
     def is_applied(self) -> bool:
@@ -157,6 +157,10 @@ class Faults:
     def __post_init__(self) -> None:
         for call, fault in (*self.always.items(), *((rate.call, rate.fault) for rate in self.rates)):
             check(call, fault)
+
+    def all(self) -> tuple[Fault, ...]:
+        """Every fault among them."""
+        return (*self.always.values(), *self.spoilt.values(), *(rate.fault for rate in self.rates))
 
 
 def check(call: str, fault: Fault | None) -> None:

@@ -143,7 +143,7 @@ def _spoilt(
     if fault.kind is Kind.EMPTY_LIST:
         return [], 0
     if fault.kind is Kind.TOTAL_ABOVE:
-        return elements, total + fault.size
+        return elements, total + (fault.size or 1)
     if fault.kind is Kind.ODD_ELEMENT and elements:
         place = _whose(documents, fault, struck.dice)
         if place is not None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from easytracking_simulator import lapses
-from easytracking_simulator.calls import Asked, BadInputError, Calls, ids_of, object_of
+from easytracking_simulator.calls import Asked, BadInputError, Calls, check_varieties, ids_of, object_of
 from easytracking_simulator.content import Content
 from easytracking_simulator.documents import Document, File, revised
 from easytracking_simulator.faults import GROUPS, Call, Fault, Faults, Kind, Struck, Weather
@@ -67,6 +67,7 @@ class Simulator:
     """
 
     def __init__(self, options: Options, clock: Clock) -> None:
+        check_varieties(options.faults.all())
         self.options = options
         self._clock = clock
         self._lock = threading.RLock()
@@ -131,6 +132,7 @@ class Simulator:
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
+        check_varieties(faults.all())
         with self._lock:
             self._weather.standing = faults
 
@@ -138,6 +140,7 @@ class Simulator:
         """The next `times` calls of that name or group (see GROUPS; "any" leaves the token call out) meet the fault,
         in the order of scripting; None lets them pass. What concerns a parcel waits for a job that is ready.
         """
+        check_varieties([fault] if fault else [])
         with self._lock:
             self._weather.script(call, fault, times, account)
 

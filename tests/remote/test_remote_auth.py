@@ -174,10 +174,9 @@ def test_threads_whose_token_is_refused_share_one_fresh_login(desk: Desk) -> Non
 def test_threads_that_wait_for_a_refused_login_do_not_try_it_again(desk: Desk) -> None:
     """Sixteen attempts at once could lock the account."""
     client = desk.client()
-    waiting = threading.Event()
 
     def refuse_late(_: httpx.Request) -> httpx.Response:
-        waiting.wait(0.2)  # by then the other threads stand at the lock
+        threading.Event().wait(0.25)  # by then the other threads stand at the lock
         return httpx.Response(401)
 
     desk.login_answers = [refuse_late] * 16

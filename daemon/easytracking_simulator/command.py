@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -27,8 +28,9 @@ class WallClock:
 def configuration(simulator: Simulator, base_url: str) -> str:
     """A configuration in TOML with which easytracking-sync finds the simulator's accounts."""
     options = simulator.options
-    oldest = min((simulator.document(doc_id).received for doc_id in simulator.ids()), default=None)  # type: ignore[type-var]
-    since = (oldest or datetime.now(UTC)).date() - timedelta(days=1)
+    received = [simulator.document(doc_id).received for doc_id in simulator.ids()]
+    oldest = min((moment for moment in received if moment), default=datetime.now(UTC))
+    since = oldest.date() - timedelta(days=1)
     blocks = ['[database]\nurl = "sqlite:///easytracking-archive.db"\n']
     blocks += [
         f'[accounts.{account.username}]\nbase_url = "{base_url}"\nauth_base_url = "{base_url}"\n'
@@ -46,12 +48,16 @@ def run(
     stop: threading.Event | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM (in the main thread) or until `stop` is set. `announce` gets each line to show.
+    Unless `options.until` says otherwise the history ends with the last month, so that a simulator started again
+    within the month holds the same documents.
     Raises SimulatorError when the address cannot be had or signed documents cannot be made.
     """
     if options.p7m_share:
         require_signer()
     stop = stop or threading.Event()
-    simulator = Simulator(options, WallClock())
+    clock = WallClock()
+    month = clock.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    simulator = Simulator(replace(options, until=options.until or month), clock)
     with serve(simulator, host, port) as base_url, _until_signalled(stop):
         _introduce(simulator, base_url, host, announce)
         stop.wait()

@@ -106,22 +106,19 @@ class Author:
         self._senders = senders(circle, size)
         self._romanians = tuple(romanian(circle) for _ in range(max(3, size // 12)))
         self._receivers = {name: tuple(company(circle) for _ in range(3)) for name in accounts}
-        self._next_id = options.first_id
+        self.next_id = options.first_id
         self._loaded: dict[tuple[str, int], int] = {}
 
-    def take_id(self, wanted: int | None = None) -> int:
+    def _take_id(self, wanted: int | None, at_least: int) -> int:
         """The next id of the service, with gaps as other customers' documents leave them."""
-        if wanted is not None:
-            self._next_id = max(self._next_id, wanted + 1)
-            return wanted
-        taken = self._next_id
-        self._next_id += 1 + int(self._rng.random() * 3)
+        taken = max(self.next_id, at_least) if wanted is None else wanted
+        self.next_id = max(self.next_id, taken + 1 + int(self._rng.random() * 3))
         return taken
 
-    def write(self, account: str, received: datetime, doc_id: int | None = None) -> Document:
-        """A new document of the account, received at that naive local time."""
+    def write(self, account: str, received: datetime, doc_id: int | None = None, *, at_least: int = 0) -> Document:
+        """A new document of the account, received at that naive local time; its id is the next one, `at_least`."""
         options, chance = self._options, self._rng.random
-        doc_id = self.take_id(doc_id)
+        doc_id = self._take_id(doc_id, at_least)
         roman = chance() < options.romania_share
         senders = self._romanians if roman else self._senders
         receivers = self._receivers[account]

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from easytracking_simulator.documents import Author, Document
 from easytracking_simulator.options import Options
 
+IDS_PER_SECOND = 10
 ARRIVALS_AT_ONCE = 1000  # after a jump of the clock the rest comes with the next calls
 
 
@@ -49,7 +50,9 @@ class Register:
             if number and chance.random() < 0.05:  # SDI delivers in bursts: some share a second
                 moments[number] = moments[number - 1]
             back = timedelta(days=self._options.history_days * (1 - moments[number]))
-            self._write(self._names[number % len(self._names)], self._until - back)
+            name = self._names[number % len(self._names)]
+            self.put(self._author.write(name, self.local(self._until - back)))
+        self._first_arrival = self._author.next_id
 
     def advance(self, now: datetime) -> None:
         """Write down what has arrived by now."""
@@ -58,14 +61,14 @@ class Register:
         for _ in range(min(due - self._arrived, ARRIVALS_AT_ONCE)):
             self._arrived += 1
             name = self._names[self._arrived % len(self._names)]
-            self._write(name, self._start + timedelta(minutes=self._arrived / rate))
+            moment = self._start + timedelta(minutes=self._arrived / rate)
+            # An id that grows with the time: a simulator that is started again does not give it to another document.
+            elapsed = int((moment - self._until).total_seconds() * IDS_PER_SECOND)
+            self.put(self._author.write(name, self.local(moment), at_least=self._first_arrival + elapsed))
 
     def local(self, moment: datetime) -> datetime:
         """The platform's naive local time, to the second."""
         return moment.astimezone(self._zone).replace(tzinfo=None, microsecond=0)
-
-    def _write(self, account: str, moment: datetime) -> Document:
-        return self.put(self._author.write(account, self.local(moment)))
 
     def put(self, document: Document) -> Document:
         """A new document, or another version of one that is there."""

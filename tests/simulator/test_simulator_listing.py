@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -207,6 +208,23 @@ def test_documents_arrive_meanwhile_by_the_clock(desk_with: Callable[..., Desk])
     arrived = desk.invoices().json()["invoices"]
     moments = [element["dataRicezione"] for element in arrived]
     assert moments == ["2024-06-03 12:00:30", "2024-06-03 12:01:00", "2024-06-03 12:01:30"]
+
+
+def test_a_simulator_started_again_gives_arrivals_ids_of_their_own(desk_with: Callable[..., Desk]) -> None:
+    def run() -> set[int]:
+        desk = desk_with(documents=5, arrivals_per_minute=6.0, until=datetime(2024, 6, 1, tzinfo=UTC))
+        desk.clock.forward(minutes=2)
+        return set(desk.listed())
+
+    first, second = run(), run()
+    assert len(first) == len(second) == 17
+    assert len(first & second) == 5
+
+
+def test_after_a_jump_of_the_clock_arrivals_come_a_thousand_a_call(desk_with: Callable[..., Desk]) -> None:
+    desk = desk_with(documents=0, arrivals_per_minute=60.0, token_seconds=10**9)
+    desk.clock.forward(days=3650)
+    assert [len(desk.listed()) for _ in range(2)] == [1000, 2000]
 
 
 def test_the_list_is_compressed_for_those_who_accept_it(desk: Desk) -> None:

@@ -48,7 +48,7 @@ def client(desk: Desk) -> Iterator[httpx.Client]:
     """httpx over a real socket, with the desk's token."""
     with (
         serve(desk.simulator) as base_url,
-        httpx.Client(base_url=base_url, headers=desk.headers, timeout=10, trust_env=False) as client,
+        httpx.Client(base_url=base_url, headers=desk.headers, timeout=10, trust_env=False, verify=False) as client,
     ):
         yield client
 
@@ -295,7 +295,9 @@ def test_the_command_says_how_to_reach_it(running: Callable[..., list[str]]) -> 
         told = [line for line in lines if f"account {account['username']} " in line]
         assert account["password"] in told[0]
         assert account["base_url"] == account["auth_base_url"]
-        assert httpx.get(f"{account['base_url']}/_simulator/health", trust_env=False).json() == {"ok": True}
+        assert httpx.get(f"{account['base_url']}/_simulator/health", trust_env=False, verify=False).json() == {
+            "ok": True
+        }
 
 
 def test_the_configuration_reaches_back_to_the_oldest_document(desk: Desk) -> None:

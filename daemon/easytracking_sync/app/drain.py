@@ -11,7 +11,7 @@ from typing import Protocol
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.station import Station
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import CredentialsRefused, DatabaseUnavailable, Fatal, Permanent, Transient
+from easytracking_sync.errors import CredentialsRefused, DatabaseUnavailable, Fatal, Permanent, StorageFault, Transient
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.crew import Crew
 from easytracking_sync.machine.discovery import Cycle, Span, again
@@ -207,6 +207,8 @@ class Drain:
     def _note_trouble(self, cycle: Cycle, trouble: Transient) -> None:
         with self._lock:
             self._troubles[cycle.account.id] = str(trouble)
+        if isinstance(trouble, StorageFault):
+            self._station.engine.storage_failure = str(trouble)
 
     def _write_down(self, cycle: Cycle, outcome: str | None) -> None:
         record = cycle.record("catch-up", outcome)

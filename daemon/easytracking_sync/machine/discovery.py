@@ -187,7 +187,6 @@ class Cycle:
             self._observer.note(
                 "element.unreadable", level="error", account=account.label, count=len(listing.unreadable)
             )
-            self.problems.append(f"{len(listing.unreadable)} list elements without a usable id")
         area = task.area
         area.begun_at = min(area.begun_at or begun_at, begun_at)
         if self._marked_too:

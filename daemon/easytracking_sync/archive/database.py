@@ -111,10 +111,10 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def sqlite_path(url: URL) -> Path:
-    """Where a SQLite URL points."""
+    """The file a SQLite URL points at, links followed."""
     if not url.database:
         raise UsageError("database.url names no file; write sqlite:////absolute/path/archive.db")
-    return Path(url.database).absolute()
+    return Path(url.database).resolve()  # a link must lead past neither the lock nor the check of the file system
 
 
 def prepare_private_file(path: Path) -> None:

@@ -4,9 +4,9 @@ What spoils the whole parcel (ParcelBad), because it cannot be told from a torn 
 that fits (cut, two zips in a row, a page in front, several volumes), a damaged directory, overlapping entries, too
 many entries, too many bytes in all, and an `indice.json` that is missing, twice there, damaged or of another shape.
 
-What spoils one document only, so that the other 99 go through: an entry of it that is encrypted, a link, damaged, of
-a wrong checksum, packed by an unknown method, or larger than is allowed. Such a document gives no files at all, and
-its reason is in `refused`. A document that shares a name with another gives none either and is in `collided`.
+What spoils one file only, so that the other 99 documents go through, and the rest of its own: an entry that is
+encrypted, a link, damaged, of a wrong checksum, packed by an unknown method, or larger than is allowed. The reason
+is in `refused`. A document that shares a name with another gives no files at all and is in `collided`.
 
 What spoils nothing: documents nobody asked for, entries nobody indexed, rows of the index that cannot be read. An
 empty file is no file: it counts as absent.
@@ -60,7 +60,7 @@ class ParcelFile:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What a proven parcel holds. A document in `collided` or `refused` has nothing in `files`."""
+    """What a proven parcel holds. A document in `collided` has nothing in `files`; one in `refused` has what holds."""
 
     files: tuple[ParcelFile, ...]
     collided: frozenset[int]  # share a name with another document: to be fetched apart
@@ -68,7 +68,7 @@ class Parcel:
     strangers: frozenset[int]  # never asked for: ignored
     unindexed: tuple[str, ...]  # names of entries that no row claims
     absent: tuple[tuple[int, str], ...]  # (docId, type) asked for and indexed, whose file is not there or is empty
-    refused: Mapping[int, str]  # docId → reason
+    refused: Mapping[int, str]  # docId → which file of it cannot be had, and why
     odd_rows: int  # rows of the index without a usable id or name
 
 
@@ -242,7 +242,7 @@ def _look_up(rows: list[_Row], names: Collection[str]) -> Iterator[tuple[_Row, s
 def _prove(
     file: BinaryIO, pairs: list[tuple[_Row, Entry]], limits: ParcelLimits
 ) -> tuple[list[ParcelFile], dict[int, str], list[_Row]]:
-    """The files that hold, the documents that are refused and why, and the rows whose file is empty."""
+    """The files that hold, the documents with a file that does not and why, and the rows whose file is empty."""
     readable = {entry.starts_at: entry.size for _, entry in pairs if entry.size <= limits.most_file_bytes}
     if sum(readable.values()) > limits.most_total_bytes:
         raise ParcelBad(f"{sum(readable.values())} bytes inflated, more than {limits.most_total_bytes}")
@@ -251,12 +251,10 @@ def _prove(
     files: dict[int, list[ParcelFile]] = defaultdict(list)
     digests: dict[int, str] = {}
     for row, entry in pairs:
-        if row.doc_id in refused:
-            continue
         try:
             sha256 = digests.get(entry.starts_at) or _digest(file, entry, limits)
         except EntryBad as error:
-            refused[row.doc_id] = f"{row.file_type} {error}"
+            refused.setdefault(row.doc_id, f"{row.file_type} {error}")
             continue
         digests[entry.starts_at] = sha256
         if not entry.size:
@@ -264,8 +262,7 @@ def _prove(
             continue
         name, ordinal = text_or_none(row.name) or "", len(files[row.doc_id]) + 1
         files[row.doc_id].append(ParcelFile(row.doc_id, row.file_type, name, ordinal, entry.size, sha256, entry))
-    held = [found for doc_id, group in files.items() if doc_id not in refused for found in group]
-    return held, refused, empty
+    return [found for group in files.values() for found in group], refused, empty
 
 
 def _digest(file: BinaryIO, entry: Entry, limits: ParcelLimits) -> str:

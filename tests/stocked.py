@@ -155,7 +155,7 @@ class Stock:
             "next_attempt_at": NOW + timedelta(days=1),
             "suspect": True,
         }
-        return self.document(label, doc_id, DocumentState.QUARANTINED, **(given | values))
+        return self.document(label, doc_id, DocumentState.QUARANTINED, None, **(given | values))
 
     def unacknowledgeable(self, label: str, doc_id: int, **batch_values: Any) -> tuple[int, int]:
         """A stored document whose phase cannot be set, and the batch that tries."""

@@ -1,0 +1,215 @@
+"""The command line. Nothing but click is imported before a command is known, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from easytracking_sync.cli.exits import BUG, INTERRUPTED, STORAGE, TERMINATED, USAGE, code_of
+from easytracking_sync.cli.invocation import NAME, Invocation
+from easytracking_sync.errors import SyncError
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "catch-up": ("catch_up", "Bring home every invoice the service holds, then end."),
+    "status": ("status", "Where each account stands: backlog, trouble, last success."),
+    "invoices": ("invoices", "List, show and export what the archive holds."),
+    "quarantine": ("quarantine", "Documents that gave up, and the ways out."),
+    "check": ("check", "What is wrong with this installation, and how to mend it."),
+    "migrate": ("migrate", "Bring the archive to this program's schema."),
+    "simulator": ("practice", "An Easy Tracking service on this machine, to practise with."),
+    "demo": ("demo", "The whole job, for real, against the bundled simulator."),
+    "version": ("version", "Versions of the program, of Python, SQLite and the schema."),
+}
+"""Command → the module it lives in (under its own name, - as _), and one line about it."""
+
+CODES = """\b
+Exit codes:
+  0    everything is archived and acknowledged
+  1    a bug in this program
+  2    the configuration or the command line is wrong
+  3    finished, but something needs a person (quarantine, findings)
+  4    the service refuses an account's credentials
+  5    another instance works on this archive
+  74   the storage failed (disk full, I/O error)
+  75   not finished: deadline, service or database out of reach
+  130  interrupted (Ctrl-C), 143 terminated; start it again to resume"""
+
+
+class ReaderGone(Exception):
+    """Whoever read our output has had enough (`| head`)."""
+
+
+class Terminated(BaseException):
+    """SIGTERM."""
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"easytracking_sync.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(COMMANDS)}"
+            ctx.fail(f"no such command {args[0]!a}{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            answer = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:  # here, since click would make an exit of its own of it
+            raise ReaderGone from None
+        return answer
+
+
+@click.group(
+    NAME,
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=CODES,
+)
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The configuration (TOML); else what EASYTRACKING_CONFIG names, else /etc/easytracking-sync/config.toml.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error", "critical"]),
+    help="The least that is logged, to stderr; warning unless told.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    help="How log lines look: console on a terminal, json elsewhere, unless told.",
+)
+@click.pass_context
+def commands(ctx: click.Context, config: Path | None, log_level: str | None, log_format: str | None) -> None:
+    """Bring every invoice that VarHub's or Ditech's Easy Tracking holds for you home, once, and prove it.
+
+    \b
+    See it work:      easytracking-sync demo
+    Set it up:        write a configuration, then: easytracking-sync check
+    Fetch it all:     easytracking-sync catch-up
+    Look at it:       easytracking-sync status
+                      easytracking-sync invoices list --from 2026-01-01
+
+    Results go to stdout, logs to stderr. COMMAND --help tells more about each.
+    """
+    ctx.obj = Invocation(config, log_level, log_format)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave the process with the contract's exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. Whatever goes wrong is one line on stderr, never a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with _terminable():
+            answer = commands.main(given, prog_name=NAME, standalone_mode=False)
+    except (Exception, KeyboardInterrupt, Terminated) as error:  # noqa: BLE001 - the last resort: one line, a code
+        return _ended_by(error, given)
+    return answer if isinstance(answer, int) else 0
+
+
+def _ended_by(error: BaseException, given: Sequence[str]) -> int:
+    match error:
+        case click.ClickException():
+            code = _usage(error)
+        case click.Abort() | KeyboardInterrupt():
+            code = _say("interrupted; start it again to resume", INTERRUPTED)
+        case Terminated():
+            code = _say("terminated; start it again to resume", TERMINATED)
+        case ReaderGone():
+            code = _close_quietly()
+        case SyncError():
+            code = _say(str(error), code_of(error))
+        case OSError():
+            code = _say(f"storage refused: {error.strerror or error}", STORAGE)
+        case _:
+            code = _bug(error, given)
+    return code
+
+
+def _usage(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.ctx.get_help(), err=True)
+        return USAGE
+    context = getattr(error, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context is not None else ""
+    return _say(f"{error.format_message()}{hint}", USAGE)
+
+
+def _say(text: str, code: int) -> int:
+    for line in text.splitlines():
+        click.echo(f"{NAME}: {line}", err=True)
+    return code
+
+
+def _bug(error: BaseException, arguments: Sequence[str]) -> int:
+    observe = importlib.import_module("easytracking_sync.cli.session")
+    observe.log_bug(error, arguments)
+    return _say(
+        f"this is a bug in {NAME} ({type(error).__name__}); nothing is lost, start it again. "
+        "Run it with --log-level debug and report what it writes",
+        BUG,
+    )
+
+
+def _close_quietly() -> int:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    return 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the command like Ctrl-C does, so that everything is given back in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> NoReturn:
+        del number, frame
+        raise Terminated
+
+    former = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

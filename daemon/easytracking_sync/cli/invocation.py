@@ -1,0 +1,17 @@
+"""What was given before the command's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = "easytracking-sync"
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """The options every command shares."""
+
+    config: Path | None = None
+    log_level: str | None = None
+    log_format: str | None = None

@@ -1,0 +1,65 @@
+"""The kinds of value an option takes, and what is said where it is none."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+
+import click
+
+from easytracking_sync.terms import DocumentState
+
+
+class Day(click.ParamType[date]):
+    """A calendar day."""
+
+    name = "day"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            return date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!a} is not a day; write it like 2026-05-31", param, ctx)
+
+
+class Seconds(click.ParamType[float]):
+    """A duration above zero."""
+
+    name = "seconds"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(str(value))
+        except ValueError:
+            seconds = math.nan
+        if not 0 < seconds < math.inf:
+            self.fail(f"{value!a} is not a number of seconds above 0", param, ctx)
+        return seconds
+
+
+class Listed(click.ParamType[tuple[str, ...]]):
+    """Several words with commas between, in upper case: TD01,TD04."""
+
+    name = "list"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        words = tuple(word.strip().upper() for word in str(value).split(",") if word.strip())
+        if not words:
+            self.fail("names nothing", param, ctx)
+        return words
+
+
+DAY = Day()
+SECONDS = Seconds()
+LISTED = Listed()
+STATE = click.Choice([state.value for state in DocumentState])
+
+
+def require_order(first: date | None, last: date | None, names: str) -> None:
+    """Refuse a range that ends before it begins; `names` are the two options."""
+    if first is not None and last is not None and last < first:
+        raise click.UsageError(f"{names}: {last} is before {first}")

@@ -1,0 +1,84 @@
+"""What most commands begin with: the settings, the log, and the archive for those that only look or correct."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from easytracking_sync.app import existing_archive
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.cli.invocation import Invocation
+from easytracking_sync.effects import Effects, SystemClock
+from easytracking_sync.errors import UsageError
+from easytracking_sync.observe.log import Log, LogFormat, LogObserver
+from easytracking_sync.settings import Settings, load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's surroundings."""
+
+    settings: Settings
+    log: Log
+    effects: Effects
+
+    @property
+    def observer(self) -> LogObserver:
+        """What the engine speaks to."""
+        return LogObserver(self.log)
+
+    @contextmanager
+    def archive(self) -> Iterator[Archive]:
+        """The archive at this program's schema; UsageError with what to do where there is none."""
+        with existing_archive(self.settings, self.effects) as archive:
+            yield archive
+
+
+def begin(invocation: Invocation) -> Session:
+    """Load the settings and open the log; UsageError where the configuration is wrong."""
+    log = open_log(invocation)
+    settings = load_settings(invocation.config, os.environ)
+    return begin_with(settings, log)
+
+
+def begin_with(settings: Settings, log: Log) -> Session:
+    """The same, for settings that are made and not loaded."""
+    log.redactor.learn(secrets_of(settings))
+    return Session(settings, log, Effects())
+
+
+def open_log(invocation: Invocation, *, unless_told: str = "warning") -> Log:
+    """The log as the command line wants it, at the level `unless_told` where it does not say; the standard library's loggers led through it."""
+    form = LogFormat(invocation.log_format) if invocation.log_format else None
+    log = Log(invocation.log_level or unless_told, form, SystemClock())
+    log.adopt_standard_library()
+    return log
+
+
+def log_bug(error: BaseException, arguments: Sequence[str]) -> None:
+    """The traceback of an unexpected error, where the log's level lets it through."""
+    wants_all = "debug" in arguments or "--log-level=debug" in arguments
+    Log("debug" if wants_all else "warning", LogFormat.CONSOLE, SystemClock()).failed(error)
+
+
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """Everything in the settings that no line may show."""
+    yield unquote(urlsplit(settings.database.url.get_secret_value()).password or "")
+    for account in settings.accounts.values():
+        yield account.password.get_secret_value()
+        yield account.client_secret.get_secret_value()
+        proxy = urlsplit(account.proxy.get_secret_value()).password or ""
+        yield from (proxy, unquote(proxy))
+
+
+def known_accounts(settings: Settings, archive: Archive, chosen: Collection[str]) -> tuple[str, ...]:
+    """The labels chosen, in lower case; UsageError for one that neither the configuration nor the archive has."""
+    known = sorted({*settings.accounts, *archive.catalogue.labels()})
+    labels = tuple(label.lower() for label in chosen)
+    for label in labels:
+        if label not in known:
+            raise UsageError(f"--account: there is no account {label!a}; there are {', '.join(known) or 'none'}")
+    return labels

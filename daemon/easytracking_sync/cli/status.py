@@ -1,0 +1,130 @@
+"""`status`: where each account stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from easytracking_sync.app import archive_of
+from easytracking_sync.archive.entries import Standing
+from easytracking_sync.archive.schema import require_current, revision, shown
+from easytracking_sync.cli import json_lines, screen
+from easytracking_sync.cli.invocation import Invocation
+from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.observe.plain import visible
+from easytracking_sync.terms import DocumentState
+
+HEADS = ("ACCOUNT", "LAST SUCCESS", "HOME", "WAITING", "TO MARK", "QUARANTINE", "INCOMPLETE", "NEXT")
+
+
+@click.command(
+    epilog="""\b
+HOME is stored here and marked at the service; WAITING is on its way; TO MARK is stored and the
+service is still to be told.
+
+Examples:
+  easytracking-sync status
+  easytracking-sync status --json | jq '.accounts[] | select(.quarantined > 0)'
+
+Exit codes: 0 shown, 2 wrong configuration, 75 database out of reach.""",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def status(invocation: Invocation, *, as_json: bool) -> None:
+    """Show each account's last success, backlog, trouble and next attempt; safe while another process writes."""
+    session = begin(invocation)
+    archive = archive_of(session.settings, session.effects)
+    try:
+        where = shown(archive.database)
+        begun = revision(archive.database) is not None
+        if begun:
+            require_current(archive.database)
+        standings = archive.catalogue.standings() if begun else ()
+    finally:
+        archive.close()
+    if as_json:
+        fields = [_fields(standing) for standing in _with_silent(session, standings)]
+        click.echo(json_lines.line({"archive": where, "accounts": fields}))
+    elif not begun:
+        click.echo(f"There is no archive at {where} yet; `easytracking-sync catch-up` makes it.")
+    else:
+        _show(session, _with_silent(session, standings), where)
+
+
+def _with_silent(session: Session, standings: tuple[Standing, ...]) -> list[Standing]:
+    """Configured accounts that never ran stand there too, with nothing."""
+    known = {standing.account for standing in standings}
+    silent = [Standing(label) for label in session.settings.accounts if label not in known]
+    return sorted([*standings, *silent], key=lambda standing: standing.account)
+
+
+def _show(session: Session, standings: list[Standing], where: str) -> None:
+    zone, now = session.settings.timezone, session.effects.clock.now()
+    rows = [
+        (
+            one.account,
+            screen.moment(one.last_success_at, zone, never="never"),
+            str(one.count(DocumentState.ACKNOWLEDGED)),
+            _waiting(one, now),
+            str(one.count(DocumentState.STORED) - one.unacknowledgeable),
+            str(one.count(DocumentState.QUARANTINED)),
+            str(one.incomplete),
+            screen.moment(one.next_attempt_at, zone),
+        )
+        for one in standings
+    ]
+    screen.show_table(HEADS, rows, numbers={2, 3, 4, 5, 6})
+    for one in standings:
+        for remark in _remarks(session, one, now):
+            click.echo(f"{one.account}: {visible(remark)}")
+    click.echo(f"Archive: {where}")
+
+
+def _waiting(one: Standing, now: datetime) -> str:
+    waiting = one.count(DocumentState.DISCOVERED, DocumentState.BATCHED)
+    if not waiting or one.oldest_waiting_at is None:
+        return str(waiting)
+    return f"{waiting} (for {screen.span(max(0.0, (now - one.oldest_waiting_at).total_seconds()))})"
+
+
+def _remarks(session: Session, one: Standing, now: datetime) -> list[str]:
+    remarks = []
+    if one.paused_until is not None and one.paused_until > now:
+        until = screen.moment(one.paused_until, session.settings.timezone)
+        remarks.append(f"paused until {until}: {one.pause_message or one.pause_reason}")
+    if one.unacknowledgeable:
+        remarks.append(
+            f"{screen.count(one.unacknowledgeable, 'document')} stored, but the service refuses the mark; "
+            "see `easytracking-sync quarantine list`"
+        )
+    if one.count(DocumentState.QUARANTINED):
+        remarks.append("documents in quarantine; see `easytracking-sync quarantine list`")
+    if one.unreadable:
+        remarks.append(f"{screen.count(one.unreadable, 'list element')} without an id in the last cycle")
+    for state, what in ((DocumentState.WITHDRAWN, "withdrawn by the service"), (DocumentState.ACCEPTED, "accepted")):
+        if one.count(state):
+            remarks.append(f"{screen.count(one.count(state), 'document')} {what}")
+    if one.account not in session.settings.accounts:
+        remarks.append("is in the archive, but not in the configuration: nothing is fetched for it")
+    return remarks
+
+
+def _fields(one: Standing) -> dict[str, Any]:
+    paused = None
+    if one.paused_until is not None:
+        reason = one.pause_reason.value if one.pause_reason else None
+        paused = {"reason": reason, "until": json_lines.instant(one.paused_until), "message": one.pause_message}
+    return {
+        "account": one.account,
+        "last_success_at": json_lines.instant(one.last_success_at),
+        "documents": {state.value: one.count(state) for state in DocumentState},
+        "oldest_waiting_at": json_lines.instant(one.oldest_waiting_at),
+        "quarantined": one.count(DocumentState.QUARANTINED),
+        "unacknowledgeable": one.unacknowledgeable,
+        "incomplete": one.incomplete,
+        "unreadable": one.unreadable,
+        "paused": paused,
+        "next_attempt_at": json_lines.instant(one.next_attempt_at),
+    }

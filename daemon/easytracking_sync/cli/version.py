@@ -1,0 +1,21 @@
+"""`version`: what a report of a problem should name."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+
+import click
+
+from easytracking_sync import __version__
+from easytracking_sync.bundled import bundled_folder
+
+
+@click.command()
+def version() -> None:
+    """Versions of the program, of Python, of SQLite, and the archive's schema that this program works with."""
+    schema = max(path.name.partition("_")[0] for path in bundled_folder("migrations").glob("versions/[0-9]*_*.py"))
+    click.echo(f"easytracking-sync {__version__}")
+    click.echo(f"Python            {platform.python_version()}")
+    click.echo(f"SQLite            {sqlite3.sqlite_version}")
+    click.echo(f"schema            {schema}")

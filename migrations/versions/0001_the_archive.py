@@ -27,6 +27,8 @@ def upgrade() -> None:
         sa.Column("pause_reason", sa.Text(), nullable=True),
         sa.Column("paused_until", INSTANT, nullable=True),
         sa.Column("pause_message", sa.Text(), nullable=True),
+        sa.Column("refused_logins", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("rotation", sa.Integer(), server_default="0", nullable=False),
         sa.Column("refused_in_row", sa.Integer(), server_default="0", nullable=False),
         sa.Column("refused_since", INSTANT, nullable=True),
         sa.CheckConstraint("pause_reason IN ('credentials', 'permission')", name=op.f("ck_account_pause_reason")),

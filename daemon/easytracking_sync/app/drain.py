@@ -11,7 +11,14 @@ from typing import Protocol
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.station import Station
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import CredentialsRefused, DatabaseUnavailable, Fatal, Permanent, StorageFault, Transient
+from easytracking_sync.errors import (
+    CredentialsRefused,
+    DatabaseUnavailable,
+    Fatal,
+    Permanent,
+    StorageFault,
+    Transient,
+)
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.crew import Crew
 from easytracking_sync.machine.discovery import Cycle, Span, again

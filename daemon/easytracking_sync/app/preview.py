@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -116,5 +116,9 @@ class _Counting:
         del account_id, window, present, begun_at, receiver_piva, receiver_cf
         return 0
 
-    def pause(self, account_id: int, reason: PauseReason, until: datetime, message: str, now: datetime) -> None:
+    def refuse_login(self, account_id: int, pauses: Sequence[float], message: str, now: datetime) -> datetime:
+        del account_id, pauses, message
+        return now
+
+    def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:
         pass

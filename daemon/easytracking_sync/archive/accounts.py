@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -64,10 +64,26 @@ class Accounts:
             ).scalar_one_or_none()
         return found
 
-    def pause(self, account_id: int, reason: PauseReason, until: datetime, message: str, now: datetime) -> None:
-        """Leave the account alone until then."""
+    def refuse_login(self, account_id: int, pauses: Sequence[float], message: str, now: datetime) -> datetime:
+        """Pause an account whose login was refused, by the next of `pauses` (seconds; the last stays); until when."""
         with self._database.write() as connection:
-            _pause(connection, account_id, reason, until, message, now)
+            row = connection.execute(sa.select(account.c.refused_logins).where(account.c.id == account_id)).one()
+            until = now + timedelta(seconds=pauses[min(row.refused_logins, len(pauses) - 1)])
+            again = row.refused_logins + 1
+            connection.execute(sa.update(account).where(account.c.id == account_id).values(refused_logins=again))
+            _pause(connection, account_id, PauseReason.CREDENTIALS, until, message, now)
+        return until
+
+    def turn(self, account_id: int) -> int:
+        """A number that grows by one with each call: which of the older windows is listed next."""
+        with self._database.write() as connection:
+            turn: int = connection.execute(
+                sa.update(account)
+                .where(account.c.id == account_id)
+                .values(rotation=account.c.rotation + 1)
+                .returning(account.c.rotation)
+            ).scalar_one()
+        return turn - 1
 
     def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:
         """End these accounts' pauses (of that reason only, if one is given)."""
@@ -79,7 +95,9 @@ class Accounts:
                 return
         with self._database.write() as connection:
             connection.execute(
-                sa.update(account).where(pauses).values(pause_reason=None, paused_until=None, pause_message=None)
+                sa.update(account)
+                .where(pauses)
+                .values(pause_reason=None, paused_until=None, pause_message=None, refused_logins=0)
             )
 
     def paused(self, account_id: int, now: datetime) -> PauseReason | None:

@@ -297,7 +297,10 @@ def _settle(connection: Connection, commit: Commit, now: datetime) -> None:
     ids = [carried.document_id for carried in commit.claim.documents]
     match commit.fate:
         case Fate.CARRIED:
-            if BatchState.PLANNED in (commit.after.state, commit.halves_in):  # what was read back was not whole: it travels again
+            if BatchState.PLANNED in (
+                commit.after.state,
+                commit.halves_in,
+            ):  # what was read back was not whole: it travels again
                 _update(connection, ids, state=DocumentState.BATCHED)
             if commit.unacknowledgeable:
                 _update(connection, ids, unacknowledgeable=True, reason=commit.reason, failed_at=now)

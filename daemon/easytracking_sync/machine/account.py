@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -44,9 +44,10 @@ class Account:
 
 
 class Pauses(Protocol):
-    """Whoever remembers that an account is paused."""
+    """Whoever remembers that a login was refused."""
 
-    def pause(self, account_id: int, reason: PauseReason, until: datetime, message: str, now: datetime) -> None: ...
+    def refuse_login(self, account_id: int, pauses: Sequence[float], message: str, now: datetime) -> datetime: ...
+    def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None: ...
 
 
 class Gate:
@@ -66,6 +67,11 @@ class Gate:
         with self._lock:
             return frozenset(self._refused_at)
 
+    def forget(self, account_id: int) -> None:
+        """The account's secret has changed: its next call may log in."""
+        with self._lock:
+            self._refused_at.pop(account_id, None)
+
     @contextlib.contextmanager
     def calling(self, account: Account) -> Iterator[EasyTracking]:
         """Give the account's service. CredentialsRefused escapes, after the account was paused."""
@@ -77,13 +83,17 @@ class Gate:
             yield account.service
         except CredentialsRefused as refusal:
             with self._lock:
-                first = account.id not in self._refused_at
-                self._refused_at[account.id] = self._clock.monotonic()
-            now = self._clock.now()
-            until = now + timedelta(seconds=self._policy.credentials_pause_seconds)
-            self._accounts.pause(account.id, PauseReason.CREDENTIALS, until, str(refusal), now)
+                now = self._clock.monotonic()
+                before = self._refused_at.get(account.id)
+                first = before is None or now - before >= REFUSED_LATELY_SECONDS
+                self._refused_at[account.id] = now
             if first:
+                pauses = self._policy.refused_login_pauses
+                until = self._accounts.refuse_login(account.id, pauses, str(refusal), self._clock.now())
                 self._observer.note(
                     "credentials.refused", level="error", account=account.label, reason=str(refusal), until=until
                 )
             raise
+        if refused_at is not None:
+            self.forget(account.id)
+            self._accounts.resume((account.id,), PauseReason.CREDENTIALS)

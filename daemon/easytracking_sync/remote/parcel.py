@@ -60,7 +60,7 @@ class ParcelFile:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What a proven parcel holds. A document in `collided` has nothing in `files`; one in `refused` has what holds."""
+    """What a proven parcel holds. A document in `collided` has nothing in `files`, one in `refused` what holds."""
 
     files: tuple[ParcelFile, ...]
     collided: frozenset[int]  # share a name with another document: to be fetched apart

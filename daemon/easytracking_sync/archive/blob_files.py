@@ -1,0 +1,108 @@
+"""Files' bytes as files, named by their sha256, under two levels of folders."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from easytracking_sync.archive.blobs import BlobRotten, BlobSource
+from easytracking_sync.effects import Files, storage_faults
+from easytracking_sync.errors import StorageFault
+
+PIECE_BYTES = 1 << 20
+ARRIVING = "arriving"
+"""The folder for files that are being written, on the same file system as the others."""
+
+
+class FileBlobs:
+    """Blobs on a file system: temp, write, check, fsync, rename, fsync the folder. Never overwritten when whole."""
+
+    def __init__(self, root: Path, files: Files, owner: str) -> None:
+        self._root = root
+        self._files = files
+        self._owner = "".join(letter if letter.isalnum() else "-" for letter in owner)
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def prepare(self) -> None:
+        """The root exists afterwards, and nothing half-written of this or a dead instance alone on it."""
+        self._files.make_folder(self._root / ARRIVING)
+
+    def put(self, sources: Iterable[BlobSource]) -> None:
+        """Durable when it returns; see Blobs. What is there already is read and synced before it is relied on."""
+        folders: set[Path] = set()
+        for source in {source.sha256: source for source in sources}.values():
+            target = self._path(source.sha256)
+            if self._is_whole(source.sha256):
+                with self._files.open(target) as file:
+                    self._files.sync(file)
+            else:
+                self._write(source, target)
+            folders |= {target.parent, target.parent.parent, self._root}
+        for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+            self._files.sync_folder(folder)
+
+    def read(self, sha256: str) -> Iterator[bytes]:
+        """See Blobs."""
+        try:
+            file = self._files.open(self._path(sha256))
+        except FileNotFoundError:
+            raise BlobRotten(f"blob {sha256} is not in {self._root}") from None
+        digest = hashlib.sha256()
+        with file:
+            while True:
+                with storage_faults(f"reading blob {sha256}"):
+                    piece = file.read(PIECE_BYTES)
+                if not piece:
+                    break
+                digest.update(piece)
+                yield piece
+        if digest.hexdigest() != sha256:
+            raise BlobRotten(f"blob {sha256} has rotten: its bytes are not the ones that were stored")
+
+    def whole(self, hashes: Collection[str]) -> frozenset[str]:
+        """See Blobs."""
+        return frozenset(sha256 for sha256 in hashes if self._is_whole(sha256))
+
+    def _is_whole(self, sha256: str) -> bool:
+        try:
+            for _ in self.read(sha256):
+                pass
+        except BlobRotten:
+            return False
+        return True
+
+    def _write(self, source: BlobSource, target: Path) -> None:
+        self._files.make_folder(target.parent)
+        arriving = self._root / ARRIVING / self._temporary_name(source.sha256)
+        digest, size = hashlib.sha256(), 0
+        file = self._files.create(arriving)
+        try:
+            with file:
+                for piece in source.chunks():
+                    digest.update(piece)
+                    size += len(piece)
+                    with storage_faults(f"writing blob {source.sha256}"):
+                        file.write(piece)
+                if (digest.hexdigest(), size) != (source.sha256, source.size):
+                    raise BlobRotten(f"blob {source.sha256}: the source changed while it was stored")
+                self._files.sync(file)
+            if self._files.size(arriving) != size:
+                raise StorageFault(f"blob {source.sha256}: the disk holds fewer bytes than were written")
+            self._files.rename(arriving, target)
+        except BaseException:
+            with contextlib.suppress(StorageFault, OSError):
+                self._files.remove(arriving)
+            raise
+
+    def _temporary_name(self, sha256: str) -> str:
+        """A name nobody else writes to: two threads may bring the same bytes at once."""
+        with self._lock:
+            self._count += 1
+            return f"{sha256}.{self._owner}.{self._count}"
+
+    def _path(self, sha256: str) -> Path:
+        return self._root / sha256[:2] / sha256[2:4] / sha256

@@ -1,0 +1,116 @@
+"""What must be so at the end and at every acknowledgement: the archive beside the simulated service itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+import httpx
+import sqlalchemy as sa
+from tests.support.station import Station, VirtualClock
+
+from easytracking_simulator import TrueFile
+from easytracking_sync.archive import tables
+from easytracking_sync.archive.blobs import BlobRotten, Blobs, DatabaseBlobs
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.entries import DocumentEntry, FileEntry, Filters
+from easytracking_sync.terms import AcknowledgeWith, DocumentState, FileType
+
+MOST_IDS = 100
+
+
+class Notary(httpx.BaseTransport):
+    """Stands before the service and looks, through connections of its own, into the archive at every acknowledgement.
+
+    NO-ACK-BEFORE-DURABLE: it fails the test when a phase is set for a document without committed, whole files.
+    BOUNDED: and when a call names more than 100 ids, or none.
+    """
+
+    def __init__(self, folder: Path, transport: httpx.BaseTransport) -> None:
+        self._folder = folder
+        self._transport = transport
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        body = request.read()
+        if b'"docIds"' in body:
+            ids = json.loads(body)["docIds"]
+            assert 1 <= len(ids) <= MOST_IDS
+            if "/set-fase-" in request.url.path:
+                self._look(ids)
+        return self._transport.handle_request(request)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _look(self, ids: Collection[int]) -> None:
+        database = Database(f"sqlite:///{self._folder / 'archive.db'}")
+        try:
+            blobs = DatabaseBlobs(database, VirtualClock())
+            query = (
+                sa.select(tables.document.c.doc_id, tables.file.c.sha256)
+                .join(tables.file)
+                .where(tables.document.c.doc_id.in_(ids))
+            )
+            with database.read() as connection:
+                rows = connection.execute(query).all()
+            assert {row.doc_id for row in rows} == set(ids), "a document without files is acknowledged"
+            for row in rows:
+                assert is_readable(blobs, row.sha256), f"{row.doc_id} is acknowledged with rotten bytes"
+        finally:
+            database.close()
+
+
+def is_readable(blobs: Blobs, sha256: str) -> bool:
+    """Whether the blob gives the bytes its name promises, hashed here once more."""
+    digest = hashlib.sha256()
+    try:
+        for chunk in blobs.read(sha256):
+            digest.update(chunk)
+    except BlobRotten:
+        return False
+    return digest.hexdigest() == sha256
+
+
+def entries(station: Station, label: str = "demo1") -> dict[int, DocumentEntry]:
+    """The account's documents in the archive, by docId."""
+    return {entry.doc_id: entry for entry in station.archive.catalogue.documents(Filters(accounts=(label,)))}
+
+
+def states(station: Station, label: str = "demo1") -> dict[int, DocumentState]:
+    """Where each document stands."""
+    return {doc_id: entry.state for doc_id, entry in entries(station, label).items()}
+
+
+def assert_home(station: Station, label: str = "demo1", *, but: Collection[int] = ()) -> None:
+    """Every document of the account is archived byte for byte, exactly once, and acknowledged as was wished.
+
+    Documents in `but` are left out, but must not be acknowledged.
+    """
+    wish = station.wishes[label]
+    mine = entries(station, label)
+    truth = {document.id: document for document in station.simulator.truth(label)}
+    assert set(truth) <= set(mine), "NO-LOSS: a document of the service is not in the archive"
+    for doc_id, document in truth.items():
+        marked = document.phase_2 if wish.acknowledge is AcknowledgeWith.PHASE2 else document.phase_1
+        if doc_id in but:
+            assert mine[doc_id].state is not DocumentState.ACKNOWLEDGED
+            continue
+        assert mine[doc_id].state is DocumentState.ACKNOWLEDGED
+        assert marked is (wish.acknowledge is not AcknowledgeWith.NONE)
+        assert_identical(station, mine[doc_id], document.files, wish.file_types)
+
+
+def assert_identical(
+    station: Station, entry: DocumentEntry, files: Collection[TrueFile], types: Collection[FileType]
+) -> None:
+    """BYTE-IDENTITY and SINGLE-COPY: of each wanted type exactly the service's files, name and bytes."""
+    wanted = sorted((file.type, file.name, file.size, file.sha256) for file in files if file.type in types)
+    assert sorted(shape(file) for file in entry.files) == wanted
+    assert all(is_readable(station.archive.blobs, file.sha256) for file in entry.files)
+
+
+def shape(file: FileEntry) -> tuple[str, str, int, str]:
+    """What makes a file the one it is."""
+    return file.type, file.name, file.size, file.sha256

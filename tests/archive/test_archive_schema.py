@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
@@ -17,14 +16,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from tests.archive.shelves import Shelf
 
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.database import Database
 from easytracking_sync.bundled import bundled_folder
 from easytracking_sync.errors import StorageBroken, UsageError
-
-if TYPE_CHECKING:
-    from tests.archive.conftest import Shelf
 
 NEXT_MIGRATION = '''
 """A later schema. Revision 0002, after 0001."""

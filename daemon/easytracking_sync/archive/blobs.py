@@ -170,12 +170,13 @@ class _Head:
 
 def _deflated(source: BlobSource) -> Iterator[bytes]:
     compressor = zstd.ZstdCompressor(level=ZSTD_LEVEL)
-    digest = hashlib.sha256()
+    digest, size = hashlib.sha256(), 0
     for chunk in source.chunks():
         digest.update(chunk)
+        size += len(chunk)
         yield compressor.compress(chunk)
     yield compressor.flush()
-    if digest.hexdigest() != source.sha256:
+    if (digest.hexdigest(), size) != (source.sha256, source.size):
         raise BlobRotten(f"blob {source.sha256}: the source changed while it was stored")
 
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from easytracking_sync.effects import Files, storage_faults
 from easytracking_sync.errors import StorageFault
 
+ZIP = ".zip"
 PART = ".part"
 MOST_INSPECTED = 20
 MOST_INSPECTED_BYTES = 1 << 30
@@ -52,7 +53,8 @@ class Spool:
     def receiving(self, name: str) -> Iterator[Callable[[bytes], object]]:
         """Give a sink for the parcel's bytes. When the block ends, the parcel is whole and durable under `name`.
 
-        When the block raises, or nothing was poured, nothing is left. StorageFault before the reserve is eaten.
+        When the block raises, or nothing was poured, nothing is left under that name, unless its last sync alone
+        failed: then it is the whole parcel. StorageFault before the reserve is eaten.
         """
         part = self._folder / (name + PART)
         with contextlib.ExitStack() as closing:
@@ -107,16 +109,17 @@ class Spool:
         return name
 
     def sweep(self, wanted: Collection[str]) -> None:
-        """Remove what no batch waits for: parts of a run that died, parcels whose batch is done."""
+        """Remove what no batch waits for: parts of a run that died, parcels whose batch is done. Nobody else's files."""
         for name in self._files.names(self._folder):
-            if name != self._inspection.name and name not in wanted:
+            if name.endswith((ZIP, ZIP + PART)) and name not in wanted:
                 self.remove(name)
 
     def _drop(self, poured: _Poured, part: Path) -> None:
         if poured.file is not None and not poured.kept:
             with contextlib.suppress(OSError):
                 poured.file.close()
-            self._files.remove(part)
+            with contextlib.suppress(StorageFault):  # the sweep takes it; what went wrong before must be heard
+                self._files.remove(part)
 
     def _by_age(self) -> list[str]:
         def batch_number(name: str) -> tuple[int, str]:
@@ -128,4 +131,4 @@ class Spool:
 
 def parcel_name(batch_id: int, job_id: str) -> str:
     """One name for one job of one batch, so that a parcel found after a crash is known to be the right one."""
-    return f"{batch_id}-{job_id}.zip"
+    return f"{batch_id}-{job_id}{ZIP}"

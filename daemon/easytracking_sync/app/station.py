@@ -17,6 +17,7 @@ from easytracking_sync.archive.store import Archive, alone, open_archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.crew import Crew
 from easytracking_sync.machine.engine import Bounds, Engine
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
@@ -25,6 +26,7 @@ from easytracking_sync.settings import Account as AccountSettings
 from easytracking_sync.settings import Settings, StorageBackend
 from easytracking_sync.terms import FileType
 
+FAREWELL_SECONDS = 4.0
 USER_AGENT = f"easytracking-sync/{__version__}"
 
 
@@ -99,6 +101,15 @@ def station(
         engine = Engine(archive, accounts, policy_of(settings), effects, observer, bounds_of(settings))
         engine.recover()
         yield Station(archive, engine, tuple(accounts))
+
+
+def farewell(crew: Crew, at_work: Station) -> None:
+    """Stop the crew: what is under way gets a moment to end, then its calls are broken off; all is resumable."""
+    crew.stop()
+    crew.join(FAREWELL_SECONDS)
+    for account in at_work.accounts:
+        account.service.close()
+    crew.join(FAREWELL_SECONDS)
 
 
 def chosen_accounts(settings: Settings, labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,149 @@
+"""Threads that list: each takes one account's cycle and goes through it, while the others list other accounts."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from dataclasses import dataclass, field
+
+from easytracking_sync.app.listing import Lister
+from easytracking_sync.app.station import Station
+from easytracking_sync.effects import Effects
+from easytracking_sync.errors import CredentialsRefused, Fatal, Permanent, StorageFault, Transient
+from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.crew import Crew
+from easytracking_sync.machine.discovery import Cycle, Span, again
+from easytracking_sync.machine.observer import Observer
+
+MOST_LISTERS = 8
+LOOK_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Seconds that held more than one list may hold: to be listed again once acknowledging has made room."""
+
+    account: Account
+    span: Span
+    acknowledged: int  # by the whole engine, when they were listed
+
+
+@dataclass(slots=True)
+class Listed:
+    """What all cycles so far came to."""
+
+    windows: int = 0
+    unreadable: int = 0
+    found: dict[int, int] = field(default_factory=dict)  # account → new documents in its last cycle
+    troubles: dict[int, str] = field(default_factory=dict)  # account → why its list does not come
+    problems: list[str] = field(default_factory=list)
+    rests: list[Rest] = field(default_factory=list)
+    failure: BaseException | None = None
+
+
+class Listers:
+    """Lists what is asked for; an account is never listed twice at once. `kind` names the cycles in the archive."""
+
+    def __init__(self, at_work: Station, crew: Crew, effects: Effects, observer: Observer, *, kind: str) -> None:
+        self.listed = Listed()
+        self._station = at_work
+        self._crew = crew
+        self._effects = effects
+        self._observer = observer
+        self._kind = kind
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._asked: queue.SimpleQueue[tuple[Account, Span]] = queue.SimpleQueue()
+        self._busy: set[int] = set()
+
+    def start(self) -> None:
+        """Begin to work; once."""
+        for number in range(max(1, min(MOST_LISTERS, len(self._station.accounts)))):
+            threading.Thread(target=self._work, name=f"list-{number}", daemon=True).start()
+
+    def stop(self) -> None:
+        """Begin nothing more; a call under way goes on, or breaks off when its service is closed."""
+        self._stop.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being listed or waits to be."""
+        with self._lock:
+            return not self._busy
+
+    def ask(self, account: Account, span: Span) -> bool:
+        """List this span of the account; False where the account is being listed already."""
+        with self._lock:
+            if account.id in self._busy:
+                return False
+            self._busy.add(account.id)
+        self._asked.put((account, span))
+        return True
+
+    def take_rests(self) -> list[Rest]:
+        """What is to be listed again, each once."""
+        with self._lock:
+            rests, self.listed.rests = self.listed.rests, []
+        return rests
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                account, span = self._asked.get(timeout=LOOK_SECONDS)
+            except queue.Empty:
+                continue
+            try:
+                self._list(account, span)
+            except (Transient, Permanent) as trouble:
+                self._note(account, trouble)
+            except (Fatal, Exception) as failure:  # noqa: BLE001  whoever watches the listers raises it
+                self.listed.failure = failure
+            finally:
+                with self._lock:
+                    self._busy.discard(account.id)
+                self._crew.changed.set()
+
+    def _list(self, account: Account, span: Span) -> None:
+        gate = self._station.engine.gate
+        cycle = Cycle(self._station.archive.pool, gate, self._effects.clock, self._observer, account, span)
+        acknowledged = self._station.engine.tally.acknowledged
+        lister = Lister(self._effects, self._station.engine.policy, self._observer, self._stop)
+        try:
+            lister.list_through(cycle, self._note_step, lambda cycle, trouble: self._note(cycle.account, trouble))
+        except CredentialsRefused as refusal:
+            self._write_down(cycle, str(refusal))
+            return
+        self._write_down(cycle, "interrupted" if self._stop.is_set() else None)
+        with self._lock:
+            self.listed.unreadable += cycle.unreadable
+            self.listed.problems += cycle.problems
+            if (rest := again(cycle)) is not None:
+                self.listed.rests.append(Rest(account, rest, acknowledged))
+
+    def _note_step(self, cycle: Cycle) -> None:
+        with self._lock:
+            self.listed.windows += 1
+            self.listed.found[cycle.account.id] = cycle.absorbed.discovered
+            self.listed.troubles.pop(cycle.account.id, None)
+        self._crew.wake()
+
+    def _note(self, account: Account, trouble: Transient | Permanent) -> None:
+        with self._lock:
+            self.listed.troubles[account.id] = str(trouble)
+        if isinstance(trouble, StorageFault):
+            self._station.engine.storage_failure = str(trouble)
+
+    def _write_down(self, cycle: Cycle, outcome: str | None) -> None:
+        record = cycle.record(self._kind, outcome)
+        self._station.archive.cycles.record(record, self._effects.clock.now())
+        self._observer.note(
+            "cycle.ended",
+            level="info" if record.outcome == "complete" else "warning",
+            account=cycle.account.label,
+            windows=record.windows,
+            listed=record.listed,
+            discovered=record.discovered,
+            changed=cycle.absorbed.changed,
+            relisted=cycle.absorbed.relisted,
+            outcome=record.outcome,
+        )

@@ -37,6 +37,12 @@ class Span:
         return cls((*received, *dated), marked_too)
 
     @classmethod
+    def of_cycle(cls, account: Account, now: datetime, turn: int) -> Span:
+        """The newest window, and one of the others in rotation: each is listed once in as many cycles as there are."""
+        newest, *older = cls.whole_history(account, now, marked_too=False).windows
+        return cls((newest, *older[turn % len(older) :][:1]) if older else (newest,), marked_too=False)
+
+    @classmethod
     def between(cls, start: datetime, end: datetime, *, marked_too: bool) -> Span:
         """Reception times from `start` to `end`, naive and local."""
         return cls(policy.received_windows(start, end), marked_too)
@@ -188,6 +194,7 @@ class Cycle:
                 "element.unreadable", level="error", account=account.label, count=len(listing.unreadable)
             )
         area = task.area
+        area.complete = area.complete and not listing.unreadable  # any document may be behind such an element
         area.begun_at = min(area.begun_at or begun_at, begun_at)
         if self._marked_too:
             area.present.update(document.doc_id for document in listing.documents)

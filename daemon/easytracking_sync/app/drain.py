@@ -55,7 +55,7 @@ class Drain:
             why = self._watch(deadline_seconds, progress)
         finally:
             self._listers.stop()
-            farewell(self._crew, self._station)
+            farewell(self._crew, self._station.accounts)
         failure = self._crew.failure or self._listers.listed.failure
         if failure is not None:
             raise failure

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import httpx
@@ -103,11 +103,11 @@ def station(
         yield Station(archive, engine, tuple(accounts))
 
 
-def farewell(crew: Crew, at_work: Station) -> None:
+def farewell(crew: Crew, accounts: Iterable[Account]) -> None:
     """Stop the crew: what is under way gets a moment to end, then its calls are broken off; all is resumable."""
     crew.stop()
     crew.join(FAREWELL_SECONDS)
-    for account in at_work.accounts:
+    for account in accounts:
         account.service.close()
     crew.join(FAREWELL_SECONDS)
 

@@ -38,7 +38,7 @@ class Span:
 
     @classmethod
     def of_cycle(cls, account: Account, now: datetime, turn: int) -> Span:
-        """The newest window, and one of the others in rotation: each is listed once in as many cycles as there are."""
+        """The newest window, and one of the others in rotation, so that each has its turn."""
         newest, *older = cls.whole_history(account, now, marked_too=False).windows
         return cls((newest, *older[turn % len(older) :][:1]) if older else (newest,), marked_too=False)
 

@@ -136,6 +136,12 @@ class Engine:
             self._commit(claim, account, errand)
             errand.afterwards()
 
+    def replace(self, account: Account) -> None:
+        """Go on with this account in another way (another secret, another service)."""
+        with self._lock:
+            self._accounts = {**self._accounts, account.id: account}
+        self.gate.forget(account.id)
+
     def put_off(self, claim: Claim) -> None:
         """After a bug: leave this batch alone for the longest pause, so that the others get on."""
         until = self._effects.clock.now() + timedelta(seconds=self.policy.retry_cap_seconds)

@@ -1,0 +1,152 @@
+"""The service: cycles by the clock, batches whenever they are due, until it is told to stop."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from easytracking_sync.app.alarm_clock import AlarmClock
+from easytracking_sync.app.listers import Listers
+from easytracking_sync.app.station import Station, farewell, machine_account, service_of, station
+from easytracking_sync.effects import Effects
+from easytracking_sync.errors import DatabaseUnavailable, SyncError
+from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.crew import Crew
+from easytracking_sync.machine.discovery import Span
+from easytracking_sync.machine.observer import Observer
+from easytracking_sync.settings import Settings
+from easytracking_sync.terms import PauseReason
+
+BEAT_SECONDS = 1.0
+SECRETS_EVERY = timedelta(minutes=1)
+
+
+def serve(
+    settings: Settings,
+    observer: Observer,
+    stop: threading.Event,
+    *,
+    reload: Callable[[], Settings],
+    effects: Effects | None = None,
+) -> None:
+    """Hold the archive and run the service over all configured accounts until `stop` is set.
+
+    Raises UsageError, LockHeld or StorageBroken; what an account's service does never ends it.
+    """
+    effects = effects or Effects()
+    with station(settings, (), observer, effects=effects, doing="run") as at_work:
+        Service(at_work, settings, effects, observer, reload=reload).run(stop)
+
+
+class Service:
+    """Runs until `stop` is set. One account's trouble never ends it: only Fatal errors, and bugs of its own loop."""
+
+    def __init__(
+        self,
+        at_work: Station,
+        settings: Settings,
+        effects: Effects,
+        observer: Observer,
+        *,
+        reload: Callable[[], Settings],
+    ) -> None:
+        self._station = at_work
+        self._settings = settings
+        self._reload = reload
+        self._effects = effects
+        self._observer = observer
+        self._accounts: Mapping[str, Account] = {account.label: account for account in at_work.accounts}
+        self._rung: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._crew = Crew(at_work.engine, effects.clock, observer, workers=settings.sync.workers)
+        self._listers = Listers(at_work, self._crew, effects, observer, kind="sync")
+        schedules = {label: settings.schedule(label) for label in self._accounts}
+        self._alarm = AlarmClock(schedules, settings.timezone, effects.clock, observer, self._rung.put)
+        self._secrets_read_at = effects.clock.monotonic()
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set; raises what is Fatal, and a bug. Everything is resumable afterwards."""
+        archive, accounts = self._station.archive, self._station.account_ids
+        archive.accounts.resume(accounts, PauseReason.CREDENTIALS)  # a restart may bring another secret
+        self._crew.start()
+        self._listers.start()
+        self._alarm.start()
+        self._observer.note("service.started", accounts=len(self._accounts))
+        try:
+            while not stop.is_set() and self._failure() is None:
+                self._beat()
+                self._effects.clock.wait(stop, BEAT_SECONDS)
+        finally:
+            self._observer.note("service.stopping")
+            self._alarm.stop()
+            self._listers.stop()
+            farewell(self._crew, self._accounts.values())
+        failure = self._failure()
+        if failure is not None:
+            raise failure
+
+    def _failure(self) -> BaseException | None:
+        return self._crew.failure or self._listers.listed.failure
+
+    def _beat(self) -> None:
+        self._alarm.tend()
+        try:
+            while not self._rung.empty():
+                self._begin_cycle(self._accounts[self._rung.get()])
+            for rest in self._listers.take_rests():
+                self._listers.ask(rest.account, rest.span)
+            self._look_at_secrets()
+        except DatabaseUnavailable as trouble:
+            self._observer.note("service.troubled", level="error", reason=str(trouble))
+        self._station.engine.storage_failure = None  # said when it came; said anew if it stays
+
+    def _begin_cycle(self, account: Account) -> None:
+        """The newest window, and one older in rotation; a paused account waits for its pause to end."""
+        archive = self._station.archive
+        if archive.accounts.paused(account.id, self._effects.clock.now()) is PauseReason.CREDENTIALS:
+            return
+        span = Span.of_cycle(account, self._effects.clock.now(), archive.accounts.turn(account.id))
+        if not self._listers.ask(account, span):
+            self._observer.note("cycle.overlapped", level="warning", account=account.label)
+
+    def _look_at_secrets(self) -> None:
+        """An account whose login was refused is tried at once when its secret has changed."""
+        now = self._effects.clock.monotonic()
+        if now - self._secrets_read_at < SECRETS_EVERY.total_seconds():
+            return
+        self._secrets_read_at = now
+        archive, moment = self._station.archive, self._effects.clock.now()
+        refused = [
+            label
+            for label, account in self._accounts.items()
+            if archive.accounts.paused(account.id, moment) is PauseReason.CREDENTIALS
+        ]
+        if not refused:
+            return
+        try:
+            read = self._reload()
+        except SyncError as trouble:
+            self._observer.note("settings.unreadable", level="warning", reason=str(trouble))
+            return
+        for label in refused:
+            if label in read.accounts and _secrets(read, label) != _secrets(self._settings, label):
+                self._take_up(label, read)
+
+    def _take_up(self, label: str, read: Settings) -> None:
+        old = self._accounts[label]
+        account = machine_account(old.id, label, read, service_of(read, label, self._effects))
+        self._settings = self._settings.model_copy(
+            update={"accounts": {**self._settings.accounts, label: read.accounts[label]}}
+        )
+        self._accounts = {**self._accounts, label: account}
+        self._station.engine.replace(account)
+        old.service.close()
+        self._station.archive.accounts.resume((account.id,), PauseReason.CREDENTIALS)
+        self._observer.note("secret.changed", account=label)
+        self._rung.put(label)
+
+
+def _secrets(settings: Settings, label: str) -> tuple[str, str]:
+    account = settings.accounts[label]
+    return account.password.get_secret_value(), account.client_secret.get_secret_value()

@@ -109,7 +109,10 @@ class Spool:
         return name
 
     def sweep(self, wanted: Collection[str]) -> None:
-        """Remove what no batch waits for: parts of a run that died, parcels whose batch is done. Nobody else's files."""
+        """Remove what no batch waits for: parts of a run that died, parcels whose batch is done.
+
+        Whatever else lies there is not ours.
+        """
         for name in self._files.names(self._folder):
             if name.endswith((ZIP, ZIP + PART)) and name not in wanted:
                 self.remove(name)

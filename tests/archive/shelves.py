@@ -32,6 +32,7 @@ from easytracking_sync.terms import (
     Landed,
     Landing,
     ListedDocument,
+    PauseReason,
     StoredFile,
 )
 
@@ -134,6 +135,22 @@ class Shelf:
         claim = self.archive.batches.claim(self.wanted([account_id], *states), self.now)
         assert claim is not None
         return claim
+
+    def claims(self, account_id: int) -> list[Claim]:
+        """Claims on every due batch, held side by side."""
+        held: list[Claim] = []
+        while True:
+            performing = [claim.batch.id for claim in held]
+            claim = self.archive.batches.claim(self.wanted([account_id], performing=performing), self.now)
+            if claim is None:
+                return held
+            held.append(claim)
+
+    def pause(self, account_id: int, reason: PauseReason, how_long: timedelta) -> None:
+        """As if the machine had paused the account now."""
+        values = {"pause_reason": reason, "paused_until": self.now + how_long, "pause_message": "why"}
+        with self.archive.database.write() as connection:
+            connection.execute(sa.update(tables.account).where(tables.account.c.id == account_id).values(**values))
 
     def terms(self, most: int = 8) -> Terms:
         """A machine that gives up after `most` attempts."""

@@ -1,0 +1,324 @@
+"""The pool: a listing adds what is new, once; notes what changed; and only a complete listing takes away."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.archive.shelves import Shelf, listed
+
+from easytracking_sync.archive import tables
+from easytracking_sync.archive.pool import Absorbed
+from easytracking_sync.terms import (
+    BatchState,
+    DocumentState,
+    Fate,
+    Landed,
+    Landing,
+    OnRelist,
+    PauseReason,
+    Purpose,
+    Window,
+    WindowKind,
+)
+
+MORNING = datetime(2026, 5, 4, 9, 0)  # noqa: DTZ001  reception times are naive
+SHARED_SHELF = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def acknowledged(shelf: Shelf, *doc_ids: int) -> int:
+    """These documents, home and acknowledged; the account's id."""
+    account_id = shelf.planned(doc_ids)
+    shelf.move(shelf.store(account_id), BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    shelf.clock.forward(60)
+    assert set(shelf.states(account_id).values()) == {"acknowledged"}
+    return account_id
+
+
+def test_a_listed_document_is_discovered_once_however_often_it_is_listed(shelf: Shelf) -> None:
+    account_id = shelf.account()
+    assert shelf.absorb(account_id, [1, 2, 3]) == Absorbed(listed=3, discovered=3)
+    before = shelf.dump()
+    shelf.clock.forward(60)
+    assert shelf.absorb(account_id, [3, 2, 1]) == Absorbed(listed=3)
+    assert shelf.dump() == before
+    assert shelf.absorb(account_id, [3, 4]) == Absorbed(listed=2, discovered=1)
+    assert shelf.states(account_id) == dict.fromkeys((1, 2, 3, 4), "discovered")
+
+
+@pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 1234])
+def test_chunks_neither_lose_nor_repeat_a_document(shelf: Shelf, count: int) -> None:
+    account_id = shelf.account()
+    shelf.absorb(account_id, range(1, count + 1, 3))
+    absorbed = shelf.absorb(account_id, range(1, count + 1))
+    assert absorbed.listed == count
+    assert sorted(shelf.states(account_id)) == list(range(1, count + 1))
+
+
+def test_every_field_of_the_list_and_its_own_bytes_are_kept(shelf: Shelf) -> None:
+    """RAW-FIRST: the element as it came stands beside the fields that were understood."""
+    fields: dict[str, Any] = {
+        "sender_piva": "01234567890", "sender_cf": "RSSMRA80A01H501U", "receiver_piva": "09876543210",
+        "receiver_cf": "", "document_date": MORNING.date(), "number": "77/C", "document_type": "TD01",
+        "sdi_id": "111", "received": MORNING, "received_text": "2026-05-04 09:00:00", "file_name": "IT1_x.xml.p7m",
+        "annual_progressive": 2**62, "country_channel": 0,
+    }  # fmt: skip
+    element = listed(2**63 - 1, **fields)
+    account_id = shelf.account()
+    shelf.absorb(account_id, [element])
+    row = shelf.document(account_id, 2**63 - 1)
+    assert {name: getattr(row, name) for name in fields} == fields
+    assert (row.raw, row.fingerprint) == (element.raw, element.fingerprint)
+
+
+def test_the_same_id_of_two_accounts_is_two_documents(shelf: Shelf) -> None:
+    """NO-CROSS-ACCOUNT."""
+    first, second = shelf.account("acme"), shelf.account("beta")
+    shelf.absorb(first, [1, 2])
+    assert shelf.absorb(second, [2, 3]).discovered == 2
+    assert (set(shelf.states(first)), set(shelf.states(second))) == ({1, 2}, {2, 3})
+    assert shelf.archive.pool.unknown(second, [1, 2, 3, 4]) == {1, 4}
+
+
+@pytest.mark.parametrize(
+    ("state", "becomes"),
+    [
+        ("discovered", "discovered"), ("batched", "batched"), ("stored", "stored"), ("accepted", "accepted"),
+        ("acknowledged", "discovered"), ("quarantined", "discovered"), ("withdrawn", "discovered"),
+    ],
+)  # fmt: skip
+def test_other_list_fields_under_a_known_id_are_noted_and_fetched_anew(
+    shelf: Shelf, state: str, becomes: str
+) -> None:
+    """The older element stays in the journal; only what is at rest is set in motion, and not what was accepted."""
+    account_id = shelf.account()
+    old, new = listed(1, number="1"), listed(1, number="1/bis")
+    shelf.absorb(account_id, [old])
+    with shelf.archive.database.write() as connection:
+        connection.execute(sa.update(tables.document).values(state=state, attempts=5, suspect=True))
+    shelf.clock.forward(60)
+    assert shelf.absorb(account_id, [new]) == Absorbed(listed=1, changed=1)
+    row = shelf.document(account_id, 1)
+    assert (row.state, row.number, row.raw, row.wanted_at) == (becomes, "1/bis", new.raw, shelf.now)
+    assert row.attempts == (0 if becomes == "discovered" != state else 5)
+    (event,) = shelf.events("document.changed")
+    assert json.loads(event.detail) == {"before": old.raw.decode()}
+    assert shelf.absorb(account_id, [new]) == Absorbed(listed=1)
+
+
+def test_a_document_listed_again_after_its_acknowledgement_is_only_acknowledged_again(shelf: Shelf) -> None:
+    account_id = acknowledged(shelf, 1, 2, 3)
+    assert shelf.absorb(account_id, [1, 3]) == Absorbed(listed=2, relisted=2)
+    assert shelf.states(account_id) == {1: "stored", 2: "acknowledged", 3: "stored"}
+    claim = shelf.claim(account_id)
+    assert (claim.batch.state, claim.batch.purpose) == (BatchState.STORED, Purpose.RELISTED)
+    assert claim.doc_ids == (1, 3)
+    assert shelf.absorb(account_id, [1, 3]) == Absorbed(listed=2)
+
+
+def test_more_than_a_hundred_listed_again_go_in_batches_of_a_hundred(shelf: Shelf) -> None:
+    """BOUNDED: a call takes a hundred ids."""
+    account_id = shelf.account()
+    shelf.absorb(account_id, range(1, 251))
+    with shelf.archive.database.write() as connection:
+        connection.execute(sa.update(tables.document).values(state="acknowledged", acknowledged_at=shelf.now))
+    shelf.clock.forward(1)
+    assert shelf.absorb(account_id, range(1, 251)).relisted == 250
+    assert shelf.batches("state", "size") == [("stored", 100), ("stored", 100), ("stored", 50)]
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [{"begun_at": timedelta(seconds=-61)}, {"unmarked": False}, {"acknowledges": False}],
+    ids=["begun before the acknowledgement", "of the marked ones", "of an account that leaves no trace"],
+)
+def test_a_listing_that_proves_nothing_sets_nothing_in_motion(shelf: Shelf, listing: dict[str, Any]) -> None:
+    account_id = acknowledged(shelf, 1)
+    before = shelf.dump()
+    how = {name: shelf.now + value if name == "begun_at" else value for name, value in listing.items()}
+    assert shelf.absorb(account_id, [1], **how).relisted == 0
+    assert shelf.dump() == before
+
+
+def test_where_the_account_wants_it_a_document_listed_again_is_fetched_again(shelf: Shelf) -> None:
+    account_id = acknowledged(shelf, 1)
+    assert shelf.absorb(account_id, [1], on_relist=OnRelist.REFETCH).relisted == 1
+    row = shelf.document(account_id, 1)
+    assert (row.state, row.wanted_at) == ("discovered", shelf.now)
+    assert [event.name for event in shelf.events("document.relisted")] == ["document.relisted"]
+
+
+def test_a_held_document_is_left_alone_whatever_is_listed(shelf: Shelf) -> None:
+    account_id = acknowledged(shelf, 1)
+    with shelf.archive.database.write() as connection:
+        connection.execute(sa.update(tables.document).values(held=True))
+    before = shelf.dump()
+    assert shelf.absorb(account_id, [1]) == Absorbed(listed=1)
+    assert shelf.absorb(account_id, [listed(1, number="2")]) == Absorbed(listed=1)
+    assert shelf.dump() == before
+
+
+WINDOW = Window(WindowKind.RECEIVED, MORNING, MORNING + timedelta(hours=1))
+
+
+def test_what_a_complete_listing_no_longer_has_is_withdrawn_and_comes_back_when_it_is_listed(shelf: Shelf) -> None:
+    account_id = shelf.account()
+    shelf.absorb(account_id, [listed(doc_id, received=MORNING) for doc_id in (1, 2, 3)])
+    shelf.clock.forward(60)
+    assert shelf.archive.pool.withdraw(account_id, WINDOW, {1, 3}, shelf.now) == 1
+    assert shelf.states(account_id) == {1: "discovered", 2: "withdrawn", 3: "discovered"}
+    assert len(shelf.events("document.withdrawn")) == 1
+    assert shelf.archive.pool.withdraw(account_id, WINDOW, {1, 3}, shelf.now) == 0
+    shelf.absorb(account_id, [listed(2, received=MORNING)])
+    assert shelf.states(account_id)[2] == "discovered"
+    assert len(shelf.events("document.returned")) == 1
+
+
+STAYS: dict[str, dict[str, Any]] = {
+    "outside the window": {"received": MORNING - timedelta(seconds=1)},
+    "after the window": {"received": MORNING + timedelta(hours=1, seconds=1)},
+    "without a reception time": {"received": None},
+    "wanted since the listing began": {"wanted_at": timedelta(seconds=60)},
+    "home": {"state": "acknowledged"},
+    "on its way": {"state": "batched"},
+    "stored": {"state": "stored"},
+    "stored once, and wanted anew": {"stored_at": timedelta(0)},
+    "accepted": {"state": "accepted"},
+}
+
+
+@pytest.mark.parametrize("case", STAYS)
+def test_what_the_listing_says_nothing_about_stays(shelf: Shelf, case: str) -> None:
+    account_id = shelf.account()
+    shelf.absorb(account_id, [listed(1, received=MORNING)])
+    values = {
+        name: shelf.now + value if isinstance(value, timedelta) else value for name, value in STAYS[case].items()
+    }
+    with shelf.archive.database.write() as connection:
+        connection.execute(sa.update(tables.document).values(**values))
+    shelf.clock.forward(60)
+    before = shelf.dump()
+    assert shelf.archive.pool.withdraw(account_id, WINDOW, (), shelf.now) == 0
+    assert shelf.dump() == before
+
+
+def test_a_filtered_listing_takes_away_only_what_its_filter_would_show(shelf: Shelf) -> None:
+    account_id = shelf.account()
+    receivers = {1: "111", 2: "222", 3: None}
+    shelf.absorb(account_id, [listed(one, received=MORNING, receiver_piva=piva) for one, piva in receivers.items()])
+    shelf.clock.forward(60)
+    assert shelf.archive.pool.withdraw(account_id, WINDOW, (), shelf.now, receiver_piva="111") == 1
+    assert shelf.states(account_id) == {1: "withdrawn", 2: "discovered", 3: "discovered"}
+
+
+def test_another_accounts_documents_are_not_withdrawn(shelf: Shelf) -> None:
+    first, second = shelf.account("acme"), shelf.account("beta")
+    for account_id in (first, second):
+        shelf.absorb(account_id, [listed(1, received=MORNING)])
+    shelf.clock.forward(60)
+    shelf.archive.pool.withdraw(first, WINDOW, (), shelf.now)
+    assert (shelf.states(first), shelf.states(second)) == ({1: "withdrawn"}, {1: "discovered"})
+
+
+def test_planning_makes_batches_of_at_most_a_hundred_and_no_more_than_may_be_in_flight(shelf: Shelf) -> None:
+    account_id = shelf.account()
+    shelf.absorb(account_id, range(1, 351))
+    assert shelf.archive.pool.plan([account_id], shelf.now, 3) == 3
+    assert shelf.archive.pool.plan([account_id], shelf.now, 3) == 0
+    assert shelf.batches("state", "purpose", "size") == [("planned", "fresh", 100)] * 3
+    states = list(shelf.states(account_id).values())
+    assert (states.count("batched"), states.count("discovered")) == (300, 50)
+
+
+def test_suspects_and_single_documents_never_travel_with_fresh_ones(shelf: Shelf) -> None:
+    """NO-POISON: one batch of suspects, one document alone, and the fresh ones first."""
+    account_id = shelf.account()
+    shelf.absorb(account_id, range(1, 9))
+    document = tables.document
+    with shelf.archive.database.write() as connection:
+        for doc_ids, values in (
+            ((1, 2), {"suspect": True}),
+            ((3, 4), {"state": DocumentState.QUARANTINED, "suspect": True}),
+            ((5,), {"alone": True}),
+        ):
+            connection.execute(sa.update(document).where(document.c.doc_id.in_(doc_ids)).values(**values))
+    assert shelf.archive.pool.plan([account_id], shelf.now, 10) == 3
+    loads = {claim.batch.purpose: claim.doc_ids for claim in shelf.claims(account_id)}
+    assert loads == {Purpose.FRESH: (6, 7, 8), Purpose.SUSPECT: (1, 2), Purpose.ALONE: (3,)}
+
+
+@pytest.mark.parametrize("reason", PauseReason)
+def test_nothing_is_planned_for_a_paused_account_nor_before_a_document_is_due(
+    shelf: Shelf, reason: PauseReason
+) -> None:
+    paused, late = shelf.account("paused"), shelf.account("late")
+    for account_id in (paused, late):
+        shelf.absorb(account_id, [1])
+    shelf.pause(paused, reason, timedelta(minutes=5))
+    document = tables.document
+    with shelf.archive.database.write() as connection:
+        later = shelf.now + timedelta(minutes=5)
+        connection.execute(sa.update(document).where(document.c.account_id == late).values(next_attempt_at=later))
+    shelf.clock.forward(299)
+    assert shelf.archive.pool.plan([paused, late], shelf.now, 4) == 0
+    shelf.clock.forward(1)
+    assert shelf.archive.pool.plan([paused, late], shelf.now, 4) == 2
+
+
+@SHARED_SHELF
+@given(rounds=st.lists(st.integers(1, 140), min_size=1, max_size=4), in_flight=st.integers(1, 4))
+def test_a_document_is_in_one_live_batch_at_most_however_listing_and_planning_alternate(
+    shelf: Shelf, rounds: list[int], in_flight: int
+) -> None:
+    account_id = shelf.account()
+    last = max(shelf.states(account_id), default=0)
+    for count in rounds:
+        shelf.absorb(account_id, range(last + 1, last + count + 1))
+        last += count
+        shelf.archive.pool.plan([account_id], shelf.now, in_flight)
+    carried = tables.batch_document.c
+    loads = shelf.rows(sa.select(sa.func.count()).group_by(carried.document_id).where(carried.carried))
+    assert {row[0] for row in loads} <= {1}
+    assert list(shelf.states(account_id).values()).count("batched") == len(loads)
+
+
+def test_what_came_of_a_document_counts_only_since_it_was_wanted(shelf: Shelf) -> None:
+    account_id = shelf.planned([1])
+    shelf.store(account_id, lambda _: {"FA": b"<a/>", "MT": b"<m/>"})
+    (row,) = shelf.rows(sa.select(tables.document.c.id))
+    shelf.clock.forward(1)
+    shelf.absorb(account_id, [listed(1, number="2")])
+    claim = shelf.archive.batches.claim(shelf.wanted([account_id]), shelf.now)
+    assert claim is not None
+    held = shelf.archive.pool.held(claim)[row.id]
+    assert (held.types, held.asks) == (frozenset(), 0)
+
+
+def test_what_waits_is_what_is_neither_home_nor_given_up_on(shelf: Shelf) -> None:
+    account_id = shelf.account()
+    shelf.absorb(account_id, range(1, len(DocumentState) + 2))
+    document = tables.document
+    with shelf.archive.database.write() as connection:
+        for doc_id, state in enumerate(DocumentState, start=1):
+            connection.execute(sa.update(document).where(document.c.doc_id == doc_id).values(state=state))
+        stuck = document.c.doc_id == len(DocumentState) + 1
+        connection.execute(sa.update(document).where(stuck).values(state="stored", unacknowledgeable=True))
+    assert shelf.archive.pool.waiting([account_id]) == {account_id: 3}
+    assert shelf.archive.pool.waiting([]) == {}
+
+
+def test_a_document_asked_for_again_is_due_when_the_machine_says(shelf: Shelf) -> None:
+    account_id = shelf.planned([1])
+    shelf.move(shelf.claim(account_id), BatchState.RESERVED, batch={"job_id": "j", "reserved_at": shelf.now})
+    shelf.move(shelf.claim(account_id), BatchState.FETCHED, batch={"parcel": "p"})
+    claim = shelf.claim(account_id)
+    landed = Landed(claim.documents[0], Landing.ASK_AGAIN, shelf.files({"FA": b"<a/>"}), ("MT",), "without MT")
+    shelf.move(claim, BatchState.ABANDONED, fate=Fate.LANDED, landed=(landed,))
+    row = shelf.document(account_id, 1)
+    assert (row.state, row.asks, row.attempts, row.reason) == ("discovered", 1, 0, "without MT")
+    assert row.next_attempt_at == shelf.now + timedelta(seconds=1)

@@ -11,7 +11,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from easytracking_sync.effects import Clock
-from easytracking_sync.errors import CredentialsRefused
+from easytracking_sync.errors import CredentialsRefused, ServiceUnavailable
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import EasyTracking
@@ -19,6 +19,9 @@ from easytracking_sync.terms import AcknowledgeWith, FileType, OnRelist, PauseRe
 
 REFUSED_LATELY_SECONDS = 60.0
 """Threads that were already on their way when a login was refused do not try it again within this time."""
+
+LEAST_QUIET_SECONDS = 0.05
+"""A rest of a pause that is not worth another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,10 @@ class Pauses(Protocol):
 
 
 class Gate:
-    """Every call to a service goes through here: a refused login pauses its account at once, and no other."""
+    """Every call to a service goes through here: a refused login pauses its account at once, and no other.
+
+    So does a Retry-After: it speaks to the user, not to one batch, and all of the account's calls wait it out.
+    """
 
     def __init__(self, accounts: Pauses, clock: Clock, observer: Observer, policy: Policy) -> None:
         self._accounts = accounts
@@ -60,6 +66,7 @@ class Gate:
         self._policy = policy
         self._lock = threading.Lock()
         self._refused_at: dict[int, float] = {}
+        self._quiet_until: dict[int, float] = {}
 
     @property
     def refused(self) -> frozenset[int]:
@@ -74,13 +81,20 @@ class Gate:
 
     @contextlib.contextmanager
     def calling(self, account: Account) -> Iterator[EasyTracking]:
-        """Give the account's service. CredentialsRefused escapes, after the account was paused."""
+        """Give the account's service. CredentialsRefused escapes, after the account was paused.
+
+        ServiceUnavailable where the service asked the account to wait, and for how long still.
+        """
+        self._expect_no_quiet(account)
         with self._lock:
             refused_at = self._refused_at.get(account.id)
         if refused_at is not None and self._clock.monotonic() - refused_at < REFUSED_LATELY_SECONDS:
             raise CredentialsRefused(f"{account.label}: the login was refused a moment ago")
         try:
             yield account.service
+        except ServiceUnavailable as trouble:
+            self._keep_quiet(account, trouble.retry_after)
+            raise
         except CredentialsRefused as refusal:
             with self._lock:
                 now = self._clock.monotonic()
@@ -97,3 +111,18 @@ class Gate:
         if refused_at is not None:
             self.forget(account.id)
             self._accounts.resume((account.id,), PauseReason.CREDENTIALS)
+
+    def _keep_quiet(self, account: Account, retry_after: float | None) -> None:
+        if retry_after is None:
+            return
+        until = self._clock.monotonic() + self._policy.respected(retry_after)
+        with self._lock:
+            self._quiet_until[account.id] = max(until, self._quiet_until.get(account.id, until))
+
+    def _expect_no_quiet(self, account: Account) -> None:
+        with self._lock:
+            ahead = self._quiet_until.get(account.id, 0.0) - self._clock.monotonic()
+        if ahead > LEAST_QUIET_SECONDS:
+            raise ServiceUnavailable(
+                f"{account.label}: the service asked to be left alone for {ahead:.0f} seconds more", retry_after=ahead
+            )

@@ -50,9 +50,11 @@ class Policy:
         """
         doubled = self.retry_base_seconds * 2.0 ** min(max(attempts, 1) - 1, 32)
         pause = self.roll * min(self.retry_cap_seconds, doubled)
-        if retry_after is None:
-            return pause
-        return max(pause, min(retry_after, max(self.retry_cap_seconds, HOUR_SECONDS)))
+        return pause if retry_after is None else max(pause, self.respected(retry_after))
+
+    def respected(self, retry_after: float) -> float:
+        """Of the seconds the service asks for, those that it gets."""
+        return min(retry_after, max(self.retry_cap_seconds, HOUR_SECONDS))
 
     def poll(self, polls: int) -> float:
         """Seconds before a pending job is asked for again, after `polls` answers of "in progress"."""

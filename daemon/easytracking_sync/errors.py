@@ -76,7 +76,11 @@ class UsageError(Fatal):
 
 
 class LockHeld(Fatal):
-    """Another instance works on this archive; the message says which."""
+    """Another instance works on this archive; the message says which, `command` what it was started to do."""
+
+    def __init__(self, message: str, *, command: str = "") -> None:
+        super().__init__(message)
+        self.command = command
 
 
 class StorageBroken(Fatal):

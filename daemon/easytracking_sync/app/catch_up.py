@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
 
@@ -11,13 +12,18 @@ import httpx
 
 from easytracking_sync.app import preview
 from easytracking_sync.app.drain import Drain, Ended
+from easytracking_sync.app.handover import KIND, Handed
 from easytracking_sync.app.span import span_of
-from easytracking_sync.app.station import Station, station
+from easytracking_sync.app.station import RUNNING_SERVICE, Station, chosen_accounts, existing_archive, station
 from easytracking_sync.archive.entries import Standing
+from easytracking_sync.archive.store import is_held
 from easytracking_sync.effects import Effects
+from easytracking_sync.errors import LockHeld
 from easytracking_sync.machine.observer import Observer, Silent
 from easytracking_sync.settings import Settings
-from easytracking_sync.terms import DocumentState
+from easytracking_sync.terms import DocumentState, PauseReason
+
+WATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,26 @@ def catch_up(
     if request.dry_run:
         return _dry_run(settings, request, effects, transport, observer)
     begun = effects.clock.monotonic()
+    while True:
+        try:
+            return _run(settings, request, effects, transport, progress, observer, begun)
+        except LockHeld as held:
+            if held.command != RUNNING_SERVICE:
+                raise
+        outcome = _hand_over(settings, request, effects, progress, begun)
+        if outcome is not None:
+            return outcome  # else the service has ended meanwhile: the work is ours
+
+
+def _run(
+    settings: Settings,
+    request: CatchUp,
+    effects: Effects,
+    transport: httpx.BaseTransport | None,
+    progress: Progress | None,
+    observer: Observer,
+    begun: float,
+) -> Outcome:
     with station(
         settings, request.accounts, observer, effects=effects, doing="catch-up", transport=transport
     ) as at_work:
@@ -102,6 +128,48 @@ def catch_up(
         drain = Drain(at_work, spans, effects, observer, workers=settings.sync.workers)
         ended = drain.run(request.deadline_seconds, progress)
         return _outcome(at_work, ended, effects.clock.monotonic() - begun)
+
+
+def _hand_over(
+    settings: Settings, request: CatchUp, effects: Effects, progress: Progress | None, begun: float
+) -> Outcome | None:
+    """Let the running service do it, and show how far it is; None where the service ended before the work did."""
+    clock = effects.clock
+    labels = chosen_accounts(settings, request.accounts)
+    handed = Handed(request.accounts, request.start, request.end, request.new_only)
+    with existing_archive(settings, effects) as archive:
+        asked_at = clock.now()
+        before = sum(_home(standing) for standing in archive.catalogue.standings(labels))
+        number = archive.requests.ask(KIND, handed.parameters(), asked_at)
+        never = threading.Event()
+        while (found := archive.requests.find(number)).outcome is None:
+            clock.wait(never, WATCH_SECONDS)
+            standings = archive.catalogue.standings(labels)
+            archived = sum(_home(standing) for standing in standings) - before
+            waiting = sum(_count(standing).waiting for standing in standings)
+            if progress is not None:
+                doing = "the running service is at it"
+                progress.show(listed=archived + waiting, archived=archived, waiting=waiting, doing=doing)
+            if request.deadline_seconds is not None and clock.monotonic() - begun >= request.deadline_seconds:
+                found = replace(found, outcome={"why_unfinished": "the deadline passed; the service goes on"})
+                break
+            if not is_held(archive.database):
+                archive.requests.end(number, {"why_unfinished": "the service ended"}, clock.now())
+                return None
+        stored = archive.catalogue.stored_since(labels, asked_at)
+        told = found.outcome or {}
+        standings = archive.catalogue.standings(labels)
+        return Outcome(
+            counts=tuple(_count(standing) for standing in standings),
+            documents=stored.documents,
+            files=stored.files,
+            bytes=stored.bytes,
+            seconds=clock.monotonic() - begun,
+            refused_accounts=tuple(s.account for s in standings if s.pause_reason is PauseReason.CREDENTIALS),
+            unreadable=int(told.get("unreadable", 0)),
+            finished=not told.get("why_unfinished"),
+            why_unfinished=str(told.get("why_unfinished", "")),
+        )
 
 
 def _dry_run(
@@ -150,6 +218,10 @@ def _outcome(at_work: Station, ended: Ended, seconds: float) -> Outcome:
         finished=not ended.why_unfinished,
         why_unfinished=ended.why_unfinished,
     )
+
+
+def _home(standing: Standing) -> int:
+    return standing.count(DocumentState.STORED, DocumentState.ACKNOWLEDGED)
 
 
 def _count(standing: Standing) -> AccountCount:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.station import Station
+from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, Fatal, Permanent, StorageFault, Transient
 from easytracking_sync.machine.account import Account
@@ -41,6 +43,16 @@ class Listed:
     failure: BaseException | None = None
 
 
+OnEnd = Callable[[CycleRecord | None], object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    account: Account
+    span: Span
+    on_end: OnEnd | None
+
+
 class Listers:
     """Lists what is asked for; an account is never listed twice at once. `kind` names the cycles in the archive."""
 
@@ -53,7 +65,7 @@ class Listers:
         self._kind = kind
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._asked: queue.SimpleQueue[tuple[Account, Span]] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
         self._busy: set[int] = set()
 
     def start(self) -> None:
@@ -71,13 +83,16 @@ class Listers:
         with self._lock:
             return not self._busy
 
-    def ask(self, account: Account, span: Span) -> bool:
-        """List this span of the account; False where the account is being listed already."""
+    def ask(self, account: Account, span: Span, on_end: OnEnd | None = None) -> bool:
+        """List this span of the account; False where the account is being listed already.
+
+        `on_end` is called with the cycle's record, from the thread that listed, when it ended in whatever way.
+        """
         with self._lock:
             if account.id in self._busy:
                 return False
             self._busy.add(account.id)
-        self._asked.put((account, span))
+        self._asked.put(_Asked(account, span, on_end))
         return True
 
     def take_rests(self) -> list[Rest]:
@@ -89,21 +104,24 @@ class Listers:
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
-                account, span = self._asked.get(timeout=LOOK_SECONDS)
+                asked = self._asked.get(timeout=LOOK_SECONDS)
             except queue.Empty:
                 continue
+            record = None
             try:
-                self._list(account, span)
+                record = self._list(asked.account, asked.span)
             except (Transient, Permanent) as trouble:
-                self._note(account, trouble)
+                self._note(asked.account, trouble)
             except (Fatal, Exception) as failure:  # noqa: BLE001  whoever watches the listers raises it
                 self.listed.failure = failure
             finally:
                 with self._lock:
-                    self._busy.discard(account.id)
+                    self._busy.discard(asked.account.id)
+                if asked.on_end is not None:
+                    asked.on_end(record)
                 self._crew.changed.set()
 
-    def _list(self, account: Account, span: Span) -> None:
+    def _list(self, account: Account, span: Span) -> CycleRecord:
         gate = self._station.engine.gate
         cycle = Cycle(self._station.archive.pool, gate, self._effects.clock, self._observer, account, span)
         acknowledged = self._station.engine.tally.acknowledged
@@ -111,14 +129,14 @@ class Listers:
         try:
             lister.list_through(cycle, self._note_step, lambda cycle, trouble: self._note(cycle.account, trouble))
         except CredentialsRefused as refusal:
-            self._write_down(cycle, str(refusal))
-            return
-        self._write_down(cycle, "interrupted" if self._stop.is_set() else None)
+            return self._write_down(cycle, str(refusal))
+        record = self._write_down(cycle, "interrupted" if self._stop.is_set() else None)
         with self._lock:
             self.listed.unreadable += cycle.unreadable
             self.listed.problems += cycle.problems
             if (rest := again(cycle)) is not None:
                 self.listed.rests.append(Rest(account, rest, acknowledged))
+        return record
 
     def _note_step(self, cycle: Cycle) -> None:
         with self._lock:
@@ -133,7 +151,7 @@ class Listers:
         if isinstance(trouble, StorageFault):
             self._station.engine.storage_failure = str(trouble)
 
-    def _write_down(self, cycle: Cycle, outcome: str | None) -> None:
+    def _write_down(self, cycle: Cycle, outcome: str | None) -> CycleRecord:
         record = cycle.record(self._kind, outcome)
         self._station.archive.cycles.record(record, self._effects.clock.now())
         self._observer.note(
@@ -147,3 +165,4 @@ class Listers:
             relisted=cycle.absorbed.relisted,
             outcome=record.outcome,
         )
+        return record

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from easytracking_sync.app.alarm_clock import AlarmClock
+from easytracking_sync.app.handover import Desk
 from easytracking_sync.app.listers import Listers
-from easytracking_sync.app.station import Station, farewell, machine_account, service_of, station
+from easytracking_sync.app.station import RUNNING_SERVICE, Station, farewell, machine_account, service_of, station
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, SyncError
 from easytracking_sync.machine.account import Account
@@ -36,7 +37,7 @@ def serve(
     Raises UsageError, LockHeld or StorageBroken; what an account's service does never ends it.
     """
     effects = effects or Effects()
-    with station(settings, (), observer, effects=effects, doing="run") as at_work:
+    with station(settings, (), observer, effects=effects, doing=RUNNING_SERVICE) as at_work:
         Service(at_work, settings, effects, observer, reload=reload).run(stop)
 
 
@@ -61,6 +62,7 @@ class Service:
         self._rung: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._crew = Crew(at_work.engine, effects.clock, observer, workers=settings.sync.workers)
         self._listers = Listers(at_work, self._crew, effects, observer, kind="sync")
+        self._desk = Desk(at_work, self._listers, effects.clock)
         schedules = {label: settings.schedule(label) for label in self._accounts}
         self._alarm = AlarmClock(schedules, settings.timezone, effects.clock, observer, self._rung.put)
         self._secrets_read_at = effects.clock.monotonic()
@@ -69,6 +71,7 @@ class Service:
         """Until `stop` is set; raises what is Fatal, and a bug. Everything is resumable afterwards."""
         archive, accounts = self._station.archive, self._station.account_ids
         archive.accounts.resume(accounts, PauseReason.CREDENTIALS)  # a restart may bring another secret
+        archive.requests.give_back()
         self._crew.start()
         self._listers.start()
         self._alarm.start()
@@ -96,6 +99,7 @@ class Service:
                 self._begin_cycle(self._accounts[self._rung.get()])
             for rest in self._listers.take_rests():
                 self._listers.ask(rest.account, rest.span)
+            self._desk.beat(tuple(self._accounts.values()))
             self._look_at_secrets()
         except DatabaseUnavailable as trouble:
             self._observer.note("service.troubled", level="error", reason=str(trouble))

@@ -27,6 +27,8 @@ from easytracking_sync.settings import Settings, StorageBackend
 from easytracking_sync.terms import FileType
 
 FAREWELL_SECONDS = 4.0
+RUNNING_SERVICE = "run"
+"""What a service writes into the lock it holds: a catch-up may then hand its work over."""
 USER_AGENT = f"easytracking-sync/{__version__}"
 
 
@@ -45,8 +47,6 @@ class Station:
 
 def archive_of(settings: Settings, effects: Effects) -> Archive:
     """The archive the settings name; nothing is touched until it is used."""
-    if settings.storage.backend is not StorageBackend.DATABASE:
-        raise UsageError('storage.backend = "filesystem" is not supported yet; use "database"')
     if settings.database.sqlite_path is None:
         raise UsageError("database.url: PostgreSQL is not supported yet; use sqlite:////absolute/path/archive.db")
     return open_archive(
@@ -55,6 +55,7 @@ def archive_of(settings: Settings, effects: Effects) -> Archive:
         effects,
         owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         min_free_bytes=settings.storage.min_free_bytes,
+        blobs_folder=settings.blobs_path if settings.storage.backend is StorageBackend.FILESYSTEM else None,
     )
 
 

@@ -27,10 +27,6 @@ class FileBlobs:
         self._lock = threading.Lock()
         self._count = 0
 
-    def prepare(self) -> None:
-        """The root exists afterwards, and nothing half-written of this or a dead instance alone on it."""
-        self._files.make_folder(self._root / ARRIVING)
-
     def put(self, sources: Iterable[BlobSource]) -> None:
         """Durable when it returns; see Blobs. What is there already is read and synced before it is relied on."""
         folders: set[Path] = set()
@@ -76,7 +72,8 @@ class FileBlobs:
         return True
 
     def _write(self, source: BlobSource, target: Path) -> None:
-        self._files.make_folder(target.parent)
+        for folder in (self._root / ARRIVING, target.parent):
+            self._files.make_folder(folder)
         arriving = self._root / ARRIVING / self._temporary_name(source.sha256)
         digest, size = hashlib.sha256(), 0
         file = self._files.create(arriving)

@@ -20,6 +20,7 @@ from easytracking_sync.archive.entries import (
     Filters,
     Happening,
     Standing,
+    Stored,
 )
 from easytracking_sync.archive.pool import batched_ids
 from easytracking_sync.archive.standing import incomplete_by_account, standing_of
@@ -118,6 +119,22 @@ class Catalogue:
             rows = connection.execute(query.where(account.c.label.in_(labels)) if labels else query).all()
             incomplete = incomplete_by_account(connection)
             return tuple(standing_of(connection, row, incomplete.get(row.id, 0)) for row in rows)
+
+    def stored_since(self, labels: Collection[str], since: datetime) -> Stored:
+        """What these accounts have stored from an instant on; it reads every document of theirs."""
+        query = (
+            sa.select(
+                sa.func.count(sa.distinct(document.c.id)),
+                sa.func.count(file.c.id),
+                sa.func.coalesce(sa.func.sum(file.c.size), 0),
+            )
+            .join(account, account.c.id == document.c.account_id)
+            .join(file, (file.c.document_id == document.c.id) & (file.c.fetched_at >= since))
+            .where(account.c.label.in_(labels), document.c.stored_at >= since)
+        )
+        with self._database.read() as connection:
+            documents, files, size = connection.execute(query).one()
+        return Stored(int(documents), int(files), int(size))
 
     def facts(self) -> Facts:
         """What the database says about itself."""

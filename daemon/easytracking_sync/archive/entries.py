@@ -104,6 +104,15 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """How much came home in some time."""
+
+    documents: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Happening:
     """One line of a document's history, its own or of a batch that carried it."""
 

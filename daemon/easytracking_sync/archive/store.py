@@ -12,11 +12,13 @@ from pathlib import Path
 
 from easytracking_sync.archive.accounts import Accounts
 from easytracking_sync.archive.batches import Batches
+from easytracking_sync.archive.blob_files import FileBlobs
 from easytracking_sync.archive.blobs import Blobs, DatabaseBlobs
 from easytracking_sync.archive.catalogue import Catalogue
 from easytracking_sync.archive.cycles import Cycles
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.pool import Pool
+from easytracking_sync.archive.requests import Requests
 from easytracking_sync.archive.spool import Spool
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import LockHeld, StorageFault
@@ -36,6 +38,7 @@ class Archive:
     pool: Pool
     batches: Batches
     cycles: Cycles
+    requests: Requests
     catalogue: Catalogue
 
     def close(self) -> None:
@@ -43,17 +46,30 @@ class Archive:
         self.database.close()
 
 
-def open_archive(url: str, spool_folder: Path, effects: Effects, *, owner: str, min_free_bytes: int = 0) -> Archive:
-    """The archive at this address; nothing is touched until it is used."""
+def open_archive(
+    url: str,
+    spool_folder: Path,
+    effects: Effects,
+    *,
+    owner: str,
+    min_free_bytes: int = 0,
+    blobs_folder: Path | None = None,
+) -> Archive:
+    """The archive at this address; nothing is touched until it is used. With `blobs_folder`, bytes lie in files."""
     database = Database(url)
     return Archive(
         database=database,
-        blobs=DatabaseBlobs(database, effects.clock),
+        blobs=(
+            DatabaseBlobs(database, effects.clock)
+            if blobs_folder is None
+            else FileBlobs(blobs_folder, effects.files, owner)
+        ),
         spool=Spool(spool_folder, effects.files, min_free_bytes=min_free_bytes),
         accounts=Accounts(database),
         pool=Pool(database),
         batches=Batches(database, owner, ALONE_FOREVER_SECONDS),
         cycles=Cycles(database),
+        requests=Requests(database),
         catalogue=Catalogue(database),
     )
 
@@ -77,7 +93,10 @@ def alone(database: Database, holder: Mapping[str, str]) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LockHeld(f"{database.path} is in use by {_holder(lock)}; wait for it, or stop it") from None
+            told = _holder(lock)
+            who = ", ".join(f"{key} {value}" for key, value in told.items()) or "another instance"
+            message = f"{database.path} is in use by {who}; wait for it, or stop it"
+            raise LockHeld(message, command=told.get("command", "")) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, json.dumps(dict(holder)).encode(), 0)
         yield
@@ -85,9 +104,20 @@ def alone(database: Database, holder: Mapping[str, str]) -> Iterator[None]:
         os.close(lock)
 
 
-def _holder(lock: int) -> str:
+def is_held(database: Database) -> bool:
+    """Whether some instance holds a SQLite archive at this moment."""
+    if database.path is None:
+        return False
+    try:
+        with alone(database, {}):
+            return False
+    except LockHeld:
+        return True
+
+
+def _holder(lock: int) -> dict[str, str]:
     try:
         told = json.loads(os.pread(lock, 4096, 0))
-        return ", ".join(f"{key} {value}" for key, value in told.items())
-    except (ValueError, AttributeError):
-        return "another instance"
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in told.items()} if isinstance(told, dict) else {}

@@ -1,6 +1,7 @@
 """Composition: everything is built from Settings here, and what works for long starts here."""
 
 from easytracking_sync.app.catch_up import AccountCount, CatchUp, Outcome, Progress, catch_up
+from easytracking_sync.app.service import serve
 from easytracking_sync.app.station import Station, archive_of, existing_archive, service_of, station
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "archive_of",
     "catch_up",
     "existing_archive",
+    "serve",
     "service_of",
     "station",
 ]

@@ -231,7 +231,7 @@ def _claimable(wanted: Wanted, owner: str, now: datetime) -> sa.Select[Any]:
         batch.c.state.in_((BatchState.RESERVED, BatchState.STORED)) & ~refused_login,
     ]
     if wanted.may_reserve:
-        room = _in_flight(batch.c.account_id, now) < wanted.jobs_in_flight
+        room = _others_in_flight(now) < wanted.jobs_in_flight
         ready.append((batch.c.state == BatchState.PLANNED) & ~paused & room)
     return (
         sa.select(batch)
@@ -252,14 +252,16 @@ def _claimable(wanted: Wanted, owner: str, now: datetime) -> sa.Select[Any]:
     )
 
 
-def _in_flight(account_id: sa.ColumnElement[int], now: datetime) -> sa.ScalarSelect[int]:
+def _others_in_flight(now: datetime) -> sa.ScalarSelect[int]:
+    """Beside the batch itself: one whose reservation this worker could not commit must not stand in its own way."""
     other = batch.alias("other")
     being_reserved = (other.c.state == BatchState.PLANNED) & (other.c.lease_until > now)
     return (
         sa.select(sa.func.count())
         .select_from(other)
         .where(
-            other.c.account_id == account_id,
+            other.c.account_id == batch.c.account_id,
+            other.c.id != batch.c.id,
             sa.or_(other.c.state.in_((BatchState.RESERVED, BatchState.FETCHED)), being_reserved),
         )
         .scalar_subquery()

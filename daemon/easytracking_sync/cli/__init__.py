@@ -21,6 +21,7 @@ from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.errors import SyncError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("run", "The service: bring home what is new, by the clock, until it is told to end."),
     "catch-up": ("catch_up", "Bring home every invoice the service holds, then end."),
     "status": ("status", "Where each account stands: backlog, trouble, last success."),
     "invoices": ("invoices", "List, show and export what the archive holds."),

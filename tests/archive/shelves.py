@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from easytracking_sync.archive import schema, tables
-from easytracking_sync.archive.batches import Commit, Wanted
+from easytracking_sync.archive.batches import Commit, Wanted, insert_batch
 from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.landing import Terms
@@ -33,6 +33,7 @@ from easytracking_sync.terms import (
     Landing,
     ListedDocument,
     PauseReason,
+    Purpose,
     StoredFile,
 )
 
@@ -124,6 +125,23 @@ class Shelf:
         self.absorb(account_id, doc_ids)
         self.archive.pool.plan([account_id], self.now, jobs_in_flight=100)
         return account_id
+
+    def batch(self, account_id: int, doc_ids: Iterable[int], state: BatchState = BatchState.PLANNED) -> int:
+        """A batch of exactly these documents, in this state; its id."""
+        wanted = list(doc_ids)
+        self.absorb(account_id, wanted)
+        document, batch = tables.document, tables.batch
+        carried = (document.c.account_id == account_id, document.c.doc_id.in_(wanted))
+        values = {"job_id": "job", "parcel": "parcel"} if state is not BatchState.PLANNED else {}
+        document_state = DocumentState.STORED if state is BatchState.STORED else DocumentState.BATCHED
+        with self.archive.database.write() as connection:
+            ids = connection.execute(
+                sa.update(document).where(*carried).values(state=document_state).returning(document.c.id)
+            )
+            batch_id = insert_batch(connection, account_id, state, Purpose.FRESH, sorted(ids.scalars()), self.now)
+            if values:
+                connection.execute(sa.update(batch).where(batch.c.id == batch_id).values(**values))
+        return batch_id
 
     def wanted(
         self, account_ids: Sequence[int], *states: BatchState, jobs_in_flight: int = 100, **how: Any

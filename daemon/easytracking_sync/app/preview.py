@@ -100,7 +100,8 @@ class _Counting:
     def absorb(self, listed: Listed, now: datetime) -> Absorbed:
         del now
         ids = {element.doc_id for element in listed.documents}
-        self.unknown |= ids if self._archive is None else self._archive.pool.unknown(listed.account_id, ids)
+        known = {} if self._archive is None else self._archive.pool.states(listed.account_id, ids)
+        self.unknown |= ids - known.keys()
         return Absorbed(listed=len(listed.documents))
 
     def withdraw(

@@ -92,6 +92,14 @@ class Held:
     asks: int
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where a document stands, for comparing."""
+
+    state: DocumentState
+    held: bool
+
+
 class Pool:
     """The documents waiting to travel."""
 
@@ -153,19 +161,27 @@ class Pool:
         with self._database.read() as connection:
             return {account_id: int(count) for account_id, count in connection.execute(counted).all()}
 
-    def unknown(self, account_id: int, doc_ids: Collection[int]) -> set[int]:
-        """Which of these docIds the archive has not heard of."""
-        known: set[int] = set()
+    def states(self, account_id: int, doc_ids: Collection[int]) -> Mapping[int, Known]:
+        """What the archive knows of these docIds; those it has not heard of are absent."""
+        columns = (document.c.doc_id, document.c.state, document.c.held)
+        found: dict[int, Known] = {}
         with self._database.read() as connection:
             for chunk in batched_ids(doc_ids):
-                known.update(
-                    connection.execute(
-                        sa.select(document.c.doc_id).where(
-                            document.c.account_id == account_id, document.c.doc_id.in_(chunk)
-                        )
-                    ).scalars()
+                rows = connection.execute(
+                    sa.select(*columns).where(document.c.account_id == account_id, document.c.doc_id.in_(chunk))
                 )
-        return set(doc_ids) - known
+                found.update({row.doc_id: Known(DocumentState(row.state), row.held) for row in rows})
+        return found
+
+    def unlisted(self, account_id: int, window: Window, present: Collection[int], before: datetime) -> list[int]:
+        """docIds received in this window and known before that instant which the service does not list."""
+        query = sa.select(document.c.doc_id).where(
+            document.c.account_id == account_id,
+            document.c.received.between(window.start, window.end),
+            document.c.wanted_at < before,
+        )
+        with self._database.read() as connection:
+            return [doc_id for doc_id in connection.execute(query).scalars() if doc_id not in present]
 
     def received(self, document_id: int) -> datetime | None:
         """When the service received a document, as its list says: naive, local to the service."""
@@ -306,7 +322,7 @@ def _note_change(
     """The newest list fields are the document's, the older stay in the journal; the bytes are wanted anew."""
     values: dict[str, Any] = {**_listed_values(element), "wanted_at": now}
     if row.state in REOPENED_BY_CHANGE:
-        values |= _afresh(now)
+        values |= afresh(now)
     connection.execute(sa.update(document).where(document.c.id == row.id).values(**values))
     detail = {"before": row.raw.decode("utf-8", "replace")}
     journal.record(connection, "document.changed", now, account_id=account_id, document_id=row.id, detail=detail)
@@ -314,12 +330,13 @@ def _note_change(
 
 def _reopen(connection: Connection, account_id: int, ids: Sequence[int], name: str, now: datetime) -> None:
     for document_id in ids:
-        values = {**_afresh(now), "wanted_at": now}
+        values = {**afresh(now), "wanted_at": now}
         connection.execute(sa.update(document).where(document.c.id == document_id).values(**values))
         journal.record(connection, name, now, account_id=account_id, document_id=document_id)
 
 
-def _afresh(now: datetime) -> dict[str, Any]:
+def afresh(now: datetime) -> dict[str, Any]:
+    """The values of a document that is to be fetched as if for the first time."""
     return {
         "state": DocumentState.DISCOVERED,
         "next_attempt_at": now,

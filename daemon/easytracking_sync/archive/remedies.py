@@ -69,6 +69,20 @@ class Remedies:
                 )
             _record(connection, "document.accepted", entry, now, {"reason": reason})
 
+    def hold(self, entries: Sequence[DocumentEntry], now: datetime, *, held: bool) -> None:
+        """Leave these documents alone, since their phase is cleared on purpose; or, with `held` False, no longer."""
+        name = "document.held" if held else "document.released"
+        for start in range(0, len(entries), PER_TRANSACTION):
+            with self._database.write() as connection:
+                for entry in entries[start : start + PER_TRANSACTION]:
+                    changed = connection.execute(
+                        sa.update(document)
+                        .where(document.c.id == entry.row_id, document.c.held != held)
+                        .values(held=held)
+                    )
+                    if changed.rowcount:
+                        _record(connection, name, entry, now, {})
+
 
 def _hasten_fetch(connection: Connection, entry: DocumentEntry, now: datetime) -> bool:
     changed = connection.execute(

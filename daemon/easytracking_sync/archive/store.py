@@ -17,7 +17,9 @@ from easytracking_sync.archive.blobs import Blobs, DatabaseBlobs
 from easytracking_sync.archive.catalogue import Catalogue
 from easytracking_sync.archive.cycles import Cycles
 from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.integrity import Integrity
 from easytracking_sync.archive.pool import Pool
+from easytracking_sync.archive.remedies import Remedies
 from easytracking_sync.archive.requests import Requests
 from easytracking_sync.archive.spool import Spool
 from easytracking_sync.effects import Effects
@@ -40,6 +42,8 @@ class Archive:
     cycles: Cycles
     requests: Requests
     catalogue: Catalogue
+    remedies: Remedies
+    integrity: Integrity
 
     def close(self) -> None:
         """Give the database's connections back."""
@@ -57,13 +61,14 @@ def open_archive(
 ) -> Archive:
     """The archive at this address; nothing is touched until it is used. With `blobs_folder`, bytes lie in files."""
     database = Database(url)
+    blobs: Blobs = (
+        DatabaseBlobs(database, effects.clock)
+        if blobs_folder is None
+        else FileBlobs(blobs_folder, effects.files, owner)
+    )
     return Archive(
         database=database,
-        blobs=(
-            DatabaseBlobs(database, effects.clock)
-            if blobs_folder is None
-            else FileBlobs(blobs_folder, effects.files, owner)
-        ),
+        blobs=blobs,
         spool=Spool(spool_folder, effects.files, min_free_bytes=min_free_bytes),
         accounts=Accounts(database),
         pool=Pool(database),
@@ -71,6 +76,8 @@ def open_archive(
         cycles=Cycles(database),
         requests=Requests(database),
         catalogue=Catalogue(database),
+        remedies=Remedies(database),
+        integrity=Integrity(database, blobs),
     )
 
 

@@ -1,0 +1,125 @@
+"""The four phase calls, at the operator's wish, in hundreds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import httpx
+
+from easytracking_sync.app.station import service_of
+from easytracking_sync.archive.entries import DocumentEntry
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.effects import Effects
+from easytracking_sync.errors import Refused, SyncError, UsageError
+from easytracking_sync.remote import EasyTracking
+from easytracking_sync.settings import Settings
+from easytracking_sync.terms import MOST_IDS_PER_CALL, AcknowledgeWith, DocumentState
+
+HOME = (DocumentState.STORED, DocumentState.ACKNOWLEDGED)
+
+
+class Verb(StrEnum):
+    """What is done to the phase."""
+
+    SET = "set"
+    CLEAR = "clear"
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseChange:
+    """How one document fared."""
+
+    document: DocumentEntry
+    problem: str | None = None
+
+
+def change_phase(
+    settings: Settings,
+    archive: Archive,
+    documents: Sequence[DocumentEntry],
+    verb: Verb,
+    phase: int,
+    *,
+    force: bool,
+    effects: Effects,
+    transport: httpx.BaseTransport | None = None,
+) -> list[PhaseChange]:
+    """Set or clear a phase at the service, and hold what was cleared: it is left alone until its phase is set again.
+
+    UsageError before any call where `set` of the acknowledging phase names a document that is not stored here, unless
+    forced, or an account the configuration does not have. One refused document does not keep the others from it.
+    """
+    by_account: dict[str, list[DocumentEntry]] = defaultdict(list)
+    for document in documents:
+        by_account[document.account].append(document)
+    for label, theirs in by_account.items():
+        if label not in settings.accounts:
+            raise UsageError(f"the configuration has no account {label}, so its service cannot be called")
+        if verb is Verb.SET and not force:
+            _require_stored(theirs, phase, settings.accounts[label].acknowledge)
+    changes: list[PhaseChange] = []
+    for label, theirs in by_account.items():
+        with service_of(settings, label, effects, transport) as service:
+            changes += _change(archive, service, theirs, verb, phase, settings.accounts[label].acknowledge, effects)
+    return changes
+
+
+def _require_stored(documents: Collection[DocumentEntry], phase: int, acknowledge: AcknowledgeWith) -> None:
+    absent = [document.shown_id for document in documents if document.state not in HOME]
+    if absent and phase == _own_phase(acknowledge):
+        shown = ", ".join(absent[:5]) + (" …" if len(absent) > 5 else "")
+        raise UsageError(
+            f"not stored here: {shown}; setting phase {phase} would hide them (--force does it all the same)"
+        )
+
+
+def _own_phase(acknowledge: AcknowledgeWith) -> int:
+    """The phase that tells us what is new; with `none` still the first, which the list is asked by."""
+    return 2 if acknowledge is AcknowledgeWith.PHASE2 else 1
+
+
+def _change(
+    archive: Archive,
+    service: EasyTracking,
+    documents: Sequence[DocumentEntry],
+    verb: Verb,
+    phase: int,
+    acknowledge: AcknowledgeWith,
+    effects: Effects,
+) -> list[PhaseChange]:
+    ours = phase == _own_phase(acknowledge)
+    if ours and verb is Verb.CLEAR:  # held first: a listing in between must not set it again
+        archive.remedies.hold(documents, effects.clock.now(), held=True)
+    call = {
+        (Verb.SET, 1): service.set_phase_1,
+        (Verb.CLEAR, 1): service.clear_phase_1,
+        (Verb.SET, 2): service.set_phase_2,
+        (Verb.CLEAR, 2): service.clear_phase_2,
+    }[verb, phase]
+    changes: list[PhaseChange] = []
+    for start in range(0, len(documents), MOST_IDS_PER_CALL):
+        changes += _tell(call, documents[start : start + MOST_IDS_PER_CALL])
+    done = [change.document for change in changes if change.problem is None]
+    failed = [change.document for change in changes if change.problem is not None]
+    if ours and verb is Verb.SET:
+        archive.remedies.hold(done, effects.clock.now(), held=False)
+    elif ours:
+        archive.remedies.hold(failed, effects.clock.now(), held=False)
+    return changes
+
+
+def _tell(call: Callable[[Collection[int]], None], documents: Sequence[DocumentEntry]) -> list[PhaseChange]:
+    """One call; where it is refused, its halves, down to the single document that is at fault."""
+    try:
+        call([document.doc_id for document in documents])
+    except Refused as refusal:
+        if len(documents) == 1:
+            return [PhaseChange(documents[0], str(refusal))]
+        middle = len(documents) // 2
+        return _tell(call, documents[:middle]) + _tell(call, documents[middle:])
+    except SyncError as trouble:
+        return [PhaseChange(document, str(trouble)) for document in documents]
+    return [PhaseChange(document) for document in documents]

@@ -173,6 +173,15 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(op.f("ix_document_doc_id"), "document", ["doc_id"], unique=False)
+    incomplete = sa.text("missing_types != ''")
+    op.create_index(
+        op.f("ix_document_incomplete"),
+        "document",
+        ["account_id"],
+        unique=False,
+        sqlite_where=incomplete,
+        postgresql_where=incomplete,
+    )
     op.create_index(op.f("ix_document_received"), "document", ["received"], unique=False)
     op.create_table(
         "event",

@@ -142,7 +142,9 @@ class Batches:
         """Void every lease: for the one instance that holds an archive alone, as it starts."""
         with self._database.write() as connection:
             connection.execute(
-                sa.update(batch).where(batch.c.lease_owner.is_not(None)).values(lease_owner=None, lease_until=None)
+                sa.update(batch)
+                .where(batch.c.state.in_(LIVE_STATES), batch.c.lease_owner.is_not(None))
+                .values(lease_owner=None, lease_until=None)
             )
 
     def spooled(self) -> set[str]:

@@ -24,7 +24,7 @@ from easytracking_sync.archive.entries import (
 )
 from easytracking_sync.archive.pool import batched_ids
 from easytracking_sync.archive.standing import incomplete_by_account, standing_of
-from easytracking_sync.archive.tables import account, batch_document, document, event, file
+from easytracking_sync.archive.tables import INCOMPLETE, account, batch_document, document, event, file
 from easytracking_sync.errors import UsageError
 from easytracking_sync.terms import DocumentState
 
@@ -252,7 +252,7 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
     if filters.document_types:
         held.append(columns.document_type.in_(filters.document_types))
     if filters.incomplete:
-        held.append(columns.missing_types != "")
+        held.append(INCOMPLETE)
     return held
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from easytracking_sync.archive.entries import Standing
-from easytracking_sync.archive.tables import batch, cycle, document
+from easytracking_sync.archive.tables import INCOMPLETE, batch, cycle, document
 from easytracking_sync.terms import LIVE_STATES, DocumentState, PauseReason
 
 NOT_HOME = (DocumentState.DISCOVERED, DocumentState.BATCHED)
@@ -49,7 +49,7 @@ def incomplete_by_account(connection: Connection) -> dict[int, int]:
     """How many documents of each account lack a file that was asked for in vain."""
     query = (
         sa.select(document.c.account_id, sa.func.count().label("documents"))
-        .where(document.c.missing_types != "")
+        .where(INCOMPLETE)
         .group_by(document.c.account_id)
     )
     return {row.account_id: row.documents for row in connection.execute(query)}

@@ -139,6 +139,11 @@ document = sa.Table(
     _one_of("state", DocumentState),
 )
 
+INCOMPLETE = document.c.missing_types != sa.literal_column("''")
+"""Word for word the partial index's own condition: only so do databases use it."""
+
+sa.Index("ix_document_incomplete", document.c.account_id, sqlite_where=INCOMPLETE, postgresql_where=INCOMPLETE)
+
 file = sa.Table(
     "file",
     metadata,

@@ -19,7 +19,7 @@ from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.errors import StaleLease
 from easytracking_sync.terms import LIVE_STATES, BatchState, Claim, Fate, Landed, Landing, PauseReason
 
-SHARED_SHELF = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARED_SHELF = settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PLANNED, RESERVED, FETCHED, STORED, ACKNOWLEDGED, SPLIT, ABANDONED = BatchState
 
 

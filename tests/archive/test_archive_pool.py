@@ -28,7 +28,7 @@ from easytracking_sync.terms import (
 )
 
 MORNING = datetime(2026, 5, 4, 9, 0)  # noqa: DTZ001  reception times are naive
-SHARED_SHELF = settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARED_SHELF = settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def acknowledged(shelf: Shelf, *doc_ids: int) -> int:

@@ -1,0 +1,132 @@
+"""Every query of the engine and of `status` goes through an index: none reads a table that grows from end to end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.archive.shelves import DAWN, Shelf, listed
+
+from easytracking_sync.archive.receipt import read_back
+from easytracking_sync.terms import BatchState, Fate, Window, WindowKind
+
+GROWING = ("document", "file", "batch", "batch_document", "event", "blob", "blob_chunk", "cycle")
+PARTIAL = "INDEX ix_document_incomplete$"  # holds nothing but what is counted through it
+Statement = tuple[str, Any]
+
+
+@contextmanager
+def noted(shelf: Shelf) -> Iterator[list[Statement]]:
+    """Every statement that the archive executes meanwhile."""
+    statements: list[Statement] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> None:  # noqa: FBT001  SQLAlchemy's
+        statements.append((statement, parameters[0] if many else parameters))
+
+    engine = shelf.archive.database._engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def scans(shelf: Shelf, statements: list[Statement]) -> set[str]:
+    """The statements that would walk through a growing table, with SQLite's own words."""
+    found = set()
+    names = "|".join(GROWING)
+    with shelf.archive.database.read() as connection:
+        for statement, parameters in statements:
+            if not re.match(r"\s*(SELECT|UPDATE|DELETE)", statement):
+                continue
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            aliases = set(re.findall(rf"\b(?:{names}) AS (\w+)", statement))
+            walked = re.compile(rf"SCAN (?:{'|'.join([*GROWING, *aliases])})\b(?!.*{PARTIAL})")
+            found |= {f"{row[3]}: {' '.join(statement.split())}" for row in plan if walked.match(row[3])}
+    return found
+
+
+def busy(shelf: Shelf) -> int:
+    """An account with documents and batches in every state."""
+    account_id = shelf.account()
+    shelf.absorb(account_id, [listed(doc_id, received=DAWN.replace(tzinfo=None)) for doc_id in range(1, 41)])
+    for number, state in enumerate(BatchState, start=1):
+        shelf.batch(account_id, [100 + number], state)
+    return account_id
+
+
+def reserve(shelf: Shelf, account_id: int) -> None:
+    shelf.archive.pool.plan([account_id], shelf.now, 10)
+    claim = shelf.claim(account_id, BatchState.PLANNED)
+    shelf.move(claim, BatchState.RESERVED, accepted=True)
+
+
+def refuse(shelf: Shelf, account_id: int) -> None:
+    shelf.batch(account_id, [999])
+    claim = shelf.claim(account_id, BatchState.PLANNED)
+    how: dict[str, Any] = {"refusals_to_pause": 1, "pause_seconds": 60.0}
+    shelf.move(claim, BatchState.ABANDONED, fate=Fate.SUSPECTED, **how)
+
+
+def acknowledge(shelf: Shelf, account_id: int) -> None:
+    beta = shelf.account("beta")
+    assert beta != account_id
+    shelf.batch(beta, [1, 2, 3])
+    claim = shelf.store(beta)
+    read_back(shelf.archive.database, shelf.archive.blobs, claim, {"FA"})
+    shelf.move(claim, BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+
+
+def split(shelf: Shelf, account_id: int) -> None:
+    shelf.batch(account_id, [801, 802])
+    for claim in shelf.claims(account_id):
+        if claim.batch.size == 2:
+            shelf.move(claim, BatchState.SPLIT, halves_in=BatchState.PLANNED)
+
+
+def withdraw(shelf: Shelf, account_id: int) -> None:
+    shelf.clock.forward(1)
+    day = DAWN.replace(tzinfo=None)
+    window = Window(WindowKind.RECEIVED, day, day + timedelta(days=1))
+    assert shelf.archive.pool.withdraw(account_id, window, {1, 2}, shelf.now) > 0
+
+
+def recover(shelf: Shelf, account_id: int) -> None:
+    assert shelf.claims(account_id)
+    shelf.archive.batches.release_all()
+    assert shelf.archive.batches.spooled()
+
+
+WORK: dict[str, Callable[[Shelf, int], object]] = {
+    "listing": lambda shelf, account_id: shelf.absorb(account_id, [listed(1, number="2"), *range(2, 60)]),
+    "withdrawing": withdraw,
+    "reserving": reserve,
+    "refusing": refuse,
+    "storing and acknowledging": acknowledge,
+    "splitting": split,
+    "what is due": lambda shelf, account_id: shelf.archive.batches.next_due([account_id], shelf.now),
+    "what waits": lambda shelf, account_id: shelf.archive.pool.waiting([account_id]),
+    "recovering": recover,
+    "status": lambda shelf, _: shelf.archive.catalogue.standings(),
+    "trouble": lambda shelf, _: list(shelf.archive.catalogue.troubled()),
+    "one document": lambda shelf, _: shelf.archive.catalogue.happenings(shelf.archive.catalogue.find("acme/1")),
+}
+
+
+@pytest.mark.parametrize("work", WORK)
+def test_no_query_walks_through_a_table_that_grows(shelf: Shelf, work: str) -> None:
+    account_id = busy(shelf)
+    with noted(shelf) as statements:
+        WORK[work](shelf, account_id)
+    assert len(statements) > 1
+    assert scans(shelf, statements) == set()
+
+
+def test_the_test_would_see_a_walk(shelf: Shelf) -> None:
+    with noted(shelf) as statements:
+        shelf.rows(sa.text("SELECT id FROM document WHERE number = '1'"))
+        shelf.rows(sa.text("SELECT other.id FROM batch AS other WHERE other.job_id = '1'"))
+    assert len(scans(shelf, statements)) == 2

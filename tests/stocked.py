@@ -21,7 +21,7 @@ from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.store import Archive, open_archive
 from easytracking_sync.effects import Effects
-from easytracking_sync.terms import BatchState, DocumentState, Purpose
+from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purpose
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -57,12 +57,19 @@ class Stock:
         self._accounts: dict[str, int] = {}
         self.configure()
 
-    def configure(self, *labels: str, top: str = "", base_url: str = "http://127.0.0.1:9") -> None:
+    def configure(
+        self,
+        *labels: str,
+        top: str = "",
+        base_url: str = "http://127.0.0.1:9",
+        username: str = "",
+        password: str = "",
+    ) -> None:
         """Write the configuration, with these accounts."""
         text = f'{top}\n[database]\nurl = "sqlite:///{self.path}"\n[storage]\nmin_free_bytes = 0\n'
         for label in labels or ("acme",):
             text += f'[accounts.{label}]\nbase_url = "{base_url}"\nauth_base_url = "{base_url}"\n'
-            text += f'username = "{label}-user"\npassword = "canary-{label}"\n'
+            text += f'username = "{username or label + "-user"}"\npassword = "{password or "canary-" + label}"\n'
         self.config.write_text(text, encoding="utf-8")
 
     def insert(self, table: sa.Table, **values: Any) -> int:
@@ -147,15 +154,15 @@ class Stock:
             connection.execute(sa.insert(tables.batch_document), carried)
         return batch_id
 
-    def quarantined(self, label: str, doc_id: int, **values: Any) -> int:
+    def quarantined(self, label: str, doc_id: int, files: FilesGiven | None = None, **values: Any) -> int:
         """A document that gave up."""
-        given = {
-            "attempts": 8,
-            "reason": "refused (403)",
-            "next_attempt_at": NOW + timedelta(days=1),
-            "suspect": True,
-        }
-        return self.document(label, doc_id, DocumentState.QUARANTINED, None, **(given | values))
+        row = {"attempts": 8, "reason": "refused (403)", "next_attempt_at": NOW + timedelta(days=1), "suspect": True}
+        return self.document(label, doc_id, DocumentState.QUARANTINED, files, **(row | values))
+
+    def paused(self, label: str, reason: PauseReason, until: datetime, message: str) -> None:
+        """Leave an account alone until then."""
+        values = {"pause_reason": reason, "paused_until": until, "pause_message": message}
+        self.update(tables.account, self.account(label), **values)
 
     def unacknowledgeable(self, label: str, doc_id: int, **batch_values: Any) -> tuple[int, int]:
         """A stored document whose phase cannot be set, and the batch that tries."""

@@ -134,10 +134,10 @@ def commands(ctx: click.Context, config: Path | None, log_level: str | None, log
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave the process with the contract's exit code."""
-    sys.exit(run(arguments))
+    sys.exit(execute(arguments))
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def execute(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Whatever goes wrong is one line on stderr, never a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -54,7 +54,7 @@ def demo(invocation: Invocation, folder: Path) -> int:
         for label, service in services.items():
             click.echo(f"  {label:<13} {service.login.base_url}   {DOCUMENTS[label]} invoices, none fetched yet")
         config = folder / CONFIG
-        _write(config, _configuration(folder, services))
+        _write(config, configuration(folder, services))
         session = begin_with(load_settings(config, {}), open_log(invocation, unless_told="error"))
         faults = sum(service.misbehave() for service in services.values())
         _say(f"Bringing everything home ({faults} calls are made to fail on the way, to show that it mends itself):")
@@ -89,7 +89,7 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _configuration(folder: Path, services: Services) -> str:
+def configuration(folder: Path, services: Services) -> str:
     blocks = [
         f'[database]\nurl = "sqlite:///{folder.absolute() / "archive.db"}"\n',
         "[storage]\nmin_free_bytes = 50_000_000\n",

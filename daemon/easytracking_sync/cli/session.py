@@ -51,7 +51,10 @@ def begin_with(settings: Settings, log: Log) -> Session:
 
 
 def open_log(invocation: Invocation, *, unless_told: str = "warning") -> Log:
-    """The log as the command line wants it, at the level `unless_told` where it does not say; the standard library's loggers led through it."""
+    """The log as the command line wants it, at the level `unless_told` where it says nothing.
+
+    The standard library's loggers are led through it.
+    """
     form = LogFormat(invocation.log_format) if invocation.log_format else None
     log = Log(invocation.log_level or unless_told, form, SystemClock())
     log.adopt_standard_library()

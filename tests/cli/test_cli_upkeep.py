@@ -1,0 +1,198 @@
+"""`status`, `quarantine`, `check` and `migrate`: what the operator sees, and the ways out."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from easytracking_sync.archive import tables
+from easytracking_sync.archive.store import alone
+from easytracking_sync.cli.practice import practice_services
+from easytracking_sync.terms import BatchState, DocumentState, PauseReason
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Run
+    from tests.stocked import Stock
+
+stocked = importlib.import_module("stocked")
+NOW = stocked.NOW
+
+
+def test_status_shows_every_account_and_what_is_wrong_with_it(run: Run, stock: Stock) -> None:
+    stock.configure("acme", "silent")
+    stock.document("acme", 1)
+    stock.document("acme", 2, DocumentState.DISCOVERED, next_attempt_at=NOW, wanted_at=NOW - timedelta(days=400))
+    stock.quarantined("acme", 3)
+    stock.unacknowledgeable("acme", 4)
+    stock.paused("acme", PauseReason.CREDENTIALS, NOW + timedelta(days=3650), "refused \x1b[31m")
+    stock.document("gone", 5)
+    told = run("--config", stock.config, "status")
+    assert told.code == 0
+    lines = told.out.splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["acme", "gone", "silent"]
+    assert "never" in lines[3]
+    assert "paused until" in told.out
+    assert "quarantine list" in told.out
+    assert "gone: is in the archive, but not in the configuration" in told.out
+    assert "\x1b" not in told.out
+
+
+def test_status_as_json_is_one_object(run: Run, stock: Stock) -> None:
+    stock.configure("acme", "silent")
+    stock.unacknowledgeable("acme", 1)
+    fields = json.loads(run("--config", stock.config, "status", "--json").out)
+    acme, silent = fields["accounts"]
+    assert (acme["account"], acme["documents"]["stored"], acme["unacknowledgeable"]) == ("acme", 1, 1)
+    assert acme["next_attempt_at"] == "2026-11-23T12:00:00Z"
+    assert (silent["account"], silent["last_success_at"], silent["paused"]) == ("silent", None, None)
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_status_before_the_first_run_is_friendly_and_makes_nothing(run: Run, stock: Stock, option: list[str]) -> None:
+    stock.archive.close()
+    stock.path.unlink()
+    told = run("--config", stock.config, "status", *option)
+    assert (told.code, told.err) == (0, "")
+    assert len(told.out.splitlines()) == 1
+    assert not stock.path.exists()
+
+
+def test_status_and_list_work_while_another_process_writes(run: Run, stock: Stock) -> None:
+    stock.document("acme", 1)
+    with stock.archive.database.write() as connection:
+        connection.exec_driver_sql("UPDATE document SET number = 'half'")
+        assert run("--config", stock.config, "status").code == 0
+        assert "half" not in run("--config", stock.config, "invoices", "list").out
+
+
+def test_an_archive_from_the_future_is_refused_with_what_to_do(run: Run, stock: Stock) -> None:
+    with stock.archive.database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    for command in (["status"], ["invoices", "list"], ["migrate"]):
+        told = run("--config", stock.config, *command)
+        assert told.code == 2
+        assert "newer" in told.complaint
+
+
+def test_quarantine_list_names_reasons_and_ways_out(run: Run, stock: Stock) -> None:
+    assert run("--config", stock.config, "quarantine", "list").code == 0
+    stock.quarantined("acme", 1, reason="no original\x1b[2J")
+    stock.unacknowledgeable("acme", 2)
+    told = run("--config", stock.config, "quarantine", "list")
+    assert told.code == 3
+    assert "no original\\x1b[2J" in told.out
+    assert "unacknowledgeable" in told.out
+    assert "quarantine accept DOC --reason R" in told.out
+
+
+def test_quarantine_retry_takes_all_or_the_named(run: Run, stock: Stock) -> None:
+    row_id = stock.quarantined("acme", 1)
+    stock.quarantined("acme", 2)
+    stock.unacknowledgeable("acme", 3)
+    retry = ("--config", stock.config, "quarantine", "retry")
+    assert run(*retry, "acme/1").out == "1 document due to be fetched now\n"
+    assert stock.value(tables.document.c.next_attempt_at, row_id) < NOW + timedelta(days=1)
+    assert run(*retry).out == "2 documents due to be fetched now; 1 document due to be acknowledged now\n"
+
+
+def test_quarantine_retry_refuses_what_is_not_in_trouble_and_changes_nothing(run: Run, stock: Stock) -> None:
+    row_id = stock.quarantined("acme", 1)
+    stock.document("acme", 2)
+    told = run("--config", stock.config, "quarantine", "retry", "acme/1", "acme/2")
+    assert told.code == 2
+    assert "acme/2 is acknowledged, not in quarantine" in told.complaint
+    assert stock.value(tables.document.c.next_attempt_at, row_id) == NOW + timedelta(days=1)
+
+
+def test_quarantine_accept_closes_a_document_with_its_reason(run: Run, stock: Stock) -> None:
+    row_id = stock.quarantined("acme", 1)
+    told = run("--config", stock.config, "quarantine", "accept", "1", "--reason", "sent by mail \udc80")
+    assert told.code == 0
+    assert stock.value(tables.document.c.state, row_id) == DocumentState.ACCEPTED
+    assert stock.value(tables.document.c.reason, row_id) == "sent by mail ?"
+    assert run("--config", stock.config, "quarantine", "list").code == 0
+
+
+def test_a_lease_of_a_killed_run_does_not_keep_a_document_from_being_accepted(run: Run, stock: Stock) -> None:
+    """On SQLite a lease ends with the instance; where none holds the lock, it means nothing."""
+    forever = NOW + timedelta(days=3650)
+    _, batch_id = stock.unacknowledgeable("acme", 1, lease_owner="killed", lease_until=forever)
+    accept = ("--config", stock.config, "quarantine", "accept", "1", "--reason", "x")
+    with alone(stock.archive.database, {"pid": "1"}):
+        told = run(*accept)
+        assert told.code == 75
+        assert "being worked on right now" in told.complaint
+    assert run(*accept).code == 0
+    assert stock.value(tables.batch.c.state, batch_id) == BatchState.ABANDONED
+
+
+def test_migrate_makes_an_archive_and_then_has_nothing_to_do(run: Run, stock: Stock) -> None:
+    stock.archive.close()
+    stock.path.unlink()
+    assert "was made, at schema 0001" in run("--config", stock.config, "migrate").out
+    assert "nothing to do" in run("--config", stock.config, "migrate").out
+    assert stock.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_migrate_leaves_an_archive_in_use_alone(run: Run, stock: Stock) -> None:
+    with alone(stock.archive.database, {"pid": "4711"}):
+        told = run("--config", stock.config, "migrate")
+    assert told.code == 5
+    assert "4711" in told.complaint
+
+
+def test_check_is_content_with_a_working_installation(run: Run, stock: Stock) -> None:
+    stock.folder.chmod(0o700)
+    with practice_services({"acme": 3}, seed=1) as services:
+        login = services["acme"].login
+        stock.configure("acme", base_url=login.base_url, username=login.username, password=login.password)
+        before = stock.path.read_bytes()
+        told = run("--config", stock.config, "check")
+        assert services["acme"].reservations() == 0
+    assert (told.code, told.err) == (0, "")
+    assert "PROBLEM" not in told.out
+    assert "acme: logs in and lists" in told.out
+    assert stock.path.read_bytes() == before
+    assert "canary" not in told.out
+
+
+def test_check_tells_refused_credentials_from_a_service_out_of_reach(run: Run, stock: Stock) -> None:
+    stock.folder.chmod(0o700)
+    with practice_services({"acme": 1}, seed=1) as services:
+        stock.configure("acme", base_url=services["acme"].login.base_url)
+        refused = run("--config", stock.config, "check")
+    gone = run("--config", stock.config, "check")
+    assert (refused.code, gone.code) == (4, 75)
+    assert "accounts.acme.username" in refused.out
+    assert "can be reached" in gone.out
+
+
+def test_check_names_what_is_wrong_on_this_machine_and_the_mend(run: Run, stock: Stock) -> None:
+    stock.folder.chmod(0o700)
+    stock.path.chmod(0o644)
+    told = run("--config", stock.config, "check", "--offline")
+    assert told.code == 74
+    assert f"chmod 600 {stock.path}" in told.out
+    stock.path.chmod(0o600)
+    assert run("--config", stock.config, "check", "--offline").code == 0
+
+
+def test_check_sees_a_disk_that_is_nearly_full(run: Run, stock: Stock) -> None:
+    text = stock.config.read_text().replace("min_free_bytes = 0", "min_free_bytes = 1_000_000_000_000_000")
+    stock.config.write_text(text)
+    told = run("--config", stock.config, "check", "--offline")
+    assert told.code == 74
+    assert "min_free_bytes" in told.out
+
+
+def test_no_secret_of_the_configuration_is_ever_shown(run: Run, stock: Stock, tmp_path: Path) -> None:
+    stock.document("acme", 1)
+    for command in (["status"], ["check"], ["invoices", "list"], ["quarantine", "list"], ["migrate"]):
+        told = run("--log-level", "debug", "--config", stock.config, *command)
+        assert "canary-acme" not in told.out + told.err

@@ -1,0 +1,129 @@
+"""`catch-up` and `demo` for real, against the simulator over a socket; `simulator` as a process."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from easytracking_sync.cli import demo
+from easytracking_sync.cli.practice import PracticeService, practice_services
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+    from tests.stocked import Stock
+
+
+def configure(folder: Path, services: dict[str, PracticeService], *, password: str | None = None) -> Path:
+    config = folder / "practice.toml"
+    config.write_text(demo.configuration(folder, services), encoding="utf-8")
+    if password is not None:
+        config.write_text(re.sub(r'password = ".*"', f'password = "{password}"', config.read_text()))
+    return config
+
+
+def test_catch_up_brings_everything_home_and_says_where_it_lies(run: Run, tmp_path: Path) -> None:
+    with practice_services({"acme": 12, "acme-romania": 3}, seed=3) as services:
+        config = configure(tmp_path, services)
+        told = run("--config", config, "catch-up")
+        assert (told.code, told.err) == (0, "")
+        assert "Came home: 15 documents, 45 files" in told.out
+        assert str(tmp_path / "archive.db") in told.out
+        assert [line.split()[:2] for line in told.out.splitlines()[1:3]] == [["acme", "12"], ["acme-romania", "3"]]
+        assert all(service.marked() == service.hashes().keys() for service in services.values())
+        reserved = sum(service.reservations() for service in services.values())
+        again = run("--config", config, "catch-up")
+        assert again.code == 0
+        assert "Came home: 0 documents" in again.out
+        assert sum(service.reservations() for service in services.values()) == reserved
+
+
+def test_a_dry_run_counts_and_changes_nothing(run: Run, tmp_path: Path) -> None:
+    with practice_services({"acme": 5}, seed=3) as services:
+        config = configure(tmp_path, services)
+        told = run("--config", config, "catch-up", "--dry-run")
+        assert told.code == 0
+        assert told.out.splitlines()[1].split() == ["acme", "5"]
+        assert services["acme"].reservations() == 0
+        assert services["acme"].marked() == frozenset()
+    assert not (tmp_path / "archive.db").exists()
+
+
+def test_refused_credentials_end_with_4_and_name_the_account(run: Run, tmp_path: Path) -> None:
+    with practice_services({"acme": 1}, seed=3) as services:
+        told = run("--config", configure(tmp_path, services, password="wrong"), "catch-up")
+    assert told.code == 4
+    assert any("acme: the service refuses the credentials" in line for line in told.err.splitlines())
+
+
+def test_a_service_out_of_reach_ends_with_75_at_the_deadline(stock: Stock) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "easytracking_sync",
+        "--config",
+        str(stock.config),
+        "catch-up",
+        "--deadline",
+        "0.5",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 75
+    assert "not finished: the deadline of 0.5 seconds passed" in done.stderr.splitlines()[-1]
+
+
+def test_the_demo_brings_everything_home_and_proves_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "DOCUMENTS", {"acme-italia": 8, "acme-romania": 4})
+    told = run("demo", "--dir", tmp_path / "demo")
+    assert (told.code, told.err) == (0, "")
+    assert told.out.count("proven") == 3
+    assert "FAILED" not in told.out
+    assert "What to try next" in told.out
+    config = tmp_path / "demo" / demo.CONFIG
+    listed = run("--config", config, "invoices", "list", "--json").out.splitlines()
+    assert {json.loads(line)["country_channel"] for line in listed} == {0, 1}
+    assert run("demo", "--dir", tmp_path / "demo").code == 0
+
+
+@pytest.mark.parametrize("there", ["folder", "file", "link"])
+def test_the_demo_leaves_alone_what_it_did_not_make(run: Run, tmp_path: Path, there: str) -> None:
+    target, kept = tmp_path / "target", tmp_path / "mine"
+    kept.mkdir()
+    (kept / "precious").write_text("x")
+    if there == "folder":
+        kept.rename(target)
+    elif there == "file":
+        target.write_text("x")
+    else:
+        (kept / demo.MARKER).write_text("x")
+        target.symlink_to(kept)
+    told = run("demo", "--dir", target)
+    assert told.code == 2
+    assert "left alone" in told.complaint
+    assert target.read_text() == "x" if there == "file" else (target / "precious").read_text() == "x"
+
+
+def test_the_simulator_prints_a_configuration_that_works_and_stops_when_told(run: Run, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "easytracking_sync", "simulator", "--documents", "4", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        told = []
+        for line in running.stdout:
+            told.append(line)
+            if "Ctrl-C" in line:
+                break
+        config = tmp_path / "practice.toml"
+        text = "".join(told).partition("Configuration for easytracking-sync:")[2].rpartition("Ctrl-C")[0]
+        config.write_text(text.replace("easytracking-archive.db", f"{tmp_path}/archive.db"))
+        told_check = run("--config", config, "catch-up", "--dry-run")
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(timeout=20) == 0
+    assert (told_check.code, told_check.out.splitlines()[1].split()) == (0, ["demo1", "4"])

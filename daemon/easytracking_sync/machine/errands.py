@@ -13,7 +13,7 @@ from easytracking_sync.archive.receipt import DurableReceipt, read_back
 from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock
-from easytracking_sync.errors import JobLost, ParcelBad, Refused, TooLarge
+from easytracking_sync.errors import JobLost, ParcelBad, Refused, ServiceUnavailable, TooLarge
 from easytracking_sync.machine.account import Account, Gate
 from easytracking_sync.machine.batch import Event, Happened
 from easytracking_sync.machine.observer import Observer
@@ -27,7 +27,7 @@ from easytracking_sync.remote import (
     inspect_parcel,
     open_file,
 )
-from easytracking_sync.terms import AcknowledgeWith, Claim, FileType, Landed, Landing, Window, WindowKind
+from easytracking_sync.terms import AcknowledgeWith, Batch, Claim, FileType, Landed, Landing, Window, WindowKind
 
 JOBS_TYPES = frozenset({FileType.FA, FileType.MT, FileType.FU})
 """What the plain reservation gives; any other choice names its types (sections 5 and 6)."""
@@ -92,9 +92,13 @@ class Errands:
                 answer = service.fetch(job_id, sink, self._limits.most_total_bytes)
         except JobLost as lost:
             return Errand(Event(Happened.JOB_LOST, str(lost)))
+        except ServiceUnavailable as trouble:
+            if self._is_overdue(batch):  # one document may be what the service fails over
+                return Errand(Event(Happened.JOB_LOST, f"the job is overdue; {trouble}"))
+            raise
         if not isinstance(answer, Pending):
             return Errand(Event(Happened.PARCEL_SPOOLED, parcel=name))
-        if batch.deadline_at is not None and self._clock.now() >= batch.deadline_at:
+        if self._is_overdue(batch):
             return Errand(Event(Happened.JOB_LOST, "the job is overdue"))
         return Errand(Event(Happened.PENDING, retry_after=answer.retry_after))
 
@@ -137,6 +141,9 @@ class Errands:
                     return Errand(Event(Happened.ACCEPTED, "it was marked already"))
                 return Errand(Event(Happened.REFUSED, str(refusal)))
         return Errand(Event(Happened.ACCEPTED))
+
+    def _is_overdue(self, batch: Batch) -> bool:
+        return batch.deadline_at is not None and self._clock.now() >= batch.deadline_at
 
     def _keep(self, file: BinaryIO, parcel: Parcel) -> None:
         self._archive.blobs.put(

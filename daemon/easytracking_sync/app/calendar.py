@@ -36,7 +36,7 @@ def longest_gap(schedule: Schedule, zone: ZoneInfo, now: datetime) -> timedelta:
         if following is None:
             break
         gap = max(gap, following - last)
-        last = following + timedelta(seconds=1)
+        last = following
     return gap or timedelta(days=366)
 
 

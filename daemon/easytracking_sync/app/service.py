@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 
 from easytracking_sync.app.alarm_clock import AlarmClock
 from easytracking_sync.app.handover import Desk
@@ -21,7 +20,7 @@ from easytracking_sync.settings import Settings
 from easytracking_sync.terms import PauseReason
 
 BEAT_SECONDS = 1.0
-SECRETS_EVERY = timedelta(minutes=1)
+SECRETS_EVERY_SECONDS = 60.0
 
 
 def serve(
@@ -117,7 +116,7 @@ class Service:
     def _look_at_secrets(self) -> None:
         """An account whose login was refused is tried at once when its secret has changed."""
         now = self._effects.clock.monotonic()
-        if now - self._secrets_read_at < SECRETS_EVERY.total_seconds():
+        if now - self._secrets_read_at < SECRETS_EVERY_SECONDS:
             return
         self._secrets_read_at = now
         archive, moment = self._station.archive, self._effects.clock.now()

@@ -28,6 +28,9 @@ from easytracking_sync.terms import (
 
 T = TypeVar("T")
 
+ACCOUNTS_AT_ONCE = 32
+"""Accounts whose batches are planned in one transaction."""
+
 LOOKUP_IDS = 500
 """Listed ids are looked up in chunks of this many."""
 
@@ -126,9 +129,9 @@ class Pool:
         made = 0
         with self._database.read() as connection:
             ready = connection.execute(_accounts_with_work(account_ids, now, jobs_in_flight)).scalars().all()
-        for account_id in ready:
+        for some in _chunks(ready, ACCOUNTS_AT_ONCE):
             with self._database.write() as connection:
-                made += _plan_account(connection, account_id, now, jobs_in_flight)
+                made += sum(_plan_account(connection, account_id, now, jobs_in_flight) for account_id in some)
         return made
 
     def held(self, claim: Claim) -> Mapping[int, Held]:

@@ -1,0 +1,162 @@
+"""The alarm clock: whatever happens to the wall clock, the next cycle comes within two intervals."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from easytracking_sync.app.alarm_clock import AlarmClock
+from easytracking_sync.app.calendar import longest_gap, trigger_of
+from easytracking_sync.machine.observer import Silent
+from easytracking_sync.settings import Schedule
+
+ROME = ZoneInfo("Europe/Rome")
+QUARTER = Schedule(timedelta(minutes=15), "")
+HOURLY = Schedule(timedelta(0), "0 * * * *")
+
+
+class TwoClocks:
+    """A wall clock that may be set, and a monotonic one that may not."""
+
+    def __init__(self) -> None:
+        self.wall = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+        self.elapsed = 0.0
+
+    def now(self) -> datetime:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    def wait(self, wake: threading.Event, seconds: float) -> bool:
+        self.go(seconds)
+        return wake.is_set()
+
+    def go(self, seconds: float) -> None:
+        self.wall += timedelta(seconds=seconds)
+        self.elapsed += seconds
+
+
+class Bench:
+    """An alarm clock whose calendar never rings by itself within the test: only the watch behind it can."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.clocks = TwoClocks()
+        self.rung: list[float] = []
+        self.alarm = AlarmClock(
+            {"acme": schedule}, ROME, self.clocks, Silent(), lambda _: self.rung.append(self.clocks.elapsed)
+        )
+
+    def tend_for(self, seconds: float, step: float = 10.0) -> None:
+        until = self.clocks.elapsed + seconds
+        while self.clocks.elapsed < until:
+            self.clocks.go(step)
+            self.alarm.tend()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench(QUARTER)
+    bench.alarm.start()
+    yield bench
+    bench.alarm.stop()
+
+
+def test_every_account_is_rung_for_at_the_start(bench: Bench) -> None:
+    assert bench.rung == [0.0]
+
+
+def test_row_20_a_calendar_that_died_without_a_word_is_replaced_within_two_intervals(bench: Bench) -> None:
+    """An exception inside a trigger ends APScheduler's thread while it still says that it runs."""
+    bench.tend_for(2 * 15 * 60)
+    assert len(bench.rung) == 2
+    assert bench.rung[1] <= 2 * 15 * 60
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=-1), timedelta(days=-3650), timedelta(seconds=-90)], ids=str)
+def test_row_20_a_clock_set_back_delays_no_cycle_beyond_two_intervals(bench: Bench, jump: timedelta) -> None:
+    bench.tend_for(60)
+    bench.clocks.wall += jump
+    bench.tend_for(2 * 15 * 60)
+    assert len(bench.rung) >= 2
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(days=3653), timedelta(hours=2)], ids=str)
+def test_row_20_a_clock_set_forward_or_a_machine_that_slept_makes_up_at_once(bench: Bench, jump: timedelta) -> None:
+    """Years of missed runs are not enumerated: what was due in the meantime is rung for once."""
+    bench.tend_for(60)
+    bench.clocks.wall += jump
+    bench.tend_for(10)
+    assert len(bench.rung) == 2
+
+
+def test_a_small_correction_of_the_clock_changes_nothing(bench: Bench) -> None:
+    bench.tend_for(60)
+    bench.clocks.wall += timedelta(seconds=20)
+    bench.tend_for(60)
+    assert len(bench.rung) == 1
+
+
+def test_nothing_rings_after_the_stop() -> None:
+    """A retired calendar is not heard, even where its thread is still at work."""
+    bench = Bench(Schedule(timedelta(seconds=1), ""))
+    bench.alarm.start()
+    bench.alarm.stop()
+    threading.Event().wait(0.01)
+    assert bench.rung == [0.0]
+    assert bench.alarm.next_run("acme") is None
+
+
+def test_the_calendar_knows_when_it_means_to_ring(bench: Bench) -> None:
+    """Within the interval and its jitter of a tenth, at most half a minute."""
+    due = bench.alarm.next_run("acme")
+    assert due is not None
+    assert timedelta(minutes=14) < due - bench.clocks.now() < timedelta(minutes=16)
+
+
+@pytest.mark.parametrize(
+    ("cron", "days"),
+    [
+        ("0 8 * * 0", {6}),
+        ("0 8 * * 7", {6}),
+        ("0 8 * * 1", {0}),
+        ("0 8 * * 1-5", {0, 1, 2, 3, 4}),
+        ("0 8 * * mon,fri", {0, 4}),
+        ("0 8 * * */2", {6, 1, 3, 5}),
+        ("0 8 * * 5-7", {4, 5, 6}),
+        ("0 8 * * *", set(range(7))),
+    ],
+)
+def test_cron_counts_its_weekdays_from_sunday(cron: str, days: set[int]) -> None:
+    """Python counts them from Monday, and so does APScheduler."""
+    trigger = trigger_of(Schedule(timedelta(0), cron), ROME, datetime(2026, 1, 1, tzinfo=UTC))
+    moment, met = datetime(2026, 1, 1, tzinfo=UTC), set()
+    for _ in range(14):
+        moment = trigger.get_next_fire_time(None, moment)
+        met.add(moment.astimezone(ROME).weekday())
+        moment += timedelta(seconds=1)
+    assert met == days
+
+
+@given(st.integers(min_value=2026, max_value=2045), st.sampled_from([3, 10]))
+def test_an_hourly_cron_is_never_apart_by_more_than_two_hours_across_a_clock_change(year: int, month: int) -> None:
+    last_sunday = max(
+        day for day in (datetime(year, month, n, tzinfo=UTC) for n in range(25, 32)) if day.weekday() == 6
+    )
+    trigger = trigger_of(HOURLY, ROME, last_sunday)
+    moment = last_sunday - timedelta(hours=3)
+    for _ in range(12):
+        following = trigger.get_next_fire_time(None, moment + timedelta(seconds=1))
+        assert following - moment <= timedelta(hours=2)
+        moment = following
+
+
+def test_the_longest_gap_of_a_working_days_schedule_is_its_night() -> None:
+    gap = longest_gap(Schedule(timedelta(0), "0 8,20 * * *"), ROME, datetime(2026, 6, 1, tzinfo=UTC))
+    assert gap == timedelta(hours=12)

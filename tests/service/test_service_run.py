@@ -1,0 +1,193 @@
+"""The service: cycles by the clock, one account's trouble its own, secrets taken up, and an end in order."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from easytracking_simulator import Fault, Faults, Kind, Options, Simulator
+from easytracking_simulator.server import serve as simulate
+from easytracking_sync.app import CatchUp, catch_up, existing_archive, serve
+from easytracking_sync.app import service as service_module
+from easytracking_sync.errors import LockHeld, UsageError
+from easytracking_sync.machine.observer import Silent
+from easytracking_sync.settings import Settings
+from easytracking_sync.terms import DocumentState
+
+PATIENCE_SECONDS = 30.0
+
+
+class WallClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class Town:
+    """A simulated service with accounts, and the configuration of a daemon that serves them."""
+
+    def __init__(self, folder: Path, url: str, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.passwords = {account.username: account.password for account in simulator.accounts}
+        self._folder = folder
+        self._url = url
+
+    def settings(self, **sync: Any) -> Settings:
+        return Settings.model_validate(
+            {
+                "database": {"url": f"sqlite:///{self._folder}/archive.db"},
+                "storage": {"min_free_bytes": 0},
+                "sync": {
+                    "every": "1s",
+                    "poll_first_seconds": 0.05,
+                    "retry_base_seconds": 0.05,
+                    "retry_cap_seconds": 0.2,
+                    "workers": 2,
+                    **sync,
+                },
+                "accounts": {
+                    name: {
+                        "base_url": self._url,
+                        "auth_base_url": self._url,
+                        "username": name,
+                        "password": password,
+                        "history_from": "2026-06-01",
+                    }
+                    for name, password in self.passwords.items()
+                },
+            }
+        )
+
+    def home(self, account: str) -> int:
+        """Documents that are home and acknowledged; none while there is no archive yet."""
+        with contextlib.suppress(UsageError), existing_archive(self.settings()) as archive:
+            return sum(one.count(DocumentState.ACKNOWLEDGED) for one in archive.catalogue.standings([account]))
+        return 0
+
+
+@contextmanager
+def town(folder: Path, **options: Any) -> Iterator[Town]:
+    """A small service: `accounts` accounts that share `documents` documents."""
+    chosen = {"documents": 6, "accounts": 2, "history_days": 60, "job_seconds": 0.05, "p7m_share": 0.0} | options
+    simulator = Simulator(Options(**chosen), WallClock())
+    with simulate(simulator) as url:
+        yield Town(folder, url, simulator)
+
+
+@contextmanager
+def running(town: Town, **sync: Any) -> Iterator[threading.Event]:
+    """The service in a thread; told to stop when the block ends, which must not take 10 seconds."""
+    stop, failures = threading.Event(), []
+
+    def work() -> None:
+        try:
+            serve(town.settings(**sync), Silent(), stop, reload=town.settings)
+        except BaseException as failure:  # noqa: BLE001  the test raises it
+            failures.append(failure)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive(), "the service did not end within 10 seconds"
+    if failures:
+        raise failures[0]
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    """Wait until it is so; fail where it does not become so in time."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < until, "it did not happen in time"
+        threading.Event().wait(0.05)
+
+
+def all_marked(town: Town) -> bool:
+    return town.simulator.marked() == frozenset(town.simulator.ids())
+
+
+def test_what_is_there_and_what_arrives_comes_home_by_itself(tmp_path: Path) -> None:
+    with town(tmp_path) as place, running(place):
+        eventually(lambda: all_marked(place))
+        place.simulator.add_document(
+            "demo1", {"FA": ("a.xml", b"<a/>"), "MT": ("m.xml", b"<m/>"), "FU": ("u.xml", b"<u/>")}
+        )
+        eventually(lambda: all_marked(place))
+
+
+def test_one_account_with_a_wrong_password_pauses_alone(tmp_path: Path) -> None:
+    with town(tmp_path) as place:
+        place.simulator.set_password("demo2", "another")
+        with running(place):
+            eventually(lambda: place.home("demo1") == len(place.simulator.ids("demo1")))
+        assert place.simulator.count("token", account="demo2") <= 1
+        assert place.home("demo2") == 0
+
+
+def test_a_secret_that_changed_is_taken_up_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_module, "SECRETS_EVERY_SECONDS", 0.1)
+    with town(tmp_path) as place:
+        place.simulator.set_password("demo2", "another")
+        with running(place):
+            eventually(lambda: place.home("demo1") == len(place.simulator.ids("demo1")))
+            place.passwords["demo2"] = "another"
+            eventually(lambda: place.home("demo2") == len(place.simulator.ids("demo2")))
+
+
+def test_a_dead_service_does_not_keep_the_other_accounts_from_work(tmp_path: Path) -> None:
+    with town(tmp_path) as place:
+        place.simulator.script("list", Fault(kind=Kind.UNREACHABLE), times=1000, account="demo2")
+        with running(place):
+            eventually(lambda: place.home("demo1") == len(place.simulator.ids("demo1")))
+            place.simulator.calm()
+            eventually(lambda: all_marked(place))
+
+
+def test_a_catch_up_beside_the_service_hands_its_work_over(tmp_path: Path) -> None:
+    with town(tmp_path) as place, running(place, every="1h"):
+        eventually(lambda: all_marked(place))
+        place.simulator.add_document(
+            "demo1", {"FA": ("a.xml", b"<a/>"), "MT": ("m.xml", b"<m/>"), "FU": ("u.xml", b"<u/>")}
+        )
+        outcome = catch_up(place.settings(), CatchUp(deadline_seconds=PATIENCE_SECONDS))
+        assert (outcome.finished, outcome.documents) == (True, 1)
+        assert all_marked(place)
+
+
+def test_a_handed_over_catch_up_for_a_paused_account_tries_it_at_once(tmp_path: Path) -> None:
+    with town(tmp_path, accounts=1) as place:
+        place.simulator.set_password("demo1", "another")
+        with running(place, every="1h"):
+            eventually(lambda: place.simulator.count("token") == 1)
+            outcome = catch_up(place.settings(), CatchUp(deadline_seconds=PATIENCE_SECONDS))
+            assert outcome.refused_accounts == ("demo1",)
+            assert place.simulator.count("token") == 2
+
+
+def test_a_second_service_on_the_archive_is_refused_at_once(tmp_path: Path) -> None:
+    with town(tmp_path) as place, running(place):
+        eventually(lambda: all_marked(place))
+        with pytest.raises(LockHeld, match="command run"):
+            serve(place.settings(), Silent(), threading.Event(), reload=place.settings)
+
+
+def test_it_ends_in_order_while_the_service_hangs(tmp_path: Path) -> None:
+    """A call under way is broken off; what it was for is resumed by the next start."""
+    with town(tmp_path, accounts=1) as place:
+        place.simulator.faults = Faults(always={"fetch": Fault(kind=Kind.SLOW, seconds=20.0)})
+        with running(place):
+            eventually(lambda: place.simulator.count("reserve") > 0)
+        place.simulator.calm()
+        place.simulator.faults = Faults()
+        with running(place):
+            eventually(lambda: all_marked(place))

@@ -116,6 +116,7 @@ class Station:
     wrap: Wrap
     seed: int
     min_free_bytes: int
+    opened: Callable[[Archive], object]
     archive: Archive = field(init=False)
     engine: Engine = field(init=False)
     accounts: dict[str, Account] = field(init=False)
@@ -140,6 +141,7 @@ class Station:
         self.archive = open_archive(
             url, self.folder / "spool", self.effects, owner=owner, min_free_bytes=self.min_free_bytes
         )
+        self.opened(self.archive)
         self.archive.spool.prepare()
         self.accounts = {label: self._account(label, wish) for label, wish in self.wishes.items()}
         self.engine = Engine(
@@ -183,10 +185,12 @@ def build(
     wrap: Wrap = lambda transport: transport,
     seed: int = 1,
     min_free_bytes: int = 0,
+    opened: Callable[[Archive], object] = lambda _: None,
 ) -> Station:
     """A station in this empty folder. `wishes` by label: one account, "demo1", with the usual wishes unless given.
 
-    `wrap` is put around each client's transport, `files` replaces the real file layer. Close it afterwards.
+    `wrap` is put around each client's transport, `files` replaces the real file layer, `opened` is called with each
+    new archive object before it is used. Close the station afterwards.
     """
     wishes = wishes or {"demo1": Wish()}
     clock = VirtualClock()
@@ -204,6 +208,7 @@ def build(
         wrap=wrap,
         seed=seed,
         min_free_bytes=min_free_bytes,
+        opened=opened,
     )
 
 

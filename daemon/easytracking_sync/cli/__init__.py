@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import os
@@ -9,7 +10,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -17,8 +17,9 @@ from typing import Any, NoReturn
 import click
 
 from easytracking_sync.cli.exits import BUG, INTERRUPTED, STORAGE, TERMINATED, USAGE, code_of
-from easytracking_sync.cli.invocation import NAME, Invocation
+from easytracking_sync.cli.invocation import LOG, NAME, Invocation
 from easytracking_sync.errors import SyncError
+from easytracking_sync.observe.plain import visible
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "The service: bring home what is new, by the clock, until it is told to end."),
@@ -47,12 +48,21 @@ Exit codes:
   130  interrupted (Ctrl-C), 143 terminated; start it again to resume"""
 
 
+BUG_MET = (
+    f"this is a bug in {NAME} ({{}}); nothing is lost, start it again. "
+    "Run it with --log-level debug and report what it writes"
+)
+
+
 class ReaderGone(Exception):
     """Whoever read our output has had enough (`| head`)."""
 
 
 class Terminated(BaseException):
     """SIGTERM."""
+
+
+_EXPECTED = (click.ClickException, click.Abort, click.exceptions.Exit, SyncError, OSError)
 
 
 class Commands(click.Group):
@@ -91,6 +101,11 @@ class Commands(click.Group):
             sys.stdout.flush()
         except BrokenPipeError:  # here, since click would make an exit of its own of it
             raise ReaderGone from None
+        except _EXPECTED:
+            raise
+        except Exception as error:
+            _log_bug(error, ctx)
+            raise
         return answer
 
 
@@ -139,16 +154,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def execute(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Whatever goes wrong is one line on stderr, never a traceback."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with _terminable():
-            answer = commands.main(given, prog_name=NAME, standalone_mode=False)
+            answer = commands.main(arguments, prog_name=NAME, standalone_mode=False)
     except (Exception, KeyboardInterrupt, Terminated) as error:  # noqa: BLE001 - the last resort: one line, a code
-        return _ended_by(error, given)
+        return _ended_by(error)
     return answer if isinstance(answer, int) else 0
 
 
-def _ended_by(error: BaseException, given: Sequence[str]) -> int:
+def _ended_by(error: BaseException) -> int:
     match error:
         case click.ClickException():
             code = _usage(error)
@@ -163,7 +177,7 @@ def _ended_by(error: BaseException, given: Sequence[str]) -> int:
         case OSError():
             code = _say(f"storage refused: {error.strerror or error}", STORAGE)
         case _:
-            code = _bug(error, given)
+            code = _say(BUG_MET.format(type(error).__name__), BUG)
     return code
 
 
@@ -178,18 +192,18 @@ def _usage(error: click.ClickException) -> int:
 
 def _say(text: str, code: int) -> int:
     for line in text.splitlines():
-        click.echo(f"{NAME}: {line}", err=True)
+        click.echo(f"{NAME}: {visible(line)}", err=True)
     return code
 
 
-def _bug(error: BaseException, arguments: Sequence[str]) -> int:
-    observe = importlib.import_module("easytracking_sync.cli.session")
-    observe.log_bug(error, arguments)
-    return _say(
-        f"this is a bug in {NAME} ({type(error).__name__}); nothing is lost, start it again. "
-        "Run it with --log-level debug and report what it writes",
-        BUG,
-    )
+def _log_bug(error: Exception, ctx: click.Context) -> None:
+    """The traceback goes to the command's own log, which knows the secrets it must not show."""
+    with contextlib.suppress(Exception):
+        log = ctx.meta.get(LOG)
+        if log is None:  # it went wrong before there was one, and before any secret was read
+            observe = importlib.import_module("easytracking_sync.cli.session")
+            log = observe.open_log(ctx.obj or Invocation())
+        log.failed(error)
 
 
 def _close_quietly() -> int:
@@ -198,7 +212,7 @@ def _close_quietly() -> int:
     return 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def _terminable() -> Iterator[None]:
     """SIGTERM ends the command like Ctrl-C does, so that everything is given back in order."""
     if threading.current_thread() is not threading.main_thread():

@@ -7,6 +7,9 @@ from pathlib import Path
 
 NAME = "easytracking-sync"
 
+LOG = "easytracking_sync.log"
+"""Where click's context keeps the command's log, for whoever reports how the command ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Invocation:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+import click
+
 from easytracking_sync.app import existing_archive
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.cli.invocation import Invocation
+from easytracking_sync.cli.invocation import LOG, Invocation
 from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.errors import UsageError
 from easytracking_sync.observe.log import Log, LogFormat, LogObserver
@@ -58,13 +60,10 @@ def open_log(invocation: Invocation, *, unless_told: str = "warning") -> Log:
     form = LogFormat(invocation.log_format) if invocation.log_format else None
     log = Log(invocation.log_level or unless_told, form, SystemClock())
     log.adopt_standard_library()
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[LOG] = log
     return log
-
-
-def log_bug(error: BaseException, arguments: Sequence[str]) -> None:
-    """The traceback of an unexpected error, where the log's level lets it through."""
-    wants_all = "debug" in arguments or "--log-level=debug" in arguments
-    Log("debug" if wants_all else "warning", LogFormat.CONSOLE, SystemClock()).failed(error)
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:

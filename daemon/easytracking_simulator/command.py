@@ -46,8 +46,10 @@ def run(
     port: int = PORT,
     announce: Callable[[str], None] = print,
     stop: threading.Event | None = None,
+    publish: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM (in the main thread) or until `stop` is set. `announce` gets each line to show.
+    """Serve until SIGINT or SIGTERM (in the main thread) or until `stop` is set. `announce` gets each line to show,
+    `publish` (or `announce`, without it) the configuration that reaches this service.
     Unless `options.until` says otherwise the history ends with the last month, so that a simulator started again
     within the month holds the same documents.
     Raises SimulatorError when the address cannot be had or signed documents cannot be made.
@@ -60,6 +62,8 @@ def run(
     simulator = Simulator(replace(options, until=options.until or month), clock)
     with serve(simulator, host, port) as base_url, _until_signalled(stop):
         _introduce(simulator, base_url, host, announce)
+        (publish or announce)(configuration(simulator, base_url))
+        announce("Ctrl-C stops it.")
         stop.wait()
         announce("Stopped.")
 
@@ -77,8 +81,6 @@ def _introduce(simulator: Simulator, base_url: str, host: str, announce: Callabl
     announce(f"  truth and switches: {base_url}/_simulator/ (documents, calls, faults, script, …)")
     announce("Configuration for easytracking-sync:")
     announce("")
-    announce(configuration(simulator, base_url))
-    announce("Ctrl-C stops it.")
 
 
 def _is_loopback(host: str) -> bool:

@@ -19,14 +19,15 @@ from easytracking_sync.errors import UsageError
 @click.command(
     epilog="""\b
 It is the whole service of the vendor's document, with invoices made from the seed, and nothing
-leaves this machine. It prints a configuration; with that in practice.toml, in another shell:
+leaves this machine. The configuration goes to stdout, all else to stderr:
 
 \b
+  easytracking-sync simulator --documents 5000 > practice.toml
+and in another shell
   easytracking-sync --config practice.toml catch-up
 
 \b
 Examples:
-  easytracking-sync simulator --documents 5000
   easytracking-sync simulator --accounts 3 --arriving 20 --faults 0.05
 
 \b
@@ -65,7 +66,7 @@ def simulator(
         faults=_weather(faults),
     )
     try:
-        run(options, host, port, announce=click.echo)
+        run(options, host, port, announce=lambda line: click.echo(line, err=True), publish=click.echo)
     except SimulatorError as error:
         raise UsageError(str(error)) from error
 

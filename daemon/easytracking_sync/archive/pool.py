@@ -24,6 +24,7 @@ from easytracking_sync.terms import (
     OnRelist,
     Purpose,
     Window,
+    WindowKind,
 )
 
 T = TypeVar("T")
@@ -186,13 +187,18 @@ class Pool:
         with self._database.read() as connection:
             return [doc_id for doc_id in connection.execute(query).scalars() if doc_id not in present]
 
-    def received(self, document_id: int) -> datetime | None:
-        """When the service received a document, as its list says: naive, local to the service."""
+    def narrowest_window(self, document_id: int) -> Window | None:
+        """In which window the list shows a document: its second of reception, else its date; None without either."""
+        columns = (document.c.received, document.c.document_date)
         with self._database.read() as connection:
-            found: datetime | None = connection.execute(
-                sa.select(document.c.received).where(document.c.id == document_id)
-            ).scalar_one()
-        return found
+            row = connection.execute(sa.select(*columns).where(document.c.id == document_id)).one()
+        if row.received is not None:
+            second = row.received.replace(microsecond=0)
+            return Window(WindowKind.RECEIVED, second, second)
+        if row.document_date is not None:
+            day = datetime.combine(row.document_date, datetime.min.time())
+            return Window(WindowKind.DOCUMENT_DATE, day, day)
+        return None
 
     def withdraw(
         self,

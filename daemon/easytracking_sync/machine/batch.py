@@ -133,8 +133,9 @@ def _again(batch: Batch, event: Event, now: datetime, policy: Policy) -> Advance
 
 
 def _unspooled(batch: Batch, event: Event, now: datetime, policy: Policy) -> Advance:
-    # The service resets a job as it answers: what could not be written down must be reserved again.
-    return _wait(replace(_emptied(batch), failures=batch.failures), event, now, policy)
+    # The service resets a job as it answers, so each try costs it a parcel: the longest pause at once.
+    del event
+    return Advance(replace(_emptied(batch), next_attempt_at=_later(now, policy.longest_pause)))
 
 
 def _emptied(batch: Batch) -> Batch:

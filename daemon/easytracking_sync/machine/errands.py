@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import BinaryIO
 
@@ -27,7 +26,7 @@ from easytracking_sync.remote import (
     inspect_parcel,
     open_file,
 )
-from easytracking_sync.terms import AcknowledgeWith, Batch, Claim, FileType, Landed, Landing, Window, WindowKind
+from easytracking_sync.terms import AcknowledgeWith, Batch, Claim, FileType, Landed, Landing, Window
 
 JOBS_TYPES = frozenset({FileType.FA, FileType.MT, FileType.FU})
 """What the plain reservation gives; any other choice names its types (sections 5 and 6)."""
@@ -154,11 +153,11 @@ class Errands:
         """Whether a single refused document shows in the listing of the marked ones: then it needs no marking."""
         if len(claim.documents) != 1:
             return False
-        received = self._archive.pool.received(claim.documents[0].document_id)
-        if received is None:
+        window = self._archive.pool.narrowest_window(claim.documents[0].document_id)
+        if window is None:
             return False
         try:
-            listing = service.list_documents(marked_query(account, _second_of(received), marked=True))
+            listing = service.list_documents(marked_query(account, window, marked=True))
         except (Refused, TooLarge):
             return False
         return any(listed.doc_id == claim.doc_ids[0] for listed in listing.documents)
@@ -193,8 +192,3 @@ def marked_query(account: Account, window: Window, *, marked: bool) -> ListQuery
         phase1=None if by_phase2 else marked,
         phase2=marked if by_phase2 else None,
     )
-
-
-def _second_of(moment: datetime) -> Window:
-    whole = moment.replace(microsecond=0)
-    return Window(WindowKind.RECEIVED, whole, whole)

@@ -52,6 +52,11 @@ class Policy:
         pause = self.roll * min(self.retry_cap_seconds, doubled)
         return pause if retry_after is None else max(pause, self.respected(retry_after))
 
+    @property
+    def longest_pause(self) -> float:
+        """Seconds to wait where trying at once again costs something: jittered below the cap."""
+        return self.roll * self.retry_cap_seconds
+
     def respected(self, retry_after: float) -> float:
         """Of the seconds the service asks for, those that it gets."""
         return min(retry_after, max(self.retry_cap_seconds, HOUR_SECONDS))

@@ -156,7 +156,9 @@ def test_one_document_that_may_not_be_marked_is_tried_daily_and_shown() -> None:
 
 
 @given(
-    pair=st.sampled_from([pair for pair in DESIGN if pair[1] in {H.UNAVAILABLE, H.STORAGE_FAILED}]),
+    pair=st.sampled_from(
+        [pair for pair in DESIGN if pair[1] in {H.UNAVAILABLE, H.STORAGE_FAILED} and pair != (R, H.STORAGE_FAILED)]
+    ),
     failures=st.integers(0, 10_000),
     roll=st.floats(0, 1, exclude_max=True),
 )
@@ -172,6 +174,13 @@ def test_transient_trouble_waits_with_full_jitter_below_the_cap(
     assert after.failures == failures + 1
     assert wait == pytest.approx(roll * most, abs=1e-5)
     assert 0 <= wait <= 300
+
+
+@given(roll=st.floats(0, 1, exclude_max=True))
+def test_a_parcel_that_could_not_be_kept_is_waited_for_long_at_once(roll: float) -> None:
+    """Each try costs the service a job and a parcel: a full disk waits up to the cap from the first time on."""
+    after = advance(batch(R, 2), event(H.STORAGE_FAILED), NOW, replace(POLICY, roll=roll)).batch
+    assert in_seconds(after.next_attempt_at) == pytest.approx(roll * 300, abs=1e-5)
 
 
 @given(asked=st.floats(0, 1e15), roll=st.floats(0, 1, exclude_max=True), failures=st.integers(0, 40))

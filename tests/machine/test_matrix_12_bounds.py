@@ -1,0 +1,165 @@
+"""BOUNDED, and row 12 of the fault matrix as the machine meets it: jobs in flight, ids a call, full disks."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+from tests.machine.conftest import Make
+from tests.support.station import SMALL, Station, Wish, cycle_of, drain, list_through, settle
+from tests.support.truth import assert_home, entries, states
+
+from easytracking_simulator import status
+from easytracking_sync.effects import LocalFiles
+from easytracking_sync.errors import StorageFault
+from easytracking_sync.machine.engine import Bounds
+from easytracking_sync.terms import DocumentState
+
+FEW = replace(SMALL, documents=4)
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_bounded_no_more_jobs_are_in_flight_than_allowed(make: Make, most: int) -> None:
+    """Sixteen single batches, `jobs_in_flight` at a time, for each account by itself; all of them come home."""
+    two = {"demo1": Wish(), "demo2": Wish()}
+    station = make(replace(SMALL, documents=16, job_seconds=5), wishes=two, bounds=Bounds(jobs_in_flight=most))
+    for label in two:
+        for _ in range(7):
+            station.simulator.script("reserve", status(403), account=label)
+    seen: set[int] = set()
+
+    def look() -> None:
+        for label in two:
+            seen.add(len(station.simulator.open_jobs(label)))
+            assert len(station.simulator.open_jobs(label)) <= most
+
+    assert settle(station, after_step=look).waiting == 0
+    assert max(seen) == most
+    for label in two:
+        assert_home(station, label)
+        assert station.simulator.count("reserve", account=label, status=202) == 8
+
+
+def test_bounded_no_call_names_more_than_a_hundred_ids(make: Make) -> None:
+    """210 documents: three reservations, three acknowledgements; the notary looks at every call."""
+    station = make(replace(SMALL, documents=210, p7m_share=0.0))
+    assert settle(station).waiting == 0
+    assert_home(station)
+    for call in ("reserve", "acknowledge"):
+        assert sorted(len(called.ids) for called in station.simulator.journal(call)) == [10, 100, 100]
+
+
+class FullDisk(LocalFiles):
+    """A file layer whose disk can be full at one operation: it says so as the real one does."""
+
+    def __init__(self) -> None:
+        self.full_at = ""
+        self.free = 1 << 40
+        self.refusals = 0
+
+    def _come_to(self, operation: str) -> None:
+        if operation == self.full_at:
+            self.refusals += 1
+            raise StorageFault(f"storage refused while {operation}: {os.strerror(errno.ENOSPC)}")
+
+    def create(self, path: Path) -> BinaryIO:
+        self._come_to("create")
+        super().create(path).close()
+        return _FullFile(self, path)
+
+    def sync(self, file: BinaryIO) -> None:
+        self._come_to("sync")
+        super().sync(file)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._come_to("rename")
+        super().rename(source, target)
+
+    def open(self, path: Path) -> BinaryIO:
+        self._come_to("open")
+        return super().open(path)
+
+    def free_bytes(self, folder: Path) -> int:
+        return self.free
+
+
+class _FullFile(io.BufferedWriter):
+    def __init__(self, files: FullDisk, path: Path) -> None:
+        super().__init__(io.FileIO(os.open(path, os.O_WRONLY), "wb"))
+        self._files = files
+
+    def write(self, chunk: object, /) -> int:
+        if self._files.full_at == "write":
+            self._files.refusals += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(chunk)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("operation", ["create", "write", "sync", "rename", "open"])
+def test_row_12_a_disk_that_is_full_while_spooling_is_said_so_and_outlived(make: Make, operation: str) -> None:
+    """Nothing half-written stays, nothing is acknowledged, nobody gets an attempt; with room again all comes home."""
+    disk = FullDisk()
+    station = make(FEW, files=disk)
+    disk.full_at = operation
+    settle(station, deadline=timedelta(minutes=10))
+    assert disk.refusals >= 1
+    assert station.engine.storage_failure is not None
+    assert os.strerror(errno.ENOSPC) in station.engine.storage_failure
+    assert station.observer.named("storage.failed")
+    assert station.simulator.marked(1) == frozenset()
+    assert DocumentState.STORED not in states(station).values()
+    assert [path.name for path in (station.folder / "spool").iterdir() if path.name.endswith(".part")] == []
+    disk.full_at = ""
+    assert settle(station).waiting == 0
+    assert_home(station)
+    assert {entry.attempts for entry in entries(station).values()} == {0}
+
+
+def test_row_12_a_full_disk_is_not_hammered(make: Make) -> None:
+    """Each parcel that cannot be kept costs the service a job: ten minutes of it cost a few, not hundreds."""
+    disk = FullDisk()
+    station = make(FEW, files=disk)
+    disk.full_at = "write"
+    settle(station, deadline=timedelta(minutes=10))
+    assert station.simulator.count("reserve") <= 25
+
+
+def test_row_12_below_min_free_bytes_nothing_is_reserved(make: Make) -> None:
+    """It is said once; what is on its way goes on; with room again everything comes home."""
+    disk = FullDisk()
+    station = make(FEW, files=disk, min_free_bytes=1 << 30)
+    disk.free = (1 << 30) - 1
+    assert settle(station).waiting == 4
+    assert station.simulator.count("reserve") == 0
+    assert len(entries(station)) == 4
+    assert len(station.observer.named("storage.failed")) == 1
+    assert "min_free_bytes" in str(station.engine.storage_failure)
+    disk.free = 1 << 30
+    assert settle(station).waiting == 0
+    assert_home(station)
+
+
+def test_row_12_what_was_reserved_before_the_disk_filled_up_is_still_acknowledged(make: Make) -> None:
+    """`min_free_bytes` holds back reservations only."""
+    disk = FullDisk()
+    station = make(FEW, files=disk, min_free_bytes=1 << 30)
+    list_through(station, cycle_of(station, station.accounts["demo1"]))
+    assert station.engine.step()
+    assert reserved(station) == 1
+    disk.free = 0
+    drain(station)
+    assert_home(station)
+    late = station.simulator.add_document("demo1", received_at=station.clock.now())
+    assert settle(station).waiting == 1
+    assert states(station)[late] is DocumentState.DISCOVERED
+    assert reserved(station) == 1
+
+
+def reserved(station: Station) -> int:
+    return station.simulator.count("reserve", status=202)

@@ -23,7 +23,7 @@ from easytracking_sync.machine.errands import GOES_ON, Errand, Errands
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import ParcelLimits
-from easytracking_sync.terms import BatchState, Claim, DocumentState, Fate, Purpose
+from easytracking_sync.terms import BatchState, Claim, DocumentState, Fate, PauseReason, Purpose
 
 COMMIT_TRIES = 5
 
@@ -188,6 +188,8 @@ class Engine:
             return
         self._count(commit)
         self._tell(commit, account, event)
+        if refused and self._archive.accounts.paused(account.id, now) is PauseReason.PERMISSION:
+            self._observer.note("account.paused", level="error", account=account.label, reason=event.reason)
 
     def _persist(self, commit: Commit, now: datetime) -> None:
         """Commit; where the answer is lost, read again before anything is assumed."""

@@ -40,6 +40,7 @@ HALVES_STORED = Leads(SPLIT, halves=S)
 DESIGN: dict[tuple[BatchState, Happened], tuple[Leads, Leads]] = {
     (P, H.JOB_CREATED): (Leads(R), Leads(R)),
     (P, H.REFUSED): (SUSPECT, HALVES_PLANNED),
+    (P, H.PAUSED): (SUSPECT, SUSPECT),  # everything refused: what is left of a refused batch makes room
     (R, H.PENDING): (Leads(R), Leads(R)),
     (R, H.PARCEL_SPOOLED): (Leads(F), Leads(F)),
     (R, H.JOB_LOST): (Leads(P), Leads(P)),

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import httpx
 
 from easytracking_sync.app.listing import Lister
-from easytracking_sync.app.span import span_of
+from easytracking_sync.app.span import days_of, span_of
 from easytracking_sync.app.station import machine_account, policy_of, service_of
 from easytracking_sync.archive.integrity import Rotten
-from easytracking_sync.archive.pool import Absorbed, Listed
+from easytracking_sync.archive.pool import Absorbed, Known, Listed
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, SyncError, Transient
-from easytracking_sync.machine.account import Gate
+from easytracking_sync.machine.account import Account, Gate
 from easytracking_sync.machine.discovery import Cycle
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import DocumentState, PauseReason, Window, WindowKind
 
-HOME = (DocumentState.STORED, DocumentState.ACKNOWLEDGED, DocumentState.ACCEPTED)
+STORED = (DocumentState.STORED, DocumentState.ACKNOWLEDGED)
 PATIENCE_SECONDS = 300.0
 """How long a service that does not answer is waited for."""
 
@@ -31,24 +31,37 @@ PATIENCE_SECONDS = 300.0
 @dataclass(slots=True)
 class Proof:
     """What the comparison of one account found. It `holds` where every document the service lists is home, whole,
-    and told so."""
+    and the service knows it."""
 
     account: str
     listed: int = 0  # documents the service has, in both phases
     home: int = 0
+    accepted: int = 0  # closed by the operator, with a reason
     missing: list[int] = field(default_factory=list)  # listed, not home
-    unmarked: list[int] = field(default_factory=list)  # home and told so, listed as unmarked all the same
-    unlisted: list[int] = field(default_factory=list)  # here, not listed any more: the service has let go of them
+    bare: list[int] = field(default_factory=list)  # of them, those that count as home and have no file
+    unmarked: list[int] = field(default_factory=list)  # home, and the service does not know it
+    unlisted: set[int] = field(default_factory=set)  # here, not listed any more: the service has let go of them
     files: int = 0
     bytes: int = 0
     rotten: list[Rotten] = field(default_factory=list)
+    unreadable: int = 0  # list elements without an id: whatever is behind them
     problems: list[str] = field(default_factory=list)  # why the comparison itself is not complete
     credentials_refused: bool = False
 
     @property
+    def is_complete(self) -> bool:
+        """Whether everything that was to be compared was compared."""
+        return not (self.problems or self.credentials_refused)
+
+    @property
+    def has_findings(self) -> bool:
+        """Whether something is not as it should be; what the service no longer lists is no fault."""
+        return bool(self.missing or self.unmarked or self.rotten or self.unreadable)
+
+    @property
     def holds(self) -> bool:
-        """Whether nothing was found; what the service no longer lists is no fault."""
-        return not (self.missing or self.unmarked or self.rotten or self.problems or self.credentials_refused)
+        """Whether all was compared and nothing was found."""
+        return self.is_complete and not self.has_findings
 
 
 def compare(
@@ -65,7 +78,8 @@ def compare(
 ) -> list[Proof]:
     """List both phases of every account, hash every stored file of theirs, and compare. Changes nothing anywhere.
 
-    It may run beside a service; what arrives meanwhile may show as missing, and does not the next time.
+    With days given, only documents received on them count; those without a reception time show in the whole history
+    alone. It may run beside a service; what arrives meanwhile may show as missing, and does not the next time.
     """
     proofs = []
     for label in labels:
@@ -78,20 +92,31 @@ def compare(
             span = span_of(account, effects.clock.now(), start, end, new_only=False)
             cycle = Cycle(comparing, gate, effects.clock, observer, account, span)
             _list(cycle, proof, settings, effects, observer, on_step)
-        proof.listed = len(comparing.seen)
         proof.problems += cycle.problems
-        if cycle.unreadable:
-            proof.problems.append(f"{cycle.unreadable} list elements without an id")
+        proof.unreadable = cycle.unreadable
         if cycle.truncated:
             proof.problems.append("a second holds more documents than a list may")
         if account_id is not None:
-            for page in archive.integrity.scrub([account_id]):
-                proof.files += page.files
-                proof.bytes += page.bytes
-                proof.rotten += page.rotten
-                on_step(proof)
+            _hash(archive, account, proof, effects.clock.now(), start, end, on_step)
         proofs.append(proof)
     return proofs
+
+
+def _hash(
+    archive: Archive,
+    account: Account,
+    proof: Proof,
+    now: datetime,
+    start: date | None,
+    end: date | None,
+    on_step: Callable[[Proof], object],
+) -> None:
+    between = None if start is None and end is None else days_of(account, now, start, end)
+    for page in archive.integrity.scrub([account.id], between):
+        proof.files += page.files
+        proof.bytes += page.bytes
+        proof.rotten += page.rotten
+        on_step(proof)
 
 
 def _list(
@@ -103,16 +128,20 @@ def _list(
     on_step: Callable[[Proof], object],
 ) -> None:
     stop = threading.Event()
-    until = effects.clock.monotonic() + PATIENCE_SECONDS
+    answered_at = effects.clock.monotonic()
+
+    def go_on(_: Cycle) -> None:
+        nonlocal answered_at
+        answered_at = effects.clock.monotonic()
+        on_step(proof)
 
     def give_up(_: Cycle, trouble: Transient) -> None:
-        if effects.clock.monotonic() >= until:
+        if effects.clock.monotonic() - answered_at >= PATIENCE_SECONDS:
             stop.set()
             proof.problems.append(str(trouble))
 
     try:
-        lister = Lister(effects, policy_of(settings), observer, stop)
-        lister.list_through(cycle, lambda _: on_step(proof), give_up)
+        Lister(effects, policy_of(settings), observer, stop).list_through(cycle, go_on, give_up)
     except CredentialsRefused:
         proof.credentials_refused = True
     except SyncError as trouble:
@@ -126,23 +155,35 @@ class _Comparing:
         self._archive = archive
         self._account_id = account_id
         self._proof = proof
-        self.seen: set[int] = set()
+        self._seen: set[int] = set()
 
     def absorb(self, listed: Listed, now: datetime) -> Absorbed:
         del now
-        ids = {element.doc_id for element in listed.documents}
-        known = self._archive.pool.states(self._account_id, ids) if self._account_id is not None else {}
-        for doc_id in sorted(ids - self.seen):
-            here = known.get(doc_id)
-            if here is None or here.state not in HOME:
-                self._proof.missing.append(doc_id)
-                continue
-            self._proof.home += 1
-            told = here.state is DocumentState.ACKNOWLEDGED and listed.acknowledges and not here.held
-            if listed.unmarked and told:
-                self._proof.unmarked.append(doc_id)
-        self.seen |= ids
+        fresh = {element.doc_id for element in listed.documents} - self._seen
+        known: Mapping[int, Known] = {}
+        filed = frozenset[int]()
+        if self._account_id is not None:
+            known = self._archive.pool.states(self._account_id, fresh)
+            filed = self._archive.integrity.filed(self._account_id, fresh)
+        for doc_id in sorted(fresh):
+            self._judge(doc_id, known.get(doc_id), listed, has_files=doc_id in filed)
+        self._seen |= fresh
+        self._proof.listed = len(self._seen)
         return Absorbed(listed=len(listed.documents))
+
+    def _judge(self, doc_id: int, here: Known | None, listed: Listed, *, has_files: bool) -> None:
+        proof = self._proof
+        if here is not None and here.state is DocumentState.ACCEPTED:
+            proof.accepted += 1
+        elif here is None or here.state not in STORED:
+            proof.missing.append(doc_id)
+        elif not has_files:
+            proof.missing.append(doc_id)
+            proof.bare.append(doc_id)
+        else:
+            proof.home += 1
+            if listed.unmarked and listed.acknowledges and not here.held and _is_old_enough(here, listed):
+                proof.unmarked.append(doc_id)
 
     def withdraw(
         self,
@@ -157,7 +198,7 @@ class _Comparing:
         if self._account_id is None or receiver_piva or receiver_cf or window.kind is not WindowKind.RECEIVED:
             return 0
         gone = self._archive.pool.unlisted(account_id, window, present, begun_at)
-        self._proof.unlisted += gone
+        self._proof.unlisted.update(gone)
         return len(gone)
 
     def refuse_login(self, account_id: int, pauses: Sequence[float], message: str, now: datetime) -> datetime:
@@ -166,3 +207,8 @@ class _Comparing:
 
     def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:
         pass
+
+
+def _is_old_enough(here: Known, listed: Listed) -> bool:
+    """Whether the service should have known by this listing: what was told while it was made does not count."""
+    return here.acknowledged_at is None or here.acknowledged_at < listed.begun_at

@@ -13,7 +13,12 @@ def span_of(account: Account, now: datetime, start: date | None, end: date | Non
     """The whole history, unless reception days are given; both days included."""
     if start is None and end is None:
         return Span.whole_history(account, now, marked_too=not new_only)
+    return Span.between(*days_of(account, now, start, end), marked_too=not new_only)
+
+
+def days_of(account: Account, now: datetime, start: date | None, end: date | None) -> tuple[datetime, datetime]:
+    """The first and the last reception time of these days; from the history's beginning, to a little after now."""
     local = policy.local_now(now, account.timezone)
     first = datetime.combine(start or min(account.history_from, end or local.date()), time.min)
     last = local + policy.NEWEST_WINDOW_AHEAD if end is None else datetime.combine(end, time(23, 59, 59))
-    return Span.between(first, max(first, last), marked_too=not new_only)
+    return first, max(first, last)

@@ -27,6 +27,10 @@ from easytracking_sync.settings import Settings, StorageBackend
 from easytracking_sync.terms import FileType
 
 FAREWELL_SECONDS = 4.0
+THREADS_BESIDE_WORKERS = 12
+"""Those that list, hand out, keep leases and watch; the workers are in two groups."""
+MOST_CONNECTIONS = 40
+"""To a database server, which others use too; threads beyond that wait for one a moment."""
 RUNNING_SERVICE = "run"
 """What a service writes into the lock it holds: a catch-up may then hand its work over."""
 USER_AGENT = f"easytracking-sync/{__version__}"
@@ -47,8 +51,6 @@ class Station:
 
 def archive_of(settings: Settings, effects: Effects) -> Archive:
     """The archive the settings name; nothing is touched until it is used."""
-    if settings.database.sqlite_path is None:
-        raise UsageError("database.url: PostgreSQL is not supported yet; use sqlite:////absolute/path/archive.db")
     return open_archive(
         settings.database.url.get_secret_value(),
         settings.spool_path,
@@ -56,6 +58,7 @@ def archive_of(settings: Settings, effects: Effects) -> Archive:
         owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         min_free_bytes=settings.storage.min_free_bytes,
         blobs_folder=settings.blobs_path if settings.storage.backend is StorageBackend.FILESYSTEM else None,
+        connections=min(2 * settings.sync.workers + THREADS_BESIDE_WORKERS, MOST_CONNECTIONS),
     )
 
 

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import journal
-from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.tables import account, batch, document
+from easytracking_sync.archive.database import Database, upsert
+from easytracking_sync.archive.tables import account, batch, batch_document, document
 from easytracking_sync.errors import UsageError
-from easytracking_sync.terms import Batch, DocumentState, PauseReason
+from easytracking_sync.terms import Batch, BatchState, DocumentState, PauseReason, Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,21 @@ class Refusal:
 
     counts: bool
     paused_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountEntry:
+    """Who an account is."""
+
+    id: int
+    label: str
+    base_url: str
+    username: str
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """(base URL, user name): what makes two accounts the same, whatever their labels."""
+        return self.base_url, self.username
 
 
 class Accounts:
@@ -46,10 +61,7 @@ class Accounts:
                     "give the other account another label, since its document ids would collide"
                 )
             if known is None:
-                row = {"label": label, "base_url": base_url, "username": username, "created_at": now}
-                added = connection.execute(sa.insert(account).returning(account.c.id), row).scalar_one()
-                journal.record(connection, "account.added", now, account_id=added)
-                return int(added)
+                return _add(connection, label, base_url, username, now)
             if known.label != label:
                 connection.execute(sa.update(account).where(account.c.id == known.id).values(label=label))
                 detail = {"from": known.label, "to": label}
@@ -64,9 +76,36 @@ class Accounts:
             ).scalar_one_or_none()
         return found
 
+    def entries(self) -> tuple[AccountEntry, ...]:
+        """Every account the archive knows, in alphabetical order of their labels."""
+        query = sa.select(account.c.id, account.c.label, account.c.base_url, account.c.username)
+        with self._database.read() as connection:
+            return tuple(AccountEntry(*row) for row in connection.execute(query.order_by(account.c.label)))
+
+    def rename(self, old: str, new: str, now: datetime) -> None:
+        """Give an account another label; its documents stay its own. Safe beside a running service.
+
+        UsageError where there is no `old`, or where `new` is another account's.
+        """
+        with self._database.write() as connection:
+            ids = {
+                row.label: row.id
+                for row in connection.execute(
+                    sa.select(account.c.id, account.c.label).where(account.c.label.in_((old, new)))
+                )
+            }
+            if old not in ids:
+                raise UsageError(f"the archive has no account {old}")
+            if new in ids:
+                raise UsageError(f"{new} is another account already; labels are given once")
+            connection.execute(sa.update(account).where(account.c.id == ids[old]).values(label=new))
+            detail = {"from": old, "to": new}
+            journal.record(connection, "account.renamed", now, account_id=ids[old], detail=detail)
+
     def refuse_login(self, account_id: int, pauses: Sequence[float], message: str, now: datetime) -> datetime:
         """Pause an account whose login was refused, by the next of `pauses` (seconds; the last stays); until when."""
         with self._database.write() as connection:
+            lock_account(connection, account_id)
             row = connection.execute(sa.select(account.c.refused_logins).where(account.c.id == account_id)).one()
             until = now + timedelta(seconds=pauses[min(row.refused_logins, len(pauses) - 1)])
             again = row.refused_logins + 1
@@ -109,23 +148,48 @@ class Accounts:
         return PauseReason(row.pause_reason) if row.pause_reason and row.paused_until > now else None
 
 
+def lock_account(connection: Connection, account_id: int) -> None:
+    """Until this transaction ends, no other one counts, plans or lists for this account (SQLite's are alone anyway).
+
+    Every transaction locks in one order, so that none waits for one that waits for it: a batch, accounts, documents.
+    """
+    query = sa.select(account.c.id).where(account.c.id == account_id)
+    connection.execute(query.with_for_update(key_share=True))
+
+
+def _add(connection: Connection, label: str, base_url: str, username: str, now: datetime) -> int:
+    """A new account, unless another instance adds the same one at this moment: then its id."""
+    row = {"label": label, "base_url": base_url, "username": username, "created_at": now}
+    new = upsert(connection, account).on_conflict_do_nothing().returning(account.c.id)
+    added: int | None = connection.execute(new, row).scalar_one_or_none()
+    if added is None:
+        mine = account.c.base_url == base_url, account.c.username == username
+        return int(connection.execute(sa.select(account.c.id).where(*mine)).scalar_one())
+    journal.record(connection, "account.added", now, account_id=added)
+    return added
+
+
 def count_refusal(
     connection: Connection, refused: Batch, now: datetime, *, to_pause: int, pause_seconds: float
 ) -> Refusal:
     """Within the transaction that abandons a refused single document: is it the document, or the account?
 
+    The caller has locked the account.
+
     Fresh documents refused one after the other, with no success between and none in the batches they came from,
-    mean a lost permission. Then the account pauses, and what was counted against those documents is taken back.
+    mean a lost permission. Then the account pauses, what was counted against those documents is taken back, and the
+    batches that were still to be reserved are recalled.
     """
     row = connection.execute(sa.select(account).where(account.c.id == refused.account_id)).one()
     until = now + timedelta(seconds=pause_seconds)
     if row.refused_in_row >= to_pause:
+        _recall(connection, row.id, until, now)
         _pause(connection, row.id, PauseReason.PERMISSION, until, "every document is refused", now)
         return Refusal(counts=False, paused_until=until)
     kin_accepted = connection.execute(
         sa.select(batch.c.id).where(batch.c.root_id == refused.root_id, batch.c.reserved_at.is_not(None)).limit(1)
     ).first()
-    if kin_accepted is not None or refused.purpose != "fresh":
+    if kin_accepted is not None or refused.purpose is not Purpose.FRESH:
         return Refusal(counts=True)
     in_row = row.refused_in_row + 1
     since = row.refused_since or now
@@ -145,6 +209,7 @@ def count_refusal(
         )
         .values(attempts=0, next_attempt_at=until)
     )
+    _recall(connection, row.id, until, now)
     _pause(connection, row.id, PauseReason.PERMISSION, until, f"{in_row} documents in a row were refused", now)
     return Refusal(counts=False, paused_until=until)
 
@@ -156,6 +221,36 @@ def forget_refusals(connection: Connection, account_id: int) -> None:
         .where(account.c.id == account_id, account.c.refused_in_row > 0)
         .values(refused_in_row=0, refused_since=None, pause_reason=None, paused_until=None, pause_message=None)
     )
+
+
+def _recall(connection: Connection, account_id: int, until: datetime, now: datetime) -> None:
+    """The machine's (PLANNED, paused) → ABANDONED, for all that is still to be reserved; no attempt is counted.
+
+    Left where they are, these batches would take every place there is, and each hourly probe would be one of them:
+    what arrives meanwhile, and may well be had, would never be asked for. Halves of what was refused are suspects.
+    """
+    recalled = connection.execute(
+        sa.update(batch)
+        .where(
+            batch.c.account_id == account_id,
+            batch.c.state == BatchState.PLANNED,
+            batch.c.purpose.in_((Purpose.FRESH, Purpose.SUSPECT)),
+            batch.c.lease_owner.is_(None),
+        )
+        .values(state=BatchState.ABANDONED, epoch=batch.c.epoch + 1, next_attempt_at=now, updated_at=now)
+        .returning(batch.c.id, batch.c.root_id)
+    ).all()
+    for row in recalled:
+        carried = sa.select(batch_document.c.document_id).where(
+            batch_document.c.batch_id == row.id, batch_document.c.carried
+        )
+        values: dict[str, object] = {"state": DocumentState.DISCOVERED, "next_attempt_at": until}
+        if row.root_id != row.id:
+            values |= {"suspect": True, "failed_at": now}
+        connection.execute(sa.update(document).where(document.c.id.in_(carried)).values(**values))
+        connection.execute(sa.update(batch_document).where(batch_document.c.batch_id == row.id).values(carried=False))
+        detail: journal.Detail = {"reason": "the account pauses, since every document is refused"}
+        journal.record(connection, "batch.abandoned", now, account_id=account_id, batch_id=row.id, detail=detail)
 
 
 def _pause(

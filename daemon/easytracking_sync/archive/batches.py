@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from easytracking_sync.archive import journal
-from easytracking_sync.archive.accounts import count_refusal, forget_refusals
+from easytracking_sync.archive.accounts import count_refusal, forget_refusals, lock_account
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.landing import Terms, land, set_back
+from easytracking_sync.archive.leases import lease_clock, lease_end
 from easytracking_sync.archive.spool import parcel_name
-from easytracking_sync.archive.tables import account, batch, batch_document, document
+from easytracking_sync.archive.tables import account, batch, batch_document, document, event
 from easytracking_sync.errors import StaleLease
 from easytracking_sync.terms import (
     LIVE_STATES,
@@ -80,37 +83,74 @@ class Commit:
 
 
 class Batches:
-    """The batch table. `owner` names this worker in the rows it claims."""
+    """The batch table. `owner` names this worker in the rows it claims.
+
+    On SQLite one instance works alone, and a lease runs by its clock. On PostgreSQL several share the work: a lease
+    runs by the server's clock, and whoever works longer than `renew_seconds` calls `renew` that often. A claim that
+    was not renewed for `sure_seconds` may be lost already; whatever its holder commits is fenced by the epoch.
+    """
 
     def __init__(self, database: Database, owner: str, lease_seconds: float) -> None:
         self._database = database
         self._owner = owner
-        self._lease = timedelta(seconds=lease_seconds)
+        self._lease_seconds = lease_seconds
+
+    @property
+    def renew_seconds(self) -> float | None:
+        """How often leases are to be renewed; None where they need not be."""
+        return None if self._database.is_sqlite else self._lease_seconds / 3
+
+    @property
+    def sure_seconds(self) -> float:
+        """How long after a claim or a renewal was begun nobody else can have taken the batch."""
+        return math.inf if self._database.is_sqlite else self._lease_seconds * 2 / 3
 
     def claim(self, wanted: Wanted, now: datetime) -> Claim | None:
         """Take one due batch that nobody holds, and raise its epoch; None where there is none."""
-        query = _claimable(wanted, self._owner, now)
+        clock = lease_clock(self._database, now)
+        query = _claimable(wanted, self._owner, clock, now)
         with self._database.read() as connection:
             if connection.execute(query).first() is None:
                 return None
         with self._database.write() as connection:
-            row = connection.execute(query.with_for_update(skip_locked=True, of=batch)).first()
-            if row is None:
+            row = connection.execute(query.with_for_update(skip_locked=True, key_share=True, of=batch)).first()
+            if row is None or not self._has_room(connection, row, wanted, clock):
                 return None
             claimed = connection.execute(
                 sa.update(batch)
                 .where(batch.c.id == row.id, batch.c.epoch == row.epoch)
-                .values(epoch=row.epoch + 1, lease_owner=self._owner, lease_until=now + self._lease)
+                .values(epoch=row.epoch + 1, **self._mine(now))
                 .returning(batch)
             ).one()
             return Claim(_as_batch(claimed), _carried(connection, row.id))
 
-    def next_due(self, account_ids: Collection[int], now: datetime) -> datetime | None:
+    def renew(self, now: datetime) -> Mapping[int, int]:
+        """Hold all that this worker holds for a lease's length from now; those batches with their epochs.
+
+        One that a commit or another worker is at in this moment is passed over.
+        """
+        mine = (
+            sa.select(batch.c.id)
+            .where(batch.c.state.in_(LIVE_STATES), batch.c.lease_owner == self._owner)
+            .with_for_update(skip_locked=True, key_share=True)
+        )
+        with self._database.write() as connection:
+            rows = connection.execute(
+                sa.update(batch)
+                .where(batch.c.id.in_(mine))
+                .values(**self._mine(now))
+                .returning(batch.c.id, batch.c.epoch)
+            ).all()
+        return {row.id: row.epoch for row in rows}
+
+    def next_due(
+        self, account_ids: Collection[int], now: datetime, performing: Collection[int] = ()
+    ) -> datetime | None:
         """When the next batch or document of these accounts falls due; None where nothing waits."""
         batches = sa.select(sa.func.min(batch.c.next_attempt_at)).where(
             batch.c.account_id.in_(account_ids),
             batch.c.state.in_(LIVE_STATES),
-            sa.or_(batch.c.lease_until.is_(None), batch.c.lease_until <= now),
+            _is_free(self._owner, lease_clock(self._database, now), performing),
         )
         documents = sa.select(sa.func.min(document.c.next_attempt_at)).where(
             document.c.account_id.in_(account_ids),
@@ -139,13 +179,16 @@ class Batches:
             )
 
     def release_all(self) -> None:
-        """Void every lease: for the one instance that holds an archive alone, as it starts."""
-        with self._database.write() as connection:
-            connection.execute(
-                sa.update(batch)
-                .where(batch.c.state.in_(LIVE_STATES), batch.c.lease_owner.is_not(None))
-                .values(lease_owner=None, lease_until=None)
-            )
+        """Void the leases of dead workers: all, for the one instance that holds a SQLite archive alone.
+
+        On a server nothing is done: others may be alive, and what the dead held runs out by itself.
+        """
+        if self._database.is_sqlite:
+            self._void(batch.c.lease_owner.is_not(None))
+
+    def let_go(self) -> None:
+        """Void this worker's own leases, as it ends: others need not wait for them to run out."""
+        self._void(batch.c.lease_owner == self._owner)
 
     def spooled(self) -> set[str]:
         """The parcels that live batches wait for; a reserved batch may have one that nobody noted yet."""
@@ -158,19 +201,26 @@ class Batches:
         return {row.parcel or parcel_name(row.id, row.job_id) for row in rows}
 
     def commit(self, commit: Commit, now: datetime) -> None:
-        """Move the batch, its documents, halves and journal at once. StaleLease if the epoch is not ours any more.
+        """Move the batch, its documents, halves and journal at once. StaleLease if the batch is not ours any more.
 
         An unknown outcome (the commit's answer lost) is found by reading again: `was_committed`.
         """
         with self._database.write() as connection:
-            _move(connection, commit, now)
+            self._move(connection, commit, now)
+            if commit.refusals_to_pause is not None:
+                lock_account(connection, commit.after.account_id)
             if commit.accepted:
                 forget_refusals(connection, commit.after.account_id)
+            _lock_documents(connection, commit.claim)
             _settle(connection, commit, now)
             if commit.halves_in is not None:
                 _split(connection, commit.claim, commit.halves_in, now)
             if commit.after.state != commit.claim.batch.state or commit.unacknowledgeable:
-                detail: journal.Detail = {"documents": commit.after.size, "reason": commit.reason}
+                detail: journal.Detail = {
+                    "documents": commit.after.size,
+                    "reason": commit.reason,
+                    "epoch": commit.after.epoch,
+                }
                 journal.record(
                     connection,
                     commit.name,
@@ -181,11 +231,64 @@ class Batches:
                 )
 
     def was_committed(self, commit: Commit) -> bool:
-        """Whether this very move is in the database: by its epoch, its state and that nobody holds it."""
+        """Whether this very move is in the database, even where others have moved the batch on since.
+
+        A batch moves once an epoch at most: the journal says so for ever, the row as long as it stays as it was left.
+        """
+        after = commit.after
+        told = sa.select(event.c.detail).where(event.c.batch_id == after.id, event.c.name == commit.name)
         with self._database.read() as connection:
-            row = connection.execute(sa.select(batch).where(batch.c.id == commit.after.id)).one()
-        same = row.epoch == commit.after.epoch and row.state == commit.after.state
-        return bool(same and row.lease_owner is None)
+            details = connection.execute(told).scalars().all()
+            row = connection.execute(sa.select(batch).where(batch.c.id == after.id)).one()
+        if any(json.loads(detail).get("epoch") == after.epoch for detail in details):
+            return True
+        return _as_batch(row) == after and (row.lease_owner is None or self._keeps(after))
+
+    def _mine(self, now: datetime) -> dict[str, Any]:
+        return {"lease_owner": self._owner, "lease_until": lease_end(self._database, now, self._lease_seconds)}
+
+    def _keeps(self, after: Batch) -> bool:
+        """Where several hosts share the work, a parcel in this one's spool is for this one to store."""
+        return after.state is BatchState.FETCHED and not self._database.is_sqlite
+
+    def _void(self, whose: sa.ColumnElement[bool]) -> None:
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(batch)
+                .where(batch.c.state.in_(LIVE_STATES), whose)
+                .values(lease_owner=None, lease_until=None)
+            )
+
+    def _has_room(
+        self,
+        connection: Connection,
+        row: Row[*tuple[Any, ...]],
+        wanted: Wanted,
+        clock: sa.ColumnElement[datetime],
+    ) -> bool:
+        """Two instances that claim for one account at once count one after the other (BOUNDED)."""
+        if self._database.is_sqlite or row.state != BatchState.PLANNED:
+            return True
+        lock_account(connection, row.account_id)
+        others = sa.select(_others_in_flight(clock)).where(batch.c.id == row.id)
+        return bool(connection.execute(others).scalar_one() < wanted.jobs_in_flight)
+
+    def _move(self, connection: Connection, commit: Commit, now: datetime) -> None:
+        before, after = commit.claim.batch, commit.after
+        values = {column: getattr(after, column) for column in BATCH_COLUMNS if column not in ("id", "epoch")}
+        held = self._mine(now) if self._keeps(after) else {"lease_owner": None, "lease_until": None}
+        moved = connection.execute(
+            sa.update(batch)
+            .where(
+                batch.c.id == before.id,
+                batch.c.epoch == before.epoch,
+                batch.c.state == before.state,
+                batch.c.lease_owner == self._owner,
+            )
+            .values(**values, **held, updated_at=now)
+        )
+        if moved.rowcount != 1:
+            raise StaleLease(f"batch {before.id}: another worker holds it by now; this result is dropped")
 
 
 def insert_batch(
@@ -225,7 +328,7 @@ def _reserved_at(state: BatchState, parent: Batch | None, now: datetime) -> date
     return now if parent is None else parent.reserved_at
 
 
-def _claimable(wanted: Wanted, owner: str, now: datetime) -> sa.Select[Any]:
+def _claimable(wanted: Wanted, owner: str, clock: sa.ColumnElement[datetime], now: datetime) -> sa.Select[Any]:
     paused = sa.and_(account.c.paused_until.is_not(None), account.c.paused_until > now)
     refused_login = paused & (account.c.pause_reason == PauseReason.CREDENTIALS)
     ready = [
@@ -233,7 +336,7 @@ def _claimable(wanted: Wanted, owner: str, now: datetime) -> sa.Select[Any]:
         batch.c.state.in_((BatchState.RESERVED, BatchState.STORED)) & ~refused_login,
     ]
     if wanted.may_reserve:
-        room = _others_in_flight(now) < wanted.jobs_in_flight
+        room = _others_in_flight(clock) < wanted.jobs_in_flight
         ready.append((batch.c.state == BatchState.PLANNED) & ~paused & room)
     return (
         sa.select(batch)
@@ -242,11 +345,7 @@ def _claimable(wanted: Wanted, owner: str, now: datetime) -> sa.Select[Any]:
             batch.c.account_id.in_(wanted.account_ids),
             batch.c.state.in_(wanted.states),
             batch.c.next_attempt_at <= now,
-            sa.or_(
-                batch.c.lease_until.is_(None),
-                batch.c.lease_until <= now,
-                (batch.c.lease_owner == owner) & batch.c.id.not_in(wanted.performing),
-            ),
+            _is_free(owner, clock, wanted.performing),
             sa.or_(*ready),
         )
         .order_by(batch.c.next_attempt_at, batch.c.id)
@@ -254,10 +353,19 @@ def _claimable(wanted: Wanted, owner: str, now: datetime) -> sa.Select[Any]:
     )
 
 
-def _others_in_flight(now: datetime) -> sa.ScalarSelect[int]:
+def _is_free(owner: str, clock: sa.ColumnElement[datetime], performing: Collection[int]) -> sa.ColumnElement[bool]:
+    """Held by nobody any more, or by this worker without its being at it (kept for it, or a lost commit's rest)."""
+    return sa.or_(
+        batch.c.lease_until.is_(None),
+        batch.c.lease_until <= clock,
+        (batch.c.lease_owner == owner) & batch.c.id.not_in(performing),
+    )
+
+
+def _others_in_flight(clock: sa.ColumnElement[datetime]) -> sa.ScalarSelect[int]:
     """Beside the batch itself: one whose reservation this worker could not commit must not stand in its own way."""
     other = batch.alias("other")
-    being_reserved = (other.c.state == BatchState.PLANNED) & (other.c.lease_until > now)
+    being_reserved = (other.c.state == BatchState.PLANNED) & (other.c.lease_until > clock)
     return (
         sa.select(sa.func.count())
         .select_from(other)
@@ -285,16 +393,13 @@ def _carried(connection: Connection, batch_id: int) -> tuple[CarriedDocument, ..
     return tuple(CarriedDocument(row.id, row.doc_id) for row in rows)
 
 
-def _move(connection: Connection, commit: Commit, now: datetime) -> None:
-    before, after = commit.claim.batch, commit.after
-    values = {column: getattr(after, column) for column in BATCH_COLUMNS if column not in ("id", "epoch")}
-    moved = connection.execute(
-        sa.update(batch)
-        .where(batch.c.id == before.id, batch.c.epoch == before.epoch, batch.c.state == before.state)
-        .values(**values, updated_at=now, lease_owner=None, lease_until=None)
-    )
-    if moved.rowcount != 1:
-        raise StaleLease(f"batch {before.id}: another worker holds it by now; this result is dropped")
+def _lock_documents(connection: Connection, claim: Claim) -> None:
+    """What a listing means to these documents, and what the commit does, come one after the other."""
+    if connection.dialect.name == "sqlite":
+        return
+    ids = [carried.document_id for carried in claim.documents]
+    query = sa.select(document.c.id).where(document.c.id.in_(ids)).order_by(document.c.id)
+    connection.execute(query.with_for_update(key_share=True))
 
 
 def _settle(connection: Connection, commit: Commit, now: datetime) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from easytracking_sync.archive.blobs import BlobRotten, BlobSource
@@ -13,6 +14,8 @@ from easytracking_sync.effects import Files, storage_faults
 from easytracking_sync.errors import StorageFault
 
 PIECE_BYTES = 1 << 20
+HASH = re.compile(r"[0-9a-f]{64}")
+PAIR = re.compile(r"[0-9a-f]{2}")
 ARRIVING = "arriving"
 """The folder for files that are being written, on the same file system as the others."""
 
@@ -62,6 +65,28 @@ class FileBlobs:
     def whole(self, hashes: Collection[str]) -> frozenset[str]:
         """See Blobs."""
         return frozenset(sha256 for sha256 in hashes if self._is_whole(sha256))
+
+    def names(self) -> Iterator[Sequence[str]]:
+        """See Blobs. A page is a folder."""
+        for first in self._folders(self._root):
+            for second in self._folders(self._root / first):
+                page = [name for name in self._names(self._root / first / second) if HASH.fullmatch(name)]
+                if page:
+                    yield page
+
+    def remove(self, hashes: Collection[str]) -> None:
+        """See Blobs. The folders stay."""
+        for sha256 in hashes:
+            self._files.remove(self._path(sha256))
+
+    def _folders(self, folder: Path) -> list[str]:
+        return [name for name in self._names(folder) if PAIR.fullmatch(name)]
+
+    def _names(self, folder: Path) -> list[str]:
+        try:
+            return self._files.names(folder)
+        except FileNotFoundError:
+            return []
 
     def _is_whole(self, sha256: str) -> bool:
         try:

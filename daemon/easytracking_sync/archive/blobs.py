@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import Database, upsert
 from easytracking_sync.effects import Clock
-from easytracking_sync.errors import Permanent
+from easytracking_sync.errors import DatabaseUnavailable, Permanent
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -26,6 +27,9 @@ TRANSACTION_BYTES = 32 << 20
 
 AT_ONCE = 16
 """Small blobs are read and written this many a statement: at most so many MiB in memory."""
+
+
+NAMES_AT_ONCE = 500
 
 
 class BlobRotten(Permanent):
@@ -53,6 +57,14 @@ class Blobs(Protocol):
         """Read these blobs from end to end; those that are there and are what their name says."""
         ...
 
+    def names(self) -> Iterator[Sequence[str]]:
+        """The hashes of all blobs there are, whole or not, in pages; what comes or goes meanwhile may be missed."""
+        ...
+
+    def remove(self, hashes: Collection[str]) -> None:
+        """These blobs are gone afterwards, whether or not they were there. Only where nothing can be stored."""
+        ...
+
 
 class DatabaseBlobs:
     """Blobs in the archive's own database: zstd, in chunks of at most 1 MiB, few of them in memory at a time."""
@@ -62,20 +74,25 @@ class DatabaseBlobs:
         self._clock = clock
 
     def put(self, sources: Iterable[BlobSource]) -> None:
-        """Durable when it returns. Raises BlobRotten where a source does not give the bytes it announced."""
+        """Durable when it returns. Raises BlobRotten where a source does not give the bytes it announced.
+
+        DatabaseUnavailable also where another instance was at the same blob and what it left is not whole.
+        """
         wanted = {source.sha256: source for source in sources}
-        there = self.whole(wanted)
+        found = {head.sha256: self._is_whole(head) for head in self._heads(tuple(wanted))}
         group: list[BlobSource] = []
         weight = 0
-        for source in wanted.values():
-            if source.sha256 in there:
+        for sha256, source in sorted(
+            wanted.items()
+        ):  # all writers in one order: none waits for one that waits for it
+            if found.get(sha256):
                 continue
             group.append(source)
             weight += source.size
             if weight >= TRANSACTION_BYTES:
-                self._insert(group)
+                self._insert(group, found)
                 group, weight = [], 0
-        self._insert(group)
+        self._insert(group, found)
 
     def read(self, sha256: str) -> Iterator[bytes]:
         """See Blobs. Each chunk is a statement of its own, so that a long read never blocks the writer."""
@@ -87,6 +104,26 @@ class DatabaseBlobs:
     def whole(self, hashes: Collection[str]) -> frozenset[str]:
         """See Blobs."""
         return frozenset(head.sha256 for head in self._heads(tuple(hashes)) if self._is_whole(head))
+
+    def names(self) -> Iterator[Sequence[str]]:
+        """See Blobs."""
+        blob = tables.blob
+        query = sa.select(blob.c.sha256).order_by(blob.c.sha256).limit(NAMES_AT_ONCE)
+        last = ""
+        while True:
+            with self._database.read() as connection:
+                page = connection.execute(query.where(blob.c.sha256 > last)).scalars().all()
+            if not page:
+                return
+            yield page
+            last = page[-1]
+
+    def remove(self, hashes: Collection[str]) -> None:
+        """See Blobs."""
+        named = sorted(hashes)
+        for start in range(0, len(named), NAMES_AT_ONCE):
+            with self._database.write() as connection:
+                _remove(connection, named[start : start + NAMES_AT_ONCE])
 
     def _is_whole(self, head: _Head) -> bool:
         try:
@@ -132,30 +169,41 @@ class DatabaseBlobs:
                     sa.select(chunk.c.content).where(chunk.c.sha256 == head.sha256, chunk.c.position == position)
                 ).scalar_one_or_none()
 
-    def _insert(self, group: Sequence[BlobSource]) -> None:
+    def _insert(self, group: Sequence[BlobSource], rotten: Collection[str]) -> None:
         if not group:
             return
-        chunk, blob = tables.blob_chunk, tables.blob
-        hashes = [source.sha256 for source in group]
+        hashes = {source.sha256 for source in group}
         now = self._clock.now()
         rows = [
             {"sha256": source.sha256, "size": source.size, "encoding": "zstd", "stored_at": now} for source in group
         ]
         with self._database.write() as connection:
-            for start in range(0, len(hashes), AT_ONCE):  # what was there is rotten
-                few = hashes[start : start + AT_ONCE]
-                connection.execute(sa.delete(chunk).where(chunk.c.sha256.in_(few)))
-                connection.execute(sa.delete(blob).where(blob.c.sha256.in_(few)))
-            connection.execute(sa.insert(blob), rows)
-            held: list[dict[str, object]] = []
-            for source in group:
-                for position, content in enumerate(_rechunked(_deflated(source))):
-                    held.append({"sha256": source.sha256, "position": position, "content": content})
-                    if len(held) >= AT_ONCE:
-                        connection.execute(sa.insert(chunk), held)
-                        held = []
-            if held:
-                connection.execute(sa.insert(chunk), held)
+            _remove(connection, sorted(hashes.intersection(rotten)))
+            new = upsert(connection, tables.blob).on_conflict_do_nothing().returning(tables.blob.c.sha256)
+            ours = set(connection.execute(new, rows).scalars())
+            _insert_chunks(connection, (source for source in group if source.sha256 in ours))
+        others = hashes - ours
+        if others - self.whole(others):
+            raise DatabaseUnavailable("another instance stored the same bytes at this moment, and not whole")
+
+
+def _remove(connection: Connection, hashes: Sequence[str]) -> None:
+    for start in range(0, len(hashes), AT_ONCE):
+        few = hashes[start : start + AT_ONCE]
+        connection.execute(sa.delete(tables.blob_chunk).where(tables.blob_chunk.c.sha256.in_(few)))
+        connection.execute(sa.delete(tables.blob).where(tables.blob.c.sha256.in_(few)))
+
+
+def _insert_chunks(connection: Connection, sources: Iterable[BlobSource]) -> None:
+    held: list[dict[str, object]] = []
+    for source in sources:
+        for position, content in enumerate(_rechunked(_deflated(source))):
+            held.append({"sha256": source.sha256, "position": position, "content": content})
+            if len(held) >= AT_ONCE:
+                connection.execute(sa.insert(tables.blob_chunk), held)
+                held = []
+    if held:
+        connection.execute(sa.insert(tables.blob_chunk), held)
 
 
 @dataclass(frozen=True, slots=True)

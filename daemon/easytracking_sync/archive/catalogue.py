@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, time
@@ -12,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from easytracking_sync.archive import history
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.entries import (
     DocumentEntry,
@@ -19,12 +19,13 @@ from easytracking_sync.archive.entries import (
     FileEntry,
     Filters,
     Happening,
+    Journey,
     Standing,
     Stored,
 )
 from easytracking_sync.archive.pool import batched_ids
 from easytracking_sync.archive.standing import incomplete_by_account, standing_of
-from easytracking_sync.archive.tables import INCOMPLETE, account, batch_document, document, event, file
+from easytracking_sync.archive.tables import INCOMPLETE, account, document, file
 from easytracking_sync.errors import UsageError
 from easytracking_sync.terms import DocumentState
 
@@ -35,6 +36,7 @@ FEW = 20_000
 """Up to so many documents in the states asked for, the states lead the search, else the reception time does."""
 
 MOST_INT64 = (1 << 63) - 1
+MOST_DIGITS = 20
 
 _PLAIN = tuple(
     name
@@ -68,7 +70,8 @@ class Catalogue:
     def find(self, named: str) -> DocumentEntry:
         """The document `[ACCOUNT/]ID` names; UsageError where there is none, or where several accounts have it."""
         label, _, number = named.rpartition("/")
-        if not (number.isascii() and number.isdigit() and int(number) <= MOST_INT64):
+        plain = named.isprintable() and number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
+        if not (plain and int(number) <= MOST_INT64):
             raise UsageError(f"{named[:80]!a} names no document: write ACCOUNT/ID or ID, like acme/4574622")
         query = (
             sa.select(document.c.id, document.c.doc_id, account.c.label)
@@ -77,7 +80,7 @@ class Catalogue:
             .order_by(account.c.label)
         )
         with self._database.read() as connection:
-            rows = connection.execute(query.where(account.c.label == label) if label else query).all()
+            rows = connection.execute(query.where(account.c.label == label.lower()) if label else query).all()
         if not rows:
             raise UsageError(f"there is no document {named} in the archive")
         if len(rows) > 1:
@@ -85,21 +88,14 @@ class Catalogue:
         return self._entries([rows[0].id], rows[0].label)[0]
 
     def happenings(self, entry: DocumentEntry) -> tuple[Happening, ...]:
-        """What happened to a document and to the batches that carried it, the oldest first."""
-        carried = sa.select(batch_document.c.batch_id).where(batch_document.c.document_id == entry.row_id)
-        parts = [
-            sa.select(event.c.id, event.c.at, event.c.name, event.c.batch_id, event.c.detail).where(condition)
-            for condition in (
-                event.c.document_id == entry.row_id,
-                event.c.batch_id.in_(carried) & event.c.document_id.is_(None),
-            )
-        ]
+        """What happened to a document, and to the batches while they carried it, the oldest first."""
         with self._database.read() as connection:
-            rows = [row for part in parts for row in connection.execute(part)]
-        return tuple(
-            Happening(row.at, row.name, row.batch_id, json.loads(row.detail))
-            for row in sorted(rows, key=lambda row: int(row.id))
-        )
+            return history.happenings(connection, entry.row_id)
+
+    def journey(self, entry: DocumentEntry) -> Journey | None:
+        """The live batch that carries a document; None where none does."""
+        with self._database.read() as connection:
+            return history.journey(connection, entry.row_id)
 
     def troubled(self) -> Iterator[DocumentEntry]:
         """Quarantined documents, and stored ones the service does not let us acknowledge, account by account."""

@@ -1,7 +1,8 @@
 """One database, two ways in: `read()` and `write()`. What a driver raises is translated here, once.
 
 SQLite: `BEGIN IMMEDIATE` for every writer, journal DELETE with synchronous EXTRA (a commit survives a power cut),
-or WAL with FULL where the linked library carries the WAL-reset fix.
+or WAL with FULL where the linked library carries the WAL-reset fix. PostgreSQL: READ COMMITTED, every transaction
+with limits of its own, and no connection to a server that forgets commits at a power cut (`archive.postgresql`).
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.dialects import postgresql as postgresql_dialect
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from easytracking_sync.archive import postgresql
 from easytracking_sync.errors import (
     DatabaseUnavailable,
     StorageBroken,
@@ -46,27 +51,19 @@ class Database:
     """The archive's database.
 
     `write()` runs one transaction, alone in this process on SQLite; it either commits as its block ends or leaves
-    nothing. `read()` sees one committed state per statement and never blocks a writer for long.
+    nothing, and when DatabaseUnavailable came of the commit itself, which of the two is found by reading. `read()`
+    sees one committed state per statement and never blocks a writer for long.
 
-    Both raise DatabaseUnavailable (wait), StorageFault (disk full) or StorageBroken (stop).
+    Both raise DatabaseUnavailable (wait), StorageFault (disk full), StorageBroken or UsageError (stop).
+    At most `connections` to a server are open at a time.
     """
 
-    def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
-        self.url = make_url(url)
+    def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS, connections: int = 16) -> None:
+        self.url = _parsed(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._busy_seconds = busy_seconds
         self._writing = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
-        if self.is_sqlite:
-            refuse_network_file_system(sqlite_path(self.url))
-        self._engine = sa.create_engine(
-            self.url,
-            hide_parameters=True,
-            pool_pre_ping=not self.is_sqlite,
-            connect_args={"timeout": busy_seconds, "check_same_thread": False} if self.is_sqlite else {},
-        )
-        if self.is_sqlite:
-            sa.event.listen(self._engine, "connect", self._prepare_sqlite)
-            sa.event.listen(self._engine, "begin", _begin_sqlite)
+        self._engine = self._sqlite_engine() if self.is_sqlite else self._postgresql_engine(connections)
 
     @property
     def path(self) -> Path | None:
@@ -80,7 +77,7 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction; committed when the block ends, rolled back when it raises."""
-        with self._writing, translated(), self._engine.connect() as connection:
+        with self._writing, self._translated(), self._engine.connect() as connection:
             connection.execution_options(write=True)
             with connection.begin():
                 yield connection
@@ -88,12 +85,42 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection to read from; keep it short."""
-        with translated(), self._engine.connect() as connection:
+        with self._translated(), self._engine.connect() as connection:
             yield connection
 
     def close(self) -> None:
         """Give all connections back; the object can be used again afterwards."""
         self._engine.dispose()
+
+    def _sqlite_engine(self) -> Engine:
+        refuse_network_file_system(sqlite_path(self.url))
+        arguments = {"timeout": self._busy_seconds, "check_same_thread": False}
+        engine = sa.create_engine(self.url, hide_parameters=True, connect_args=arguments)
+        sa.event.listen(engine, "connect", self._prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _postgresql_engine(self, connections: int) -> Engine:
+        kept = min(postgresql.KEPT_CONNECTIONS, connections)
+        try:
+            engine = sa.create_engine(
+                self.url,
+                hide_parameters=True,
+                connect_args=postgresql.connect_arguments(self.url),
+                use_native_hstore=False,
+                pool_pre_ping=True,
+                pool_use_lifo=True,
+                pool_size=kept,
+                max_overflow=connections - kept,
+                pool_timeout=postgresql.FREE_CONNECTION_SECONDS,
+            )
+        except ImportError as error:
+            raise UsageError(
+                "database.url: PostgreSQL needs its driver; install easytracking-sync[postgresql]"
+            ) from error
+        sa.event.listen(engine, "connect", self._prepare_postgresql)
+        sa.event.listen(engine, "begin", postgresql.begin)
+        return engine
 
     def _prepare_sqlite(self, connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         del record
@@ -103,6 +130,58 @@ class Database:
         for pragma in (f"journal_mode = {journal}", f"synchronous = {synchronous}", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("PRAGMA trusted_schema = OFF")
+
+    def _prepare_postgresql(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        del record
+        try:
+            postgresql.insist(connection)
+        except UsageError:
+            connection.close()
+            raise
+        except Exception as error:
+            connection.close()
+            refused = postgresql.meaning(getattr(error, "sqlstate", None), self._shown(error), lost=True)
+            raise refused or error from error
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what SQLAlchemy and the drivers raise into what the caller must do."""
+        try:
+            yield
+        except SyncError:
+            raise
+        except DBAPIError as error:
+            raise self._translation(error) from error
+        except sa.exc.TimeoutError as error:
+            raise DatabaseUnavailable("the database has no connection free") from error
+
+    def _translation(self, error: DBAPIError) -> SyncError | SQLAlchemyError:
+        if self.is_sqlite:
+            return _sqlite_translation(error)
+        lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        state = getattr(error.orig, "sqlstate", None)
+        return postgresql.meaning(state, self._shown(error.orig), lost=lost) or error
+
+    def _shown(self, error: BaseException | None) -> str:
+        """What a driver says, without the password, whatever it quotes."""
+        said, password = str(error), self.url.password
+        return said.replace(str(password), "********") if password else said
+
+
+def upsert(connection: Connection, table: sa.Table) -> sqlite_dialect.Insert | postgresql_dialect.Insert:
+    """An INSERT in the database's own form, which can say what to do with a row whose key is there already."""
+    kind = sqlite_dialect.insert if connection.dialect.name == "sqlite" else postgresql_dialect.insert
+    return kind(table)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise UsageError("database.url is no address of a database") from error
+    if "@" in (parsed.host or ""):
+        raise UsageError("database.url: write an @ in the password as %40, and other special characters likewise")
+    return parsed
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -145,20 +224,7 @@ def refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) 
         )
 
 
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Turn what SQLAlchemy and the drivers raise into what the caller must do."""
-    try:
-        yield
-    except SyncError:
-        raise
-    except DBAPIError as error:
-        raise _translation(error) from error
-    except sa.exc.TimeoutError as error:
-        raise DatabaseUnavailable("the database has no connection free") from error
-
-
-def _translation(error: DBAPIError) -> SyncError | SQLAlchemyError:
+def _sqlite_translation(error: DBAPIError) -> SyncError | SQLAlchemyError:
     said = str(error.orig)
     if "disk is full" in said or "No space left" in said:
         return StorageFault("the disk that holds the database is full; free some space")

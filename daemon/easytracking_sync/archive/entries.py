@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from easytracking_sync.terms import DocumentState, PauseReason
+from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class DocumentEntry:
     doc_id: int
     state: DocumentState
     unacknowledgeable: bool
+    held: bool  # its phase was cleared through us: left alone until it is set again
     attempts: int
     reason: str | None
     failed_at: datetime | None
@@ -120,6 +121,20 @@ class Happening:
     name: str
     batch: int | None
     detail: Mapping[str, object]
+    left: bool = False  # the batch went on without this document
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """The batch that carries a document now."""
+
+    batch: int
+    state: BatchState
+    size: int
+    next_attempt_at: datetime
+    deadline_at: datetime | None
+    losses: int
+    failures: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,40 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Row
 
 from easytracking_sync.archive import journal
 from easytracking_sync.archive.blobs import Blobs
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.pool import afresh
+from easytracking_sync.archive.pool import afresh, batched_ids
 from easytracking_sync.archive.tables import account, document, file
+from easytracking_sync.errors import StorageFault
 from easytracking_sync.terms import DocumentState
 
 PAGE = 100
+PER_TRANSACTION = 200
+
+Between = tuple[datetime, datetime]
+"""The first and the last reception time that count, naive and local."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rotten:
-    """A file whose bytes are gone or wrong."""
+    """A file whose bytes are gone or wrong. One that is not `current` is an older version: it cannot come again."""
 
     account: str
     document_id: int
     doc_id: int
     type: str
     sha256: str
+    current: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Scrubbed:
-    """How far a scrub is: everything up to here was read and hashed."""
+    """A page of files that was read and hashed."""
 
     files: int
     bytes: int
     rotten: tuple[Rotten, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is to read."""
+
+    files: int
+    bytes: int
 
 
 class Integrity:
@@ -45,46 +61,116 @@ class Integrity:
         self._database = database
         self._blobs = blobs
 
-    def scrub(self, account_ids: Sequence[int] | None = None) -> Iterator[Scrubbed]:
-        """Each page of files as it was read; changes nothing. It may run beside a service."""
+    def extent(self, account_ids: Collection[int] | None = None, between: Between | None = None) -> Extent:
+        """What `scrub` of the same would read."""
+        counted = _of(sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(file.c.size), 0)), account_ids, between)
+        with self._database.read() as connection:
+            files, size = connection.execute(counted).one()
+        return Extent(int(files), int(size))
+
+    def scrub(self, account_ids: Collection[int] | None = None, between: Between | None = None) -> Iterator[Scrubbed]:
+        """Each page of files as it was read (of these accounts, received in between); changes nothing.
+
+        It may run beside a service. What the disk does not let be read counts as rotten.
+        """
+        columns = sa.select(file.c.id, file.c.document_id, document.c.doc_id, account.c.label).add_columns(
+            file.c.type, file.c.sha256, file.c.size, (file.c.seen_at >= document.c.wanted_at).label("current")
+        )
+        query = _of(columns, account_ids, between).order_by(file.c.id).limit(PAGE)
         last = 0
         while True:
-            query = (
-                sa.select(file.c.id, file.c.sha256, file.c.size, file.c.type, document.c.id, document.c.doc_id)
-                .add_columns(account.c.label)
-                .join(document, document.c.id == file.c.document_id)
-                .join(account, account.c.id == document.c.account_id)
-                .where(file.c.id > last)
-                .order_by(file.c.id)
-                .limit(PAGE)
-            )
-            if account_ids is not None:
-                query = query.where(document.c.account_id.in_(account_ids))
             with self._database.read() as connection:
-                rows = connection.execute(query).all()
+                rows = connection.execute(query.where(file.c.id > last)).all()
             if not rows:
                 return
-            last = rows[-1][0]
-            whole = self._blobs.whole({row.sha256 for row in rows})
-            rotten = tuple(
-                Rotten(row.label, row[4], row.doc_id, row.type, row.sha256) for row in rows if row.sha256 not in whole
-            )
+            last = rows[-1].id
+            whole = self._whole({row.sha256 for row in rows})
+            rotten = tuple(_rotten(row) for row in rows if row.sha256 not in whole)
             yield Scrubbed(len(rows), sum(row.size for row in rows), rotten)
+
+    def filed(self, account_id: int, doc_ids: Collection[int]) -> frozenset[int]:
+        """Of these docIds those that have a file, of whatever type, since the version that is wanted was listed."""
+        found: set[int] = set()
+        with self._database.read() as connection:
+            for chunk in batched_ids(doc_ids):
+                rows = connection.execute(
+                    sa.select(document.c.doc_id)
+                    .join(file, file.c.document_id == document.c.id)
+                    .where(
+                        document.c.account_id == account_id,
+                        document.c.doc_id.in_(chunk),
+                        file.c.seen_at >= document.c.wanted_at,
+                    )
+                    .distinct()
+                )
+                found.update(rows.scalars())
+        return frozenset(found)
+
+    def unreferenced(self) -> int:
+        """How many stored blobs no file row names: leftovers of a kill, or a parcel that is being stored now."""
+        count = 0
+        for page in self._blobs.names():
+            with self._database.read() as connection:
+                known = set(
+                    connection.execute(sa.select(file.c.sha256).where(file.c.sha256.in_(page)).distinct()).scalars()
+                )
+            count += len(set(page) - known)
+        return count
 
     def refetch(self, rotten: Sequence[Rotten], now: datetime) -> int:
         """Send documents back to the pool so that their bytes come again; how many. Repeating is safe.
 
-        Only documents that are home are sent: the others are on their way, or somebody's decision.
+        Only documents that are home are sent, for the version they have now: the others are on their way, or
+        somebody's decision.
         """
+        ids = list(dict.fromkeys(one.document_id for one in rotten if one.current))
+        return self._reopen(document.c.id.in_, ids, "document.rotten", now)
+
+    def refetch_bare(self, account_id: int, doc_ids: Collection[int], now: datetime) -> int:
+        """The same for documents that count as home and have no file."""
+
+        def named(chunk: Sequence[int]) -> sa.ColumnElement[bool]:
+            return (document.c.account_id == account_id) & document.c.doc_id.in_(chunk)
+
+        return self._reopen(named, sorted(doc_ids), "document.bare", now)
+
+    def _whole(self, hashes: Collection[str]) -> frozenset[str]:
+        try:
+            return self._blobs.whole(hashes)
+        except StorageFault:  # one bad sector must not hide what is wrong elsewhere
+            return frozenset(sha256 for sha256 in hashes if self._is_readable(sha256))
+
+    def _is_readable(self, sha256: str) -> bool:
+        try:
+            return bool(self._blobs.whole((sha256,)))
+        except StorageFault:
+            return False
+
+    def _reopen(self, named: Any, ids: Sequence[int], name: str, now: datetime) -> int:
         sent = 0
-        with self._database.write() as connection:
-            for document_id in dict.fromkeys(one.document_id for one in rotten):
-                changed = connection.execute(
+        for start in range(0, len(ids), PER_TRANSACTION):
+            with self._database.write() as connection:
+                reopened = connection.execute(
                     sa.update(document)
-                    .where(document.c.id == document_id, document.c.state == DocumentState.ACKNOWLEDGED)
+                    .where(
+                        named(ids[start : start + PER_TRANSACTION]), document.c.state == DocumentState.ACKNOWLEDGED
+                    )
                     .values(**afresh(now), wanted_at=now)
-                )
-                if changed.rowcount:
-                    sent += 1
-                    journal.record(connection, "document.rotten", now, document_id=document_id)
+                    .returning(document.c.id, document.c.account_id)
+                ).all()
+                for row in reopened:
+                    journal.record(connection, name, now, account_id=row.account_id, document_id=row.id)
+                sent += len(reopened)
         return sent
+
+
+def _of(query: sa.Select[Any], account_ids: Collection[int] | None, between: Between | None) -> sa.Select[Any]:
+    query = query.select_from(file).join(document, document.c.id == file.c.document_id)
+    query = query.join(account, account.c.id == document.c.account_id)
+    if account_ids is not None:
+        query = query.where(document.c.account_id.in_(account_ids))
+    return query if between is None else query.where(document.c.received.between(*between))
+
+
+def _rotten(row: Row[Any]) -> Rotten:
+    return Rotten(row.label, row.document_id, row.doc_id, row.type, row.sha256, bool(row.current))

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from easytracking_sync.archive import journal
+from easytracking_sync.archive.accounts import lock_account
 from easytracking_sync.archive.batches import insert_batch
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import Database, upsert
 from easytracking_sync.archive.tables import account, batch, document, file
 from easytracking_sync.terms import (
     MOST_IDS_PER_CALL,
@@ -22,6 +23,7 @@ from easytracking_sync.terms import (
     DocumentState,
     ListedDocument,
     OnRelist,
+    PauseReason,
     Purpose,
     Window,
     WindowKind,
@@ -102,6 +104,7 @@ class Known:
 
     state: DocumentState
     held: bool
+    acknowledged_at: datetime | None
 
 
 class Pool:
@@ -122,7 +125,8 @@ class Pool:
                 if not _Differences(connection, part).any:
                     continue
             with self._database.write() as connection:
-                absorbed += _apply(connection, part, _Differences(connection, part), now)
+                lock_account(connection, listed.account_id)
+                absorbed += _apply(connection, part, _Differences(connection, part, lock=True), now)
         return absorbed
 
     def plan(self, account_ids: Collection[int], now: datetime, jobs_in_flight: int) -> int:
@@ -167,14 +171,16 @@ class Pool:
 
     def states(self, account_id: int, doc_ids: Collection[int]) -> Mapping[int, Known]:
         """What the archive knows of these docIds; those it has not heard of are absent."""
-        columns = (document.c.doc_id, document.c.state, document.c.held)
+        columns = (document.c.doc_id, document.c.state, document.c.held, document.c.acknowledged_at)
         found: dict[int, Known] = {}
         with self._database.read() as connection:
             for chunk in batched_ids(doc_ids):
                 rows = connection.execute(
                     sa.select(*columns).where(document.c.account_id == account_id, document.c.doc_id.in_(chunk))
                 )
-                found.update({row.doc_id: Known(DocumentState(row.state), row.held) for row in rows})
+                found.update(
+                    {row.doc_id: Known(DocumentState(row.state), row.held, row.acknowledged_at) for row in rows}
+                )
         return found
 
     def unlisted(self, account_id: int, window: Window, present: Collection[int], before: datetime) -> list[int]:
@@ -214,31 +220,34 @@ class Pool:
 
         Only documents that the listings' receiver filter would show count. One that is listed again later comes back.
         """
-        missing = sa.select(document.c.id, document.c.doc_id).where(
-            document.c.account_id == account_id,
+        still = (
             document.c.state.in_(NOT_YET_HOME),
-            document.c.received.between(window.start, window.end),
             document.c.wanted_at < begun_at,
             document.c.stored_at.is_(None),
+        )
+        missing = sa.select(document.c.id, document.c.doc_id).where(
+            document.c.account_id == account_id, document.c.received.between(window.start, window.end), *still
         )
         for column, wanted in ((document.c.receiver_piva, receiver_piva), (document.c.receiver_cf, receiver_cf)):
             if wanted is not None:
                 missing = missing.where(column == wanted)
         with self._database.read() as connection:
             gone = [row.id for row in connection.execute(missing) if row.doc_id not in present]
+        withdrawn = 0
         for chunk in batched_ids(gone):
             with self._database.write() as connection:
                 ids = connection.execute(
                     sa.update(document)
-                    .where(document.c.id.in_(chunk), document.c.state.in_(NOT_YET_HOME))
+                    .where(document.c.id.in_(chunk), *still)
                     .values(state=DocumentState.WITHDRAWN, next_attempt_at=None)
                     .returning(document.c.id)
                 )
                 for document_id in ids.scalars().all():
+                    withdrawn += 1
                     journal.record(
                         connection, "document.withdrawn", begun_at, account_id=account_id, document_id=document_id
                     )
-        return len(gone)
+        return withdrawn
 
 
 def batched_ids(ids: Iterable[int]) -> Iterator[tuple[int, ...]]:
@@ -249,21 +258,22 @@ def batched_ids(ids: Iterable[int]) -> Iterator[tuple[int, ...]]:
 class _Differences:
     """How a chunk of a listing differs from what the archive knows."""
 
-    def __init__(self, connection: Connection, listed: Listed) -> None:
-        rows = connection.execute(
-            sa.select(
-                document.c.id,
-                document.c.doc_id,
-                document.c.state,
-                document.c.fingerprint,
-                document.c.raw,
-                document.c.acknowledged_at,
-                document.c.held,
-            ).where(
-                document.c.account_id == listed.account_id,
-                document.c.doc_id.in_([element.doc_id for element in listed.documents]),
-            )
+    def __init__(self, connection: Connection, listed: Listed, *, lock: bool = False) -> None:
+        query = sa.select(
+            document.c.id,
+            document.c.doc_id,
+            document.c.state,
+            document.c.fingerprint,
+            document.c.raw,
+            document.c.acknowledged_at,
+            document.c.held,
+        ).where(
+            document.c.account_id == listed.account_id,
+            document.c.doc_id.in_([element.doc_id for element in listed.documents]),
         )
+        if lock:  # what is decided here must still be so when it is written
+            query = query.order_by(document.c.id).with_for_update(key_share=True)
+        rows = connection.execute(query)
         known: dict[int, Row[*tuple[Any, ...]]] = {row.doc_id: row for row in rows}
         self.new = [element for element in listed.documents if element.doc_id not in known]
         self.changed: list[tuple[Row[*tuple[Any, ...]], ListedDocument]] = []
@@ -295,6 +305,7 @@ def _is_relisted(row: Row[*tuple[Any, ...]], listed: Listed) -> bool:
 
 
 def _apply(connection: Connection, listed: Listed, found: _Differences, now: datetime) -> Absorbed:
+    discovered = 0
     if found.new:
         rows = [
             {
@@ -308,7 +319,7 @@ def _apply(connection: Connection, listed: Listed, found: _Differences, now: dat
             }
             for element in found.new
         ]
-        connection.execute(sa.insert(document), rows)
+        discovered = connection.execute(upsert(connection, document).on_conflict_do_nothing(), rows).rowcount
     for row, element in found.changed:
         _note_change(connection, listed.account_id, row, element, now)
     _reopen(connection, listed.account_id, found.returned, "document.returned", now)
@@ -318,7 +329,7 @@ def _apply(connection: Connection, listed: Listed, found: _Differences, now: dat
         for chunk in _chunks(found.relisted, MOST_IDS_PER_CALL):
             insert_batch(connection, listed.account_id, BatchState.STORED, Purpose.RELISTED, chunk, now)
             connection.execute(sa.update(document).where(document.c.id.in_(chunk)).values(state=DocumentState.STORED))
-    return Absorbed(0, len(found.new), len(found.changed), len(found.relisted))
+    return Absorbed(0, discovered, len(found.changed), len(found.relisted))
 
 
 def _listed_values(element: ListedDocument) -> dict[str, Any]:
@@ -385,8 +396,14 @@ def _loading(account_id: sa.ColumnElement[int]) -> sa.ScalarSelect[int]:
 
 
 def _plan_account(connection: Connection, account_id: int, now: datetime, jobs_in_flight: int) -> int:
-    """Fresh documents first; at most one batch of suspects and one of a single document beside them."""
-    connection.execute(sa.select(account.c.id).where(account.c.id == account_id).with_for_update())
+    """Fresh documents first; at most one batch of suspects and one of a single document beside them.
+
+    Documents that are being changed at this moment are passed over. An account whose every document was refused is
+    probed by a single one.
+    """
+    lock_account(connection, account_id)
+    pause = connection.execute(sa.select(account.c.pause_reason).where(account.c.id == account_id)).scalar_one()
+    probing = pause == PauseReason.PERMISSION
     rows = connection.execute(
         sa.select(batch.c.purpose).where(batch.c.account_id == account_id, batch.c.state.in_(LOADING))
     ).scalars()
@@ -394,8 +411,9 @@ def _plan_account(connection: Connection, account_id: int, now: datetime, jobs_i
     made = 0
     for purpose in (Purpose.FRESH, Purpose.SUSPECT, Purpose.ALONE):
         while len(live) < jobs_in_flight and (purpose is Purpose.FRESH or purpose not in live):
-            ids = connection.execute(_due(account_id, purpose, now)).scalars().all()
-            if not ids:
+            due = _due(account_id, purpose, now, probing=probing).with_for_update(key_share=True, skip_locked=True)
+            ids = connection.execute(due).scalars().all()
+            if not ids or (probing and live):
                 break
             insert_batch(connection, account_id, BatchState.PLANNED, purpose, ids, now)
             connection.execute(sa.update(document).where(document.c.id.in_(ids)).values(state=DocumentState.BATCHED))
@@ -404,7 +422,8 @@ def _plan_account(connection: Connection, account_id: int, now: datetime, jobs_i
     return made
 
 
-def _due(account_id: int, purpose: Purpose, now: datetime) -> sa.Select[int]:
+def _due(account_id: int, purpose: Purpose, now: datetime, *, probing: bool) -> sa.Select[int]:
+    """The documents to travel next; a probe is one, and the newest: it tells soonest whether some may be had."""
     due = sa.select(document.c.id).where(document.c.account_id == account_id, document.c.next_attempt_at <= now)
     discovered = document.c.state == DocumentState.DISCOVERED
     if purpose is Purpose.ALONE:
@@ -412,7 +431,9 @@ def _due(account_id: int, purpose: Purpose, now: datetime) -> sa.Select[int]:
         due = due.where(sa.or_(quarantined, discovered & document.c.alone)).limit(1)
     else:
         suspect = document.c.suspect if purpose is Purpose.SUSPECT else ~document.c.suspect
-        due = due.where(discovered, ~document.c.alone, suspect).limit(MOST_IDS_PER_CALL)
+        due = due.where(discovered, ~document.c.alone, suspect).limit(1 if probing else MOST_IDS_PER_CALL)
+    if probing and purpose is Purpose.FRESH:
+        return due.order_by(document.c.id.desc())
     return due.order_by(document.c.next_attempt_at, document.c.id)
 
 

@@ -24,6 +24,12 @@ class DurableReceipt:
     batch_id: int
     doc_ids: tuple[int, ...]
     _seal: object = field(repr=False)
+    held: frozenset[int] = frozenset()  # docIds whose phase the operator cleared: home, and not to be told
+
+    @property
+    def to_tell(self) -> tuple[int, ...]:
+        """The docIds that the service is told about."""
+        return tuple(doc_id for doc_id in self.doc_ids if doc_id not in self.held)
 
     def __post_init__(self) -> None:
         if self._seal is not _SEAL:
@@ -38,11 +44,14 @@ def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collect
     """
     ids = [carried.document_id for carried in claim.documents]
     with database.read() as connection:
-        stored = set(
-            connection.execute(
-                sa.select(document.c.id).where(document.c.id.in_(ids), document.c.state == DocumentState.STORED)
-            ).scalars()
-        )
+        stored = {
+            row.id: row.held
+            for row in connection.execute(
+                sa.select(document.c.id, document.c.held).where(
+                    document.c.id.in_(ids), document.c.state == DocumentState.STORED
+                )
+            )
+        }
         rows = connection.execute(
             sa.select(file.c.document_id, file.c.type, file.c.sha256)
             .join(document, document.c.id == file.c.document_id)
@@ -58,6 +67,7 @@ def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collect
     whole = (
         carried.doc_id
         for carried in claim.documents
-        if carried.document_id in stored & with_original and hashes[carried.document_id] <= proven
+        if carried.document_id in stored.keys() & with_original and hashes[carried.document_id] <= proven
     )
-    return DurableReceipt(claim.batch.id, tuple(whole), _SEAL)
+    held = frozenset(carried.doc_id for carried in claim.documents if stored.get(carried.document_id))
+    return DurableReceipt(claim.batch.id, tuple(whole), _SEAL, held)

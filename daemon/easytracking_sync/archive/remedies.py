@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from easytracking_sync.archive import journal
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.entries import DocumentEntry
+from easytracking_sync.archive.leases import lease_clock
 from easytracking_sync.archive.tables import batch, batch_document, document
 from easytracking_sync.errors import Transient, UsageError
 from easytracking_sync.terms import BatchState, DocumentState
@@ -83,6 +84,13 @@ class Remedies:
                     if changed.rowcount:
                         _record(connection, name, entry, now, {})
 
+    def note(self, entries: Sequence[DocumentEntry], name: str, detail: journal.Detail, now: datetime) -> None:
+        """Write down what a person had done to these documents at the service. `name` is `noun.past`."""
+        for start in range(0, len(entries), PER_TRANSACTION):
+            with self._database.write() as connection:
+                for entry in entries[start : start + PER_TRANSACTION]:
+                    _record(connection, name, entry, now, detail)
+
 
 def _hasten_fetch(connection: Connection, entry: DocumentEntry, now: datetime) -> bool:
     changed = connection.execute(
@@ -135,7 +143,7 @@ def _accept_stored(connection: Connection, entry: DocumentEntry, reason: str, no
     ).one_or_none()
     if found is None:
         return False
-    free = sa.or_(batch.c.lease_until.is_(None), batch.c.lease_until <= now)
+    free = sa.or_(batch.c.lease_until.is_(None), batch.c.lease_until <= lease_clock(connection, now))
     moved = connection.execute(
         sa.update(batch)
         .where(batch.c.id == found.id, batch.c.epoch == found.epoch, batch.c.state == BatchState.STORED, free)

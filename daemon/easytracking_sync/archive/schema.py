@@ -10,10 +10,13 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from easytracking_sync.archive import tables
+from easytracking_sync.archive import postgresql, tables
 from easytracking_sync.archive.database import Database, prepare_private_file
 from easytracking_sync.bundled import bundled_folder
 from easytracking_sync.errors import StorageFault, UsageError
+
+UNFINISHED_COPY = "copying-"
+"""Instead of a schema, with the schema behind it, in a database that an archive is being copied to."""
 
 
 def revision(database: Database) -> str | None:
@@ -42,6 +45,8 @@ def require_current(database: Database) -> None:
 def migrate(database: Database) -> tuple[str | None, Path | None]:
     """Bring the database to this program's schema; repeating is safe, a kill midway leaves the old schema.
 
+    Two instances that start together on one server migrate one after the other, and the second finds nothing to do.
+
     A SQLite file that holds something is copied first. Returns the schema before, and the copy if one was made.
     """
     if database.path is not None:
@@ -54,6 +59,8 @@ def migrate(database: Database) -> tuple[str | None, Path | None]:
         _refuse_newer(before)
         copy = _copy(database, before)
     with database.write() as connection:
+        if not database.is_sqlite:
+            postgresql.begin_migration(connection)
         config = Config()
         config.set_main_option("script_location", str(bundled_folder("migrations")))
         config.attributes["connection"] = connection
@@ -67,6 +74,11 @@ def shown(database: Database) -> str:
 
 
 def _refuse_newer(found: str) -> None:
+    if found.startswith(UNFINISHED_COPY):
+        raise UsageError(
+            "this database holds an unfinished copy of an archive: repeat the `easytracking-sync database copy` that "
+            "began it, with the configuration it was begun with"
+        )
     if found > tables.SCHEMA:
         raise UsageError(
             f"the archive is at schema {found}, newer than this program's {tables.SCHEMA}; "

@@ -31,14 +31,16 @@ class _Poured:
 class Spool:
     """A folder of parcels, and beside it `inspection/` with the bad ones, capped by count and bytes.
 
-    A name that `holds` answers True for is a parcel that was written whole, synced and renamed.
+    A name that `holds` answers True for is a parcel that was written whole, synced and renamed. Several instances may
+    put parcels into one folder, if each has a `writer` of its own: its parts are then nobody else's.
     """
 
-    def __init__(self, folder: Path, files: Files, *, min_free_bytes: int = 0) -> None:
+    def __init__(self, folder: Path, files: Files, *, min_free_bytes: int = 0, writer: str = "") -> None:
         self._folder = folder
         self._inspection = folder / "inspection"
         self._files = files
         self._min_free_bytes = min_free_bytes
+        self._writer = "".join(letter if letter.isalnum() else "-" for letter in writer)
 
     def prepare(self) -> None:
         """The folders exist afterwards."""
@@ -56,7 +58,7 @@ class Spool:
         When the block raises, or nothing was poured, nothing is left under that name, unless its last sync alone
         failed: then it is the whole parcel. StorageFault before the reserve is eaten.
         """
-        part = self._folder / (name + PART)
+        part = self._folder / (f"{name}.{self._writer}{PART}" if self._writer else name + PART)
         with contextlib.ExitStack() as closing:
             poured = _Poured()
 
@@ -108,13 +110,22 @@ class Spool:
             self._files.remove(self._inspection / kept.pop(0)[1])
         return name
 
-    def sweep(self, wanted: Collection[str]) -> None:
+    def lying(self) -> list[str]:
+        """The names of all parcels and parts that lie here now."""
+        return [
+            name
+            for name in self._files.names(self._folder)
+            if name.endswith(ZIP) or (ZIP in name and name.endswith(PART))
+        ]
+
+    def sweep(self, wanted: Collection[str], lying: Collection[str] | None = None) -> None:
         """Remove what no batch waits for: parts of a run that died, parcels whose batch is done.
 
-        Whatever else lies there is not ours.
+        Where others put parcels here too, `lying` is what lay here before `wanted` was read, so that one that comes
+        meanwhile stays; and so do the parts of parcels that are waited for, whoever writes them.
         """
-        for name in self._files.names(self._folder):
-            if name.endswith((ZIP, ZIP + PART)) and name not in wanted:
+        for name in self.lying() if lying is None else lying:
+            if name not in wanted and not (self._writer and _whole_name(name) in wanted):
                 self.remove(name)
 
     def _drop(self, poured: _Poured, part: Path) -> None:
@@ -130,6 +141,11 @@ class Spool:
             return (int(head) if head.isdecimal() else 0, name)
 
         return sorted(self._files.names(self._inspection), key=batch_number)
+
+
+def _whole_name(part: str) -> str:
+    """The parcel that a part is to become."""
+    return part.partition(ZIP)[0] + ZIP
 
 
 def parcel_name(batch_id: int, job_id: str) -> str:

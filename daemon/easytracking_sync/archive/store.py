@@ -18,6 +18,7 @@ from easytracking_sync.archive.catalogue import Catalogue
 from easytracking_sync.archive.cycles import Cycles
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.integrity import Integrity
+from easytracking_sync.archive.leases import Leases
 from easytracking_sync.archive.pool import Pool
 from easytracking_sync.archive.remedies import Remedies
 from easytracking_sync.archive.requests import Requests
@@ -27,6 +28,9 @@ from easytracking_sync.errors import LockHeld, StorageFault
 
 ALONE_FOREVER_SECONDS = 10 * 365 * 86_400.0
 """On SQLite one instance works alone: its leases never run out, and the next instance voids them as it starts."""
+
+LEASE_SECONDS = 30.0
+"""On PostgreSQL instances come and go: what one held goes to the others so long after it was last heard of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Archive:
     pool: Pool
     batches: Batches
     cycles: Cycles
+    leases: Leases
     requests: Requests
     catalogue: Catalogue
     remedies: Remedies
@@ -58,9 +63,15 @@ def open_archive(
     owner: str,
     min_free_bytes: int = 0,
     blobs_folder: Path | None = None,
+    connections: int = 16,
+    lease_seconds: float = LEASE_SECONDS,
 ) -> Archive:
-    """The archive at this address; nothing is touched until it is used. With `blobs_folder`, bytes lie in files."""
-    database = Database(url)
+    """The archive at this address; nothing is touched until it is used. With `blobs_folder`, bytes lie in files.
+
+    `connections` and `lease_seconds` are for a server, which several instances share.
+    """
+    database = Database(url, connections=connections)
+    writer = "" if database.is_sqlite else owner  # others may spool into the same folder
     blobs: Blobs = (
         DatabaseBlobs(database, effects.clock)
         if blobs_folder is None
@@ -69,11 +80,12 @@ def open_archive(
     return Archive(
         database=database,
         blobs=blobs,
-        spool=Spool(spool_folder, effects.files, min_free_bytes=min_free_bytes),
+        spool=Spool(spool_folder, effects.files, min_free_bytes=min_free_bytes, writer=writer),
         accounts=Accounts(database),
         pool=Pool(database),
-        batches=Batches(database, owner, ALONE_FOREVER_SECONDS),
+        batches=Batches(database, owner, ALONE_FOREVER_SECONDS if database.is_sqlite else lease_seconds),
         cycles=Cycles(database),
+        leases=Leases(database, owner),
         requests=Requests(database),
         catalogue=Catalogue(database),
         remedies=Remedies(database),

@@ -23,6 +23,7 @@ class Happened(StrEnum):
 
     JOB_CREATED = "job_created"
     REFUSED = "refused"  # the service said 403 or 400
+    PAUSED = "paused"  # the account pauses: everything it reserves is refused
     PENDING = "pending"  # 202: the job is not ready
     PARCEL_SPOOLED = "parcel_spooled"  # the zip lies whole in the spool
     JOB_LOST = "job_lost"  # 403, 404, 400, a torn body, or overdue
@@ -106,6 +107,12 @@ def _refused(batch: Batch, event: Event, now: datetime, policy: Policy) -> Advan
     return Advance(replace(batch, state=ABANDONED, next_attempt_at=now), Fate.SUSPECTED)
 
 
+def _recalled(batch: Batch, event: Event, now: datetime, policy: Policy) -> Advance:
+    # Left where it is, it would hold a place in flight while the account is tried one document an hour.
+    del event, policy
+    return Advance(replace(batch, state=ABANDONED, next_attempt_at=now), Fate.SUSPECTED)
+
+
 def _poll_later(batch: Batch, event: Event, now: datetime, policy: Policy) -> Advance:
     pause = max(policy.poll(batch.polls), min(event.retry_after or 0.0, policy.retry_cap_seconds))
     return Advance(replace(batch, failures=0, polls=batch.polls + 1, next_attempt_at=_later(now, pause)))
@@ -175,6 +182,7 @@ TABLE: Mapping[tuple[BatchState, Happened], Move] = {
     # PLANNED → reserve
     (PLANNED, Happened.JOB_CREATED): _reserved,
     (PLANNED, Happened.REFUSED): _refused,
+    (PLANNED, Happened.PAUSED): _recalled,
     (PLANNED, Happened.UNAVAILABLE): _wait,
     # RESERVED → fetch
     (RESERVED, Happened.PENDING): _poll_later,

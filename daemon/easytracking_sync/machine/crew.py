@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from easytracking_sync.effects import Clock
@@ -46,6 +47,8 @@ class Crew:
         self._groups = [_Group(lane, threading.Semaphore(workers)) for lane in (Lane.SHORT, Lane.FETCH)]
         self._workers = workers
         self._dispatcher = threading.Thread(target=self._dispatch, name="dispatch", daemon=True)
+        self._ended = threading.Event()  # nothing is performed any more
+        self._let_go = threading.Event()  # and nothing is held
 
     def start(self) -> None:
         """Begin to work; once."""
@@ -56,6 +59,11 @@ class Crew:
                 group.threads.append(thread)
                 thread.start()
         self._dispatcher.start()
+        renew_seconds = self._engine.renew_seconds
+        if renew_seconds is None:
+            self._let_go.set()
+        else:
+            threading.Thread(target=self._keep, args=(renew_seconds,), name="keep", daemon=True).start()
 
     def wake(self) -> None:
         """There may be something to claim now."""
@@ -83,6 +91,9 @@ class Crew:
         while not self.is_idle and self._clock.monotonic() < until:
             self.changed.clear()
             self._clock.wait(self.changed, 0.1)
+        if self.is_idle:
+            self._ended.set()
+            self._clock.wait(self._let_go, until - self._clock.monotonic())
         for group in self._groups:
             for _ in group.threads:
                 group.claims.put(None)
@@ -126,6 +137,25 @@ class Crew:
             return LONGEST_IDLE_SECONDS
         ahead = (due - self._clock.now()).total_seconds()
         return min(LONGEST_IDLE_SECONDS, ahead) if ahead > 0 else LONGEST_IDLE_SECONDS
+
+    def _keep(self, renew_seconds: float) -> None:
+        """Hold on to what is being performed; a renewal that fails is tried again soon."""
+        pause = renew_seconds
+        while not self._clock.wait(self._ended, pause):
+            pause = renew_seconds if self._tell_the_archive(self._engine.renew) else renew_seconds / 5
+        self._tell_the_archive(self._engine.let_go)
+        self._let_go.set()
+
+    def _tell_the_archive(self, what: Callable[[], None]) -> bool:
+        try:
+            what()
+        except (Transient, Permanent) as trouble:
+            self._note_trouble(trouble)
+            return False
+        except (Fatal, Exception) as error:  # noqa: BLE001  a bug must stop the program visibly
+            self._fail(error)
+            return False
+        return True
 
     def _work(self, group: _Group) -> None:
         while (claim := group.claims.get()) is not None:

@@ -5,9 +5,8 @@ Any number of threads may call `step`, or `claim` and `perform`, side by side.
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -20,6 +19,7 @@ from easytracking_sync.errors import CredentialsRefused, DatabaseUnavailable, St
 from easytracking_sync.machine.account import Account, Gate
 from easytracking_sync.machine.batch import Event, Happened, advance
 from easytracking_sync.machine.errands import GOES_ON, Errand, Errands
+from easytracking_sync.machine.holds import Holds
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import ParcelLimits
@@ -81,7 +81,8 @@ class Engine:
         self._observer = observer
         self._bounds = bounds
         self._lock = threading.Lock()
-        self._performing: dict[int, int] = {}  # batch → epoch of the claim that is being performed
+        self._claiming = threading.Lock()
+        self._holds = Holds(archive.batches, effects.clock)
         errands = Errands(archive, self.gate, effects.clock, bounds.parcel, policy.most_asks, observer)
         self._errands: Mapping[BatchState, Callable[[Claim, Account], Errand]] = {
             BatchState.PLANNED: errands.reserve,
@@ -91,10 +92,12 @@ class Engine:
         }
 
     def recover(self) -> None:
-        """Once, before the first step, by an instance that is alone: void what a dead one held, sweep the spool."""
+        """Once, before the first step: void what a dead instance held, if this one is alone, and sweep the spool."""
         self._archive.batches.release_all()
-        self._archive.spool.prepare()
-        self._archive.spool.sweep(self._archive.batches.spooled())
+        spool = self._archive.spool
+        spool.prepare()
+        lying = spool.lying()  # before it is asked what is waited for: what comes meanwhile stays
+        spool.sweep(self._archive.batches.spooled(), lying)
 
     def step(self, lane: Lane = Lane.ANY) -> bool:
         """Claim one due batch of this lane and perform it; False where nothing is due."""
@@ -106,22 +109,23 @@ class Engine:
 
     def claim(self, lane: Lane) -> Claim | None:
         """Take one due batch, after planning new ones where there is room; None where nothing is due."""
-        now = self._effects.clock.now()
-        with self._lock:
+        clock = self._effects.clock
+        now = clock.now()
+        with self._claiming:
             may_reserve = lane is Lane.FETCH or self._has_room()
             if may_reserve and lane is not Lane.FETCH:
                 self._archive.pool.plan(self._accounts, now, self._bounds.jobs_in_flight)
-            wanted = Wanted(
-                self._accounts, lane.value, self._bounds.jobs_in_flight, may_reserve, frozenset(self._performing)
-            )
+            performing = self._holds.batch_ids
+            wanted = Wanted(self._accounts, lane.value, self._bounds.jobs_in_flight, may_reserve, performing)
+            asked_at = clock.monotonic()
             claim = self._archive.batches.claim(wanted, now)
             if claim is not None:
-                self._performing[claim.batch.id] = claim.batch.epoch
+                self._holds.add(claim, asked_at)
             return claim
 
     def perform(self, claim: Claim) -> None:
         """The claimed batch's next effect, and the commit of what came of it."""
-        with self._held(claim):
+        with self._holds.performing(claim):
             account = self._accounts[claim.batch.account_id]
             try:
                 errand = self._errands[claim.batch.state](claim, account)
@@ -133,8 +137,23 @@ class Engine:
                 errand = Errand(Event(Happened.STORAGE_FAILED, str(fault)))
             except Transient as trouble:
                 errand = Errand(Event(Happened.UNAVAILABLE, str(trouble), retry_after=trouble.retry_after))
-            self._commit(claim, account, errand)
-            errand.afterwards()
+            if self._holds.are_sure(claim) and self._commit(claim, account, errand):
+                errand.afterwards()
+            else:
+                self._observer.note("batch.fenced", level="warning", account=account.label, batch=claim.batch.id)
+
+    @property
+    def renew_seconds(self) -> float | None:
+        """How often `renew` is to be called while anything is performed; None where leases do not run out."""
+        return self._archive.batches.renew_seconds
+
+    def renew(self) -> None:
+        """Hold on to what is being performed. Where that fails for long, the results are dropped."""
+        self._holds.renew()
+
+    def let_go(self) -> None:
+        """At the end, when nothing is performed any more: others need not wait for leases to run out."""
+        self._archive.batches.let_go()
 
     def replace(self, account: Account) -> None:
         """Go on with this account in another way (another secret, another service)."""
@@ -149,18 +168,10 @@ class Engine:
 
     def next_due(self) -> datetime | None:
         """When there is something to claim again; None where nothing waits."""
-        return self._archive.batches.next_due(self._accounts, self._effects.clock.now())
+        return self._archive.batches.next_due(self._accounts, self._effects.clock.now(), self._holds.batch_ids)
 
-    @contextlib.contextmanager
-    def _held(self, claim: Claim) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            with self._lock:
-                if self._performing.get(claim.batch.id) == claim.batch.epoch:  # it may have been claimed anew
-                    del self._performing[claim.batch.id]
-
-    def _commit(self, claim: Claim, account: Account, errand: Errand) -> None:
+    def _commit(self, claim: Claim, account: Account, errand: Errand) -> bool:
+        """Whether what came of the effect is in the database; False where another worker holds the batch by now."""
         now = self._effects.clock.now()
         event = errand.event
         decision = advance(claim.batch, event, now, replace(self.policy, roll=self._effects.dice.random()))
@@ -184,26 +195,35 @@ class Engine:
         try:
             self._persist(commit, now)
         except StaleLease:
-            self._observer.note("batch.fenced", level="warning", account=account.label, batch=claim.batch.id)
-            return
+            return False
         self._count(commit)
         self._tell(commit, account, event)
         if refused and self._archive.accounts.paused(account.id, now) is PauseReason.PERMISSION:
             self._observer.note("account.paused", level="error", account=account.label, reason=event.reason)
+        return True
 
     def _persist(self, commit: Commit, now: datetime) -> None:
-        """Commit; where the answer is lost, read again before anything is assumed."""
+        """Commit; where an answer was lost, read again before anything is assumed, and however often it takes."""
+        in_doubt = False
         for attempt in range(1, COMMIT_TRIES + 1):
             try:
-                self._archive.batches.commit(commit, now)
+                if not (in_doubt and self._archive.batches.was_committed(commit)):
+                    self._try_to_commit(commit, now, in_doubt=in_doubt)
             except DatabaseUnavailable:
                 if attempt == COMMIT_TRIES:
                     raise
+                in_doubt = True
                 self._effects.clock.wait(threading.Event(), self.policy.backoff(attempt))
-                if self._archive.batches.was_committed(commit):
-                    return
             else:
                 return
+
+    def _try_to_commit(self, commit: Commit, now: datetime, *, in_doubt: bool) -> None:
+        try:
+            self._archive.batches.commit(commit, now)
+        except StaleLease:
+            # A server may finish an earlier try after its client lost it, and after it was looked for.
+            if not (in_doubt and self._archive.batches.was_committed(commit)):
+                raise
 
     def _terms(self, now: datetime) -> Terms:
         policy = replace(self.policy, roll=self._effects.dice.random())

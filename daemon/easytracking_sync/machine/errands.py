@@ -132,6 +132,8 @@ class Errands:
             return Errand(Event(Happened.READ_BACK_FAILED, f"{gone} documents are not whole in the archive"))
         if account.acknowledge is AcknowledgeWith.NONE:
             return Errand(Event(Happened.ACCEPTED, "the account leaves no trace"), told=False)
+        if not receipt.to_tell:
+            return Errand(Event(Happened.ACCEPTED, "the operator holds them"), told=False)
         with self._gate.calling(account) as service:
             try:
                 acknowledge(service, receipt, account.acknowledge)
@@ -177,9 +179,9 @@ class Errands:
 
 
 def acknowledge(service: EasyTracking, receipt: DurableReceipt, how: AcknowledgeWith) -> None:
-    """Tell the service that these documents are home: possible only with the archive's own receipt."""
+    """Tell the service that these documents are home, but for held ones: possible only with the archive's receipt."""
     tell = service.set_phase_2 if how is AcknowledgeWith.PHASE2 else service.set_phase_1
-    tell(receipt.doc_ids)
+    tell(receipt.to_tell)
 
 
 def marked_query(account: Account, window: Window, *, marked: bool) -> ListQuery:

@@ -1,0 +1,40 @@
+"""The archive in another database: source held alone, target made, copied and proven."""
+
+from __future__ import annotations
+
+from easytracking_sync.app.station import existing_archive
+from easytracking_sync.archive.blobs import DatabaseBlobs
+from easytracking_sync.archive.copy import Copied, DatabaseCopy, OnStep
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.quiet import undisturbed
+from easytracking_sync.archive.store import alone
+from easytracking_sync.effects import Effects
+from easytracking_sync.settings import Settings, StorageBackend
+
+COMMAND = "database copy"
+
+
+def copy_database(settings: Settings, url: str, *, effects: Effects, on_step: OnStep = lambda *_: None) -> Copied:
+    """Copy the configured archive to the database at `url`; see DatabaseCopy for what it promises.
+
+    Bytes that lie on the file system stay there, and are hashed all the same.
+    """
+    target = Database(url)
+    try:
+        with (
+            existing_archive(settings, effects) as archive,
+            undisturbed(archive.database, COMMAND, effects.clock.now()),
+            alone(target, {"command": COMMAND}),
+        ):
+            with_bytes = settings.storage.backend is StorageBackend.DATABASE
+            in_target = DatabaseBlobs(target, effects.clock) if with_bytes else archive.blobs
+            return DatabaseCopy(
+                archive.database,
+                target,
+                in_source=archive.blobs,
+                in_target=in_target,
+                with_bytes=with_bytes,
+                on_step=on_step,
+            ).run()
+    finally:
+        target.close()

@@ -1,8 +1,54 @@
-"""What every test shares: Hypothesis without deadlines, since machines that run tests are slow and shared."""
+"""What every test shares: Hypothesis without deadlines, since machines that run tests are slow and shared; and, for
+those that ask for it, a PostgreSQL server of this process's own."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+ROOT = str(Path(__file__).parents[1])
+if ROOT not in sys.path:  # pytest's own script does not put it there
+    sys.path.insert(0, ROOT)
+
+from tests.support import postgres  # noqa: E402  the path is set above
 
 settings.register_profile("house", deadline=None, max_examples=50)
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgres.Server]:
+    """A running PostgreSQL server. Tests may restart it, and leave it running."""
+    found = postgres.binaries()
+    if found is None:
+        pytest.skip(postgres.MISSING)
+    made = postgres.Server(found)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def empty_database(server: postgres.Server) -> Iterator[str]:
+    """The address of an empty PostgreSQL database."""
+    with server.database() as name:
+        yield server.url(name)
+
+
+@pytest.fixture
+def postgres_archive(server: postgres.Server) -> Iterator[str]:
+    """The address of an empty archive on PostgreSQL, at this program's schema."""
+    with server.database(server.archive_template) as name:
+        yield server.url(name)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Without a server the tests that need one are skipped, and nobody shall believe that they passed."""
+    if postgres.binaries() is None:
+        terminalreporter.write_line(postgres.MISSING, red=True, bold=True)

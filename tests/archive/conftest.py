@@ -1,24 +1,26 @@
-"""Archives for tests. The repository's root goes on the path, so that tests may import what they share."""
+"""Archives for tests, on both databases unless a test says otherwise."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.archive.shelves import Shelf
 
 from easytracking_sync.archive.database import Database
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.archive.shelves import Shelf
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which database a shelf stands on."""
+    return str(request.param)
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
+def shelf(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[Shelf]:
     """An empty archive at this program's schema."""
-    made = Shelf(tmp_path)
+    made = Shelf(tmp_path, request.getfixturevalue("postgres_archive") if kind == "postgresql" else None)
     yield made
     made.close()
 

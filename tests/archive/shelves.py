@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from easytracking_sync.archive import schema, tables
@@ -38,6 +39,9 @@ from easytracking_sync.terms import (
 )
 
 DAWN = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+
+ON_SQLITE = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+"""For tests of what SQLite alone has: a file, its leases by our own clock, its plans of queries."""
 
 
 class StandingClock:
@@ -86,19 +90,21 @@ def listed(doc_id: int, **fields: Any) -> ListedDocument:
 class Shelf:
     """One archive, and what a machine would do to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.clock = StandingClock()
         self.path = folder / "archive.db"
         self.folder = folder
-        self.path.write_bytes(empty_archive())
-        self.path.chmod(0o600)
+        self._url = url or f"sqlite:///{self.path}"
+        if url is None:
+            self.path.write_bytes(empty_archive())
+            self.path.chmod(0o600)
         self._opened: list[Archive] = []
         self.archive = self.open("one")
 
     def open(self, owner: str) -> Archive:
         """The same archive as another worker has it."""
         effects = Effects(clock=self.clock, dice=random.Random(1))
-        archive = open_archive(f"sqlite:///{self.path}", self.folder / "spool", effects, owner=owner)
+        archive = open_archive(self._url, self.folder / "spool", effects, owner=owner)
         self._opened.append(archive)
         return archive
 
@@ -163,6 +169,11 @@ class Shelf:
             if claim is None:
                 return held
             held.append(claim)
+
+    def end_leases(self) -> None:
+        """As if every lease had run out."""
+        with self.archive.database.write() as connection:
+            connection.execute(sa.update(tables.batch).values(lease_owner=None, lease_until=None))
 
     def pause(self, account_id: int, reason: PauseReason, how_long: timedelta) -> None:
         """As if the machine had paused the account now."""

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.archive.shelves import Shelf
+from tests.archive.shelves import ON_SQLITE, Shelf
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.batches import Batches, Wanted
@@ -81,7 +81,7 @@ def test_a_claim_carries_its_documents_in_a_fixed_order_and_raises_the_epoch(she
     account_id = shelf.account()
     shelf.batch(account_id, [7, 3, 5])
     first = shelf.claim(account_id)
-    shelf.archive.batches.release_all()
+    shelf.end_leases()
     second = shelf.claim(account_id)
     assert (first.doc_ids, second.doc_ids) == ((7, 3, 5), (7, 3, 5))
     assert (first.batch.epoch, second.batch.epoch) == (1, 2)
@@ -115,7 +115,7 @@ def test_a_worker_that_lost_its_claim_commits_nothing_at_all(shelf: Shelf, move:
     if moved:
         shelf.archive.batches.commit(commit, shelf.now)
     else:
-        shelf.archive.batches.release_all()
+        shelf.end_leases()
         assert shelf.open("two").batches.claim(shelf.wanted([account_id]), shelf.now) is not None
     before = shelf.dump()
     if not (moved and state is becomes):
@@ -125,6 +125,7 @@ def test_a_worker_that_lost_its_claim_commits_nothing_at_all(shelf: Shelf, move:
     assert shelf.archive.batches.was_committed(commit) == moved
 
 
+@ON_SQLITE
 def test_a_lease_that_has_run_out_can_be_taken_and_its_holder_is_fenced(shelf: Shelf) -> None:
     account_id = shelf.account()
     shelf.batch(account_id, [1])
@@ -208,7 +209,7 @@ def test_a_pause_holds_back_what_would_meet_the_same_refusal(
     shelf.pause(account_id, reason, timedelta(hours=1))
     shelf.clock.forward(3599)
     assert {claim.batch.state for claim in shelf.claims(account_id)} == ready
-    shelf.archive.batches.release_all()
+    shelf.end_leases()
     shelf.clock.forward(1)
     assert {claim.batch.state for claim in shelf.claims(account_id)} == set(LIVE_STATES)
 
@@ -238,7 +239,7 @@ def test_two_halves_carry_every_document_exactly_once(shelf: Shelf, size: int, s
     assert halves[0].batch.size - halves[1].batch.size in (0, 1)
     for half in halves:
         shelf.move(half, ABANDONED, fate=Fate.CLOSED)
-    shelf.archive.batches.release_all()
+    shelf.end_leases()
 
 
 @pytest.mark.parametrize("move", MOVES)

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import DAWN, Shelf, listed
+from tests.archive.shelves import DAWN, ON_SQLITE, Shelf, listed
 
 from easytracking_sync.archive.receipt import read_back
 from easytracking_sync.terms import BatchState, Fate, Window, WindowKind
+
+pytestmark = ON_SQLITE
 
 GROWING = ("document", "file", "batch", "batch_document", "event", "blob", "blob_chunk", "cycle")
 PARTIAL = "INDEX ix_document_incomplete$"  # holds nothing but what is counted through it

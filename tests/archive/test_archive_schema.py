@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from tests.archive.shelves import Shelf
+from tests.archive.shelves import ON_SQLITE, Shelf
 
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.database import Database
@@ -115,6 +115,7 @@ def test_every_constraint_and_index_has_the_name_that_the_convention_gives_it(fr
     assert len(re.findall(r"CONSTRAINT (?:ck|uq|pk|fk)_\w+ (?:CHECK|UNIQUE|PRIMARY|FOREIGN)", text)) == constraints
 
 
+@ON_SQLITE
 def test_a_newer_schema_is_refused_with_what_to_do_and_is_not_touched(shelf: Shelf) -> None:
     stamp(shelf.archive.database, "0999")
     before = shelf.path.read_bytes()
@@ -131,6 +132,7 @@ def test_where_there_is_no_archive_the_message_says_how_to_make_one_and_nothing_
     assert not fresh.path.parent.exists()
 
 
+@ON_SQLITE
 @pytest.mark.usefixtures("later")
 def test_an_older_archive_is_refused_by_readers_and_copied_before_it_is_migrated(shelf: Shelf) -> None:
     shelf.absorb(shelf.account(), [1, 2, 3])
@@ -184,6 +186,7 @@ def test_a_first_migration_that_dies_at_any_statement_leaves_an_empty_database(t
     assert statement > 30
 
 
+@ON_SQLITE
 @pytest.mark.usefixtures("later")
 def test_a_later_migration_that_dies_at_any_statement_leaves_the_old_archive(shelf: Shelf) -> None:
     shelf.absorb(shelf.account(), [1, 2, 3])

@@ -100,7 +100,7 @@ class WatchedFile(io.RawIOBase):
 WHOLE_STORY = ["create", "write", "write", "write", "sync", "close", "size", "rename", "sync_folder"]
 
 
-def spool_in(folder: Path, files: LocalFiles | None = None, **options: int) -> Spool:
+def spool_in(folder: Path, files: LocalFiles | None = None, **options: Any) -> Spool:
     made = Spool(folder / "spool", files or LocalFiles(), **options)
     made.prepare()
     return made

@@ -319,7 +319,8 @@ def _apply(connection: Connection, listed: Listed, found: _Differences, now: dat
             }
             for element in found.new
         ]
-        discovered = connection.execute(upsert(connection, document).on_conflict_do_nothing(), rows).rowcount
+        new = upsert(connection, document).on_conflict_do_nothing()
+        discovered = connection.execute(new, rows, execution_options={"preserve_rowcount": True}).rowcount
     for row, element in found.changed:
         _note_change(connection, listed.account_id, row, element, now)
     _reopen(connection, listed.account_id, found.returned, "document.returned", now)

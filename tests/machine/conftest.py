@@ -1,26 +1,21 @@
 """Stations for the machine's tests, each watched by a notary and closed at the end.
 
-Pytest's own script does not put the repository's root on the path, where `tests.support` is found.
+They stand on SQLite; with `--database postgresql` the same tests run on a server.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import httpx
 import pytest
+from tests.support.postgres import Server
+from tests.support.station import SMALL, Station, build
+from tests.support.truth import Notary
 
 from easytracking_simulator import Options
-
-ROOT = str(Path(__file__).resolve().parents[2])
-if ROOT not in sys.path:
-    sys.path.insert(0, ROOT)
-
-if TYPE_CHECKING:
-    from tests.support.station import Station
 
 
 class Make(Protocol):
@@ -30,18 +25,27 @@ class Make(Protocol):
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    """As many stations as a test likes, each in a folder of its own."""
-    from tests.support.station import SMALL, build  # noqa: PLC0415  the path is set above
-    from tests.support.truth import Notary  # noqa: PLC0415
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which database stations stand on."""
+    return str(getattr(request, "param", None) or request.config.getoption("--database"))
 
+
+@pytest.fixture
+def make(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[Make]:
+    """As many stations as a test likes, each in a folder of its own."""
     made: list[Station] = []
+    server: Server | None = request.getfixturevalue("server") if kind == "postgresql" else None
+    names: list[str] = []
 
     def make_one(options: Options = SMALL, **given: Any) -> Station:
         folder = tmp_path / f"station-{len(made)}"
         folder.mkdir()
+        url = f"sqlite:///{folder / 'archive.db'}"
+        if server is not None:
+            names.append(server.create(server.archive_template))
+            url = given["url"] = server.url(names[-1])
         outer: Callable[[httpx.BaseTransport], httpx.BaseTransport] = given.pop("wrap", lambda inner: inner)
-        station = build(folder, options, wrap=lambda inner: outer(Notary(folder, inner)), **given)
+        station = build(folder, options, wrap=lambda inner: outer(Notary(url, inner)), **given)
         made.append(station)
         return station
 
@@ -49,3 +53,5 @@ def make(tmp_path: Path) -> Iterator[Make]:
     for station in made:
         station.close()
         assert station.simulator.lapses() == {}, "a call departs from the vendor's document"
+    for name in names if server is not None else ():
+        server.drop(name)

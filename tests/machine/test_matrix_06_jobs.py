@@ -115,23 +115,22 @@ def test_row_07_a_job_that_is_lost_three_times_is_halved_until_the_culprit_is_al
     assert states(station)[bad] is DocumentState.QUARANTINED
 
 
-@pytest.mark.parametrize("code", [500, 503])
-def test_row_07_a_job_that_only_ever_fails_is_overdue_too(make: Make, code: int) -> None:
+def test_row_07_a_job_that_only_ever_fails_is_overdue_too(make: Make) -> None:
     """NO-POISON: one document makes the service fail whenever its parcel is asked for; the deadline ends that too."""
     station = make(replace(FEW, documents=2), policy=Policy(max_attempts=1, job_deadline_seconds=10))
     bad = station.simulator.ids()[1]
-    station.simulator.faults = Faults(spoilt={bad: status(code)})
+    station.simulator.faults = Faults(spoilt={bad: status(500)})
     assert settle(station).waiting == 0
     assert_home(station, but={bad})
     assert states(station)[bad] is DocumentState.QUARANTINED
 
 
-def test_row_07_an_hour_without_the_service_costs_no_document_an_attempt(make: Make) -> None:
+def test_row_07_a_time_without_the_service_costs_no_document_an_attempt(make: Make) -> None:
     """It is down in mid-work, beyond the deadline: whatever was reserved is asked for again, nobody is blamed."""
-    station = make(FEW)
+    station = make(FEW, policy=Policy(job_deadline_seconds=300))
     settle(station, deadline=timedelta(0), horizon=timedelta(0))
     station.simulator.faults = Faults(always={"any": Fault(kind=Kind.UNREACHABLE)})
-    drain(station, until=station.clock.now() + timedelta(minutes=61))
+    drain(station, until=station.clock.now() + timedelta(minutes=16))
     station.simulator.calm()
     assert settle(station).waiting == 0
     assert_home(station)
@@ -166,7 +165,7 @@ def test_row_08_09_a_parcel_torn_anywhere_is_dropped_and_reserved_again(make: Ma
     settle(station)
     length = scales[0].last
     again = station.simulator.add_document("demo1", TINY)
-    offsets = sorted({0, 1, 30, length - 23, length - 22, length - 21, length - 1, *range(0, length, length // 12)})
+    offsets = sorted({0, 1, 30, length - 23, length - 22, length - 21, length - 1, *range(0, length, length // 6)})
     for at in offsets:
         station.simulator.script("fetch", torn(at, framed=framed))
     marks = station.simulator.count("acknowledge")

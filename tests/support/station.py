@@ -37,7 +37,7 @@ from easytracking_sync.terms import LIVE_STATES, AcknowledgeWith, DocumentState,
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ROME = ZoneInfo("Europe/Rome")
-HISTORY_FROM = date(2025, 6, 1)
+HISTORY_FROM = date(2026, 1, 1)  # less than a year: one window of each kind
 DEFAULT_TYPES = frozenset({FileType.FA, FileType.MT, FileType.FU})
 
 SMALL = Options(documents=12, history_days=90, p7m_share=0.1, long_share=0.0, attachment_share=0.0)
@@ -103,9 +103,10 @@ class Wish:
 
 @dataclass
 class Station:
-    """Everything at work on one folder. `reopen` starts it anew, as after a crash."""
+    """Everything at work on one folder and one database. `reopen` starts it anew, as after a crash."""
 
     folder: Path
+    url: str
     clock: VirtualClock
     simulator: Simulator
     observer: Recorder
@@ -136,12 +137,13 @@ class Station:
             self.close()
         self._openings += 1
         self.effects = Effects(self.clock, random.Random(f"{self.seed}/dice/{self._openings}"), self.files)
-        url = f"sqlite:///{self.folder / 'archive.db'}"
         owner = f"test-{self._openings}"
         self.archive = open_archive(
-            url, self.folder / "spool", self.effects, owner=owner, min_free_bytes=self.min_free_bytes
+            self.url, self.folder / "spool", self.effects, owner=owner, min_free_bytes=self.min_free_bytes
         )
         self.opened(self.archive)
+        _relax(self.archive.database)
+        _end_leases(self.archive.database)
         self.archive.spool.prepare()
         self.accounts = {label: self._account(label, wish) for label, wish in self.wishes.items()}
         self.engine = Engine(
@@ -178,6 +180,7 @@ def build(
     folder: Path,
     options: Options = SMALL,
     *,
+    url: str | None = None,
     wishes: Mapping[str, Wish] | None = None,
     files: Files | None = None,
     policy: Policy | None = None,
@@ -187,7 +190,7 @@ def build(
     min_free_bytes: int = 0,
     opened: Callable[[Archive], object] = lambda _: None,
 ) -> Station:
-    """A station in this empty folder. `wishes` by label: one account, "demo1", with the usual wishes unless given.
+    """A station in this empty folder, on SQLite unless `url` names an empty archive. `wishes` by label: one account, "demo1", with the usual wishes unless given.
 
     `wrap` is put around each client's transport, `files` replaces the real file layer, `opened` is called with each
     new archive object before it is used. Close the station afterwards.
@@ -195,9 +198,11 @@ def build(
     wishes = wishes or {"demo1": Wish()}
     clock = VirtualClock()
     simulator = Simulator(replace(options, accounts=max(options.accounts, len(wishes))), clock)
-    (folder / "archive.db").write_bytes(_empty_archive())
+    if url is None:
+        (folder / "archive.db").write_bytes(_empty_archive())
     return Station(
         folder=folder,
+        url=url or f"sqlite:///{folder / 'archive.db'}",
         clock=clock,
         simulator=simulator,
         observer=Recorder(),
@@ -210,6 +215,20 @@ def build(
         min_free_bytes=min_free_bytes,
         opened=opened,
     )
+
+
+def _relax(database: Database) -> None:
+    """No fsync in the connection that a single thread uses: no power cut is played here, and each one is slow."""
+    if database.is_sqlite:
+        with database.read() as connection:
+            connection.connection.cursor().execute("PRAGMA synchronous = OFF")
+
+
+def _end_leases(database: Database) -> None:
+    """A server counts leases by its own clock, which no test can move: what a dead instance held has run out."""
+    if not database.is_sqlite:
+        with database.write() as connection:
+            connection.execute(sa.update(tables.batch).values(lease_owner=None, lease_until=None))
 
 
 @functools.cache

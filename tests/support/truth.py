@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection
-from pathlib import Path
 
 import httpx
 import sqlalchemy as sa
@@ -28,8 +27,8 @@ class Notary(httpx.BaseTransport):
     BOUNDED: and when a call names more than 100 ids, or none.
     """
 
-    def __init__(self, folder: Path, transport: httpx.BaseTransport) -> None:
-        self._folder = folder
+    def __init__(self, url: str, transport: httpx.BaseTransport) -> None:
+        self._url = url
         self._transport = transport
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -45,7 +44,7 @@ class Notary(httpx.BaseTransport):
         self._transport.close()
 
     def _look(self, ids: Collection[int]) -> None:
-        database = Database(f"sqlite:///{self._folder / 'archive.db'}")
+        database = Database(self._url)
         try:
             blobs = DatabaseBlobs(database, VirtualClock())
             query = (

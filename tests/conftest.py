@@ -20,6 +20,11 @@ settings.register_profile("house", deadline=None, max_examples=50)
 settings.load_profile("house")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The machine's tests know nothing of the database; they may run on either."""
+    parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite", help="for the machine's tests")
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[postgres.Server]:
     """A running PostgreSQL server. Tests may restart it, and leave it running."""

@@ -3,8 +3,8 @@
     python tests/endurance/endure.py --minutes 10                       SQLite, one instance
     python tests/endurance/endure.py --minutes 10 --database postgresql two replicas for the second half
 
-It is a script, not a test: it takes as long as it is told to. Real processes, a real socket, SIGKILL at random moments
-by a seed. At the end what has arrived so far is waited for, and all is compared with the simulator's truth.
+It is a script, not a test: it takes as long as it is told to. Real processes, a real socket, SIGKILL at moments drawn
+from a seed. At the end what has arrived so far is waited for, and all is compared with the simulator's truth.
 """
 
 from __future__ import annotations

@@ -28,10 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def server() -> Iterator[postgres.Server]:
     """A running PostgreSQL server. Tests may restart it, and leave it running."""
-    found = postgres.binaries()
-    if found is None:
+    if postgres.binaries() is None:
         pytest.skip(postgres.MISSING)
-    made = postgres.Server(found)
+    made = postgres.Server()
     try:
         made.start()
         yield made

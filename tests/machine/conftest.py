@@ -53,5 +53,6 @@ def make(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[
     for station in made:
         station.close()
         assert station.simulator.lapses() == {}, "a call departs from the vendor's document"
-    for name in names if server is not None else ():
-        server.drop(name)
+    if server is not None:
+        for name in names:
+            server.drop(name)

@@ -57,6 +57,12 @@ def binaries() -> Path | None:
     return max(found, key=lambda folder: float(folder.parent.name), default=None)
 
 
+def _needed(found: Path | None) -> Path:
+    if found is None:
+        raise RuntimeError(MISSING)
+    return found
+
+
 def _user() -> str | None:
     """A server refuses to run as root; nobody else can choose."""
     if os.getuid() != 0:
@@ -67,9 +73,9 @@ def _user() -> str | None:
 
 @dataclass
 class Server:
-    """One server. `start` and `stop` may be called again and again."""
+    """One server. `start` and `stop` may be called again and again; `remove` it at the end."""
 
-    binaries: Path
+    binaries: Path = field(default_factory=lambda: _needed(binaries()))
     folder: Path = field(init=False)
     _user: str | None = field(default_factory=_user)
     _keeper: subprocess.Popen[bytes] | None = None

@@ -190,10 +190,11 @@ def build(
     min_free_bytes: int = 0,
     opened: Callable[[Archive], object] = lambda _: None,
 ) -> Station:
-    """A station in this empty folder, on SQLite unless `url` names an empty archive. `wishes` by label: one account, "demo1", with the usual wishes unless given.
+    """A station in this empty folder, on SQLite unless `url` names an empty archive.
 
-    `wrap` is put around each client's transport, `files` replaces the real file layer, `opened` is called with each
-    new archive object before it is used. Close the station afterwards.
+    `wishes` are by label: one account, "demo1", with the usual wishes unless given. `wrap` is put around
+    each client's transport, `files` replaces the real file layer, `opened` is called with each new archive object
+    before it is used. Close the station afterwards.
     """
     wishes = wishes or {"demo1": Wish()}
     clock = VirtualClock()

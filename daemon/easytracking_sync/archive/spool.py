@@ -57,7 +57,13 @@ class Spool:
 
         When the block raises, or nothing was poured, nothing is left under that name, unless its last sync alone
         failed: then it is the whole parcel. StorageFault before the reserve is eaten.
+
+        Parts of this parcel that other writers left are removed: whoever still wrote one has lost the batch.
         """
+        if self._writer:
+            for other in self.lying():
+                if other.endswith(PART) and _whole_name(other) == name:
+                    self.remove(other)
         part = self._folder / (f"{name}.{self._writer}{PART}" if self._writer else name + PART)
         with contextlib.ExitStack() as closing:
             poured = _Poured()

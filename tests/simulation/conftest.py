@@ -1,17 +1,12 @@
-"""The repository's root goes on the path, where `tests.support` is found."""
+"""Folders for worlds."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-ROOT = str(Path(__file__).resolve().parents[2])
-if ROOT not in sys.path:
-    sys.path.insert(0, ROOT)
 
 MEMORY = Path("/dev/shm")
 

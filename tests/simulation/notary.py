@@ -57,6 +57,7 @@ class Notary:
     simulator: Simulator
     requested: set[int] = field(default_factory=set)
     told: Counter[int] = field(default_factory=Counter)
+    rotten: int = 0
     _versions: dict[int, list[set[Held]]] = field(default_factory=dict)
     _batches: dict[int, str] = field(default_factory=dict)
     _documents: dict[int, str] = field(default_factory=dict)
@@ -105,6 +106,17 @@ class Notary:
         _expect_moves("document", self._documents, documents, DOCUMENT_MOVES, {"discovered"})
         self._batches, self._documents = batches, documents
         self._expect_each_carried_once()
+
+    def rot(self) -> None:
+        """Spoil, as it lies, the oldest file that is stored and of which the service has not been told."""
+        for doc_id, sha256 in self._connection.execute(
+            "SELECT d.doc_id, f.sha256 FROM document d JOIN file f ON f.document_id = d.id "
+            "WHERE d.state = 'stored' ORDER BY d.id, f.id"
+        ).fetchall():
+            if doc_id not in self.told:
+                self._connection.execute("UPDATE blob_chunk SET content = X'00' WHERE sha256 = ?", (sha256,))
+                self.rotten += 1
+                return
 
     def home(self, account: str) -> dict[int, set[Held]]:
         """The archive's files of each document: type, name and hash, every one of them read back whole."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,13 +25,15 @@ STORM_LASTS = 400
 
 
 class Story:
-    """What one seed holds: the chapters, and the blows."""
+    """What one seed holds: the chapters, the blows, and the rot between storing and acknowledging."""
 
     def __init__(self, seed: int) -> None:
         self._dice = random.Random(f"simulation/{seed}")
         self._chance = self._dice.choice((0.0, 0.01, 0.03))
         self._gale = self._dice.choice((0.0, 0.1, 0.3))
+        self._rot = self._dice.choice((0.0, 0.05))
         self._calm = False
+        self.spoil: Callable[[], object] = lambda: None
         self.chapters = [self.arrive, self.change, self.clear_up, *[lambda _: None] * 3]
 
     def arrive(self, simulator: Simulator) -> None:
@@ -54,7 +57,11 @@ class Story:
         self._calm = True
 
     def deal(self, number: int, effect: Effect) -> Blow | None:
-        if self._calm or number > STORM_LASTS or self._dice.random() >= self._chance:
+        if self._calm or number > STORM_LASTS:
+            return None
+        if effect.what == "room in spool" and self._dice.random() < self._rot:  # no transaction is open then
+            self.spoil()
+        if self._dice.random() >= self._chance:
             return None
         return self._dice.choice(applicable(effect))
 
@@ -77,6 +84,7 @@ def live(folder: Path, seed: int) -> World:
         between=timedelta(hours=25),
         policy=Policy(),
     )
+    story.spoil = world.notary.rot
     try:
         world.run()
         world.expect_all_home()

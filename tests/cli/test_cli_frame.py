@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 import sqlalchemy as sa
 from hypothesis import given
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from easytracking_sync import __version__, errors
 from easytracking_sync.app import AccountCount, Outcome
-from easytracking_sync.cli import COMMANDS
+from easytracking_sync.cli import COMMANDS, commands
 from easytracking_sync.cli.exits import WORST_FIRST, code_of, exit_code, worst
 
 if TYPE_CHECKING:
@@ -52,14 +53,13 @@ def test_python_dash_m_is_the_command() -> None:
     assert __version__ in done.stdout
 
 
-@pytest.mark.parametrize(
-    "command", [[], *([name] for name in COMMANDS), ["invoices", "list"], ["quarantine", "accept"]]
-)
-def test_every_command_explains_itself_with_an_example_and_its_exit_codes(run: Run, command: list[str]) -> None:
-    told = run(*command, "--help")
-    assert told.code == 0
-    assert command[-1:] == ["version"] or "easytracking-sync" in told.out
-    if command not in ([], ["version"], ["invoices"], ["quarantine"]):
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "version"])
+def test_every_command_explains_itself_with_an_example_and_its_exit_codes(run: Run, name: str) -> None:
+    command = commands.get_command(click.Context(commands), name)
+    for own in ([within] for within in command.commands) if isinstance(command, click.Group) else ([],):
+        told = run(name, *own, "--help")
+        assert told.code == 0
+        assert "easytracking-sync" in told.out
         assert "Example" in told.out
         assert "Exit codes" in told.out
 

@@ -46,7 +46,8 @@ def move_storage(
     """
     if delete_source and settings.storage.backend is not to:
         raise UsageError(
-            f'storage.backend is still "{settings.storage.backend}": change it to "{to}" before what it names is deleted'
+            f'storage.backend is still "{settings.storage.backend}": '
+            f'change it to "{to}" before what it names is deleted'
         )
     with existing_archive(settings, effects) as archive:
         database = archive.database

@@ -27,8 +27,16 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("status", "Where each account stands: backlog, trouble, last success."),
     "invoices": ("invoices", "List, show and export what the archive holds."),
     "quarantine": ("quarantine", "Documents that gave up, and the ways out."),
+    "explain": ("explain", "One document's whole story, and what happens next."),
+    "phase": ("phase", "Set or clear the service's phases by hand."),
+    "reconcile": ("reconcile", "The completeness proof: service and archive compared, and repaired."),
+    "scrub": ("scrub", "Read and hash everything stored; fetch again what has rotten."),
+    "accounts": ("accounts", "List the accounts; give one another label."),
+    "config": ("config", "The settings in force, each with its source."),
     "check": ("check", "What is wrong with this installation, and how to mend it."),
     "migrate": ("migrate", "Bring the archive to this program's schema."),
+    "storage": ("storage", "Move the files' bytes between database and file system."),
+    "database": ("database", "Copy the archive to another database."),
     "simulator": ("practice", "An Easy Tracking service on this machine, to practise with."),
     "demo": ("demo", "The whole job, for real, against the bundled simulator."),
     "version": ("version", "Versions of the program, of Python, SQLite and the schema."),
@@ -187,7 +195,7 @@ def _usage(error: click.ClickException) -> int:
         return USAGE
     context = getattr(error, "ctx", None)
     hint = f" (see {context.command_path} --help)" if context is not None else ""
-    return _say(f"{error.format_message()}{hint}", USAGE)
+    return _say(" ".join(f"{error.format_message()}{hint}".split()), USAGE)
 
 
 def _say(text: str, code: int) -> int:

@@ -76,7 +76,7 @@ def show(invocation: Invocation, document: str) -> None:
     with session.archive() as archive:
         entry = archive.catalogue.find(document)
         happenings = archive.catalogue.happenings(entry)
-    screen.show_facts(_facts(entry, zone))
+    screen.show_facts(facts_of(entry, zone))
     if entry.files:
         click.echo()
         files = [(part.type, part.name, screen.size(part.size), part.sha256) for part in entry.files]
@@ -149,7 +149,7 @@ def _short(text: str, most: int = 30) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _facts(entry: DocumentEntry, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
+def facts_of(entry: DocumentEntry, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     yield "document", entry.shown_id
     yield "state", entry.state.value + (" (cannot be acknowledged)" if entry.unacknowledgeable else "")
     yield "reason", entry.reason or ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import date
 
 import click
@@ -53,7 +54,20 @@ class Listed(click.ParamType[tuple[str, ...]]):
         return words
 
 
+class Label(click.ParamType[str]):
+    """An account's label, in lower case."""
+
+    name = "label"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        label = str(value).lower()
+        if not re.fullmatch(r"[a-z0-9_-]{1,64}", label):
+            self.fail(f"{value!a} is not a label: it has 1 to 64 letters, digits, - and _", param, ctx)
+        return label
+
+
 DAY = Day()
+LABEL = Label()
 SECONDS = Seconds()
 LISTED = Listed()
 STATE = click.Choice([state.value for state in DocumentState])

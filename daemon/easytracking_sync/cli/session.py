@@ -84,3 +84,14 @@ def known_accounts(settings: Settings, archive: Archive, chosen: Collection[str]
         if label not in known:
             raise UsageError(f"--account: there is no account {label!a}; there are {', '.join(known) or 'none'}")
     return labels
+
+
+def account_ids_of(settings: Settings, archive: Archive, chosen: Collection[str]) -> tuple[int, ...] | None:
+    """The archive's ids of the labels chosen; None, which means all, where none is. UsageError as above."""
+    if not chosen:
+        return None
+    labels = known_accounts(settings, archive, chosen)
+    wanted = {settings.accounts[label].identity for label in labels if label in settings.accounts}
+    return tuple(
+        entry.id for entry in archive.accounts.entries() if entry.label in labels or entry.identity in wanted
+    )

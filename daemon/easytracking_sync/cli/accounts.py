@@ -1,0 +1,105 @@
+"""`accounts`: who they are, and another label for one of them."""
+
+from __future__ import annotations
+
+import click
+
+from easytracking_sync.archive.accounts import AccountEntry
+from easytracking_sync.archive.entries import Standing
+from easytracking_sync.cli import screen
+from easytracking_sync.cli.invocation import NAME, Invocation
+from easytracking_sync.cli.kinds import LABEL
+from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.errors import UsageError
+from easytracking_sync.settings import Settings
+
+HEADS = ("ACCOUNT", "SERVICE", "USER NAME", "DOCUMENTS", "LAST SUCCESS", "CONFIGURED")
+
+
+@click.group()
+def accounts() -> None:
+    """The accounts of the archive and of the configuration. An account is its address and user name."""
+
+
+@accounts.command(
+    "list",
+    epilog="""\b
+Example:
+  easytracking-sync accounts list
+
+Exit codes: 0 shown, 2 wrong configuration, 75 database out of reach.""",
+)
+@click.pass_obj
+def list_accounts(invocation: Invocation) -> None:
+    """Show every account, here and in the configuration."""
+    session = begin(invocation)
+    with session.archive() as archive:
+        entries = archive.accounts.entries()
+        standings = {standing.account: standing for standing in archive.catalogue.standings()}
+    rows = [_row(session, entry, standings[entry.label]) for entry in entries if entry.label in standings]
+    known = {entry.identity for entry in entries}
+    for label, account in session.settings.accounts.items():
+        if account.identity not in known:
+            rows.append((label, *account.identity, "0", "never", "yes"))
+    screen.show_table(HEADS, sorted(rows), numbers={3})
+
+
+@accounts.command(
+    epilog="""\b
+Example:
+  easytracking-sync accounts rename acme acme-italia
+
+Exit codes: 0 renamed, 2 unknown, or the label is another account's.""",
+)
+@click.argument("old", metavar="OLD", type=LABEL)
+@click.argument("new", metavar="NEW", type=LABEL)
+@click.pass_obj
+def rename(invocation: Invocation, old: str, new: str) -> None:
+    """Give an account another label. Its documents stay its own; the configuration is then to be changed alike."""
+    session = begin(invocation)
+    settings = session.settings
+    with session.archive() as archive:
+        entries = {entry.label: entry for entry in archive.accounts.entries()}
+        _refuse_taken(settings, entries.get(old), new)
+        archive.accounts.rename(old, new, session.effects.clock.now())
+    click.echo(f"{old} is called {new} in the archive now.")
+    for line in _to_change(settings, old, new):
+        click.echo(line)
+
+
+def _row(session: Session, entry: AccountEntry, standing: Standing) -> tuple[str, ...]:
+    return (
+        entry.label,
+        entry.base_url,
+        entry.username,
+        str(sum(standing.by_state.values())),
+        screen.moment(standing.last_success_at, session.settings.timezone, never="never"),
+        _configured(session.settings, entry),
+    )
+
+
+def _configured(settings: Settings, entry: AccountEntry) -> str:
+    label = next((label for label, account in settings.accounts.items() if account.identity == entry.identity), None)
+    if label == entry.label:
+        return "yes"
+    if label is not None:
+        return f"as {label}"
+    return "no: the label is another account's there" if entry.label in settings.accounts else "no"
+
+
+def _refuse_taken(settings: Settings, entry: AccountEntry | None, new: str) -> None:
+    taken = settings.accounts.get(new)
+    if entry is not None and taken is not None and taken.identity != entry.identity:
+        raise UsageError(f"{new} is another account in the configuration already; labels are given once")
+
+
+def _to_change(settings: Settings, old: str, new: str) -> list[str]:
+    """What the configuration says by the old label; as long as it does, the next start takes the old one up again."""
+    if old not in settings.accounts:
+        return []
+    sources = {key: source for key, source in settings.sources.items() if key.startswith(f"accounts.{old}.")}
+    lines = [f"Rename the table [accounts.{old}] of the configuration to [accounts.{new}] before the next start:"]
+    lines.append(f"until then the next `{NAME} run` or `{NAME} catch-up` calls it {old} again.")
+    named = sorted({source for source in sources.values() if source.startswith(("environment ", "credential "))})
+    lines += [f"The same goes for the {source}." for source in named]
+    return lines

@@ -1,0 +1,107 @@
+"""`database`: the archive in another database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import click
+from pydantic_core import PydanticCustomError
+
+from easytracking_sync.app.duplicate import copy_database
+from easytracking_sync.archive.copy import Copied
+from easytracking_sync.cli import screen
+from easytracking_sync.cli.exits import DONE, FINDINGS
+from easytracking_sync.cli.gauge import gauge
+from easytracking_sync.cli.invocation import NAME, Invocation
+from easytracking_sync.cli.session import begin
+from easytracking_sync.settings import Settings, StorageBackend
+from easytracking_sync.settings.addresses import database_url
+from easytracking_sync.settings.kinds import read_secret
+
+
+@click.group()
+def database() -> None:
+    """The database that holds the archive."""
+
+
+@database.command(
+    epilog="""\b
+Between SQLite and PostgreSQL, either way. Stop the service first. The target must be empty; an
+unfinished copy goes on: the files' bytes where they were, the rows from the beginning. The archive
+itself is only read.
+
+\b
+Examples:
+  easytracking-sync database copy --to postgresql+psycopg://sync@db.example/archive
+  easytracking-sync database copy --to-file /etc/easytracking-sync/new-database-url
+  easytracking-sync database copy --to sqlite:////srv/easytracking-sync/archive.db
+
+\b
+Exit codes: 0 copied and proven, 2 wrong address, or the target is not empty, 3 copied, but some
+files had rotten already, 5 a service works on the archive, 74 no room, 75 database out of reach.""",
+)
+@click.option("--to", "url", metavar="URL", help="The other database; a password in it can be seen by other users.")
+@click.option(
+    "--to-file",
+    "file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A file that holds the URL, for one with a password.",
+)
+@click.pass_obj
+def copy(invocation: Invocation, url: str | None, file: Path | None) -> int:
+    """Copy the whole archive to another database, then prove it: row counts, and every file's hash."""
+    if (url is None) == (file is None):
+        raise click.UsageError("give one of --to and --to-file")
+    target = _address(url, file)
+    session = begin(invocation)
+    session.log.redactor.learn([unquote(urlsplit(target).password or "")])
+    with gauge(session.effects.clock) as shown:
+        copied = copy_database(session.settings, target, effects=session.effects, on_step=shown)
+    return _report(session.settings, copied, target, file)
+
+
+def _address(url: str | None, file: Path | None) -> str:
+    try:
+        given = url if url is not None else read_secret(file or Path())
+    except ValueError as error:
+        raise click.UsageError(f"--to-file: {str(file)!a} {error}") from None
+    try:
+        return database_url(given).get_secret_value()
+    except PydanticCustomError as error:
+        option = "--to" if file is None else "--to-file"
+        raise click.UsageError(f"{option} must be {(error.context or {}).get('expected', 'an address')}") from None
+
+
+def _report(settings: Settings, copied: Copied, target: str, file: Path | None) -> int:
+    """Say what was copied, and what to change; the exit code."""
+    rows = ", ".join(
+        screen.count(copied.rows[name], what) for name, what in (("account", "account"), ("document", "document"))
+    )
+    proven = f"{copied.files - copied.rotten} of {screen.count(copied.files, 'blob')}"
+    click.echo(f"Copied and counted: {rows}, {screen.count(sum(copied.rows.values()), 'row')} in all")
+    click.echo(f"Read back by their hashes: {proven}, {screen.size(copied.bytes)}")
+    for sha256 in copied.named:
+        click.echo(f"{NAME}: blob {sha256} had rotten in the archive already", err=True)
+    if copied.rotten:
+        click.echo(f"{NAME}: `{NAME} scrub` there has {copied.rotten} rotten fetched again", err=True)
+    click.echo("Now change the configuration, then start the service again:")
+    for line in _to_change(settings, target, file):
+        click.echo(f"  {line}")
+    click.echo("The old database is as it was; let no service work on it any more.")
+    return FINDINGS if copied.rotten else DONE
+
+
+def _to_change(settings: Settings, target: str, file: Path | None) -> list[str]:
+    """Paths that an empty key places beside the database would move with it: they are named, so that they stay."""
+    shown = f'url_file = "{file.absolute()}"' if file is not None else f'url = "{_shown(target)}"'
+    lines = ["[database]", shown, "[storage]", f'spool = "{settings.spool_path.absolute()}"']
+    if settings.storage.backend is StorageBackend.FILESYSTEM:
+        lines.append(f'path = "{settings.blobs_path.absolute()}"   # the files stay where they are')
+    return lines
+
+
+def _shown(target: str) -> str:
+    password = urlsplit(target).password
+    return target.replace(f":{password}@", ":********@") if password else target

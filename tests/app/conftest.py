@@ -1,0 +1,38 @@
+"""Stations for the tests of what is composed from settings; the repository's root goes on the path for them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+ROOT = str(Path(__file__).resolve().parents[2])
+if ROOT not in sys.path:
+    sys.path.insert(0, ROOT)
+
+if TYPE_CHECKING:
+    from tests.support.station import Station
+
+Make = Callable[..., "Station"]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """As many stations as a test likes, each in a folder of its own; the parameters are those of `build`."""
+    from tests.support.station import SMALL, build  # noqa: PLC0415  the path is set above
+
+    made: list[Station] = []
+
+    def make_one(**given: Any) -> Station:
+        folder = tmp_path / f"station-{len(made)}"
+        folder.mkdir()
+        made.append(build(folder, **{"options": replace(SMALL, documents=6)} | given))
+        return made[-1]
+
+    yield make_one
+    for station in made:
+        station.close()

@@ -1,0 +1,301 @@
+"""The completeness proof: what holds it, what breaks it, what is no fault, and what is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from easytracking_simulator import odd_element, status
+from easytracking_simulator.transport import SimulatorTransport
+from easytracking_sync.app.reconcile import Proof, compare
+from easytracking_sync.app.repair import repair
+from easytracking_sync.archive import tables
+from easytracking_sync.settings import Settings
+from easytracking_sync.terms import AcknowledgeWith, DocumentState
+
+if TYPE_CHECKING:
+    from tests.support.station import Station
+
+Make = Callable[..., "Station"]
+
+
+def support() -> Any:
+    from tests.support import station  # noqa: PLC0415  the path is set by the conftest
+
+    return station
+
+
+def settings_of(station: Station, **keys: Any) -> Settings:
+    """The settings a station would have been built from."""
+    (login,) = station.simulator.accounts
+    account: dict[str, Any] = {
+        "base_url": "http://127.0.0.1:1",
+        "auth_base_url": "http://127.0.0.1:1",
+        "username": login.username,
+        "password": login.password,
+        "history_from": "2025-06-01",
+        "acknowledge": station.wishes["demo1"].acknowledge.value,
+    }
+    return Settings(
+        database={"url": f"sqlite:///{station.folder}/archive.db"},  # type: ignore[arg-type]
+        storage={"min_free_bytes": 0},  # type: ignore[arg-type]
+        accounts={"demo1": account | keys},  # type: ignore[dict-item]
+    )
+
+
+def prove(station: Station, start: date | None = None, end: date | None = None, **keys: Any) -> Proof:
+    """The proof of the station's account as things are now."""
+    (proof,) = compare(
+        settings_of(station, **keys),
+        station.archive,
+        ["demo1"],
+        start,
+        end,
+        effects=station.effects,
+        observer=station.observer,
+        transport=SimulatorTransport(station.simulator),
+    )
+    return proof
+
+
+def mend(station: Station, proof: Proof) -> Any:
+    """Repair what the proof found."""
+    return repair(
+        settings_of(station),
+        station.archive,
+        [proof],
+        None,
+        None,
+        effects=replace(station.effects, clock=Hurried(station)),
+        observer=station.observer,
+        transport=SimulatorTransport(station.simulator),
+    )
+
+
+class Hurried:
+    """The station's clock for threads: whoever waits really waits a moment, and much time passes."""
+
+    def __init__(self, station: Station) -> None:
+        self._clock = station.clock
+        self.now, self.monotonic = self._clock.now, self._clock.monotonic
+
+    def wait(self, wake: Any, seconds: float) -> bool:
+        self._clock.forward(timedelta(seconds=min(seconds, 0.5)))
+        return bool(wake.wait(0.002))
+
+
+def home(station: Station) -> list[int]:
+    """Everything of the service is home; the docIds."""
+    assert support().settle(station).waiting == 0
+    return sorted(station.simulator.ids())
+
+
+def update(station: Station, doc_ids: Collection[int], **values: Any) -> None:
+    with station.archive.database.write() as connection:
+        connection.execute(sa.update(tables.document).where(tables.document.c.doc_id.in_(doc_ids)).values(**values))
+
+
+def spoil(station: Station, doc_id: int) -> None:
+    """Let the bytes of a document's files rot."""
+    entry = station.archive.catalogue.find(str(doc_id))
+    with station.archive.database.write() as connection:
+        connection.execute(
+            sa.update(tables.blob_chunk)
+            .where(tables.blob_chunk.c.sha256.in_([part.sha256 for part in entry.files]))
+            .values(content=b"rotten")
+        )
+
+
+@pytest.mark.parametrize("acknowledge", list(AcknowledgeWith))
+def test_the_proof_holds_where_all_is_home_and_told_as_the_account_wishes(
+    make: Make, acknowledge: AcknowledgeWith
+) -> None:
+    few = replace(support().SMALL, documents=3)
+    station = make(options=few, wishes={"demo1": support().Wish(acknowledge=acknowledge)})
+    ids = home(station)
+    proof = prove(station)
+    assert proof.holds
+    assert (proof.listed, proof.home, proof.files) == (len(ids), len(ids), 3 * len(ids))
+    assert proof.bytes == sum(
+        part.size for doc in station.simulator.truth() for part in doc.files if part.type != "FI"
+    )
+
+
+def test_what_the_archive_has_not_heard_of_is_missing_marked_or_not(make: Make) -> None:
+    station = make()
+    ids = sorted(station.simulator.ids())
+    station.simulator.set_phase(1, ids[:5])
+    proof = prove(station)
+    assert sorted(proof.missing) == ids
+    assert not proof.holds
+    assert not station.archive.catalogue.standings()[0].by_state, "the comparison changes nothing"
+
+
+def test_only_what_is_stored_is_home_and_what_the_operator_closed_is_told_apart(make: Make) -> None:
+    station = make()
+    ids = home(station)
+    states = (DocumentState.DISCOVERED, DocumentState.BATCHED, DocumentState.QUARANTINED, DocumentState.WITHDRAWN)
+    for doc_id, state in zip(ids, (*states, DocumentState.ACCEPTED, DocumentState.STORED), strict=False):
+        update(station, [doc_id], state=state)
+    proof = prove(station)
+    assert proof.missing == ids[: len(states)]
+    assert (proof.accepted, proof.home) == (1, len(ids) - len(states) - 1)
+    update(station, ids[: len(states)], state=DocumentState.ACKNOWLEDGED)
+    assert prove(station).holds
+
+
+def test_a_document_that_counts_as_home_without_any_file_is_missing(make: Make) -> None:
+    station = make()
+    ids = home(station)
+    row_id = station.archive.catalogue.find(str(ids[0])).row_id
+    with station.archive.database.write() as connection:
+        connection.execute(sa.delete(tables.file).where(tables.file.c.document_id == row_id))
+    proof = prove(station)
+    assert proof.missing == proof.bare == [ids[0]]
+
+
+def test_home_and_listed_as_new_is_unmarked_but_not_where_it_is_held(make: Make) -> None:
+    station = make()
+    ids = home(station)
+    station.clock.forward(timedelta(minutes=1))
+    station.simulator.set_phase(1, ids[:2], on=False)
+    update(station, ids[1:2], held=True)
+    assert prove(station).unmarked == ids[:1]
+
+
+def test_what_was_told_while_the_list_was_made_is_not_unmarked(make: Make) -> None:
+    """Beside a running service: the list shows it as new, and by the time it is compared it is acknowledged."""
+    station = make()
+    ids = home(station)
+    station.simulator.set_phase(1, ids[:1], on=False)
+    update(station, ids[:1], acknowledged_at=station.clock.now() + timedelta(seconds=1))
+    assert prove(station).holds
+
+
+def test_what_the_service_has_let_go_of_is_no_fault_and_counted_once(make: Make) -> None:
+    station = make()
+    ids = home(station)
+    station.clock.forward(timedelta(minutes=1))
+    station.simulator.withdraw(ids[0])
+    proof = prove(station)
+    assert proof.unlisted == {ids[0]}
+    assert proof.holds
+
+
+def test_a_document_without_reception_time_is_compared_in_the_whole_history(make: Make) -> None:
+    station = make()
+    home(station)
+    day = (station.clock.now() - timedelta(days=3)).date().isoformat()
+    lonely = station.simulator.add_document("demo1", dataRicezione=None, data=day)
+    assert prove(station).missing == [lonely]
+
+
+def test_only_the_days_asked_for_are_listed_and_hashed(make: Make) -> None:
+    station = make()
+    home(station)
+    entries = [station.archive.catalogue.find(str(doc_id)) for doc_id in station.simulator.ids()]
+    days = sorted(entry.received.date() for entry in entries if entry.received)
+    first, last = days[2], days[5]
+    inside = [entry for entry in entries if entry.received and first <= entry.received.date() <= last]
+    proof = prove(station, first, last)
+    assert proof.listed == proof.home == len(inside)
+    assert proof.files == sum(len(entry.files) for entry in inside)
+    assert proof.holds
+
+
+def test_a_refused_window_makes_the_comparison_incomplete(make: Make) -> None:
+    station = make()
+    home(station)
+    station.simulator.script("list", status(400))
+    proof = prove(station)
+    assert not proof.is_complete
+    assert not proof.has_findings
+    assert not proof.unlisted, "a window that was not listed proves nothing about what is gone"
+
+
+def test_an_element_without_an_id_is_a_finding(make: Make) -> None:
+    station = make()
+    home(station)
+    station.simulator.script("list", None)  # the list of what is unmarked is empty
+    station.simulator.script("list", odd_element("null"))
+    proof = prove(station)
+    assert (proof.unreadable, proof.is_complete, proof.holds) == (1, True, False)
+
+
+def test_a_refused_login_is_said_and_pauses_nobody(make: Make) -> None:
+    station = make()
+    home(station)
+    proof = prove(station, password="wrong")
+    assert proof.credentials_refused
+    assert not proof.holds
+    assert station.archive.accounts.paused(station.accounts["demo1"].id, station.clock.now()) is None
+
+
+def test_a_service_that_is_gone_is_waited_for_only_so_long(make: Make) -> None:
+    station = make()
+    begun = station.clock.monotonic()
+    settings = settings_of(station)
+    gone = httpx.MockTransport(lambda request: httpx.Response(503, request=request))
+    (proof,) = compare(
+        settings, station.archive, ["demo1"], None, None,
+        effects=station.effects, observer=station.observer, transport=gone,
+    )  # fmt: skip
+    assert not proof.is_complete
+    assert 300 <= station.clock.monotonic() - begun < 1000
+
+
+def test_repair_brings_home_what_is_missing_rotten_bare_or_unmarked(make: Make) -> None:
+    station = make()
+    ids = home(station)
+    spoil(station, ids[0])
+    bare = station.archive.catalogue.find(str(ids[1])).row_id
+    with station.archive.database.write() as connection:
+        connection.execute(sa.delete(tables.file).where(tables.file.c.document_id == bare))
+    station.clock.forward(timedelta(minutes=1))
+    station.simulator.set_phase(1, ids[2:3], on=False)
+    update(
+        station, ids[3:4], state=DocumentState.QUARANTINED, next_attempt_at=station.clock.now() + timedelta(days=1)
+    )
+    arrived = station.simulator.add_document("demo1")
+    station.simulator.set_phase(1, [arrived])
+    proof = prove(station)
+    assert (len(proof.missing), len(proof.unmarked)) == (3, 1)
+    assert {one.doc_id for one in proof.rotten} == {ids[0]}
+    repaired = mend(station, proof)
+    assert (repaired.reopened, repaired.retried, repaired.outcome.finished) == (2, 1, True)
+    again = prove(station)
+    assert again.holds
+    assert again.home == len(ids) + 1
+
+
+def test_a_held_document_whose_bytes_rotted_comes_again_and_the_service_is_not_told(make: Make) -> None:
+    station = make()
+    ids = home(station)
+    entry = station.archive.catalogue.find(str(ids[0]))
+    station.archive.remedies.hold([entry], station.clock.now(), held=True)
+    station.simulator.set_phase(1, ids[:1], on=False)
+    spoil(station, ids[0])
+    station.clock.forward(timedelta(minutes=1))
+    (page,) = station.archive.integrity.scrub()
+    assert station.archive.integrity.refetch(page.rotten, station.clock.now()) == 1
+    home(station)
+    assert station.archive.catalogue.find(str(ids[0])).state is DocumentState.ACKNOWLEDGED
+    assert ids[0] not in station.simulator.marked(1)
+    assert prove(station).holds
+
+
+def test_a_document_held_on_its_way_is_stored_and_the_service_is_not_told(make: Make) -> None:
+    station = make()
+    for cycle in (support().cycle_of(station, station.accounts["demo1"]),):
+        support().list_through(station, cycle)
+    first, *others = sorted(station.simulator.ids())
+    station.archive.remedies.hold([station.archive.catalogue.find(str(first))], station.clock.now(), held=True)
+    home(station)
+    assert station.simulator.marked(1) == set(others)
+    assert station.archive.catalogue.find(str(first)).state is DocumentState.ACKNOWLEDGED

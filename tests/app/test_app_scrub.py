@@ -1,0 +1,143 @@
+"""The scrub: every stored byte is hashed; what rots alarms and comes again, and a store that is gone is no rot."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from easytracking_sync.app import scrub as scrubbing
+from easytracking_sync.app.scrub import ScrubOutcome, scrub
+from easytracking_sync.archive import tables
+from easytracking_sync.archive.blob_files import FileBlobs
+from easytracking_sync.archive.integrity import Integrity
+from easytracking_sync.archive.relocation import relocate
+from easytracking_sync.effects import LocalFiles
+from easytracking_sync.errors import StorageFault
+from easytracking_sync.terms import DocumentState
+
+if TYPE_CHECKING:
+    import pytest
+    from tests.stocked import Stock
+
+stocked = importlib.import_module("stocked")
+stock, NOW = stocked.stock, stocked.NOW
+
+
+class Noon:
+    def now(self) -> Any:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def wait(self, wake: Any, seconds: float) -> bool:
+        return True
+
+
+class Notes(list[tuple[str, str]]):
+    """An observer that remembers names and levels."""
+
+    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+        self.append((name, level))
+
+
+def run_scrub(stock: Stock, notes: Notes | None = None, *, refetch_all: bool = False) -> ScrubOutcome:
+    observer = Notes() if notes is None else notes
+    return scrub(stock.archive, None, clock=Noon(), observer=observer, refetch_all=refetch_all)
+
+
+def rot(stock: Stock, row_ids: Sequence[int]) -> None:
+    """Let the bytes of these files rot."""
+    hashes = sa.select(tables.file.c.sha256).where(tables.file.c.document_id.in_(row_ids))
+    with stock.archive.database.write() as connection:
+        chunk = tables.blob_chunk
+        connection.execute(sa.update(chunk).where(chunk.c.sha256.in_(hashes)).values(content=b"rotten"))
+
+
+def fill(stock: Stock, count: int) -> list[int]:
+    return [
+        stock.document("acme", number, files={"FA": (f"{number}.xml", b"invoice %d" % number)})
+        for number in range(1, count + 1)
+    ]
+
+
+def test_what_rotted_alarms_and_goes_back_to_be_fetched(stock: Stock) -> None:
+    rows = fill(stock, 3)
+    rot(stock, rows[:1])
+    notes = Notes()
+    outcome = run_scrub(stock, notes)
+    assert (outcome.files, outcome.rotten, outcome.refetched, outcome.lost) == (3, 1, 1, 0)
+    assert notes == [("file.rotten", "error")]
+    assert stock.value(tables.document.c.state, rows[0]) == DocumentState.DISCOVERED
+    assert [one.name for one in stock.archive.catalogue.happenings(outcome_entry(stock))] == ["document.rotten"]
+    again = run_scrub(stock)
+    assert (again.rotten, again.refetched) == (1, 0)
+
+
+def outcome_entry(stock: Stock) -> Any:
+    return stock.archive.catalogue.find("acme/1")
+
+
+def test_an_older_version_that_rotted_is_lost_and_nothing_is_fetched_for_it(stock: Stock) -> None:
+    """The service gives what it has now: fetching it again, night after night, would bring nothing back."""
+    (row,) = fill(stock, 1)
+    rot(stock, [row])
+    stock.update(tables.document, row, wanted_at=NOW.replace(hour=13))
+    outcome = run_scrub(stock)
+    assert (outcome.rotten, outcome.lost, outcome.refetched) == (1, 1, 0)
+    assert stock.value(tables.document.c.state, row) == DocumentState.ACKNOWLEDGED
+
+
+def test_a_store_that_is_not_there_sends_nothing_to_be_fetched(stock: Stock) -> None:
+    rows = fill(stock, scrubbing.SUSPICIOUS)
+    rot(stock, rows)
+    notes = Notes()
+    outcome = run_scrub(stock, notes)
+    assert (outcome.suspicious, outcome.refetched) == (True, 0)
+    assert notes == [("storage.gone", "error")]
+    assert stock.value(tables.document.c.state, rows[0]) == DocumentState.ACKNOWLEDGED
+    assert run_scrub(stock, refetch_all=True).refetched == len(rows)
+
+
+def test_no_more_than_a_page_or_so_of_rot_is_held_at_a_time(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrubbing, "HELD_BACK", 2)
+    rows = fill(stock, 8)
+    rot(stock, rows[:4])
+    outcome = run_scrub(stock)
+    assert (outcome.rotten, outcome.refetched, len(outcome.shown)) == (4, 4, 2)
+
+
+class Sick(LocalFiles):
+    """A disk with one bad sector."""
+
+    def __init__(self, bad: str) -> None:
+        self._bad = bad
+
+    def open(self, path: Path) -> Any:
+        if path.name == self._bad:
+            raise StorageFault("storage refused: Input/output error")
+        return super().open(path)
+
+
+def test_a_bad_sector_hides_nothing_else(stock: Stock, tmp_path: Path) -> None:
+    fill(stock, 3)
+    good = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
+    relocate(stock.archive.database, stock.archive.blobs, good, has_room=lambda _: True)
+    bad = stock.archive.catalogue.find("acme/2").files[0].sha256
+    sick = FileBlobs(tmp_path / "blobs", Sick(bad), "one")
+    (page,) = Integrity(stock.archive.database, sick).scrub()
+    assert [one.doc_id for one in page.rotten] == [2]
+
+
+def test_blobs_that_no_document_names_are_counted_in_either_store(stock: Stock, tmp_path: Path) -> None:
+    rows = fill(stock, 2)
+    files = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
+    relocate(stock.archive.database, stock.archive.blobs, files, has_room=lambda _: True)
+    with stock.archive.database.write() as connection:
+        connection.execute(sa.delete(tables.file).where(tables.file.c.document_id == rows[0]))
+    assert stock.archive.integrity.unreferenced() == 1
+    assert Integrity(stock.archive.database, files).unreferenced() == 1

@@ -1,0 +1,88 @@
+"""`accounts`: who they are, here and in the configuration, and another label for one of them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from easytracking_sync.archive import tables
+from easytracking_sync.archive.store import alone
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+    from tests.stocked import Stock
+
+NOW = importlib.import_module("stocked").NOW
+
+
+def test_every_account_is_listed_with_its_documents_and_whether_it_is_configured(run: Run, stock: Stock) -> None:
+    stock.configure("acme", "silent")
+    stock.document("acme", 1)
+    stock.document("acme", 2)
+    stock.document("gone", 3)
+    stock.update(tables.account, stock.account("acme"), last_success_at=NOW)
+    told = run("--config", stock.config, "accounts", "list")
+    assert told.code == 0
+    rows = [line.split() for line in told.out.splitlines()[1:]]
+    assert rows == [
+        ["acme", "http://127.0.0.1:9", "acme-user", "2", "2026-11-22", "13:00", "yes"],
+        ["gone", "http://127.0.0.1:9", "gone-user", "1", "never", "no"],
+        ["silent", "http://127.0.0.1:9", "silent-user", "0", "never", "yes"],
+    ]
+
+
+def test_an_account_that_the_configuration_calls_otherwise_is_told(run: Run, stock: Stock) -> None:
+    stock.document("acme", 1)
+    stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
+    assert "as italia" in run("--config", stock.config, "accounts", "list").out
+    stock.configure("acme")
+    stock.config.write_text(stock.config.read_text().replace("acme-user", "another-user"))
+    assert "another account's there" in run("--config", stock.config, "accounts", "list").out
+
+
+def test_rename_keeps_the_documents_and_says_what_to_change(
+    run: Run, stock: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = stock.document("acme", 1)
+    monkeypatch.setenv("EASYTRACKING_ACCOUNTS__ACME__PASSWORD", "canary-elsewhere")
+    with alone(stock.archive.database, {"pid": "1"}):  # beside a running service
+        told = run("--config", stock.config, "accounts", "rename", "ACME", "acme-italia")
+    assert told.code == 0
+    assert "[accounts.acme] of the configuration to [accounts.acme-italia]" in told.out
+    assert "environment EASYTRACKING_ACCOUNTS__ACME__PASSWORD" in told.out
+    assert "canary" not in told.out
+    assert stock.archive.catalogue.find("acme-italia/1").row_id == row
+    with stock.archive.database.read() as connection:
+        events = connection.execute(tables.event.select().where(tables.event.c.name == "account.renamed")).all()
+    assert len(events) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("acme", "beta", "beta is another account already"),
+        ("acme", "configured", "another account in the configuration"),
+        ("nobody", "new", "the archive has no account nobody"),
+        ("acme", "a b", "'a b' is not a label"),
+        ("acme", "acme", "acme is another account already"),
+    ],
+)
+def test_a_label_is_given_once_and_a_wrong_one_is_one_clear_line(
+    run: Run, stock: Stock, old: str, new: str, said: str
+) -> None:
+    stock.configure("acme", "configured")
+    stock.document("acme", 1)
+    stock.document("beta", 1)
+    told = run("--config", stock.config, "accounts", "rename", old, new)
+    assert told.code == 2
+    assert said in told.complaint
+    assert stock.archive.catalogue.labels() == ("acme", "beta")
+
+
+def test_a_label_of_the_configuration_may_be_taken_up_for_the_same_account(run: Run, stock: Stock) -> None:
+    stock.document("acme", 1)
+    stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
+    told = run("--config", stock.config, "accounts", "rename", "acme", "italia")
+    assert (told.code, told.out) == (0, "acme is called italia in the archive now.\n")

@@ -1,0 +1,137 @@
+"""`explain`: the whole story of one document, and what happens next and why."""
+
+from __future__ import annotations
+
+import importlib
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from easytracking_sync.archive import journal, tables
+from easytracking_sync.terms import BatchState, DocumentState, PauseReason
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+    from tests.stocked import Stock
+
+stocked = importlib.import_module("stocked")
+NOW: datetime = stocked.NOW
+LATER = NOW + timedelta(days=3650)
+
+
+def explained(run: Run, stock: Stock, doc_id: int = 1) -> str:
+    told = run("--config", stock.config, "explain", doc_id)
+    assert (told.code, told.err) == (0, "")
+    return told.out
+
+
+def happen(stock: Stock, name: str, minutes: int, **of: Any) -> None:
+    with stock.archive.database.write() as connection:
+        journal.record(connection, name, NOW + timedelta(minutes=minutes), **of)
+
+
+def told_next(out: str) -> str:
+    return out.partition("What happens next\n")[2]
+
+
+def test_the_story_has_fields_files_in_versions_and_events_in_local_time(run: Run, stock: Stock) -> None:
+    row = stock.document("acme", 1, number="7/A", acknowledged_at=NOW, files={"FA": ("a.xml", b"one")})
+    stock.file(row, "FA", "b.xml", b"two")
+    batch = stock.batch("acme", row, state=BatchState.ACKNOWLEDGED)
+    happen(stock, "batch.reserved", 1, batch_id=batch, detail={"documents": 40, "reason": ""})
+    happen(stock, "document.bytes_changed", 2, document_id=row, batch_id=batch, detail={"type": "FA"})
+    happen(stock, "something.unheard_of", 3, document_id=row, detail={"reason": "a \x1b[31mstranger"})
+    out = explained(run, stock)
+    lines = out.splitlines()
+    assert "number        7/A" in lines
+    assert [line.split()[:3] for line in lines if line.startswith("FA ")] == [
+        ["FA", "1", "a.xml"],
+        ["FA", "2", "b.xml"],
+    ]
+    assert any(line.startswith("2026-11-22 13:00:00") and "for the first time" in line for line in lines)
+    assert any(line.startswith("2026-11-22 13:01:00  batch 1") and "together: 40" in line for line in lines)
+    assert "both versions are kept" in out
+    assert "something.unheard_of" in out
+    assert "\x1b" not in out
+    assert told_next(out) == "Nothing: it is home, and the service was told.\n"
+
+
+def test_what_became_of_a_batch_after_the_document_left_it_is_not_its_story(run: Run, stock: Stock) -> None:
+    row = stock.document("acme", 1, DocumentState.DISCOVERED, next_attempt_at=LATER, reason="without MT; asked again")
+    batch = stock.batch("acme", row, state=BatchState.ACKNOWLEDGED)
+    with stock.archive.database.write() as connection:
+        connection.execute(tables.batch_document.update().values(carried=False))
+    for minute, name in enumerate(("batch.reserved", "batch.stored", "batch.acknowledged")):
+        happen(stock, name, minute, batch_id=batch)
+    out = explained(run, stock)
+    assert "its batch went on without it: back to the pool" in out
+    assert "the service told" not in out
+    assert "asked for again after 2036-11-19 13:00:00: without MT; asked again." in told_next(out)
+
+
+@pytest.mark.parametrize(
+    ("state", "values", "says"),
+    [
+        ("discovered", {"next_attempt_at": NOW - timedelta(days=900)}, "as soon as there is room, by the running"),
+        ("discovered", {"next_attempt_at": LATER, "attempts": 2, "reason": "r"}, "2 attempts of 8 failed: r."),
+        (
+            "quarantined",
+            {"attempts": 8, "reason": "r", "next_attempt_at": LATER},
+            "in quarantine after 8 attempts: r",
+        ),
+        ("quarantined", {}, "quarantine retry acme/1"),
+        ("acknowledged", {"acknowledged_at": None}, "It is, when it is listed again"),
+        ("acknowledged", {"acknowledged_at": NOW, "held": True}, "easytracking-sync phase set 1 acme/1"),
+        ("acknowledged", {"acknowledged_at": NOW, "missing_types": "MT,FU"}, "gave no MT, FU"),
+        ("withdrawn", {}, "does not list it any more"),
+        ("accepted", {"reason": "sent again"}, "closed it (sent again)"),
+        ("batched", {}, "No batch carries it"),
+    ],
+)
+def test_what_happens_next_is_said_for_every_state(
+    run: Run, stock: Stock, state: str, values: dict[str, Any], says: str
+) -> None:
+    stock.document("acme", 1, DocumentState(state), **values)
+    assert says in told_next(explained(run, stock))
+
+
+def test_the_batch_that_carries_it_is_named_with_what_it_waits_for(run: Run, stock: Stock) -> None:
+    rows = [stock.document("acme", doc_id, DocumentState.BATCHED) for doc_id in (1, 2)]
+    stock.batch("acme", *rows, state=BatchState.RESERVED, next_attempt_at=LATER, losses=1, failures=2)
+    says = told_next(explained(run, stock))
+    assert "batch 1 with 1 other; after 2036-11-19 13:00:00 its job is asked whether it is ready" in says
+    assert "lost 1 time" in says
+    assert "last 2 tries failed" in says
+
+
+def test_an_unacknowledgeable_document_says_so_and_the_way_out(run: Run, stock: Stock) -> None:
+    stock.unacknowledgeable("acme", 1)
+    says = told_next(explained(run, stock))
+    assert "refuses to be told: set-fase-1 refused (403)" in says
+    assert "quarantine accept acme/1" in says
+
+
+def test_a_paused_account_and_one_that_is_not_configured_are_named_as_what_keeps_it(run: Run, stock: Stock) -> None:
+    stock.document("gone", 1, DocumentState.DISCOVERED, next_attempt_at=NOW)
+    pause = {"pause_reason": PauseReason.CREDENTIALS, "paused_until": LATER, "pause_message": "login refused"}
+    stock.update(tables.account, stock.account("gone"), **pause)
+    says = told_next(explained(run, stock))
+    assert "paused until 2036-11-19 13:00: login refused" in says
+    assert "no account gone" in says
+
+
+def test_a_trial_account_leaves_no_trace(run: Run, stock: Stock) -> None:
+    stock.document("acme", 1)
+    stock.config.write_text(stock.config.read_text() + 'acknowledge = "none"\n')
+    assert 'acknowledge = "none"' in told_next(explained(run, stock))
+
+
+@pytest.mark.parametrize(("named", "said"), [("7", "acme/7, beta/7"), ("acme/8", "no document"), ("x", "names no")])
+def test_a_document_that_cannot_be_told_is_one_clear_line(run: Run, stock: Stock, named: str, said: str) -> None:
+    for label in ("acme", "beta"):
+        stock.document(label, 7)
+    told = run("--config", stock.config, "explain", named)
+    assert told.code == 2
+    assert said in told.complaint
+    assert run("--config", stock.config, "explain", "ACME/7").code == 0

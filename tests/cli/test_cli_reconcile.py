@@ -1,0 +1,84 @@
+"""`reconcile`: the table, the sentence, the JSON and the repair, over a socket."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from easytracking_simulator import status
+from easytracking_sync.archive import tables
+from easytracking_sync.archive.database import Database
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+    from tests.served import Served
+    from tests.stocked import Stock
+
+served = importlib.import_module("served").served
+
+
+def rot(served: Served) -> None:
+    """Every stored byte rots."""
+    database = Database(f"sqlite:///{served.folder}/archive.db")
+    with database.write() as connection:
+        connection.execute(sa.update(tables.blob_chunk).values(content=b"rotten"))
+    database.close()
+
+
+def test_the_proof_holds_breaks_and_is_mended(run: Run, served: Served) -> None:
+    command = ("--config", served.config, "reconcile")
+    assert run("--config", served.config, "migrate").code == 0
+    before = run(*command)
+    assert before.code == 3
+    assert [line.split()[:4] for line in before.out.splitlines()[1:2]] == [["demo1", "6", "0", "6"]]
+    assert "listed by the service and not home: " in before.out
+    assert "The proof does not hold." in before.out.splitlines()[-1]
+    mended = run(*command, "--repair")
+    assert mended.code == 0
+    assert "Repaired: 6 documents fetched, 18 files; comparing again" in mended.out
+    assert mended.out.splitlines()[-1].startswith("The proof holds: 6 listed documents, all home, whole")
+    rot(served)
+    told = run(*command, "--json")
+    (line,) = told.out.splitlines()
+    fields = json.loads(line)
+    assert (told.code, fields["holds"], fields["home"], len(fields["rotten"])) == (3, False, 6, 18)
+    again = run(*command, "--repair", "--json")
+    assert (again.code, [json.loads(line)["holds"] for line in again.out.splitlines()]) == (0, [True])
+
+
+def test_a_comparison_that_is_not_complete_is_no_proof(run: Run, served: Served) -> None:
+    assert run("--config", served.config, "migrate").code == 0
+    for doc_id in served.simulator.ids():
+        served.simulator.withdraw(doc_id)
+    served.simulator.script("list", status(400))
+    told = run("--config", served.config, "reconcile")
+    assert told.code == 75
+    assert told.out.splitlines()[-1] == "No proof: the comparison is not complete."
+    assert told.err.startswith("easytracking-sync: not compared: demo1: ")
+
+
+def test_refused_credentials_end_with_4(run: Run, served: Served) -> None:
+    config = served.config
+    assert run("--config", config, "migrate").code == 0
+    served.simulator.set_password("demo1", "another")
+    told = run("--config", config, "reconcile")
+    assert told.code == 4
+    assert "demo1: the service refuses the credentials" in told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--account", "acne"], "no account is called acne"),
+        (["--from", "2026-02-30"], "is not a day"),
+        (["--from", "2026-02-01", "--to", "2026-01-31"], "2026-01-31 is before 2026-02-01"),
+    ],
+)
+def test_a_wrong_reconcile_is_one_clear_line(run: Run, stock: Stock, arguments: list[str], said: str) -> None:
+    told = run("--config", stock.config, "reconcile", *arguments)
+    assert told.code == 2
+    assert said in told.complaint

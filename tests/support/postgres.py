@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -153,6 +154,15 @@ class Server:
         """Run one statement outside any transaction."""
         with self._connect() as connection:
             connection.execute(statement)
+
+    def until(self, question: LiteralString) -> None:
+        """Ask again and again until the answer is yes."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        with self._connect() as connection:
+            while not connection.execute(question).fetchall()[0][0]:
+                if time.monotonic() > until:
+                    raise TimeoutError(f"never: {question}")
+                time.sleep(0.01)
 
     def create(self, template: str = "template0") -> str:
         """A new database like the template; its name."""

@@ -137,7 +137,7 @@ class Station:
             self.close()
         self._openings += 1
         self.effects = Effects(self.clock, random.Random(f"{self.seed}/dice/{self._openings}"), self.files)
-        owner = f"test-{self._openings}"
+        owner = f"{self.folder.name}-{self._openings}"
         self.archive = open_archive(
             self.url, self.folder / "spool", self.effects, owner=owner, min_free_bytes=self.min_free_bytes
         )

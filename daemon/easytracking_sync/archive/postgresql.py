@@ -76,9 +76,8 @@ _ABSENT: Final = ("does not exist", "non esiste")
 
 def begin(connection: Connection) -> None:
     """Open a transaction with its limits, in one trip to the server."""
-    access = "READ WRITE" if connection.get_execution_options().get("write", False) else "READ ONLY"
     limits = "; ".join(f"SET LOCAL {name} = '{seconds}s'" for name, seconds in _LIMITS.items())
-    connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED, {access}; {limits}")
+    connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED; {limits}")
 
 
 def begin_migration(connection: Connection) -> None:

@@ -1,0 +1,35 @@
+"""What only a server can do, or have done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.archive.shelves import Shelf
+from tests.postgres.cutter import Cut, Cutter
+from tests.support.postgres import Server
+
+MakeCutter = Callable[..., Cutter]
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, postgres_archive: str) -> Iterator[Shelf]:
+    """An empty archive; `shelf.open(owner)` is the same archive as another instance has it."""
+    made = Shelf(tmp_path, postgres_archive)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cutter(server: Server) -> Iterator[MakeCutter]:
+    """Lines to the server that are cut at some COMMITs."""
+    made: list[Cutter] = []
+
+    def make(plan: Callable[[int], Cut | None], late: Callable[[], None] = lambda: None) -> Cutter:
+        made.append(Cutter(server.socket, plan, late))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from easytracking_sync.app.station import existing_archive
 from easytracking_sync.archive.blobs import DatabaseBlobs
-from easytracking_sync.archive.copy import Copied, DatabaseCopy, OnStep
+from easytracking_sync.archive.copy import Copied, DatabaseCopy, OnStep, refuse_itself
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.quiet import undisturbed
 from easytracking_sync.archive.store import alone
@@ -21,20 +21,21 @@ def copy_database(settings: Settings, url: str, *, effects: Effects, on_step: On
     """
     target = Database(url)
     try:
-        with (
-            existing_archive(settings, effects) as archive,
-            undisturbed(archive.database, COMMAND, effects.clock.now()),
-            alone(target, {"command": COMMAND}),
-        ):
+        with existing_archive(settings, effects) as archive:
+            refuse_itself(archive.database, target)
             with_bytes = settings.storage.backend is StorageBackend.DATABASE
             in_target = DatabaseBlobs(target, effects.clock) if with_bytes else archive.blobs
-            return DatabaseCopy(
-                archive.database,
-                target,
-                in_source=archive.blobs,
-                in_target=in_target,
-                with_bytes=with_bytes,
-                on_step=on_step,
-            ).run()
+            with (
+                undisturbed(archive.database, COMMAND, effects.clock.now()),
+                alone(target, {"command": COMMAND}),
+            ):
+                return DatabaseCopy(
+                    archive.database,
+                    target,
+                    in_source=archive.blobs,
+                    in_target=in_target,
+                    with_bytes=with_bytes,
+                    on_step=on_step,
+                ).run()
     finally:
         target.close()

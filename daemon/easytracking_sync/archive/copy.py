@@ -63,7 +63,7 @@ class DatabaseCopy:
     def run(self) -> Copied:
         """Copy, prove and only then make an archive of the target. May be killed and repeated at any moment.
 
-        UsageError for a target that is the source, holds an archive, or is of another schema.
+        UsageError for a target that holds an archive, or is of another schema.
         """
         self._prepare()
         if self._with_bytes:
@@ -76,8 +76,6 @@ class DatabaseCopy:
         return copied
 
     def _prepare(self) -> None:
-        if _address(self._source) == _address(self._target):
-            raise UsageError("--to names the archive itself; name another database")
         found = schema.revision(self._target)
         if found is not None and found.startswith(schema.UNFINISHED_COPY) and found != COPYING:
             raise UsageError("--to holds an unfinished copy by another version of this program; empty that database")
@@ -189,6 +187,12 @@ class DatabaseCopy:
             copied.rotten += len(rotten)
             copied.named += sorted(rotten)[: MOST_NAMED - len(copied.named)]
             self._on_step("proving the files' bytes", copied.bytes, total)
+
+
+def refuse_itself(source: Database, target: Database) -> None:
+    """UsageError where both are the same database, as far as their addresses tell."""
+    if _address(source) == _address(target):
+        raise UsageError("--to names the archive itself; name another database")
 
 
 def _address(database: Database) -> str:

@@ -27,6 +27,8 @@ from easytracking_sync.settings import Settings, StorageBackend
 from easytracking_sync.terms import FileType
 
 FAREWELL_SECONDS = 4.0
+LAST_WORD_SECONDS = 1.0
+"""A call that waits for its next byte does not notice that its connection was closed: no use in waiting for it."""
 THREADS_BESIDE_WORKERS = 12
 """Those that list, hand out, keep leases and watch; the workers are in two groups."""
 MOST_CONNECTIONS = 40
@@ -113,7 +115,7 @@ def farewell(crew: Crew, accounts: Iterable[Account]) -> None:
     crew.join(FAREWELL_SECONDS)
     for account in accounts:
         account.service.close()
-    crew.join(FAREWELL_SECONDS)
+    crew.join(LAST_WORD_SECONDS)
 
 
 def chosen_accounts(settings: Settings, labels: tuple[str, ...]) -> tuple[str, ...]:

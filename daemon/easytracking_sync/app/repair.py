@@ -8,7 +8,7 @@ from datetime import date
 
 import httpx
 
-from easytracking_sync.app.catch_up import CatchUp, Outcome, Progress, catch_up
+from easytracking_sync.app import CatchUp, Outcome, Progress, catch_up
 from easytracking_sync.app.reconcile import Proof
 from easytracking_sync.app.scrub import is_suspicious
 from easytracking_sync.archive.store import Archive

@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import pytest
-
 from easytracking_simulator import Fault, Faults, Kind
 
 if TYPE_CHECKING:
@@ -52,20 +50,20 @@ def test_killed_at_any_moment_and_started_again_at_once_it_loses_nothing_and_tel
     assert busy.calls() == calls
 
 
-@pytest.mark.parametrize("call", ["list", "fetch", "acknowledge"])
-def test_terminated_while_a_call_hangs_it_ends_within_ten_seconds_and_resumes(small: Place, call: str) -> None:
-    """SIGTERM: exit code 143, one line, no traceback; the next run finishes."""
-    small.simulator.faults = Faults(always={call: SLOW})
-    with small.started("catch-up") as process:
-        wait_until(lambda: small.simulator.count(call) > 0, process)
-        begun = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=30)
-        assert time.monotonic() - begun < 10
-    assert process.returncode == 143, err
-    assert "Traceback" not in err
-    assert err.splitlines()[-1] == "easytracking-sync: terminated; start it again to resume"
-    small.expect_nothing_told_too_early()
+def test_terminated_while_a_call_hangs_it_ends_within_ten_seconds_and_resumes(small: Place) -> None:
+    """SIGTERM: exit code 143, one line, no traceback; the next run goes on from there."""
+    for call in ("list", "fetch", "acknowledge"):
+        small.simulator.faults = Faults(always={call: SLOW})
+        before = small.simulator.count(call)
+        with small.started("catch-up") as process:
+            wait_until(lambda call=call, before=before: small.simulator.count(call) > before, process)  # type: ignore[misc]
+            begun = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=30)
+            assert time.monotonic() - begun < 10
+        assert process.returncode == 143, err
+        assert err == "easytracking-sync: terminated; start it again to resume\n"
+        small.expect_nothing_told_too_early()
     small.simulator.calm()
     small.catch_up()
     assert set(small.simulator.marked()) == set(small.simulator.ids()) == small.stored()

@@ -119,11 +119,13 @@ class Shelf:
     def account(self, label: str = "acme") -> int:
         return self.archive.accounts.register(label, "http://127.0.0.1:9", label, self.now)
 
-    def absorb(self, account_id: int, documents: Iterable[ListedDocument | int], **how: Any) -> Absorbed:
-        """Take in a listing that began now."""
+    def absorb(
+        self, account_id: int, documents: Iterable[ListedDocument | int], by: Archive | None = None, **how: Any
+    ) -> Absorbed:
+        """Take in a listing that began now; `by` is the instance that does it."""
         elements = [listed(one) if isinstance(one, int) else one for one in documents]
         given: dict[str, Any] = {"begun_at": self.now, "unmarked": True} | how
-        return self.archive.pool.absorb(Listed(account_id, elements, **given), self.now)
+        return (by or self.archive).pool.absorb(Listed(account_id, elements, **given), self.now)
 
     def planned(self, doc_ids: Iterable[int], label: str = "acme") -> int:
         """Documents of an account, in a batch to be reserved; the account's id."""
@@ -211,10 +213,10 @@ class Shelf:
         self.move(claim, BatchState.STORED, fate=Fate.LANDED, landed=landed)
         return self.claim(account_id, BatchState.STORED)
 
-    def files(self, contents: dict[str, bytes]) -> tuple[StoredFile, ...]:
+    def files(self, contents: dict[str, bytes], by: Archive | None = None) -> tuple[StoredFile, ...]:
         """Keep these bytes, and name them as a parcel would."""
         sources = {kind: source_of(content) for kind, content in contents.items()}
-        self.archive.blobs.put(sources.values())
+        (by or self.archive).blobs.put(sources.values())
         return tuple(StoredFile(kind, f"{kind}.xml", one.size, one.sha256) for kind, one in sources.items())
 
     def rows(self, query: sa.Executable) -> list[Any]:

@@ -98,8 +98,9 @@ def test_a_migration_that_dies_at_any_statement_leaves_an_empty_database(server:
         again.close()
     database.close()
     assert statement > 30
-    with Database(empty_database).read() as connection:
-        assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").all() == [(tables.SCHEMA,)]
+    again = Database(empty_database)
+    schema.require_current(again)
+    again.close()
 
 
 KILLED_MIDWAY = """

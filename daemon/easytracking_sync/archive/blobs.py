@@ -188,10 +188,14 @@ class DatabaseBlobs:
 
 
 def _remove(connection: Connection, hashes: Sequence[str]) -> None:
+    """Those of the rotten that no other instance has mended by now."""
+    blob, chunk = tables.blob, tables.blob_chunk
     for start in range(0, len(hashes), AT_ONCE):
-        few = hashes[start : start + AT_ONCE]
-        connection.execute(sa.delete(tables.blob_chunk).where(tables.blob_chunk.c.sha256.in_(few)))
-        connection.execute(sa.delete(tables.blob).where(tables.blob.c.sha256.in_(few)))
+        few = blob.c.sha256.in_(hashes[start : start + AT_ONCE])
+        locked = sa.select(blob.c.sha256).where(few).order_by(blob.c.sha256).with_for_update()
+        still = connection.execute(locked).scalars().all()
+        connection.execute(sa.delete(chunk).where(chunk.c.sha256.in_(still)))
+        connection.execute(sa.delete(blob).where(blob.c.sha256.in_(still)))
 
 
 def _insert_chunks(connection: Connection, sources: Iterable[BlobSource]) -> None:

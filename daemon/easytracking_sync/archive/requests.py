@@ -67,6 +67,20 @@ class Requests:
                 .values(ended_at=now, outcome=json.dumps(dict(outcome)))
             )
 
+    def drop(self, now: datetime) -> None:
+        """As somebody else does all the work alone: end what nobody ended."""
+        with self._database.read() as connection:
+            if (
+                connection.execute(sa.select(request.c.id).where(request.c.ended_at.is_(None)).limit(1)).first()
+                is None
+            ):
+                return
+        with self._database.write() as connection:
+            dropped = json.dumps({"why_unfinished": "the service ended before it"})
+            connection.execute(
+                sa.update(request).where(request.c.ended_at.is_(None)).values(ended_at=now, outcome=dropped)
+            )
+
     def give_back(self) -> None:
         """As a service starts alone: what a dead one took and did not end is there to be taken again."""
         with self._database.write() as connection:

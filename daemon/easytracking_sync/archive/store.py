@@ -123,17 +123,6 @@ def alone(database: Database, holder: Mapping[str, str]) -> Iterator[None]:
         os.close(lock)
 
 
-def is_held(database: Database) -> bool:
-    """Whether some instance holds a SQLite archive at this moment."""
-    if database.path is None:
-        return False
-    try:
-        with alone(database, {}):
-            return False
-    except LockHeld:
-        return True
-
-
 def _holder(lock: int) -> dict[str, str]:
     try:
         told = json.loads(os.pread(lock, 4096, 0))

@@ -23,23 +23,27 @@ from easytracking_simulator import Faults, Simulator
 THOROUGH = int(os.environ.get("SEEDS", "0")) >= 100
 STRIDE = 1_000_000 if THOROUGH else 5
 """Failures that do not kill are dealt to every fifth effect of one run; with SEEDS=100 or more, to one a run."""
-SOME = 1 if THOROUGH else 3
-"""Where the variants are many and alike, every third is tried."""
+SOME = 1 if THOROUGH else 4
+"""Where the variants are many and alike, every fourth is tried."""
 
 REFUSED_ID = 101
 
 
 def arrival(simulator: Simulator) -> None:
-    """Two documents of one account, one of them signed, and one of another."""
+    """Two documents of one account, one of them signed."""
     simulator.add_document("demo1", files_for(0), doc_id=101)
     simulator.add_document("demo1", files_for(1, signed=True), doc_id=102)
+
+
+def arrival_of_others(simulator: Simulator) -> None:
+    """One document of another account."""
     simulator.add_document("demo2", files_for(2), doc_id=103)
 
 
 def arrival_of_a_bad_one(simulator: Simulator) -> None:
-    """One of two documents may not be reserved, and takes the other with it."""
-    simulator.add_document("demo1", files_for(0), doc_id=REFUSED_ID)
-    simulator.add_document("demo1", files_for(1), doc_id=102)
+    """One of four documents may not be reserved, and takes the others with it."""
+    for doc_id in range(REFUSED_ID, REFUSED_ID + 4):
+        simulator.add_document("demo1", files_for(doc_id), doc_id=doc_id)
     simulator.faults = Faults(refused=frozenset({REFUSED_ID}))
 
 
@@ -52,7 +56,7 @@ def second_thoughts(simulator: Simulator) -> None:
 SCENES: Mapping[str, list[Chapter]] = {
     "ordinary": [arrival],
     "one is refused": [arrival_of_a_bad_one],
-    "listed again": [arrival, second_thoughts],
+    "listed again": [arrival, arrival_of_others, second_thoughts],
 }
 ALLOWED = {"one is refused": (REFUSED_ID,)}
 
@@ -104,12 +108,12 @@ def numbers(scene: str, wanted: Callable[[Effect], bool]) -> list[int]:
 def test_killed_at_any_effect_the_next_engine_brings_everything_home(folder: Path, share: int) -> None:
     """CRASH-IDEMPOTENT: kill -9 at every call, commit, write, sync and change of a folder."""
     deaths = numbers("ordinary", lambda effect: Blow.KILLED in APPLICABLE[effect.kind])
-    assert len(deaths) > 30
+    assert len(deaths) > 20
     for number in deaths[share::4]:
         survive(folder, "ordinary", {number: Blow.KILLED}, deaths=1)
 
 
-def test_killed_while_a_bad_document_is_being_singled_out_the_good_one_still_comes_home(folder: Path) -> None:
+def test_killed_while_a_bad_document_is_being_singled_out_the_good_ones_still_come_home(folder: Path) -> None:
     """NO-POISON across a crash: halves and suspects are neither lost nor doubled."""
     deaths = numbers("one is refused", lambda effect: effect.kind is Kind.COMMIT)
     assert len(deaths) > 10
@@ -134,8 +138,8 @@ def test_killed_while_documents_are_listed_again_both_versions_stay(folder: Path
 def test_a_power_cut_takes_what_was_not_synced_and_nothing_else(folder: Path) -> None:
     """A torn part, a rename that never was, a removed parcel that is back: all are harmless."""
     cuts = numbers("ordinary", lambda effect: effect.unsynced and effect.kind is not Kind.LOOK)
-    assert len(cuts) > 10
-    for number in cuts[::SOME]:
+    assert len(cuts) > 4
+    for number in cuts:
         survive(folder, "ordinary", {number: Blow.POWER_CUT}, deaths=1)
 
 
@@ -143,7 +147,7 @@ def test_a_power_cut_takes_what_was_not_synced_and_nothing_else(folder: Path) ->
 def test_what_fails_is_tried_again_and_what_is_unknown_is_found_out(folder: Path, blow: Blow) -> None:
     """Disk full, database locked, service away; or done, and the answer lost: the same process gets over it."""
     meant = numbers("ordinary", lambda effect: blow in APPLICABLE[effect.kind])
-    assert len(meant) > 25
+    assert len(meant) > 15
     effects, _ = undisturbed("ordinary")
     first_call = next(number for number, effect in enumerate(effects) if effect.kind is Kind.SEND)
     for number in meant:
@@ -161,11 +165,11 @@ def test_a_failed_fsync_stops_the_engine_and_the_next_one_finishes(folder: Path)
 
 
 def test_killed_again_during_the_recovery_it_is_as_if_once(folder: Path) -> None:
-    """The second death comes 1, 3, 5 … effects after one between commit and acknowledgement."""
+    """The second death comes soon after one that left a parcel nobody noted: while the next engine starts."""
     effects, _ = undisturbed("ordinary")
-    told = max(number for number, effect in enumerate(effects) if "set-fase-1" in effect.what)
-    for later in range(1, 12, SOME):
-        survive(folder, "ordinary", {told: Blow.KILLED, told + later: Blow.KILLED}, deaths=2)
+    spooled = max(number for number, effect in enumerate(effects) if effect.what.startswith("the folder"))
+    for later in range(1, 14, SOME):
+        survive(folder, "ordinary", {spooled + 1: Blow.KILLED, spooled + 1 + later: Blow.KILLED}, deaths=2)
 
 
 def test_the_same_seed_gives_the_same_trace(folder: Path) -> None:

@@ -133,12 +133,19 @@ class Window:
         return timedelta(seconds=1) if self.kind is WindowKind.RECEIVED else timedelta(days=1)
 
     def halves(self) -> tuple[Window, Window] | None:
-        """[start, m] and [m + grain, end], which share nothing and miss nothing; None at a single grain."""
+        """Two windows that miss nothing; None at a single grain.
+
+        Halves of reception time touch: the service may keep fractions of a second that its list does not show, and a
+        document at m.4 must lie in one of them. Two neighbouring seconds, and days, are told apart.
+        """
         steps = (self.end - self.start) // self.grain
         if steps < 1:
             return None
         middle = self.start + self.grain * (steps // 2)
-        return Window(self.kind, self.start, middle), Window(self.kind, middle + self.grain, self.end)
+        touching = self.kind is WindowKind.RECEIVED and steps > 1
+        return Window(self.kind, self.start, middle), Window(
+            self.kind, middle if touching else middle + self.grain, self.end
+        )
 
     def holds(self, moment: datetime) -> bool:
         """Whether a naive local moment lies inside, both ends included."""

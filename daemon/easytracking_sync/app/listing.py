@@ -35,6 +35,8 @@ class Lister:
             try:
                 more = cycle.step()
             except Transient as trouble:
+                if self.stop.is_set():  # the call was broken off on purpose
+                    return
                 failures += 1
                 on_trouble(cycle, trouble)
                 self.observer.note("list.failed", level="warning", account=cycle.account.label, reason=str(trouble))

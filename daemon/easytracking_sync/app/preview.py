@@ -75,9 +75,14 @@ def look(
                         stop.set()
                         seen.problems.append(str(trouble))
 
+                def watch_deadline(_: Cycle, stop: threading.Event = stop) -> None:
+                    if deadline_seconds is not None and effects.clock.monotonic() >= until:
+                        stop.set()
+                        seen.problems.append("the deadline passed; the list is not complete")
+
                 try:
                     lister = Lister(effects, policy_of(settings), observer, stop)
-                    lister.list_through(cycle, lambda _: None, give_up)
+                    lister.list_through(cycle, watch_deadline, give_up)
                 except CredentialsRefused:
                     seen.refused += (label,)
                 except SyncError as trouble:

@@ -20,5 +20,7 @@ def days_of(account: Account, now: datetime, start: date | None, end: date | Non
     """The first and the last reception time of these days; from the history's beginning, to a little after now."""
     local = policy.local_now(now, account.timezone)
     first = datetime.combine(start or min(account.history_from, end or local.date()), time.min)
-    last = local + policy.NEWEST_WINDOW_AHEAD if end is None else datetime.combine(end, time(23, 59, 59))
+    last = local + policy.NEWEST_WINDOW_AHEAD
+    if end is not None:
+        last = min(last, datetime.combine(end, time(23, 59, 59)))
     return first, max(first, last)

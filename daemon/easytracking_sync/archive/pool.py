@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -200,7 +200,7 @@ class Pool:
             row = connection.execute(sa.select(*columns).where(document.c.id == document_id)).one()
         if row.received is not None:
             second = row.received.replace(microsecond=0)
-            return Window(WindowKind.RECEIVED, second, second)
+            return Window(WindowKind.RECEIVED, second, second + timedelta(seconds=1))  # the list may hide fractions
         if row.document_date is not None:
             day = datetime.combine(row.document_date, datetime.min.time())
             return Window(WindowKind.DOCUMENT_DATE, day, day)

@@ -51,6 +51,13 @@ class Spool:
         """Whether `min_free_bytes` are still free; where they are not, nothing is reserved."""
         return self._files.free_bytes(self._folder) >= self._min_free_bytes
 
+    def shortage(self) -> str:
+        """In words, why there is no room."""
+        free, wanted = (
+            f"{count / 1e6:,.0f} MB" for count in (self._files.free_bytes(self._folder), self._min_free_bytes)
+        )
+        return f"{self._folder} has {free} free, less than storage.min_free_bytes ({wanted}); nothing is reserved"
+
     @contextlib.contextmanager
     def receiving(self, name: str) -> Iterator[Callable[[bytes], object]]:
         """Give a sink for the parcel's bytes. When the block ends, the parcel is whole and durable under `name`.

@@ -10,6 +10,8 @@ import click
 
 from easytracking_sync.terms import DocumentState
 
+FIRST_YEAR = 2000
+
 
 class Day(click.ParamType[date]):
     """A calendar day."""
@@ -20,9 +22,12 @@ class Day(click.ParamType[date]):
         if isinstance(value, date):
             return value
         try:
-            return date.fromisoformat(str(value))
+            day = date.fromisoformat(str(value))
         except ValueError:
             self.fail(f"{value!a} is not a day; write it like 2026-05-31", param, ctx)
+        if day.year < FIRST_YEAR:
+            self.fail(f"{day} is before {FIRST_YEAR}; there were no electronic invoices then", param, ctx)
+        return day
 
 
 class Seconds(click.ParamType[float]):

@@ -165,7 +165,8 @@ class Cycle:
         halves = task.window.halves()
         if halves is None:
             task.area.complete = False
-            self.truncated.append(task.window)
+            if task.window not in self.truncated:
+                self.truncated.append(task.window)
             self._observer.note(
                 "window.truncated", level="warning", account=self.account.label, at=task.window.start.isoformat()
             )
@@ -173,6 +174,9 @@ class Cycle:
                 self._take_in(task, listing, begun_at)
             self._finish(task)
             return
+        if listing is not None and task.window.end - task.window.start <= task.window.grain:
+            task.area.complete = False  # between two seconds there may be fractions: take what came with both
+            self._take_in(task, listing, begun_at)
         task.area.left += 1
         for half in halves:  # the later half ends up first: newest documents come home soonest
             self._tasks.appendleft(_Task(half, task.marked, task.area))

@@ -240,7 +240,7 @@ class Engine:
         if self._archive.spool.has_room():
             return True
         if self.storage_failure is None:
-            self._note_storage(StorageFault("less than storage.min_free_bytes is free; nothing is reserved"))
+            self._note_storage(StorageFault(self._archive.spool.shortage()))
         return False
 
     def _note_storage(self, fault: StorageFault) -> None:
@@ -250,9 +250,10 @@ class Engine:
     def _count(self, commit: Commit) -> None:
         with self._lock:
             self.tally.moves += commit.after.state is not commit.claim.batch.state
-            self.tally.documents += sum(one.landing in GOES_ON for one in commit.landed)
-            self.tally.files += sum(len(one.files) for one in commit.landed)
-            self.tally.bytes += sum(file.size for one in commit.landed for file in one.files)
+            home = [one for one in commit.landed if one.landing in GOES_ON]
+            self.tally.documents += len(home)
+            self.tally.files += sum(len(one.files) for one in home)
+            self.tally.bytes += sum(file.size for one in home for file in one.files)
             if commit.fate is Fate.ACKNOWLEDGED:
                 self.tally.acknowledged += len(commit.claim.documents)
 

@@ -118,11 +118,13 @@ class Errands:
         held = self._archive.pool.held(claim)
         landed = verdicts(claim, parcel, held, account, self._most_asks)
         self._note_oddities(claim, account, parcel)
-        odd = bool(parcel.unindexed or parcel.refused or parcel.self_collided)
+        lacks_original = any(file_type == account.original for _, file_type in parcel.absent)
+        odd = bool(parcel.unindexed or parcel.refused or parcel.self_collided or lacks_original)
         away = self._archive.spool.keep_for_inspection if odd else self._archive.spool.remove
         stored = sum(one.landing in GOES_ON for one in landed)
         happened = Happened.DOCUMENTS_STORED if stored else Happened.NOTHING_USABLE
-        return Errand(Event(happened, stored=stored), landed=landed, afterwards=partial(away, name))
+        reason = "" if stored else f"none of its documents came with its original ({account.original})"
+        return Errand(Event(happened, reason, stored=stored), landed=landed, afterwards=partial(away, name))
 
     def acknowledge(self, claim: Claim, account: Account) -> Errand:
         """STORED: read back what was stored, and tell the service about exactly that."""

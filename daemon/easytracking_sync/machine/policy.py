@@ -91,7 +91,7 @@ def received_windows(first: datetime, last: datetime) -> tuple[Window, ...]:
     windows = []
     end = last
     while True:
-        start = max(first, end - LONGEST_WINDOW)
+        start = first if end - first <= LONGEST_WINDOW else end - LONGEST_WINDOW
         windows.append(Window(WindowKind.RECEIVED, start, end))
         if start <= first:
             return tuple(windows)

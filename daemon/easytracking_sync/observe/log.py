@@ -12,6 +12,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TextIO
 
@@ -90,14 +91,13 @@ class Log:
 
     def _stamp(self, logger: object, name: str, event: Facts) -> Facts:
         del logger, name
-        stamp = self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return {"timestamp": stamp, **event}
+        return {"timestamp": _json_value(self._clock.now()), **event}
 
     def _render(self, logger: object, name: str, event: Facts) -> str:
         del logger, name
         ordered = {**{key: event[key] for key in _FIRST if key in event}, **event}
         if self._form is LogFormat.JSON:
-            return json.dumps(ordered, default=str)
+            return json.dumps(ordered, default=_json_value)
         return _console_line(ordered, coloured=self._is_terminal())
 
     def _put(self, line: str) -> None:
@@ -116,6 +116,12 @@ def bound(**facts: object) -> Iterator[None]:
     """Every line of this thread carries these facts (account, batch) until the block ends."""
     with structlog.contextvars.bound_contextvars(**facts):
         yield
+
+
+def _json_value(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return str(value)
 
 
 def _console_line(event: Facts, *, coloured: bool) -> str:

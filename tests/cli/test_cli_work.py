@@ -113,16 +113,14 @@ def test_the_demo_leaves_alone_what_it_did_not_make(run: Run, tmp_path: Path, th
 
 def test_the_simulator_prints_a_configuration_that_works_and_stops_when_told(run: Run, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "easytracking_sync", "simulator", "--documents", "4", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        told = []
-        for line in running.stdout:
-            told.append(line)
-            if "Ctrl-C" in line:
-                break
-        config = tmp_path / "practice.toml"
-        text = "".join(told).partition("Configuration for easytracking-sync:")[2].rpartition("Ctrl-C")[0]
-        config.write_text(text.replace("easytracking-archive.db", f"{tmp_path}/archive.db"))
+    config = tmp_path / "practice.toml"
+    with (
+        config.open("w") as published,
+        subprocess.Popen(command, stdout=published, stderr=subprocess.PIPE, text=True) as running,
+    ):
+        assert running.stderr is not None
+        assert any("Ctrl-C" in line for line in running.stderr)
+        config.write_text(config.read_text().replace("easytracking-archive.db", f"{tmp_path}/archive.db"))
         told_check = run("--config", config, "catch-up", "--dry-run")
         running.send_signal(signal.SIGTERM)
         assert running.wait(timeout=20) == 0

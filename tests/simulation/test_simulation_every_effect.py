@@ -64,7 +64,7 @@ ALLOWED = {"one is refused": (REFUSED_ID,)}
 def dealt(blows: Mapping[int, Blow], number: int, effect: Effect) -> Blow | None:
     """After the first blow the numbers mean other effects: some of them cannot be struck so."""
     blow = blows.get(number)
-    return blow if blow in applicable(effect) else None
+    return blow if blow is Blow.KILLED or blow in applicable(effect) else None
 
 
 @contextmanager

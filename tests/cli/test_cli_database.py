@@ -85,6 +85,7 @@ def test_an_archive_goes_to_another_database_and_back(run: Run, stock: Stock, ta
     assert "2 accounts, 4 documents" in told.out
     assert "4 of 4 blobs" in told.out
     assert f'spool = "{stock.folder}/spool"' in told.out
+    assert f'url = "{target.partition("?")[0]}' in told.out
     copy = Database(target)
     assert everything(stock.archive.database) == before, "the archive itself is only read"
     to_server = target.startswith("postgresql")
@@ -144,7 +145,8 @@ def copier(stock: Stock, target: Database, on_step: Callable[..., object] = lamb
     )
 
 
-def test_a_database_that_holds_an_archive_is_left_alone(run: Run, stock: Stock, target: str) -> None:
+def test_a_database_that_holds_an_archive_is_left_alone(run: Run, stock: Stock, tmp_path: Path) -> None:
+    target = f"sqlite:///{tmp_path}/elsewhere/copy.db"
     fill(stock)
     command = ("--config", stock.config, "database", "copy", "--to", target)
     assert run(*command).code == 0
@@ -161,7 +163,8 @@ def test_an_archive_without_a_row_may_be_copied_to(run: Run, stock: Stock, targe
     assert run("--config", stock.config, "database", "copy", "--to", target).code == 0
 
 
-def test_rot_is_copied_as_it_is_and_told(run: Run, stock: Stock, target: str) -> None:
+def test_rot_is_copied_as_it_is_and_told(run: Run, stock: Stock, tmp_path: Path) -> None:
+    target = f"sqlite:///{tmp_path}/elsewhere/copy.db"
     fill(stock)
     sha256 = stock.archive.catalogue.find("acme/3").files[0].sha256
     with stock.archive.database.write() as connection:
@@ -188,7 +191,8 @@ def test_bytes_that_do_not_read_back_are_never_taken_for_copied(stock: Stock, tm
     copy.close()
 
 
-def test_files_on_the_file_system_stay_where_they_are_and_are_proven(run: Run, stock: Stock, target: str) -> None:
+def test_files_on_the_file_system_stay_where_they_are_and_are_proven(run: Run, stock: Stock, tmp_path: Path) -> None:
+    target = f"sqlite:///{tmp_path}/elsewhere/copy.db"
     fill(stock)
     assert run("--config", stock.config, "storage", "move", "--to", "filesystem").code == 0
     text = stock.config.read_text().replace("[storage]\n", '[storage]\nbackend = "filesystem"\n')

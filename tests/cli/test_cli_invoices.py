@@ -190,11 +190,11 @@ def test_every_file_comes_out_byte_for_byte_whatever_its_name(
 ) -> None:
     doc_id = getattr(stock, "used", 0) + 1
     stock.used = doc_id  # type: ignore[attr-defined]
-    row_id = stock.document("acme", doc_id, received=local(f"{1900 + doc_id}-01-02"))
+    row_id = stock.document("acme", doc_id, received=local(f"{2000 + doc_id}-01-02"))
     for kind, name, content in files:
         stock.file(row_id, kind, name, content)
     target = stock.folder / "out"
-    day = f"{1900 + doc_id}-01-02"
+    day = f"{2000 + doc_id}-01-02"
     told = run("--config", stock.config, "invoices", "export", "--to", target, "--from", day, "--until", day)
     assert told.code == 0
     place = target / "acme" / day[:7] / str(doc_id)

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import click
+from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
 from easytracking_sync.app.duplicate import copy_database
@@ -15,9 +16,10 @@ from easytracking_sync.cli.exits import DONE, FINDINGS
 from easytracking_sync.cli.gauge import gauge
 from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.cli.session import begin
-from easytracking_sync.settings import Settings, StorageBackend
+from easytracking_sync.settings import Database, Settings, StorageBackend
 from easytracking_sync.settings.addresses import database_url
 from easytracking_sync.settings.kinds import read_secret
+from easytracking_sync.settings.present import redacted
 
 
 @click.group()
@@ -95,13 +97,13 @@ def _report(settings: Settings, copied: Copied, target: str, file: Path | None) 
 
 def _to_change(settings: Settings, target: str, file: Path | None) -> list[str]:
     """Paths that an empty key places beside the database would move with it: they are named, so that they stay."""
-    shown = f'url_file = "{file.absolute()}"' if file is not None else f'url = "{_shown(target)}"'
+    shown = f'url_file = "{file.absolute()}"' if file is not None else f'url = "{_redacted(target)}"'
     lines = ["[database]", shown, "[storage]", f'spool = "{settings.spool_path.absolute()}"']
     if settings.storage.backend is StorageBackend.FILESYSTEM:
         lines.append(f'path = "{settings.blobs_path.absolute()}"   # the files stay where they are')
     return lines
 
 
-def _shown(target: str) -> str:
-    password = urlsplit(target).password
-    return target.replace(f":{password}@", ":********@") if password else target
+def _redacted(target: str) -> str:
+    """The address without what may be secret in it, as `config show` shows it."""
+    return str(redacted(Database(url=SecretStr(target)))["url"])

@@ -26,7 +26,7 @@ def cutter(server: Server) -> Iterator[MakeCutter]:
     """Lines to the server that are cut at some COMMITs."""
     made: list[Cutter] = []
 
-    def make(plan: Callable[[int], Cut | None], late: Callable[[], None] = lambda: None) -> Cutter:
+    def make(plan: Callable[[int], Cut | None], late: Callable[[], object] = lambda: None) -> Cutter:
         made.append(Cutter(server.socket, plan, late))
         return made[-1]
 

@@ -30,7 +30,7 @@ class Cutter:
     """
 
     def __init__(
-        self, server: Path, plan: Callable[[int], Cut | None], late: Callable[[], None] = lambda: None
+        self, server: Path, plan: Callable[[int], Cut | None], late: Callable[[], object] = lambda: None
     ) -> None:
         self.commits = 0
         self.cuts = 0

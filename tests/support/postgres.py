@@ -138,7 +138,9 @@ class Server:
 
     def remove(self) -> None:
         """Stopped, and nothing of it is left."""
-        self.stop()
+        if self._keeper is not None:
+            self._keeper.communicate(timeout=PATIENCE_SECONDS)  # the pipe is closed, as when the tests die
+            self._keeper = None
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @functools.cached_property
@@ -155,14 +157,20 @@ class Server:
         with self._connect() as connection:
             connection.execute(statement)
 
-    def until(self, question: LiteralString) -> None:
+    def until(self, question: LiteralString, database: str = "postgres") -> None:
         """Ask again and again until the answer is yes."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        with self._connect() as connection:
+        if not self.wait(question, database, PATIENCE_SECONDS):
+            raise TimeoutError(f"never: {question}")
+
+    def wait(self, question: LiteralString, database: str, seconds: float) -> bool:
+        """Ask until the answer is yes, at most so long; whether it is."""
+        until = time.monotonic() + seconds
+        with self._connect(database) as connection:
             while not connection.execute(question).fetchall()[0][0]:
                 if time.monotonic() > until:
-                    raise TimeoutError(f"never: {question}")
+                    return False
                 time.sleep(0.01)
+        return True
 
     def create(self, template: str = "template0") -> str:
         """A new database like the template; its name."""
@@ -171,7 +179,9 @@ class Server:
         return name
 
     def drop(self, name: str) -> None:
-        """Whoever uses it is thrown out."""
+        """Whoever uses it is thrown out. A server that a failed test left stopped is started again."""
+        if self._keeper is None:
+            self.start()
         self.admin(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     @contextlib.contextmanager
@@ -183,8 +193,8 @@ class Server:
         finally:
             self.drop(name)
 
-    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(host=str(self.folder), user="tests", dbname="postgres", autocommit=True)
+    def _connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(host=str(self.folder), user="tests", dbname=database, autocommit=True)
 
     def _is_ready(self) -> bool:
         try:

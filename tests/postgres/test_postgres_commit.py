@@ -1,0 +1,147 @@
+"""Row 15: a COMMIT whose answer is lost. Whether it took effect is read, not assumed; nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.archive.shelves import Shelf
+from tests.postgres.conftest import MakeCutter
+from tests.postgres.cutter import Cut
+from tests.support.postgres import Server
+from tests.support.station import SMALL, Station, build, cycle_of, drain, list_through
+from tests.support.truth import Notary, assert_home
+
+from easytracking_sync.archive import tables
+from easytracking_sync.archive.database import Database
+from easytracking_sync.errors import DatabaseUnavailable
+from easytracking_sync.terms import BatchState, Fate
+
+FEW = replace(SMALL, documents=5)
+MOST_TRIES = 500
+A_MOMENT_SECONDS = 0.3
+
+
+def name_of(url: str) -> str:
+    return sa.make_url(url).database or ""
+
+
+def waited_for(server: Server, url: str) -> Callable[[], object]:
+    """Until some transaction waits for a lock, or for a moment: not every COMMIT that is late is waited for."""
+    question = (
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    return lambda: server.wait(question, name_of(url), A_MOMENT_SECONDS)
+
+
+@pytest.mark.parametrize("cut", Cut)
+def test_a_transaction_whose_answer_is_lost_is_reported_as_unknown(
+    cutter: MakeCutter, server: Server, empty_database: str, cut: Cut
+) -> None:
+    """The line does what these tests believe: the client hears nothing, the server did or did not."""
+    line = cutter(lambda number: cut if number == 2 else None)
+    database = Database(server.url(name_of(empty_database), host="127.0.0.1", port=line.port))
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE counter (value INTEGER)")
+
+    def insert() -> None:
+        with database.write() as connection:
+            connection.exec_driver_sql("INSERT INTO counter VALUES (1)")
+
+    with pytest.raises(DatabaseUnavailable):
+        insert()
+    if cut is Cut.LATE:
+        server.until("SELECT count(*) = 1 FROM counter", name_of(empty_database))
+    with database.read() as connection:
+        found = connection.exec_driver_sql("SELECT count(*) FROM counter").scalar_one()
+    assert found == (0 if cut is Cut.BEFORE else 1)
+    assert line.cuts == 1
+    database.close()
+
+
+def home(station: Station) -> None:
+    """List, and work to the end, however often the database is out of reach."""
+    for _ in range(MOST_TRIES):
+        try:
+            list_through(station, cycle_of(station, station.accounts["demo1"]))
+            drain(station)
+            if not sum(station.archive.pool.waiting(station.account_ids).values()):
+                return
+        except DatabaseUnavailable:
+            continue
+    raise AssertionError("it does not come to an end")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("cut", Cut)
+def test_however_many_answers_are_lost_every_document_comes_home_once(
+    tmp_path: Path, cutter: MakeCutter, server: Server, postgres_archive: str, cut: Cut, seed: int
+) -> None:
+    """Every other COMMIT of a whole run, whatever it is for. The engine's own count is right too."""
+    chance = random.Random(seed)
+    armed: list[bool] = []
+    line = cutter(lambda _: cut if armed and chance.random() < 0.5 else None, waited_for(server, postgres_archive))
+    url = server.url(name_of(postgres_archive), host="127.0.0.1", port=line.port)
+    station = build(tmp_path, FEW, url=url, wrap=lambda inner: Notary(postgres_archive, inner))
+    armed.append(True)
+    home(station)
+    armed.clear()
+    assert line.cuts > 3
+    assert_home(station)
+    assert station.engine.tally.acknowledged == station.engine.tally.documents == 5
+    assert station.observer.named("batch.fenced") == []
+    with station.archive.database.read() as connection:
+        told = Counter(
+            (row.batch_id, row.document_id, row.name, row.detail)
+            for row in connection.execute(sa.select(tables.event))
+        )
+    assert set(told.values()) == {1}
+    assert list((tmp_path / "spool").glob("*.zip*")) == []
+    station.close()
+
+
+def test_a_move_is_known_by_its_epoch_even_where_others_have_gone_on(shelf: Shelf) -> None:
+    """While this worker waited to look again, another claimed the batch and moved it; or claimed it and failed."""
+    account_id = shelf.account()
+    shelf.batch(account_id, [1, 2])
+    commit = shelf.moved(shelf.claim(account_id), BatchState.RESERVED, batch={"job_id": "j"}, accepted=True)
+    shelf.archive.batches.commit(commit, shelf.now)
+    other = shelf.open("two")
+    taken = other.batches.claim(shelf.wanted([account_id]), shelf.now)
+    assert taken is not None
+    assert shelf.archive.batches.was_committed(commit)
+    other.batches.commit(shelf.moved(taken, BatchState.PLANNED, batch={"job_id": None}), shelf.now)
+    assert shelf.archive.batches.was_committed(commit)
+    again = shelf.moved(shelf.claim(account_id), BatchState.RESERVED, batch={"job_id": "k"}, accepted=True)
+    assert not shelf.archive.batches.was_committed(again)
+
+
+@pytest.mark.parametrize("state", [BatchState.PLANNED, BatchState.FETCHED, BatchState.STORED])
+def test_a_wait_is_known_by_the_row_it_left(shelf: Shelf, state: BatchState) -> None:
+    account_id = shelf.account()
+    shelf.batch(account_id, [1], state)
+    claim = shelf.claim(account_id)
+    commit = shelf.moved(claim, state, batch={"failures": claim.batch.failures + 1})
+    assert not shelf.archive.batches.was_committed(commit)
+    shelf.archive.batches.commit(commit, shelf.now)
+    assert shelf.archive.batches.was_committed(commit)
+
+
+def test_a_move_that_was_never_made_is_not_taken_for_the_other_instances(shelf: Shelf) -> None:
+    """Both would acknowledge; only the one whose epoch stands in the journal did."""
+    account_id = shelf.account()
+    shelf.batch(account_id, [1], BatchState.STORED)
+    lost = shelf.moved(shelf.claim(account_id), BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    shelf.end_leases()
+    other = shelf.open("two")
+    taken = other.batches.claim(shelf.wanted([account_id]), shelf.now)
+    assert taken is not None
+    done = shelf.moved(taken, BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    other.batches.commit(done, shelf.now)
+    assert other.batches.was_committed(done)
+    assert not shelf.archive.batches.was_committed(lost)

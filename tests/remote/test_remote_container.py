@@ -256,7 +256,7 @@ def test_a_damaged_frame_is_a_bad_parcel(
         (LOCAL, 30, "<B", 0x7A, "has a damaged header"),
     ],
 )
-def test_a_damaged_entry_spoils_its_document_only(
+def test_a_damaged_entry_spoils_itself_only(
     good: bytes, mark: bytes, at: int, layout: str, value: int, reason: str
 ) -> None:
     raw = patched(good, mark, 1, at, layout, value)
@@ -264,7 +264,7 @@ def test_a_damaged_entry_spoils_its_document_only(
         raw = patched(raw, mark, 1, 5, "<B", 3)
     parcel = inspect(raw)
     assert dict(parcel.refused) == {1: f"MT {reason}"}
-    assert [found.doc_id for found in parcel.files] == [2]
+    assert [(found.doc_id, found.file_type) for found in parcel.files] == [(1, "FA"), (2, "FA")]
 
 
 def test_overlapping_entries_are_bad(good: bytes) -> None:

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built
 
-.PHONY: env demo test lint check lock clean
+.PHONY: env demo test test-long lint check lock clean
 
 env: $(STAMP)
 
@@ -20,7 +20,11 @@ demo: env
 	@$(BIN)/easytracking-sync demo
 
 test: env
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto -m "not long"
+
+# Real processes by the dozen, the second database, 500 accounts: some minutes more.
+test-long: env
+	@$(BIN)/python -m pytest -n auto -m long
 
 lint: env
 	$(BIN)/ruff format --check .

@@ -56,3 +56,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Without a server the tests that need one are skipped, and nobody shall believe that they passed."""
     if postgres.binaries() is None:
         terminalreporter.write_line(postgres.MISSING, red=True, bold=True)
+
+
+LONG = (
+    "tests/end_to_end/",
+    "tests/postgres/",
+    "test_service_many_accounts.py",
+    "test_cli_database.py",
+    "[postgresql",
+)
+"""What `make test-long` runs: real processes by the dozen, servers of their own, the second database."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by place what takes long, so that `make test` stays quick; CI runs both."""
+    for item in items:
+        if any(place in item.nodeid for place in LONG):
+            item.add_marker(pytest.mark.long)

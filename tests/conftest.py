@@ -21,8 +21,9 @@ settings.load_profile("house")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The machine's tests know nothing of the database; they may run on either."""
+    """The machine's tests know nothing of the database or of where bytes lie; they may run on any."""
     parser.addoption("--database", choices=("sqlite", "postgresql"), default="sqlite", help="for the machine's tests")
+    parser.addoption("--blobs", choices=("database", "files"), default="database", help="for the machine's tests")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Stations for the machine's tests, each watched by a notary and closed at the end.
 
-They stand on SQLite; with `--database postgresql` the same tests run on a server.
+They stand on SQLite, with the bytes in it; `--database postgresql` and `--blobs files` run the same tests elsewhere.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def make(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[
         if server is not None:
             names.append(server.create(server.archive_template))
             url = given["url"] = server.url(names[-1])
+        given.setdefault("blobs", request.config.getoption("--blobs"))
         outer: Callable[[httpx.BaseTransport], httpx.BaseTransport] = given.pop("wrap", lambda inner: inner)
         station = build(folder, options, wrap=lambda inner: outer(Notary(url, inner)), **given)
         made.append(station)

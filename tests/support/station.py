@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -44,6 +44,7 @@ SMALL = Options(documents=12, history_days=90, p7m_share=0.1, long_share=0.0, at
 """A small service, quick to write; `dataclasses.replace` it where a test wants another."""
 
 Wrap = Callable[[httpx.BaseTransport], httpx.BaseTransport]
+BlobStore = Literal["database", "files"]
 
 
 class VirtualClock:
@@ -117,6 +118,7 @@ class Station:
     wrap: Wrap
     seed: int
     min_free_bytes: int
+    blobs_folder: Path | None
     opened: Callable[[Archive], object]
     archive: Archive = field(init=False)
     engine: Engine = field(init=False)
@@ -139,7 +141,12 @@ class Station:
         self.effects = Effects(self.clock, random.Random(f"{self.seed}/dice/{self._openings}"), self.files)
         owner = f"{self.folder.name}-{self._openings}"
         self.archive = open_archive(
-            self.url, self.folder / "spool", self.effects, owner=owner, min_free_bytes=self.min_free_bytes
+            self.url,
+            self.folder / "spool",
+            self.effects,
+            owner=owner,
+            min_free_bytes=self.min_free_bytes,
+            blobs_folder=self.blobs_folder,
         )
         self.opened(self.archive)
         _relax(self.archive.database)
@@ -188,9 +195,10 @@ def build(
     wrap: Wrap = lambda transport: transport,
     seed: int = 1,
     min_free_bytes: int = 0,
+    blobs: BlobStore = "database",
     opened: Callable[[Archive], object] = lambda _: None,
 ) -> Station:
-    """A station in this empty folder, on SQLite unless `url` names an empty archive.
+    """A station in this empty folder, on SQLite unless `url` names an empty archive; bytes go where `blobs` says.
 
     `wishes` are by label: one account, "demo1", with the usual wishes unless given. `wrap` is put around
     each client's transport, `files` replaces the real file layer, `opened` is called with each new archive object
@@ -214,6 +222,7 @@ def build(
         wrap=wrap,
         seed=seed,
         min_free_bytes=min_free_bytes,
+        blobs_folder=folder / "blobs" if blobs == "files" else None,
         opened=opened,
     )
 

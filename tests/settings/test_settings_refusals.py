@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from easytracking_sync.errors import UsageError
+from easytracking_sync.settings import Settings
 
 if TYPE_CHECKING:
     from tests.settings.conftest import Bench
@@ -23,7 +24,7 @@ UNKNOWN = [
     ),
     ("[accounts.acme.sync]\nworkers = 3", "config.toml: accounts.acme.sync is not a key; the keys there are"),
     ('"two\\nlines" = 1', r"config.toml: 'two\nlines' is not a key; the keys there are"),
-    ("qqq = 1", "config.toml: qqq is not a key; the keys there are accounts, database, storage, sync, timezone"),
+    ("qqq = 1", f"config.toml: qqq is not a key; the keys there are {', '.join(sorted(Settings.model_fields))}"),
 ]
 
 

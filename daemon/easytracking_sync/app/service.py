@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from easytracking_sync.app.alarm_clock import AlarmClock
 from easytracking_sync.app.handover import Desk
 from easytracking_sync.app.listers import Listers
+from easytracking_sync.app.pulse import UNWATCHED, Pulse
 from easytracking_sync.app.station import RUNNING_SERVICE, Station, farewell, machine_account, service_of, station
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, SyncError
@@ -22,6 +24,9 @@ from easytracking_sync.terms import PauseReason
 BEAT_SECONDS = 1.0
 SECRETS_EVERY_SECONDS = 60.0
 
+Watch = Callable[[Station], contextlib.AbstractContextManager[Pulse]]
+"""Whatever looks on while the service runs over a station: who is to be told, until the context ends."""
+
 
 def serve(
     settings: Settings,
@@ -30,14 +35,17 @@ def serve(
     *,
     reload: Callable[[], Settings],
     effects: Effects | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Hold the archive and run the service over all configured accounts until `stop` is set.
 
     Raises UsageError, LockHeld or StorageBroken; what an account's service does never ends it.
     """
     effects = effects or Effects()
-    with station(settings, (), observer, effects=effects, doing=RUNNING_SERVICE) as at_work:
-        Service(at_work, settings, effects, observer, reload=reload).run(stop)
+    with contextlib.ExitStack() as closing:
+        at_work = closing.enter_context(station(settings, (), observer, effects=effects, doing=RUNNING_SERVICE))
+        pulse = closing.enter_context(watch(at_work)) if watch else UNWATCHED
+        Service(at_work, settings, effects, observer, reload=reload, pulse=pulse).run(stop)
 
 
 class Service:
@@ -51,8 +59,10 @@ class Service:
         observer: Observer,
         *,
         reload: Callable[[], Settings],
+        pulse: Pulse = UNWATCHED,
     ) -> None:
         self._station = at_work
+        self._pulse = pulse
         self._settings = settings
         self._reload = reload
         self._effects = effects
@@ -76,10 +86,13 @@ class Service:
         self._alarm.start()
         self._observer.note("service.started", accounts=len(self._accounts))
         try:
+            self._pulse.started()
             while not stop.is_set() and self._failure() is None:
                 self._beat()
+                self._pulse.turned(self._words())
                 self._effects.clock.wait(stop, BEAT_SECONDS)
         finally:
+            self._pulse.stopping()
             self._observer.note("service.stopping")
             self._alarm.stop()
             self._listers.stop()
@@ -87,6 +100,11 @@ class Service:
         failure = self._failure()
         if failure is not None:
             raise failure
+
+    def _words(self) -> str:
+        """What is going on, in one line."""
+        doing = "listing" if not self._listers.is_idle else "fetching" if not self._crew.is_idle else "waiting"
+        return f"{doing}; {len(self._accounts)} accounts"
 
     def _failure(self) -> BaseException | None:
         return self._crew.failure or self._listers.listed.failure

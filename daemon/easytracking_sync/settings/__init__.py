@@ -1,5 +1,6 @@
 """The configuration: one frozen `Settings`, and `load_settings` that builds it."""
 
+from easytracking_sync.settings.http import Http
 from easytracking_sync.settings.loading import DEFAULT_CONFIG, load_settings
 from easytracking_sync.settings.model import (
     Account,
@@ -15,6 +16,7 @@ __all__ = [
     "DEFAULT_CONFIG",
     "Account",
     "Database",
+    "Http",
     "Schedule",
     "Settings",
     "Storage",

@@ -1,5 +1,6 @@
-"""The kinds of address a key may hold: the service's, a proxy's, the database's. See `kinds` for how they refuse."""
+"""The kinds of address a key may hold: the service's, a proxy's, the database's, our own. See `kinds` for how."""
 
+import re
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -21,7 +22,8 @@ def _split(value: object, expected: str) -> SplitResult:
     return parts
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine itself is reached there."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -36,7 +38,7 @@ def address(value: object) -> str:
     if "@" in parts.netloc or parts.query or parts.fragment:
         refuse("an address without user name, password, query or fragment")
     host = parts.hostname or ""
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         refuse("an https address; plain http is for this machine's own loopback only")
     own_port = {"http": 80, "https": 443}[parts.scheme]
     port = "" if parts.port in (None, own_port) else f":{parts.port}"
@@ -67,3 +69,42 @@ def database_url(value: object) -> SecretStr:
     elif scheme != "postgresql+psycopg" or not separator or not rest:
         refuse("sqlite:///… (an absolute path has four slashes) or postgresql+psycopg://…")
     return given
+
+
+def listen(value: object) -> str:
+    """An address of this machine and a port, as ADDRESS:PORT; empty for none."""
+    expected = 'an address and a port like "127.0.0.1:8464" or "[::1]:8464", or empty for none'
+    if value == "":
+        return ""
+    found = re.fullmatch(
+        r"(\[[0-9a-fA-F:.]+\]|[0-9.]+|localhost):([0-9]{1,5})", value if isinstance(value, str) else ""
+    )
+    if found is None or int(found[2]) > 65535:
+        refuse(expected)
+    if found[1] != "localhost":
+        try:
+            version = ip_address(found[1].strip("[]")).version
+        except ValueError:
+            version = None
+        if version != (6 if found[1].startswith("[") else 4):
+            refuse(expected)
+    return found[0]
+
+
+def token(value: object) -> SecretStr:
+    """What a client says in its Authorization header; empty for none."""
+    given = secret(value)
+    text = given.get_secret_value()
+    if text and not re.fullmatch(r"[A-Za-z0-9._~+/=-]{16,}", text):
+        refuse("at least 16 letters, digits and . _ ~ + / = -, as `openssl rand -hex 32` makes them")
+    return given
+
+
+def host_names(value: object) -> tuple[str, ...]:
+    """Names of hosts, without ports, in lower case; "a,b" as text."""
+    names = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not all(
+        isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,253}|\[[0-9a-fA-F:.]+\]", name) for name in names
+    ):
+        refuse('a list of host names without ports, like ["monitor.example"]')
+    return tuple(name.lower() for name in names)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-_NEVER_SHOWN = {"password", "client_secret", "url", "proxy"}
+_NEVER_SHOWN = {"password", "client_secret", "url", "proxy", "token"}
 _ADDRESSES = {"base_url", "auth_base_url"}
 _ANY_LABEL = "LABEL"
 

@@ -9,9 +9,7 @@ from typing import Annotated, Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     PrivateAttr,
@@ -19,12 +17,13 @@ from pydantic import (
     WrapValidator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from easytracking_sync.environments import CLIENT_SECRET, ENVIRONMENTS, ROUTE, Environment
 from easytracking_sync.settings import addresses, kinds, present
+from easytracking_sync.settings.http import Http
 from easytracking_sync.settings.layers import Layer, LayerSource
+from easytracking_sync.settings.section import Section, refuse_together
 from easytracking_sync.terms import AcknowledgeWith, FileType, OnRelist
 
 HOME = Path("/var/lib/easytracking-sync")
@@ -53,39 +52,6 @@ _Secret = Annotated[SecretStr, PlainValidator(kinds.secret)]
 _Address = Annotated[str, PlainValidator(addresses.address)]
 _TaxCode = Annotated[str, PlainValidator(kinds.tax_code)]
 _Cron = Annotated[str, PlainValidator(kinds.cron)]
-
-
-def refuse_together(problems: list[tuple[str, str]]) -> None:
-    """Raise one pydantic error for several (key below this section, what is wrong with it); none if there is none."""
-    if problems:
-        raise PydanticCustomError("problems", "problems", {"problems": problems})
-
-
-class Section(BaseModel):
-    """A table of the configuration; unknown keys are errors, and secrets named in `in_files` may lie in a file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-    in_files: ClassVar[tuple[str, ...]] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_secrets(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        complete, problems = dict(given), []
-        for key in cls.in_files:
-            file = given.get(f"{key}_file")
-            if not file or not isinstance(file, (str, Path)):
-                continue
-            if given.get(key):
-                problems.append((f"{key}_file", f"cannot stand beside {key}: give one of the two"))
-                continue
-            try:
-                complete[key] = kinds.read_secret(Path(file))
-            except ValueError as error:
-                problems.append((f"{key}_file", f"names {present.quoted(Path(file))}, which {error}"))
-        refuse_together(problems)
-        return complete
 
 
 class Database(Section):
@@ -216,6 +182,7 @@ class Settings(BaseSettings):
     database: Database = Database()
     storage: Storage = Storage()
     sync: Sync = Sync()
+    http: Http = Http()
     accounts: Mapping[Annotated[str, PlainValidator(kinds.label)], Account] = Field(default_factory=dict)
     _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
 

@@ -53,7 +53,7 @@ def _written(name: str, value: object) -> Any:
         case BaseModel():
             shown = redacted(value)
         case SecretStr():
-            shown = _redacted_url(value) if name in {"url", "proxy"} else HIDDEN
+            shown = _redacted_url(value) if name in {"url", "proxy"} else HIDDEN if value.get_secret_value() else ""
         case Mapping():
             shown = {str(key): _written(str(key), entry) for key, entry in value.items()}
         case tuple():

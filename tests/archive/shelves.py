@@ -17,11 +17,13 @@ import pytest
 import sqlalchemy as sa
 
 from easytracking_sync.archive import schema, tables
-from easytracking_sync.archive.batches import Commit, Wanted, insert_batch
+from easytracking_sync.archive.batch_rows import insert_batch
 from easytracking_sync.archive.blobs import BlobSource
+from easytracking_sync.archive.claiming import Wanted
 from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.landing import Terms
-from easytracking_sync.archive.pool import Absorbed, Listed
+from easytracking_sync.archive.settling import Commit
 from easytracking_sync.archive.store import Archive, open_archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.terms import (

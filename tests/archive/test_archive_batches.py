@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.archive.shelves import ON_SQLITE, Shelf
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.batches import Batches, Wanted
+from easytracking_sync.archive.batches import Batches
+from easytracking_sync.archive.claiming import Wanted
 from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.errors import StaleLease
 from easytracking_sync.terms import LIVE_STATES, BatchState, Claim, Fate, Landed, Landing, PauseReason

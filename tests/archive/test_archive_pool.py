@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.archive.shelves import Shelf, listed
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.pool import Absorbed
+from easytracking_sync.archive.intake import Absorbed
 from easytracking_sync.terms import (
     BatchState,
     DocumentState,

@@ -46,7 +46,8 @@ def make(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[
             url = given["url"] = server.url(names[-1])
         given.setdefault("blobs", request.config.getoption("--blobs"))
         outer: Callable[[httpx.BaseTransport], httpx.BaseTransport] = given.pop("wrap", lambda inner: inner)
-        station = build(folder, options, wrap=lambda inner: outer(Notary(url, inner)), **given)
+        blobs = folder / "blobs" if given["blobs"] == "files" else None
+        station = build(folder, options, wrap=lambda inner: outer(Notary(url, inner, blobs)), **given)
         made.append(station)
         return station
 

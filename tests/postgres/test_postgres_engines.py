@@ -54,7 +54,7 @@ class Pair:
             folders[0], options, url=self.url, wishes=wishes, wrap=lambda inner: first(Notary(self.url, inner))
         )
         same = {name: getattr(made, name) for name in ("url", "clock", "simulator", "observer", "files", "policy")}
-        same |= {name: getattr(made, name) for name in ("bounds", "wishes", "seed", "min_free_bytes", "opened")}
+        same |= {name: getattr(made, name) for name in ("bounds", "wishes", "seed", "min_free_bytes", "blobs_folder", "opened")}
         other = Station(folder=folders[1], wrap=lambda inner: Notary(self.url, inner), **same)
         self.stations += [made, other]
         return made, other

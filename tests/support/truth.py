@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection
+from pathlib import Path
 
 import httpx
 import sqlalchemy as sa
@@ -12,9 +13,11 @@ from tests.support.station import Station, VirtualClock
 
 from easytracking_simulator import TrueFile
 from easytracking_sync.archive import tables
+from easytracking_sync.archive.blob_files import FileBlobs
 from easytracking_sync.archive.blobs import BlobRotten, Blobs, DatabaseBlobs
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.entries import DocumentEntry, FileEntry, Filters
+from easytracking_sync.effects import LocalFiles
 from easytracking_sync.terms import AcknowledgeWith, DocumentState, FileType
 
 MOST_IDS = 100
@@ -27,9 +30,10 @@ class Notary(httpx.BaseTransport):
     BOUNDED: and when a call names more than 100 ids, or none.
     """
 
-    def __init__(self, url: str, transport: httpx.BaseTransport) -> None:
+    def __init__(self, url: str, transport: httpx.BaseTransport, blobs_folder: Path | None = None) -> None:
         self._url = url
         self._transport = transport
+        self._blobs_folder = blobs_folder
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         body = request.read()
@@ -46,7 +50,11 @@ class Notary(httpx.BaseTransport):
     def _look(self, ids: Collection[int]) -> None:
         database = Database(self._url)
         try:
-            blobs = DatabaseBlobs(database, VirtualClock())
+            blobs: Blobs = (
+                DatabaseBlobs(database, VirtualClock())
+                if self._blobs_folder is None
+                else FileBlobs(self._blobs_folder, LocalFiles(), "notary")
+            )
             query = (
                 sa.select(tables.document.c.doc_id, tables.file.c.sha256)
                 .join(tables.file)

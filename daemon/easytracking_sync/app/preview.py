@@ -12,7 +12,7 @@ import httpx
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.span import span_of
 from easytracking_sync.app.station import archive_of, chosen_accounts, machine_account, policy_of, service_of
-from easytracking_sync.archive.pool import Absorbed, Listed
+from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.schema import require_current, revision
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects

@@ -12,8 +12,9 @@ import httpx
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.span import days_of, span_of
 from easytracking_sync.app.station import machine_account, policy_of, service_of
+from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.integrity import Rotten
-from easytracking_sync.archive.pool import Absorbed, Known, Listed
+from easytracking_sync.archive.pool import Known
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, SyncError, Transient

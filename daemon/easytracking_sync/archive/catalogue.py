@@ -23,7 +23,7 @@ from easytracking_sync.archive.entries import (
     Standing,
     Stored,
 )
-from easytracking_sync.archive.pool import batched_ids
+from easytracking_sync.archive.intake import batched_ids
 from easytracking_sync.archive.standing import incomplete_by_account, standing_of
 from easytracking_sync.archive.tables import INCOMPLETE, account, document, file
 from easytracking_sync.errors import UsageError

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Row
 from easytracking_sync.archive import journal
 from easytracking_sync.archive.blobs import Blobs
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.pool import afresh, batched_ids
+from easytracking_sync.archive.intake import afresh, batched_ids
 from easytracking_sync.archive.tables import account, document, file
 from easytracking_sync.errors import StorageFault
 from easytracking_sync.terms import DocumentState

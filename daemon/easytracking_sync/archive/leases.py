@@ -11,10 +11,12 @@ from sqlalchemy.engine import Connection
 from easytracking_sync.archive.database import Database, upsert
 from easytracking_sync.archive.tables import Instant, lease
 
+SERVER_CLOCK = sa.func.clock_timestamp(type_=Instant)
+
 
 def lease_clock(where: Database | Connection, now: datetime) -> sa.ColumnElement[datetime]:
     """The instant leases are counted by: the server's own, or ours where one instance works alone (SQLite)."""
-    return sa.literal(now, Instant) if _is_sqlite(where) else sa.func.clock_timestamp(type_=Instant)
+    return sa.literal(now, Instant) if _is_sqlite(where) else SERVER_CLOCK
 
 
 def lease_end(where: Database | Connection, now: datetime, seconds: float) -> sa.ColumnElement[datetime]:

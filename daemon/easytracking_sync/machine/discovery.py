@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from easytracking_sync.archive.cycles import CycleRecord
-from easytracking_sync.archive.pool import Absorbed, Listed
+from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Refused, TooLarge
 from easytracking_sync.machine import policy

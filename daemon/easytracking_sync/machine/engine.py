@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from easytracking_sync.archive.batches import Commit, Wanted
+from easytracking_sync.archive.claiming import Wanted
 from easytracking_sync.archive.landing import Terms
+from easytracking_sync.archive.settling import Commit
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, DatabaseUnavailable, StaleLease, StorageFault, Transient

@@ -102,6 +102,7 @@ class Listers:
         return rests
 
     def _work(self) -> None:
+        self._crew.turns.rest()
         while not self._stop.is_set():
             try:
                 asked = self._asked.get(timeout=LOOK_SECONDS)
@@ -115,17 +116,20 @@ class Listers:
             except (Fatal, Exception) as failure:  # noqa: BLE001  whoever watches the listers raises it
                 self.listed.failure = failure
             finally:
+                self._crew.turns.rest()
                 with self._lock:
                     self._busy.discard(asked.account.id)
                 if asked.on_end is not None:
                     asked.on_end(record)
                 self._crew.changed.set()
+        self._crew.turns.leave()
 
     def _list(self, account: Account, span: Span) -> CycleRecord:
         gate = self._station.engine.gate
         cycle = Cycle(self._station.archive.pool, gate, self._effects.clock, self._observer, account, span)
         acknowledged = self._station.engine.tally.acknowledged
-        lister = Lister(self._effects, self._station.engine.policy, self._observer, self._stop)
+        policy, turns = self._station.engine.policy, self._crew.turns
+        lister = Lister(self._effects, policy, self._observer, self._stop, turns)
         try:
             lister.list_through(cycle, self._note_step, lambda cycle, trouble: self._note(cycle.account, trouble))
         except CredentialsRefused as refusal:

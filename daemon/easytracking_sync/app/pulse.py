@@ -11,11 +11,15 @@ class Pulse(Protocol):
     """Told from the service's own loop, and from nowhere else. Must not block; must not raise."""
 
     def started(self) -> None:
-        """Once: the archive is open and current, and the engine runs."""
+        """The archive is open and current, and the engine runs; again, when a reload has ended."""
         ...
 
     def turned(self, words: str) -> None:
-        """About once a second: the loop turned; `words` say in one line what is going on."""
+        """About once a second: the loop turned and no thread hangs; `words` say in one line what is going on."""
+        ...
+
+    def reloading(self) -> None:
+        """The configuration is being read again."""
         ...
 
     def stopping(self) -> None:
@@ -36,6 +40,10 @@ class Several:
     def turned(self, words: str) -> None:
         for pulse in self._pulses:
             pulse.turned(words)
+
+    def reloading(self) -> None:
+        for pulse in self._pulses:
+            pulse.reloading()
 
     def stopping(self) -> None:
         for pulse in self._pulses:
@@ -60,6 +68,9 @@ class Beat:
 
     def turned(self, words: str) -> None:
         del words
+        self._turned_at = self._clock.monotonic()
+
+    def reloading(self) -> None:
         self._turned_at = self._clock.monotonic()
 
     def stopping(self) -> None:

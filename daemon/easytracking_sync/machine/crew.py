@@ -11,10 +11,13 @@ from easytracking_sync.effects import Clock
 from easytracking_sync.errors import DatabaseUnavailable, Fatal, Permanent, StorageFault, Transient
 from easytracking_sync.machine.engine import Engine, Lane
 from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.turns import PATIENCE_SECONDS, Turns
 from easytracking_sync.terms import Claim
 
 LONGEST_IDLE_SECONDS = 1.0
 TROUBLE_PAUSE_SECONDS = 2.0
+EFFECT_SECONDS = 7200.0
+"""Longer than any effect that does not hang: a call may take half an hour, a parcel of 10 GB is stored in less."""
 
 
 @dataclass(slots=True)
@@ -31,9 +34,19 @@ class Crew:
     """`workers` threads for short effects and as many for fetches, fed by one that claims what is due.
 
     `changed` is set whenever an effect ended. `failure` is the Fatal error, or the bug, that stopped the crew.
+    `turns` tells which of its threads hang, or died.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, observer: Observer, *, workers: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        observer: Observer,
+        *,
+        workers: int,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self.turns = Turns(clock, patience_seconds=patience_seconds)
         self.changed = threading.Event()
         self.failure: BaseException | None = None
         self.bugs = 0
@@ -101,6 +114,7 @@ class Crew:
 
     def _dispatch(self) -> None:
         while not self._stop.is_set():
+            self.turns.begin()
             self._wake.clear()
             idle = LONGEST_IDLE_SECONDS
             try:
@@ -116,9 +130,11 @@ class Crew:
                 self._fail(bug)
             if not self._stop.is_set():
                 self._clock.wait(self._wake, idle)
+        self.turns.leave()
 
     def _hand_out(self, group: _Group) -> None:
         while not self._stop.is_set() and group.free.acquire(blocking=False):
+            self.turns.begin()
             try:
                 claim = self._engine.claim(group.lane)
             except BaseException:
@@ -142,8 +158,11 @@ class Crew:
         """Hold on to what is being performed; a renewal that fails is tried again soon."""
         pause = renew_seconds
         while not self._clock.wait(self._ended, pause):
+            self.turns.begin()
             pause = renew_seconds if self._tell_the_archive(self._engine.renew) else renew_seconds / 5
+            self.turns.rest()
         self._tell_the_archive(self._engine.let_go)
+        self.turns.leave()
         self._let_go.set()
 
     def _tell_the_archive(self, what: Callable[[], None]) -> bool:
@@ -158,7 +177,9 @@ class Crew:
         return True
 
     def _work(self, group: _Group) -> None:
+        self.turns.rest()
         while (claim := group.claims.get()) is not None:
+            self.turns.begin(EFFECT_SECONDS)
             try:
                 self._engine.perform(claim)
             except Fatal as error:
@@ -168,11 +189,13 @@ class Crew:
             except Exception as bug:  # noqa: BLE001  one batch's bug must not stop the others
                 self._note_bug(claim, bug)
             finally:
+                self.turns.rest()
                 with self._lock:
                     self._at_work -= 1
                 group.free.release()
                 self.changed.set()
                 self._wake.set()
+        self.turns.leave()
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:

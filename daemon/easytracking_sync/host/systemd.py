@@ -1,0 +1,76 @@
+"""What a service under systemd tells its manager, over the socket of sd_notify(3).
+
+WATCHDOG=1 is sent by the service's own loop alone, never by a timer: a loop that hangs falls silent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+
+from easytracking_sync.effects import Clock
+from easytracking_sync.observe.plain import visible
+
+MOST_WORDS = 200
+SIGNS_OF_LIFE = 4
+"""So many in an interval of the watchdog: one that is delayed is no death."""
+
+
+class Systemd:
+    """A pulse for systemd; one that is silent where nobody listens (`NOTIFY_SOCKET` is not set)."""
+
+    def __init__(self, environ: Mapping[str, str], clock: Clock) -> None:
+        self._address = environ.get("NOTIFY_SOCKET", "")
+        self._clock = clock
+        self.patience_seconds = _watchdog_seconds(environ)
+        self._alive_at: float | None = None
+        self._words = ""
+
+    def started(self) -> None:
+        """READY=1."""
+        self._notify("READY=1")
+
+    def turned(self, words: str) -> None:
+        """WATCHDOG=1 where it is due, STATUS= where it changed."""
+        words = visible(words)[:MOST_WORDS]
+        state = []
+        if words != self._words:
+            state.append(f"STATUS={words}")
+            self._words = words
+        now = self._clock.monotonic()
+        pause = None if self.patience_seconds is None else self.patience_seconds / SIGNS_OF_LIFE
+        if pause is not None and (self._alive_at is None or now - self._alive_at >= pause):
+            state.append("WATCHDOG=1")
+            self._alive_at = now
+        if state:
+            self._notify(*state)
+
+    def reloading(self) -> None:
+        """RELOADING=1; systemd waits for the READY=1 that follows."""
+        microseconds = int(self._clock.monotonic() * 1_000_000)
+        self._notify("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
+
+    def stopping(self) -> None:
+        """STOPPING=1."""
+        self._words = ""
+        self._notify("STOPPING=1", "STATUS=Ending; what is under way is resumed by the next start")
+
+    def _notify(self, *state: str) -> None:
+        """Best effort: a manager that does not listen must not stop the service."""
+        if not self._address:
+            return
+        address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            line.settimeout(1.0)
+            line.sendto("\n".join(state).encode(), address)
+
+
+def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
+    """The interval that systemd set for this process; None where it set none."""
+    meant = environ.get("WATCHDOG_PID", "")
+    if meant and meant != str(os.getpid()):
+        return None
+    text = environ.get("WATCHDOG_USEC", "")
+    return int(text) / 1_000_000 if text.isdecimal() and int(text) > 0 else None

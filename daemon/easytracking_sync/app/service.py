@@ -156,7 +156,7 @@ class Service:
 
     def _take_up(self, label: str, read: Settings) -> None:
         old = self._accounts[label]
-        account = machine_account(old.id, label, read, service_of(read, label, self._effects))
+        account = machine_account(old.id, label, read, service_of(read, label, self._effects, None, self._observer))
         self._settings = self._settings.model_copy(
             update={"accounts": {**self._settings.accounts, label: read.accounts[label]}}
         )

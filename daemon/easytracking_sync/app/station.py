@@ -21,7 +21,7 @@ from easytracking_sync.machine.crew import Crew
 from easytracking_sync.machine.engine import Bounds, Engine
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.remote import EasyTracking, Endpoint, ParcelLimits
+from easytracking_sync.remote import CallEnded, EasyTracking, Endpoint, ParcelLimits
 from easytracking_sync.settings import Account as AccountSettings
 from easytracking_sync.settings import Settings, StorageBackend
 from easytracking_sync.terms import FileType
@@ -99,7 +99,7 @@ def station(
         archive.spool.prepare()
         accounts = []
         for label in chosen:
-            service = service_of(settings, label, effects, transport)
+            service = service_of(settings, label, effects, transport, observer)
             closing.callback(service.close)
             base_url, username = settings.accounts[label].identity
             account_id = archive.accounts.register(label, base_url, username, effects.clock.now())
@@ -130,9 +130,26 @@ def chosen_accounts(settings: Settings, labels: tuple[str, ...]) -> tuple[str, .
 
 
 def service_of(
-    settings: Settings, label: str, effects: Effects, transport: httpx.BaseTransport | None = None
+    settings: Settings,
+    label: str,
+    effects: Effects,
+    transport: httpx.BaseTransport | None = None,
+    observer: Observer | None = None,
 ) -> EasyTracking:
-    """The client of one configured account."""
+    """The client of one configured account; `observer` is told of every call it makes."""
+
+    def note(ended: CallEnded) -> None:
+        if observer is not None:
+            observer.note(
+                "call.ended",
+                level="debug",
+                account=label,
+                call=ended.call,
+                status=ended.status,
+                seconds=round(ended.seconds, 3),
+                bytes=ended.bytes,
+            )
+
     account = settings.accounts[label]
     endpoint = Endpoint(
         base_url=account.endpoint.base_url,
@@ -151,6 +168,7 @@ def service_of(
         user_agent=USER_AGENT,
         transport=transport,
         zone=settings.timezone,
+        on_call=note,
     )
 
 

@@ -23,7 +23,7 @@ from easytracking_sync.errors import CredentialsRefused, JobLost, ServiceUnavail
 from easytracking_sync.remote.answers import expect_no_page, pour, quoted, refuse, unavailable
 from easytracking_sync.remote.auth import Tokens
 from easytracking_sync.remote.endpoint import Endpoint
-from easytracking_sync.remote.line import Call, Line, Reply
+from easytracking_sync.remote.line import Call, CallEnded, Line, Reply
 from easytracking_sync.remote.loose import MOST_INT64
 from easytracking_sync.remote.wire import ROME, Listing, ListQuery, is_job_id, read_job_id, read_listing, read_token
 from easytracking_sync.terms import MOST_IDS_PER_CALL, FileType
@@ -72,7 +72,8 @@ class EasyTracking:
     """One account at the service. Threads may share it; they share its login and its connections.
 
     `transport` is for tests and simulations; without it, one is built from the endpoint, and UsageError names a
-    `ca_file` that cannot be read. `zone` is the service's local time.
+    `ca_file` that cannot be read. `zone` is the service's local time. `on_call` is told of every exchange, from the
+    thread that made it; it must neither raise nor block.
 
     Any call may raise ServiceUnavailable (no answer, 429, 5xx, a redirect, or something that is not the service's)
     and CredentialsRefused (the login was refused, or a fresh token was).
@@ -87,11 +88,14 @@ class EasyTracking:
         user_agent: str,
         transport: httpx.BaseTransport | None = None,
         zone: tzinfo = ROME,
+        on_call: Callable[[CallEnded], object] | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._clock = clock
         self._zone = zone
-        self._line = Line(endpoint, account=account, clock=clock, user_agent=user_agent, transport=transport)
+        self._line = Line(
+            endpoint, account=account, clock=clock, user_agent=user_agent, transport=transport, on_call=on_call
+        )
         self._tokens = Tokens(self._ask_for_token, clock)
         self._base = f"{endpoint.base_url}/api/{endpoint.route}"
 

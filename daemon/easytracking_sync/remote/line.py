@@ -44,11 +44,23 @@ class Call:
     silence_seconds: float = 30.0  # between two pieces of the answer
 
 
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """One exchange with the service, after its answer was read or given up."""
+
+    call: str  # its name
+    status: str  # three digits; "none" where no answer came, "torn" where one broke off
+    seconds: float  # from sending to the end of the answer
+    bytes: int  # of the answer's body, as they came over the line
+
+
 class Reply:
     """An answer whose status has come and whose body has not been read yet."""
 
     def __init__(self, response: httpx.Response, line: Line, call: Call, until: float) -> None:
         self.status = response.status_code
+        self.received_bytes = 0
+        self.is_torn = False
         self._response = response
         self._line = line
         self._call = call
@@ -132,10 +144,13 @@ class Reply:
             try:
                 piece = next(pieces, None)
             except _NETWORK_ERRORS as error:
+                self.is_torn = True
                 raise torn(self.problem(f"the answer broke off ({self._line.censor.line(_named(error))})")) from error
             if piece is None:
                 return
+            self.received_bytes += len(piece)
             if self._line.clock.monotonic() > self._until:
+                self.is_torn = True
                 raise torn(self.problem(f"the answer took longer than {self._call.most_seconds:.0f} seconds"))
             yield piece
 
@@ -151,12 +166,14 @@ class Line:
         clock: Clock,
         user_agent: str,
         transport: httpx.BaseTransport | None,
+        on_call: Callable[[CallEnded], object] | None = None,
     ) -> None:
         for name in ("httpx", "httpcore"):  # at INFO they log whole addresses
             logging.getLogger(name).setLevel(logging.WARNING)
         self.account = account
         self.clock = clock
         self.censor = Censor(endpoint.secrets)
+        self._on_call = on_call
         self._client = httpx.Client(
             transport=transport or _build_transport(endpoint, account),
             headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"},
@@ -186,22 +203,30 @@ class Line:
         ServiceUnavailable where no status came. What the body of the `with` raises escapes unchanged.
         """
         timeout = httpx.Timeout(call.silence_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
+        begun = self.clock.monotonic()
         try:
             request = self._client.build_request(
                 method, url, headers=dict(headers), params=params, content=content, timeout=timeout
             )
             response = self._client.send(request, stream=True)
         except _NETWORK_ERRORS as error:
+            self._tell(call, "none", begun)
             raise ServiceUnavailable(self.message(call, self._no_answer(error))) from error
+        reply = Reply(response, self, call, until)
         try:
-            yield Reply(response, self, call, until)
+            yield reply
         finally:
             with contextlib.suppress(*_NETWORK_ERRORS):
                 response.close()
+            self._tell(call, "torn" if reply.is_torn else str(reply.status), begun, reply.received_bytes)
 
     def close(self) -> None:
         """Closes every connection; calls under way break off."""
         self._client.close()
+
+    def _tell(self, call: Call, status: str, begun: float, received_bytes: int = 0) -> None:
+        if self._on_call is not None:
+            self._on_call(CallEnded(call.name, status, self.clock.monotonic() - begun, received_bytes))
 
     def _no_answer(self, error: Exception) -> str:
         reason = self.censor.line(_named(error))

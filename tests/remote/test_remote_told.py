@@ -1,0 +1,88 @@
+"""Whoever listens is told of every exchange with the service once: its call, how it ended, how long it took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from tests.remote.conftest import JOB_ID, make_endpoint
+
+from easytracking_sync.errors import JobLost, Refused, ServiceUnavailable
+from easytracking_sync.remote import CallEnded, EasyTracking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.remote.conftest import Desk
+
+
+def listened(desk: Desk) -> tuple[EasyTracking, list[CallEnded]]:
+    """A client, and what is told of its calls."""
+    told: list[CallEnded] = []
+    client = EasyTracking(
+        make_endpoint("https://base.example", "https://auth.example"),
+        account="acme",
+        clock=desk.clock,
+        user_agent="tests/1",
+        transport=httpx.MockTransport(desk),
+        on_call=told.append,
+    )
+    return client, told
+
+
+class Breaking(httpx.SyncByteStream):
+    """Two bytes after two seconds each, then nothing more."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in (b"PK", b"\x03\x04"):
+            self._desk.clock.pass_time(2.0)
+            yield piece
+        raise httpx.ReadError("gone")
+
+
+def test_the_login_and_the_call_are_told_with_their_bytes(desk: Desk) -> None:
+    client, told = listened(desk)
+    desk.answers = [httpx.Response(200, content=b"PK\x03\x04")]
+    client.fetch(JOB_ID, bytes, 100)
+    assert [(one.call, one.status) for one in told] == [("log in", "200"), ("fetch", "200")]
+    assert told[1].bytes == 4
+
+
+def test_a_refusal_is_told_with_its_status(desk: Desk) -> None:
+    client, told = listened(desk)
+    desk.answers = [httpx.Response(403)]
+    with pytest.raises(Refused):
+        client.set_phase_1([1])
+    assert (told[-1].call, told[-1].status) == ("set-fase-1", "403")
+
+
+def test_no_answer_is_told_as_such(desk: Desk) -> None:
+    client, told = listened(desk)
+    desk.answers = [httpx.ConnectError("nobody there")]
+    with pytest.raises(ServiceUnavailable):
+        client.reserve([1])
+    assert (told[-1].call, told[-1].status, told[-1].bytes) == ("reserve", "none", 0)
+
+
+def test_an_answer_that_breaks_off_is_told_with_what_came_of_it_and_how_long_it_took(desk: Desk) -> None:
+    client, told = listened(desk)
+    desk.answers = [httpx.Response(200, stream=Breaking(desk))]
+    with pytest.raises(JobLost):
+        client.fetch(JOB_ID, bytes, 100)
+    assert told[-1] == CallEnded("fetch", "torn", 4.0, 4)
+
+
+def test_a_call_repeated_after_a_fresh_login_is_told_twice(desk: Desk) -> None:
+    client, told = listened(desk)
+    desk.answers = [httpx.Response(401), httpx.Response(200, json={"jobId": JOB_ID})]
+    client.reserve([1])
+    assert [(one.call, one.status) for one in told] == [
+        ("log in", "200"),
+        ("reserve", "401"),
+        ("log in", "200"),
+        ("reserve", "200"),
+    ]

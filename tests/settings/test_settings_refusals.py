@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,48 @@ def test_an_unknown_key_of_the_file_is_named_in_full_with_the_nearest_right_one(
     bench: Bench, toml: str, line: str
 ) -> None:
     assert any(said.startswith(line) for said in bench.refusal(toml))
+
+
+@pytest.mark.parametrize("wrong", ["usrname", "user", "login"])
+def test_a_misspelled_key_is_one_line_and_not_missing_besides(bench: Bench, acme: str, wrong: str) -> None:
+    (said,) = bench.refusal(acme.replace("username", wrong))
+    assert said.startswith(f"config.toml: accounts.acme.{wrong} is not a key; ")
+    assert "username" in said
+
+
+def test_a_history_that_begins_long_after_today_is_refused_where_it_stands(bench: Bench, acme: str) -> None:
+    (said,) = bench.refusal(f"{acme}history_from = 2199-01-01\n")
+    assert said.startswith("config.toml: accounts.acme.history_from is 2199-01-01, but must be ")
+    (said,) = bench.refusal(acme, EASYTRACKING_ACCOUNTS__ACME__HISTORY_FROM="2199-01-01")
+    assert said.startswith("environment EASYTRACKING_ACCOUNTS__ACME__HISTORY_FROM is 2199-01-01")
+    soon = (datetime.now(UTC).date() + timedelta(days=30)).isoformat()
+    assert bench.load(f"{acme}history_from = {soon}\n").accounts["acme"].history_from.isoformat() == soon
+
+
+ALERT_VALUES = [
+    'urls = "mailto"',
+    "urls = 5",
+    "urls = [5]",
+    'urls = ["mailto:me@example.com"]',
+    'language = "fr"',
+    "silent_intervals = 0",
+    "backlog_hours = 0",
+    "free_margin_bytes = -1",
+    'new_invoices = "perhaps"',
+    'digest = "7.30"',
+    'digest = "24:00"',
+    'heartbeat_url = "ftp://monitor.example/x"',
+    'urls_file = "/nowhere/urls"',
+    'heartbeat_url_file = "/nowhere/url"',
+]
+
+
+@pytest.mark.parametrize("line", ALERT_VALUES)
+def test_a_wrong_value_of_alerts_is_refused_by_its_name_and_addresses_are_not_shown(bench: Bench, line: str) -> None:
+    (said,) = bench.refusal(f"[alerts]\n{line}")
+    assert said.startswith(f"config.toml: alerts.{line.partition(' ')[0]} ")
+    assert "me@example.com" not in said
+    assert "monitor.example/x" not in said
 
 
 @pytest.mark.parametrize(

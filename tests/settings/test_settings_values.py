@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import json
+from datetime import date, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,16 @@ CONTRACT: dict[str, Any] = {
     "sync.job_deadline_seconds": 3600,
     "sync.max_attempts": 8,
     "sync.max_file_bytes": 1_000_000_000,
+    "alerts.urls": [],
+    "alerts.urls_file": "",
+    "alerts.language": "it",
+    "alerts.silent_intervals": 4,
+    "alerts.backlog_hours": 24,
+    "alerts.free_margin_bytes": 1_000_000_000,
+    "alerts.new_invoices": False,
+    "alerts.digest": "",
+    "alerts.heartbeat_url": "",
+    "alerts.heartbeat_url_file": "",
     "accounts.acme.environment": "varhub-production",
     "accounts.acme.base_url": "",
     "accounts.acme.auth_base_url": "",
@@ -145,3 +156,50 @@ def test_spool_and_blobs_lie_beside_the_archive_unless_told_otherwise() -> None:
     assert server.database.sqlite_path is None
     told = Settings.model_validate({"storage": {"spool": "/fast/spool", "path": "/large/blobs"}})
     assert (told.spool_path, told.blobs_path) == (Path("/fast/spool"), Path("/large/blobs"))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("mailtos://user:p@ss@mail.example?to=me@example.com", "mailtos://mail.example"),
+        ("json://127.0.0.1:8000/hook/s3cret", "json://127.0.0.1"),
+        ("tgram://123456:token/42", "tgram://********"),
+        ("slack://tokenA/tokenB/tokenC", "slack://********"),
+        ("https://monitor.example/ping/s3cret", "https://monitor.example"),
+    ],
+)
+def test_an_address_of_alerts_is_shown_by_scheme_and_by_what_is_surely_a_host(
+    bench: Bench, acme: str, url: str, shown: str
+) -> None:
+    """Some kinds have a token where others have the host."""
+    written = bench.load(f'[alerts]\nurls = ["{url}"]\n{acme}').redacted()["alerts"]
+    assert written["urls"] == [shown]
+
+
+def test_addresses_of_alerts_may_stand_in_a_list_a_variable_or_a_file(bench: Bench, acme: str) -> None:
+    two = ["json://one.example/a", "json://two.example/b"]
+    (bench.folder / "urls").write_text("\n".join(two) + "\n\n")
+    for settings in (
+        bench.load(f"[alerts]\nurls = {json.dumps(two)}\n{acme}"),
+        bench.load(acme, EASYTRACKING_ALERTS__URLS=" ".join(two)),
+        bench.load(f'[alerts]\nurls_file = "{bench.folder}/urls"\n{acme}'),
+    ):
+        assert [url.get_secret_value() for url in settings.alerts.urls] == two
+
+
+def test_a_time_of_day_and_a_yes_are_read_from_text_as_well(bench: Bench, acme: str) -> None:
+    alerts = bench.load(acme, EASYTRACKING_ALERTS__DIGEST="7:30", EASYTRACKING_ALERTS__NEW_INVOICES="true").alerts
+    assert (alerts.digest, alerts.new_invoices) == (time(7, 30), True)
+
+
+def test_what_may_be_secret_in_an_address_of_alerts_is_known_so_that_it_can_be_hidden(
+    bench: Bench, acme: str
+) -> None:
+    urls = [
+        "mailtos://user:pw-1@mail.example?to=m@e.it",
+        "tgram://123456789:abcdef-token/42",
+        "json://a.example/hook-one",
+    ]
+    secrets = set(bench.load(f"[alerts]\nurls = {json.dumps(urls)}\n{acme}").alerts.secrets)
+    assert {*urls, "pw-1", "123456789", "abcdef-token", "hook-one"} <= secrets
+    assert not secrets & {"mail.example", "user", "to", "42"}

@@ -69,6 +69,7 @@ def open_log(invocation: Invocation, *, unless_told: str = "warning") -> Log:
 def secrets_of(settings: Settings) -> Iterator[str]:
     """Everything in the settings that no line may show."""
     yield unquote(urlsplit(settings.database.url.get_secret_value()).password or "")
+    yield from settings.alerts.secrets
     for account in settings.accounts.values():
         yield account.password.get_secret_value()
         yield account.client_secret.get_secret_value()

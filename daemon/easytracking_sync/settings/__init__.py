@@ -1,5 +1,6 @@
 """The configuration: one frozen `Settings`, and `load_settings` that builds it."""
 
+from easytracking_sync.settings.alerts import Alerts, Language
 from easytracking_sync.settings.http import Http
 from easytracking_sync.settings.loading import DEFAULT_CONFIG, load_settings
 from easytracking_sync.settings.model import (
@@ -15,8 +16,10 @@ from easytracking_sync.settings.model import (
 __all__ = [
     "DEFAULT_CONFIG",
     "Account",
+    "Alerts",
     "Database",
     "Http",
+    "Language",
     "Schedule",
     "Settings",
     "Storage",

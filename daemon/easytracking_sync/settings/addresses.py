@@ -91,6 +91,25 @@ def listen(value: object) -> str:
     return found[0]
 
 
+def channels(value: object) -> tuple[SecretStr, ...]:
+    """Addresses as apprise knows them, each a secret; as text they are set apart by blanks or line ends."""
+    given = value.split() if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)):
+        refuse('a list of addresses like ["mailto://user:password@example.com"]')
+    urls = tuple(secret(one) for one in given)
+    if not all(re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s]+", url.get_secret_value()) for url in urls):
+        refuse('a list of addresses like ["mailto://user:password@example.com"]')
+    return urls
+
+
+def heartbeat(value: object) -> SecretStr:
+    """The address that a dead-man monitor gave; http or https, empty for none."""
+    given = secret(value)
+    if given.get_secret_value():
+        _split(given.get_secret_value(), "an address like https://monitor.example/ping/…")
+    return given
+
+
 def token(value: object) -> SecretStr:
     """What a client says in its Authorization header; empty for none."""
     given = secret(value)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-_NEVER_SHOWN = {"password", "client_secret", "url", "proxy", "token"}
+_NEVER_SHOWN = {"password", "client_secret", "url", "proxy", "token", "urls", "heartbeat_url"}
 _ADDRESSES = {"base_url", "auth_base_url"}
 _ANY_LABEL = "LABEL"
 
@@ -23,16 +23,29 @@ _ANY_LABEL = "LABEL"
 def explain(error: ValidationError, layers: list[Layer]) -> list[str]:
     """One line for each problem, or for each name of an unknown key; never a secret's value."""
     lines = []
-    for detail in error.errors(include_url=False):
-        key = tuple(str(part) for part in detail["loc"] if part != "[key]")
+    details = [(_key_of(detail), detail) for detail in error.errors(include_url=False)]
+    misspelled = {key[:-1] for key, detail in details if detail["type"] == "extra_forbidden"}
+    for key, detail in details:
+        if detail["type"] == "missing" and key[:-1] in misspelled:
+            continue  # most likely it is there under that other name, and one line says it all
         if detail["type"] == "extra_forbidden":
             lines += [line for layer in layers if layer.holds(key) for line in _unknown(key, layer, layers)]
         elif detail["type"] == "problems":
             problems: list[tuple[str, str]] = detail["ctx"]["problems"]
-            lines += [_about((*key, *below.split(".")), layers, text) for below, text in problems]
+            lines += [about((*key, *below.split(".")), layers, text) for below, text in problems]
         else:
-            lines.append(_about(key, layers, _complaint(key, detail, layers)))
+            lines.append(about(key, layers, _complaint(key, detail, layers)))
     return lines
+
+
+def _key_of(detail: ErrorDetails) -> Key:
+    return tuple(str(part) for part in detail["loc"] if part != "[key]")
+
+
+def _nearest(wrong: Key) -> str | None:
+    """The key of the same table that is most like this one."""
+    close = get_close_matches(wrong[-1].lower(), sorted(_fields(wrong[:-1])), n=1)
+    return close[0] if close else None
 
 
 def _complaint(key: Key, detail: ErrorDetails, layers: list[Layer]) -> str:
@@ -60,7 +73,7 @@ def _may_be_secret(key: Key, found: object) -> bool:
     return key[-1] in _ADDRESSES and not set("@?#").isdisjoint(str(found))
 
 
-def _about(key: Key, layers: list[Layer], text: str) -> str:
+def about(key: Key, layers: list[Layer], text: str) -> str:
     """The line about one key, opened by the place where it, or what is nearest above it, stands."""
     dotted = ".".join(map(bare, key))
     layer = next((layer for layer in layers if layer.holds(key)), None)
@@ -86,17 +99,20 @@ def _unknown(key: Key, layer: Layer, layers: list[Layer]) -> list[str]:
 
 def _instead(at: Key, wrong: Key, layer: Layer, layers: list[Layer]) -> str:
     """The nearest right key, as the layer spells it, or what the table knows."""
-    siblings = sorted(_fields(wrong[:-1]))
-    close = get_close_matches(wrong[-1].lower(), siblings, n=1)
-    if close:
-        return f"; did you mean {layer.spelled((*wrong[:-1], close[0], *at[len(wrong) :]))}?"
+    nearest = _nearest(wrong)
+    if nearest:
+        return f"; did you mean {layer.spelled((*wrong[:-1], nearest, *at[len(wrong) :]))}?"
     elsewhere = {layer.spelled(key): layer.spelled(key) for key in _all_keys(layers)}
     elsewhere |= {key[-1]: layer.spelled(key) for key in _all_keys(layers)}
     if layer.title == "environment":
         elsewhere |= {name: name for name in (CONFIG_VARIABLE, SECRETS_VARIABLE)}
     sought = layer.spelled(wrong) if len(wrong) == 1 else wrong[-1].lower()
     close = get_close_matches(sought, elsewhere, n=1, cutoff=0.8)
-    return f"; did you mean {elsewhere[close[0]]}?" if close else f"; the keys there are {', '.join(siblings)}"
+    return (
+        f"; did you mean {elsewhere[close[0]]}?"
+        if close
+        else f"; the keys there are {', '.join(sorted(_fields(wrong[:-1])))}"
+    )
 
 
 def _fields(section: Key) -> dict[str, Any]:

@@ -6,7 +6,7 @@ them repeats what it was given, since that may be a secret.
 
 import re
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from math import isfinite
@@ -149,6 +149,23 @@ def duration(least: timedelta, most: timedelta) -> PlainValidator:
 def unless_empty(value: object, read: ValidatorFunctionWrapHandler) -> Any:
     """None for what is left empty, else what `read` makes of it."""
     return None if value is None or value == "" else read(value)
+
+
+def yes_or_no(value: object) -> bool:
+    """true or false; as text too."""
+    known: dict[object, bool] = {"true": True, "false": False}
+    found = value if isinstance(value, bool) else known.get(value.lower() if isinstance(value, str) else None)
+    return found if found is not None else refuse("true or false")
+
+
+def time_of_day(value: object) -> time:
+    """A time of day, as "HH:MM"."""
+    if isinstance(value, time):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9]", value):
+        refuse('a time of day like "07:30", or empty for none')
+    hour, _, minute = value.partition(":")
+    return time(int(hour), int(minute))
 
 
 def one_of(choices: type[Choice]) -> PlainValidator:

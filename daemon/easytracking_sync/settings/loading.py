@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import ValidationError
 
+from easytracking_sync.effects import SystemClock
 from easytracking_sync.errors import UsageError
-from easytracking_sync.settings.explain import explain
+from easytracking_sync.settings.explain import about, explain
 from easytracking_sync.settings.layers import (
     CONFIG_VARIABLE,
     CREDENTIALS_VARIABLE,
@@ -25,10 +27,18 @@ from easytracking_sync.settings.present import leaves
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from easytracking_sync.effects import Clock
+
 DEFAULT_CONFIG = Path("/etc/easytracking-sync/config.toml")
 
 
-def load_settings(path: Path | None, environ: Mapping[str, str], *, fallback: Path = DEFAULT_CONFIG) -> Settings:
+MOST_DAYS_AHEAD = 366
+"""An account may be prepared for a contract that is still to begin; a day beyond it is a slip of the pen."""
+
+
+def load_settings(
+    path: Path | None, environ: Mapping[str, str], *, fallback: Path = DEFAULT_CONFIG, clock: Clock | None = None
+) -> Settings:
     """The settings in force: defaults, then one TOML file, then `environ`, then credentials; the later ones win.
 
     The file is `path` (the option --config), else the one EASYTRACKING_CONFIG names, else `fallback` where it
@@ -41,6 +51,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str], *, fallback: Pa
         settings = _merge(layers)
     except ValidationError as error:
         problems += explain(error, layers)
+    else:
+        problems += _beyond_today(settings, layers, (clock or SystemClock()).now().date())
     if problems:
         raise UsageError("\n".join(dict.fromkeys(problems)))
     settings._sources = _origins(settings, layers)  # noqa: SLF001 - a frozen value is completed by its one maker
@@ -77,6 +89,19 @@ def _merge(winning_first: list[Layer]) -> Settings:
         layers: ClassVar[tuple[Layer, ...]] = tuple(winning_first)
 
     return Layered()
+
+
+def _beyond_today(settings: Settings, layers: list[Layer], today: date) -> list[str]:
+    latest = today + timedelta(days=MOST_DAYS_AHEAD)
+    return [
+        about(
+            ("accounts", label, "history_from"),
+            layers,
+            f"is {account.history_from}, but must be {latest} at the latest: nothing received before it is fetched",
+        )
+        for label, account in settings.accounts.items()
+        if account.history_from > latest
+    ]
 
 
 def _origins(settings: Settings, layers: list[Layer]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from easytracking_sync.environments import CLIENT_SECRET, ENVIRONMENTS, ROUTE, Environment
 from easytracking_sync.settings import addresses, kinds, present
+from easytracking_sync.settings.alerts import Alerts
 from easytracking_sync.settings.http import Http
 from easytracking_sync.settings.layers import Layer, LayerSource
 from easytracking_sync.settings.section import Section, refuse_together
@@ -183,6 +184,7 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     sync: Sync = Sync()
     http: Http = Http()
+    alerts: Alerts = Alerts()
     accounts: Mapping[Annotated[str, PlainValidator(kinds.label)], Account] = Field(default_factory=dict)
     _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -53,13 +53,15 @@ def _written(name: str, value: object) -> Any:
         case BaseModel():
             shown = redacted(value)
         case SecretStr():
-            shown = _redacted_url(value) if name in {"url", "proxy"} else HIDDEN if value.get_secret_value() else ""
+            shown = _redacted(name, value)
         case Mapping():
             shown = {str(key): _written(str(key), entry) for key, entry in value.items()}
         case tuple():
             shown = [_written(name, entry) for entry in value]
         case timedelta():
             shown = brief(value)
+        case time():
+            shown = value.isoformat("minutes")
         case float():
             shown = int(value) if value.is_integer() else value
         case None:
@@ -67,6 +69,26 @@ def _written(name: str, value: object) -> Any:
         case StrEnum() | date() | Path() | ZoneInfo():
             shown = str(value)
     return shown
+
+
+def _redacted(name: str, value: SecretStr) -> str:
+    if name in {"urls", "heartbeat_url"}:
+        return scheme_and_host(value.get_secret_value())
+    if name in {"url", "proxy"}:
+        return _redacted_url(value)
+    return HIDDEN if value.get_secret_value() else ""
+
+
+def scheme_and_host(url: str) -> str:
+    """An address of alerts as far as it is no secret: where others have a host, some kinds have a token."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return HIDDEN if url else ""
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
+    named = re.fullmatch(
+        r"localhost|\[[0-9a-fA-F:]+\]|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", host.rpartition(":")[0] or host
+    )
+    return f"{scheme}://{named[0] if named else HIDDEN}"
 
 
 def _redacted_url(url: SecretStr) -> str:

@@ -1,0 +1,209 @@
+"""Health and metrics over http, in a thread of their own: three plain pages, and a door that lets few in.
+
+Whatever happens to it once it listens, the service goes on. Whoever connects and says nothing is cut off, and only so
+many may be connected at once, so that nobody uses up the descriptors the service needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hmac
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from easytracking_sync.effects import Clock
+from easytracking_sync.errors import UsageError
+from easytracking_sync.machine.observer import Observer
+
+KEY = "http.listen"
+HEALTH = "/healthz"
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+MOST_CONNECTIONS = 32
+MOST_CONNECTION_SECONDS = 30.0
+MOST_REQUEST_BYTES = 16 * 1024
+FAREWELL_SECONDS = 2.0
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Connection": "close",
+}
+_ERRORS = {
+    errno.EADDRINUSE: "is taken by another program; stop that one, choose another port, or leave it empty",
+    errno.EADDRNOTAVAIL: "is not an address of this machine",
+    errno.EACCES: "is a port that only root may use; choose one from 1024 on",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What is served. `unhealthy` and `unready` say in one line why not, and nothing where all is well."""
+
+    unhealthy: Callable[[], str]  # answers at once
+    unready: Callable[[], str]  # may take some seconds
+    metrics: Callable[[], tuple[str, bytes]]  # content type and body
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Who is let in: by the name they call us by, and by the token where there is one.
+
+    The health page needs no token from this machine itself: a container's own check has none to give.
+    """
+
+    hosts: frozenset[str]
+    token: str = ""
+
+    def refusal(self, path: str, peer: str, headers: Headers) -> Response | None:
+        """The answer for one that is not let in."""
+        if not self._is_known(headers.get("host", "")):
+            return PlainTextResponse("unknown host name; see http.allowed_hosts\n", 400)
+        if not self.token or (path == HEALTH and _is_loopback(peer)):
+            return None
+        given = headers.get("authorization", "")
+        if hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
+            return None
+        return PlainTextResponse("a token is needed\n", 401, {"WWW-Authenticate": "Bearer"})
+
+    def _is_known(self, host: str) -> bool:
+        name, colon, port = host.lower().rpartition(":")
+        name = name if colon and port.isdecimal() else host.lower()
+        return name.removesuffix(".") in self.hosts
+
+
+def _is_loopback(peer: str) -> bool:
+    try:
+        return ipaddress.ip_address(peer).is_loopback
+    except ValueError:
+        return False
+
+
+class Door:
+    """Before every page: lets in, or not, and gives each answer its headers."""
+
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
+        self._app = app
+        self._admission = admission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        peer = scope.get("client") or ("", 0)
+        refusal = self._admission.refusal(scope["path"], peer[0], Headers(scope=scope))
+        await (refusal or self._app)(scope, receive, send_with_headers)
+
+
+def application(pages: Pages, admission: Admission) -> Starlette:
+    """The pages behind the door."""
+
+    async def health(request: Request) -> Response:
+        del request
+        return _verdict(pages.unhealthy())
+
+    def readiness(request: Request) -> Response:
+        del request
+        return _verdict(pages.unready())
+
+    def metrics(request: Request) -> Response:
+        del request
+        content_type, body = pages.metrics()
+        return Response(body, headers={"Content-Type": content_type})
+
+    routes = [Route(HEALTH, health), Route("/readyz", readiness), Route("/metrics", metrics)]
+    return Starlette(routes=routes, middleware=[Middleware(Door, admission=admission)])
+
+
+def _verdict(trouble: str) -> Response:
+    return PlainTextResponse(f"{trouble}\n", 503) if trouble else PlainTextResponse("ok\n")
+
+
+class _Bounded(H11Protocol):
+    """A connection that does not last: few at a time, each for seconds only."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base has it
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
+        else:
+            self.loop.call_later(MOST_CONNECTION_SECONDS, transport.abort)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens there; UsageError where that cannot be, naming the key."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        why = _ERRORS.get(error.errno or 0, f"cannot be listened at: {error.strerror or error}")
+        raise UsageError(f"{KEY}: {_shown(host, port)} {why}") from error
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Server:
+    """Serves an application on a socket, from `start` to `stop`."""
+
+    def __init__(self, listening: socket.socket, app: ASGIApp, observer: Observer, clock: Clock) -> None:
+        self._socket = listening
+        self._observer = observer
+        self._clock = clock
+        self._ended = threading.Event()
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http=_Bounded,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=1,
+                h11_max_incomplete_event_size=MOST_REQUEST_BYTES,
+            )
+        )
+
+    def start(self) -> None:
+        """Begin to serve; once."""
+        threading.Thread(target=self._work, name="http", daemon=True).start()
+        host, port, *_ = self._socket.getsockname()
+        self._observer.note("http.listening", address=_shown(host, port))
+
+    def stop(self) -> None:
+        """Serve no more; what is being answered gets a moment."""
+        self._server.should_exit = True
+        self._clock.wait(self._ended, FAREWELL_SECONDS)
+
+    def _work(self) -> None:
+        error = "ended by itself"
+        try:
+            self._server.run(sockets=[self._socket])
+        except (Exception, SystemExit) as failure:  # noqa: BLE001  the service goes on without these pages
+            error = type(failure).__name__
+        finally:
+            self._socket.close()
+            self._ended.set()
+        if not self._server.should_exit:
+            self._observer.note("http.failed", level="error", error=error)

@@ -1,0 +1,253 @@
+"""Metrics for Prometheus: what happened, counted as it is told; and how things stand, read from the archive.
+
+Names follow Prometheus's conventions. Labels are bounded: accounts are those of the configuration, calls and
+statuses those that are known, anything else is "other".
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from easytracking_sync import __version__
+from easytracking_sync.archive.entries import Standing
+from easytracking_sync.effects import Clock
+from easytracking_sync.observe.readings import Readings
+from easytracking_sync.terms import DocumentState, PauseReason
+
+PREFIX = "easytracking"
+OTHER = "other"
+CALLS = (
+    "log in",
+    "list",
+    "reserve",
+    "fetch",
+    "set-fase-1",
+    "clear-fase-1",
+    "set-fase-2",
+    "clear-fase-2",
+)
+CODES = (200, 201, 202, 204, 301, 302, 400, 401, 403, 404, 405, 407, 408, 410, 413, 429, 500, 502, 503, 504)
+STATUSES = frozenset({*map(str, CODES), "none", "torn"})
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+RETRIES: Mapping[str, str] = {
+    "list.failed": "list_failed",
+    "batch.unavailable": "unavailable",
+    "batch.storage_failed": "storage_failed",
+    "batch.lost": "lost",
+    "batch.refused": "refused",
+    "batch.split": "split",
+    "batch.abandoned": "abandoned",
+    "parcel.gone": "parcel_gone",
+}
+"""Event → why something is to be done once more."""
+
+OUTCOMES = ("complete", "interrupted", "truncated")
+"""Of cycles; what else a record says is a sentence, and counts as other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a scrape is given."""
+
+    content_type: str
+    body: bytes
+
+
+class Metrics:
+    """An observer that counts. `accounts` are those of the configuration; `beat_age` says how many seconds ago the
+    service's loop turned.
+    """
+
+    def __init__(
+        self, accounts: Collection[str], readings: Readings, beat_age: Callable[[], float], clock: Clock
+    ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the package has no annotation there
+        self._accounts = frozenset(accounts)
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._make_counters()
+        self._make_histograms()
+        self._make_gauges(beat_age)
+        self._registry.register(_Standings(self._accounts, readings, clock))
+        self._heard: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
+            "call.ended": self._call_ended,
+            "cycle.ended": self._cycle_ended,
+            "cycle.scheduled": self._cycle_scheduled,
+            "cycle.overlapped": lambda facts: self._overlaps.labels(self._account(facts)).inc(),
+            "schedule.stalled": lambda _: self._stalls.inc(),
+            "clock.jumped": lambda _: self._jumps.inc(),
+            "batch.stored": lambda facts: self._count_documents(self._stored, facts),
+            "batch.acknowledged": lambda facts: self._count_documents(self._acknowledged, facts),
+        }
+
+    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+        """Count the event; one of its own has numbers of its own besides."""
+        if level != "debug":
+            self._events.labels(name, level).inc()
+        if name in RETRIES:
+            self._retries.labels(RETRIES[name]).inc()
+        if name in self._heard:
+            self._heard[name](facts)
+
+    def page(self) -> Page:
+        """Everything as text, for a scrape."""
+        return Page(CONTENT_TYPE_LATEST, generate_latest(self._registry))
+
+    def _make_counters(self) -> None:
+        def counter(name: str, about: str, *labels: str) -> Counter:
+            return Counter(f"{PREFIX}_{name}", about, labels, registry=self._registry)
+
+        self._events = counter("events", "Log events above the level debug.", "event", "level")
+        self._retries = counter("retries", "Things that are to be done once more, by why.", "reason")
+        self._calls = counter("calls", "Calls to the service, by how they ended.", "call", "status")
+        self._bytes = counter("received_bytes", "Bytes of the service's answers, as they came.", "call")
+        self._cycles = counter("cycles", "Cycles of an account, by how they ended.", "account", "outcome")
+        self._overlaps = counter("cycles_overlapped", "Cycles due while the last one went on.", "account")
+        self._stalls = counter("schedule_stalls", "Times that a cycle did not come and was begun by the watch.")
+        self._jumps = counter("clock_jumps", "Times that the machine's clock was set, or the machine slept.")
+        self._discovered = counter("documents_discovered", "New documents that were listed.", "account")
+        self._stored = counter("documents_stored", "Documents that were committed to the archive.", "account")
+        self._acknowledged = counter("documents_acknowledged", "Documents the service was told about.", "account")
+        self._changed = counter("documents_changed", "Documents that were listed with other fields.", "account")
+        for reason in RETRIES.values():
+            self._retries.labels(reason)
+        for account in self._accounts:
+            for one in (self._overlaps, self._discovered, self._stored, self._acknowledged, self._changed):
+                one.labels(account)
+            for outcome in OUTCOMES:
+                self._cycles.labels(account, outcome)
+        for call in CALLS:
+            self._bytes.labels(call)
+
+    def _make_histograms(self) -> None:
+        self._seconds = Histogram(
+            f"{PREFIX}_call_duration_seconds",
+            "From sending a call to the end of its answer.",
+            ("call",),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+
+    def _make_gauges(self, beat_age: Callable[[], float]) -> None:
+        def gauge(name: str, about: str, *labels: str) -> Gauge:
+            return Gauge(f"{PREFIX}_{name}", about, labels, registry=self._registry)
+
+        gauge("build_info", "Always 1; the versions stand in the labels.", "version", "python").labels(
+            __version__, platform.python_version()
+        ).set(1)
+        gauge("loop_age_seconds", "How long ago the service's loop turned.").set_function(beat_age)
+        self._next = gauge("next_cycle_timestamp_seconds", "When an account's cycle is due.", "account")
+        self._interval = gauge("cycle_interval_seconds", "The longest time between two cycles, by plan.", "account")
+
+    def _account(self, facts: Mapping[str, Any]) -> str:
+        account = str(facts.get("account", OTHER))
+        return account if account in self._accounts else OTHER
+
+    def _count_documents(self, counter: Counter, facts: Mapping[str, Any], key: str = "documents") -> None:
+        counter.labels(self._account(facts)).inc(int(facts.get(key, 0)))
+
+    def _call_ended(self, facts: Mapping[str, Any]) -> None:
+        call = facts["call"] if facts["call"] in CALLS else OTHER
+        self._calls.labels(call, facts["status"] if facts["status"] in STATUSES else OTHER).inc()
+        self._seconds.labels(call).observe(facts["seconds"])
+        self._bytes.labels(call).inc(facts["bytes"])
+
+    def _cycle_ended(self, facts: Mapping[str, Any]) -> None:
+        outcome = str(facts["outcome"])
+        self._cycles.labels(self._account(facts), outcome if outcome in OUTCOMES else OTHER).inc()
+        self._count_documents(self._discovered, facts, "discovered")
+        self._count_documents(self._changed, facts, "changed")
+
+    def _cycle_scheduled(self, facts: Mapping[str, Any]) -> None:
+        at, account = facts["at"], self._account(facts)
+        if isinstance(at, datetime):
+            self._next.labels(account).set(at.timestamp())
+        self._interval.labels(account).set(facts["longest_seconds"])
+
+
+class _Standings:
+    """Asks for the latest reading at each scrape; what was last known stays while the database is away."""
+
+    def __init__(self, accounts: frozenset[str], readings: Readings, clock: Clock) -> None:
+        self._accounts = accounts
+        self._readings = readings
+        self._clock = clock
+
+    def describe(self) -> list[Metric]:
+        """Nothing: to register must not ask the database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The gauges of every configured account."""
+        reading = self._readings.latest()
+        yield _gauge("database_up", "Whether the database answers.", (), {(): 0.0 if reading.trouble else 1.0})
+        free = {(place,): float(count) for place, count in reading.free_bytes.items()}
+        yield _gauge("storage_free_bytes", "Free space where the archive lies.", ("place",), free)
+        standings = [one for one in reading.standings if one.account in self._accounts]
+        yield _gauge(
+            "documents",
+            "Documents by state.",
+            ("account", "state"),
+            {(one.account, state.value): one.count(state) for one in standings for state in DocumentState},
+        )
+        yield _gauge(
+            "account_paused",
+            "Whether an account is left alone for a while, by why.",
+            ("account", "reason"),
+            {(s.account, reason.value): self._is_paused(s, reason) for s in standings for reason in PauseReason},
+        )
+        for name, about, number in self._numbers():
+            yield _gauge(name, about, ("account",), {(one.account,): number(one) for one in standings})
+
+    def _numbers(self) -> tuple[tuple[str, str, Callable[[Standing], float]], ...]:
+        return (
+            ("documents_incomplete", "Documents that lack a file asked for in vain.", lambda one: one.incomplete),
+            (
+                "documents_unacknowledgeable",
+                "Documents stored here that the service does not let us mark.",
+                lambda one: one.unacknowledgeable,
+            ),
+            ("elements_unreadable", "List elements without an id, in the last cycle.", lambda one: one.unreadable),
+            (
+                "oldest_waiting_seconds",
+                "For how long the oldest document that is not home has been wanted; 0 where none is.",
+                self._waiting_seconds,
+            ),
+            (
+                "last_success_timestamp_seconds",
+                "When a cycle was last complete; 0 for never.",
+                lambda one: one.last_success_at.timestamp() if one.last_success_at else 0.0,
+            ),
+        )
+
+    def _waiting_seconds(self, one: Standing) -> float:
+        if one.oldest_waiting_at is None:
+            return 0.0
+        return max(0.0, (self._clock.now() - one.oldest_waiting_at).total_seconds())
+
+    def _is_paused(self, one: Standing, reason: PauseReason) -> float:
+        lasts = one.paused_until is not None and one.paused_until > self._clock.now()
+        return float(lasts and one.pause_reason is reason)
+
+
+def _gauge(name: str, about: str, labels: Sequence[str], values: Mapping[Any, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"{PREFIX}_{name}", about, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family

@@ -130,7 +130,7 @@ def test_a_worker_that_lost_its_claim_commits_nothing_at_all(shelf: Shelf, move:
 def test_a_lease_that_has_run_out_can_be_taken_and_its_holder_is_fenced(shelf: Shelf) -> None:
     account_id = shelf.account()
     shelf.batch(account_id, [1])
-    first, second = (Batches(shelf.archive.database, owner, 30.0) for owner in ("one", "two"))
+    first, second = (Batches(shelf.archive.database, owner, 30.0, alone=True) for owner in ("one", "two"))
     stale = first.claim(shelf.wanted([account_id]), shelf.now)
     assert stale is not None
     shelf.clock.forward(29)

@@ -120,6 +120,7 @@ class Station:
     min_free_bytes: int
     blobs_folder: Path | None
     opened: Callable[[Archive], object]
+    shared: bool | None = None  # several stations on one SQLite file, in one thread
     archive: Archive = field(init=False)
     engine: Engine = field(init=False)
     accounts: dict[str, Account] = field(init=False)
@@ -147,6 +148,7 @@ class Station:
             owner=owner,
             min_free_bytes=self.min_free_bytes,
             blobs_folder=self.blobs_folder,
+            shared=self.shared,
         )
         self.opened(self.archive)
         _relax(self.archive.database)
@@ -208,7 +210,7 @@ def build(
     clock = VirtualClock()
     simulator = Simulator(replace(options, accounts=max(options.accounts, len(wishes))), clock)
     if url is None:
-        (folder / "archive.db").write_bytes(_empty_archive())
+        (folder / "archive.db").write_bytes(empty_archive())
     return Station(
         folder=folder,
         url=url or f"sqlite:///{folder / 'archive.db'}",
@@ -242,7 +244,7 @@ def _end_leases(database: Database) -> None:
 
 
 @functools.cache
-def _empty_archive() -> bytes:
+def empty_archive() -> bytes:
     """Migrated once a process: the migration takes longer than most tests."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"

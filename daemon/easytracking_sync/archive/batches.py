@@ -32,20 +32,21 @@ class Batches:
     was not renewed for `sure_seconds` may be lost already; whatever its holder commits is fenced by the epoch.
     """
 
-    def __init__(self, database: Database, owner: str, lease_seconds: float) -> None:
+    def __init__(self, database: Database, owner: str, lease_seconds: float, *, alone: bool) -> None:
         self._database = database
         self._owner = owner
         self._lease_seconds = lease_seconds
+        self._alone = alone
 
     @property
     def renew_seconds(self) -> float | None:
         """How often leases are to be renewed; None where they need not be."""
-        return None if self._database.is_sqlite else self._lease_seconds / 3
+        return None if self._alone else self._lease_seconds / 3
 
     @property
     def sure_seconds(self) -> float:
         """How long after a claim or a renewal was begun nobody else can have taken the batch."""
-        return math.inf if self._database.is_sqlite else self._lease_seconds * 2 / 3
+        return math.inf if self._alone else self._lease_seconds * 2 / 3
 
     def claim(self, wanted: Wanted, now: datetime) -> Claim | None:
         """Take one due batch that nobody holds, and raise its epoch; None where there is none."""
@@ -128,7 +129,7 @@ class Batches:
 
         On a server nothing is done: others may be alive, and what the dead held runs out by itself.
         """
-        if self._database.is_sqlite:
+        if self._alone:
             self._void(batch.c.lease_owner.is_not(None))
 
     def let_go(self) -> None:
@@ -192,7 +193,7 @@ class Batches:
 
     def _keeps(self, after: Batch) -> bool:
         """Where several hosts share the work, a parcel in this one's spool is for this one to store."""
-        return after.state is BatchState.FETCHED and not self._database.is_sqlite
+        return after.state is BatchState.FETCHED and not self._alone
 
     def _void(self, whose: sa.ColumnElement[bool]) -> None:
         with self._database.write() as connection:

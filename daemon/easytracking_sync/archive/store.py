@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from easytracking_sync.archive.accounts import Accounts
+from easytracking_sync.archive.alarms import Alarms
 from easytracking_sync.archive.batches import Batches
 from easytracking_sync.archive.blob_files import FileBlobs
 from easytracking_sync.archive.blobs import Blobs, DatabaseBlobs
@@ -19,6 +20,7 @@ from easytracking_sync.archive.cycles import Cycles
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.integrity import Integrity
 from easytracking_sync.archive.leases import Leases
+from easytracking_sync.archive.plights import Plights
 from easytracking_sync.archive.pool import Pool
 from easytracking_sync.archive.remedies import Remedies
 from easytracking_sync.archive.requests import Requests
@@ -49,6 +51,8 @@ class Archive:
     catalogue: Catalogue
     remedies: Remedies
     integrity: Integrity
+    alarms: Alarms
+    plights: Plights
 
     def close(self) -> None:
         """Give the database's connections back."""
@@ -65,13 +69,16 @@ def open_archive(
     blobs_folder: Path | None = None,
     connections: int = 16,
     lease_seconds: float = LEASE_SECONDS,
+    shared: bool | None = None,
 ) -> Archive:
     """The archive at this address; nothing is touched until it is used. With `blobs_folder`, bytes lie in files.
 
-    `connections` and `lease_seconds` are for a server, which several instances share.
+    `connections` and `lease_seconds` are for a server, which several instances share; SQLite is one instance's own,
+    unless whoever calls says that it is `shared`, and counts all leases by one clock.
     """
     database = Database(url, connections=connections)
-    writer = "" if database.is_sqlite else owner  # others may spool into the same folder
+    alone = database.is_sqlite if shared is None else not shared
+    writer = "" if alone else owner  # others may spool into the same folder
     blobs: Blobs = (
         DatabaseBlobs(database, effects.clock)
         if blobs_folder is None
@@ -83,13 +90,15 @@ def open_archive(
         spool=Spool(spool_folder, effects.files, min_free_bytes=min_free_bytes, writer=writer),
         accounts=Accounts(database),
         pool=Pool(database),
-        batches=Batches(database, owner, ALONE_FOREVER_SECONDS if database.is_sqlite else lease_seconds),
+        batches=Batches(database, owner, ALONE_FOREVER_SECONDS if alone else lease_seconds, alone=alone),
         cycles=Cycles(database),
         leases=Leases(database, owner),
         requests=Requests(database),
         catalogue=Catalogue(database),
         remedies=Remedies(database),
         integrity=Integrity(database, blobs),
+        alarms=Alarms(database),
+        plights=Plights(database),
     )
 
 

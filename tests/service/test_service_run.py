@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from easytracking_simulator import Fault, Faults, Kind, Options, Simulator
 from easytracking_simulator.server import serve as simulate
 from easytracking_sync.app import CatchUp, catch_up, existing_archive, serve
 from easytracking_sync.app import service as service_module
+from easytracking_sync.cli.stillness import Stillness
+from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.errors import LockHeld, UsageError
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.settings import Settings
@@ -181,7 +184,7 @@ def test_a_second_service_on_the_archive_is_refused_at_once(tmp_path: Path) -> N
             serve(place.settings(), Silent(), threading.Event(), reload=place.settings)
 
 
-def test_it_ends_in_order_while_the_service_hangs(tmp_path: Path) -> None:
+def test_row_25_it_ends_in_order_while_the_service_hangs(tmp_path: Path) -> None:
     """A call under way is broken off; what it was for is resumed by the next start."""
     with town(tmp_path, accounts=1) as place:
         place.simulator.faults = Faults(always={"fetch": Fault(kind=Kind.SLOW, seconds=20.0)})
@@ -191,3 +194,117 @@ def test_it_ends_in_order_while_the_service_hangs(tmp_path: Path) -> None:
         place.simulator.faults = Faults()
         with running(place):
             eventually(lambda: all_marked(place))
+
+
+class Told:
+    """A pulse that keeps what it was told, and an observer that keeps what was noted."""
+
+    def __init__(self) -> None:
+        self.pulse: list[str] = []
+        self.words = ""
+        self.notes: list[tuple[str, dict[str, object]]] = []
+
+    def started(self) -> None:
+        self.pulse.append("started")
+
+    def turned(self, words: str) -> None:
+        self.words = words
+        if self.pulse[-1] != "turned":
+            self.pulse.append("turned")
+
+    def reloading(self) -> None:
+        self.pulse.append("reloading")
+
+    def stopping(self) -> None:
+        self.pulse.append("stopping")
+
+    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+        self.notes.append((name, {"level": level, **facts}))
+
+    def noted(self, name: str) -> list[dict[str, object]]:
+        return [facts for noted, facts in self.notes if noted == name]
+
+
+@contextmanager
+def watched(place: Town, load: Callable[[], Settings], effects: Effects | None = None) -> Iterator[tuple[Told, Any]]:
+    """The service in a thread, with one who watches it, and the event that asks it to reload."""
+    told, stop, hup = Told(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        serve(
+            load(),
+            told,
+            stop,
+            reload=load,
+            effects=effects,
+            watch=lambda _: contextlib.nullcontext(told),
+            told_to_reload=hup,
+            patience_seconds=0.1,
+        )
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield told, hup
+    finally:
+        stop.set()
+        thread.join(15)
+        assert not thread.is_alive(), "the service did not end"
+
+
+def test_a_reload_takes_up_passwords_and_rhythms_while_everything_goes_on(tmp_path: Path) -> None:
+    with town(tmp_path) as place:
+        rhythm = {"every": "1h"}
+        place.simulator.set_password("demo2", "another")
+        with watched(place, lambda: place.settings(**rhythm)) as (told, hup):
+            eventually(lambda: place.home("demo1") == len(place.simulator.ids("demo1")))
+            assert place.home("demo2") == 0
+            place.passwords["demo2"] = "another"
+            rhythm["every"] = "2h"
+            hup.set()
+            eventually(lambda: place.home("demo2") == len(place.simulator.ids("demo2")))
+        (facts,) = told.noted("settings.reloaded")
+    assert (facts["accounts"], facts["schedules"], facts["needs_restart"]) == ("demo2", "demo1, demo2", "")
+    assert told.pulse == ["started", "turned", "reloading", "started", "turned", "stopping"]
+    assert re.search(r"; 2 accounts, \d documents waiting; last cycle at \d\d:\d\d \(demo", told.words)
+
+
+def test_a_wrong_configuration_is_refused_and_the_old_one_goes_on(tmp_path: Path) -> None:
+    with town(tmp_path) as place:
+        given: dict[str, Any] = {}
+        broken = threading.Event()
+
+        def load() -> Settings:
+            if broken.is_set():
+                raise UsageError("sync.workers must be a whole number")
+            return place.settings(**given)
+
+        with watched(place, load) as (told, hup):
+            eventually(lambda: all_marked(place))
+            broken.set()
+            hup.set()
+            eventually(lambda: bool(told.noted("settings.refused")))
+            place.simulator.add_document(
+                "demo1", {"FA": ("a.xml", b"<a/>"), "MT": ("m.xml", b"<m/>"), "FU": ("u.xml", b"<u/>")}
+            )
+            eventually(lambda: all_marked(place))
+            broken.clear()
+            given["workers"] = 5
+            hup.set()
+            eventually(lambda: bool(told.noted("settings.reloaded")))
+        (facts,) = told.noted("settings.reloaded")
+    assert (facts["level"], facts["needs_restart"]) == ("warning", "sync.workers")
+
+
+def test_the_pulse_stops_while_the_engine_hangs_though_the_loop_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "LEAST_PATIENCE_SECONDS", 2.0)
+    with town(tmp_path) as place:
+        effects = Effects(clock=Stillness(SystemClock(), 1.0))
+        with watched(place, place.settings, effects) as (told, _):
+            eventually(lambda: bool(told.noted("thread.hung")))
+            told.pulse.append("hung")
+            threading.Event().wait(1.5)
+            assert told.pulse[-1] == "hung"
+        assert told.noted("thread.hung")[0]["threads"] == "dispatch"

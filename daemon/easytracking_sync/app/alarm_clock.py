@@ -86,6 +86,15 @@ class AlarmClock:
         """Ring no more."""
         self._retire()
 
+    def reschedule(self, schedules: Mapping[str, Schedule]) -> None:
+        """From now on, ring for these accounts at other times; from the loop that calls `tend`."""
+        now = self._clock.now()
+        for label, schedule in schedules.items():
+            watch = self._watches[label]
+            watch.schedule = schedule
+            watch.gap_seconds = longest_gap(schedule, self._zone, now).total_seconds()
+        self._new_calendar()
+
     def tend(self) -> None:
         """To be called every second or so: notice a clock that was set, and a cycle that did not come."""
         wall, now = self._clock.now(), self._clock.monotonic()
@@ -135,6 +144,8 @@ class AlarmClock:
         scheduler.start()
         with self._lock:
             self._calendar = calendar
+        for label in self._watches:
+            self._announce(label)
 
     def _retire(self) -> None:
         """A scheduler may be deep in years of missed runs, holding its own lock: it is left to end by itself."""
@@ -148,6 +159,11 @@ class AlarmClock:
     def _called(self, calendar: _Calendar, label: str) -> None:
         if not calendar.retired:
             self._rang(label)
+            self._announce(label)
+
+    def _announce(self, label: str) -> None:
+        at, gap = self.next_run(label), self._watches[label].gap_seconds
+        self._observer.note("cycle.scheduled", level="debug", account=label, at=at, longest_seconds=gap)
 
     def _listen(self, event: JobEvent) -> None:
         self._observer.note("schedule.troubled", level="warning", account=event.job_id, code=event.code)

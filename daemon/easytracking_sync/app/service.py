@@ -11,17 +11,22 @@ from easytracking_sync.app.alarm_clock import AlarmClock
 from easytracking_sync.app.handover import Desk
 from easytracking_sync.app.listers import Listers
 from easytracking_sync.app.pulse import UNWATCHED, Pulse
+from easytracking_sync.app.reload import Change, change
+from easytracking_sync.app.situation import Situation
 from easytracking_sync.app.station import RUNNING_SERVICE, Station, farewell, machine_account, service_of, station
+from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import DatabaseUnavailable, SyncError
+from easytracking_sync.errors import DatabaseUnavailable, SyncError, UsageError
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.crew import Crew
 from easytracking_sync.machine.discovery import Span
 from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.turns import PATIENCE_SECONDS
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import PauseReason
 
 BEAT_SECONDS = 1.0
+LEAST_PATIENCE_SECONDS = 5.0
 SECRETS_EVERY_SECONDS = 60.0
 
 Watch = Callable[[Station], contextlib.AbstractContextManager[Pulse]]
@@ -36,8 +41,13 @@ def serve(
     reload: Callable[[], Settings],
     effects: Effects | None = None,
     watch: Watch | None = None,
+    told_to_reload: threading.Event | None = None,
+    patience_seconds: float | None = None,
 ) -> None:
     """Hold the archive and run the service over all configured accounts until `stop` is set.
+
+    Whenever `told_to_reload` is set, the configuration is read again by `reload`; a wrong one changes nothing.
+    A thread whose turn takes longer than `patience_seconds` hangs, and the pulse stops.
 
     Raises UsageError, LockHeld or StorageBroken; what an account's service does never ends it.
     """
@@ -45,7 +55,17 @@ def serve(
     with contextlib.ExitStack() as closing:
         at_work = closing.enter_context(station(settings, (), observer, effects=effects, doing=RUNNING_SERVICE))
         pulse = closing.enter_context(watch(at_work)) if watch else UNWATCHED
-        Service(at_work, settings, effects, observer, reload=reload, pulse=pulse).run(stop)
+        service = Service(
+            at_work,
+            settings,
+            effects,
+            observer,
+            reload=reload,
+            pulse=pulse,
+            told_to_reload=told_to_reload,
+            patience_seconds=patience_seconds,
+        )
+        service.run(stop)
 
 
 class Service:
@@ -60,8 +80,14 @@ class Service:
         *,
         reload: Callable[[], Settings],
         pulse: Pulse = UNWATCHED,
+        told_to_reload: threading.Event | None = None,
+        patience_seconds: float | None = None,
     ) -> None:
         self._station = at_work
+        self._told_to_reload = told_to_reload or threading.Event()
+        self._replaced: list[Account] = []
+        self._hung: tuple[str, ...] = ()
+        self._situation = Situation(at_work.archive, effects.clock)
         self._pulse = pulse
         self._settings = settings
         self._reload = reload
@@ -69,7 +95,9 @@ class Service:
         self._observer = observer
         self._accounts: Mapping[str, Account] = {account.label: account for account in at_work.accounts}
         self._rung: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._crew = Crew(at_work.engine, effects.clock, observer, workers=settings.sync.workers)
+        patience = max(LEAST_PATIENCE_SECONDS, patience_seconds or PATIENCE_SECONDS)
+        workers = settings.sync.workers
+        self._crew = Crew(at_work.engine, effects.clock, observer, workers=workers, patience_seconds=patience)
         self._listers = Listers(at_work, self._crew, effects, observer, kind="sync")
         self._desk = Desk(at_work, self._listers, effects.clock)
         schedules = {label: settings.schedule(label) for label in self._accounts}
@@ -89,14 +117,15 @@ class Service:
             self._pulse.started()
             while not stop.is_set() and self._failure() is None:
                 self._beat()
-                self._pulse.turned(self._words())
+                if self._is_lively():
+                    self._pulse.turned(self._words())
                 self._effects.clock.wait(stop, BEAT_SECONDS)
         finally:
             self._pulse.stopping()
             self._observer.note("service.stopping")
             self._alarm.stop()
             self._listers.stop()
-            farewell(self._crew, self._accounts.values())
+            farewell(self._crew, (*self._accounts.values(), *self._replaced))
         failure = self._failure()
         if failure is not None:
             raise failure
@@ -104,7 +133,15 @@ class Service:
     def _words(self) -> str:
         """What is going on, in one line."""
         doing = "listing" if not self._listers.is_idle else "fetching" if not self._crew.is_idle else "waiting"
-        return f"{doing}; {len(self._accounts)} accounts"
+        return self._situation.words(self._accounts, doing=doing)
+
+    def _is_lively(self) -> bool:
+        """Whether every thread turns, or waits on purpose; those that do not are named once."""
+        hung = self._crew.turns.late()
+        if hung and hung != self._hung:
+            self._observer.note("thread.hung", level="critical", threads=", ".join(hung))
+        self._hung = hung
+        return not hung
 
     def _failure(self) -> BaseException | None:
         return self._crew.failure or self._listers.listed.failure
@@ -117,6 +154,9 @@ class Service:
             for rest in self._listers.take_rests():
                 self._listers.ask(rest.account, rest.span)
             self._desk.beat(tuple(self._accounts.values()))
+            if self._told_to_reload.is_set():
+                self._told_to_reload.clear()
+                self._read_again()
             self._look_at_secrets()
         except DatabaseUnavailable as trouble:
             self._observer.note("service.troubled", level="error", reason=str(trouble))
@@ -128,7 +168,11 @@ class Service:
         if archive.accounts.paused(account.id, self._effects.clock.now()) is PauseReason.CREDENTIALS:
             return
         span = Span.of_cycle(account, self._effects.clock.now(), archive.accounts.turn(account.id))
-        if not self._listers.ask(account, span):
+
+        def ended(record: CycleRecord | None) -> None:
+            self._situation.cycle_ended(account.label, record, self._settings)
+
+        if not self._listers.ask(account, span, ended, patient=False):
             self._observer.note("cycle.overlapped", level="warning", account=account.label)
 
     def _look_at_secrets(self) -> None:
@@ -154,6 +198,38 @@ class Service:
             if label in read.accounts and _secrets(read, label) != _secrets(self._settings, label):
                 self._take_up(label, read)
 
+    def _read_again(self) -> None:
+        self._pulse.reloading()
+        try:
+            read = self._reload()
+        except SyncError as trouble:
+            self._observer.note("settings.refused", level="error", reason=str(trouble))
+        else:
+            self._follow(change(self._settings, read), read)
+        self._pulse.started()
+
+    def _follow(self, changed: Change, read: Settings) -> None:
+        """Take up what needs no restart; an account that cannot be taken up stays as it is."""
+        taken_up = []
+        for label in changed.accounts:
+            try:
+                self._take_up(label, read)
+            except UsageError as trouble:
+                self._observer.note("settings.refused", level="error", account=label, reason=str(trouble))
+            else:
+                taken_up.append(label)
+        if changed.schedules:
+            self._alarm.reschedule({label: changed.settings.schedule(label) for label in changed.schedules})
+        kept = {label: self._settings.accounts[label] for label in set(changed.accounts) - set(taken_up)}
+        self._settings = changed.settings.model_copy(update={"accounts": {**changed.settings.accounts, **kept}})
+        self._observer.note(
+            "settings.reloaded",
+            level="warning" if changed.restart else "info",
+            accounts=", ".join(taken_up),
+            schedules=", ".join(changed.schedules),
+            needs_restart=", ".join(changed.restart),
+        )
+
     def _take_up(self, label: str, read: Settings) -> None:
         old = self._accounts[label]
         account = machine_account(old.id, label, read, service_of(read, label, self._effects, None, self._observer))
@@ -162,7 +238,7 @@ class Service:
         )
         self._accounts = {**self._accounts, label: account}
         self._station.engine.replace(account)
-        old.service.close()
+        self._replaced.append(old)  # a thread may be in the middle of a call
         self._station.archive.accounts.resume((account.id,), PauseReason.CREDENTIALS)
         self._observer.note("secret.changed", account=label)
         self._rung.put(label)

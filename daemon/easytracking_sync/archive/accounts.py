@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -146,6 +146,14 @@ class Accounts:
                 sa.select(account.c.pause_reason, account.c.paused_until).where(account.c.id == account_id)
             ).one()
         return PauseReason(row.pause_reason) if row.pause_reason and row.paused_until > now else None
+
+    def pauses(self, now: datetime) -> Mapping[int, PauseReason]:
+        """Account → why it is paused at this instant, for those that are."""
+        query = sa.select(account.c.id, account.c.pause_reason).where(account.c.paused_until > now)
+        with self._database.read() as connection:
+            return {
+                row.id: PauseReason(row.pause_reason) for row in connection.execute(query.order_by(account.c.label))
+            }
 
 
 def lock_account(connection: Connection, account_id: int) -> None:

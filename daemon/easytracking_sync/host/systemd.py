@@ -11,7 +11,6 @@ import socket
 from collections.abc import Mapping
 
 from easytracking_sync.effects import Clock
-from easytracking_sync.observe.plain import visible
 
 MOST_WORDS = 200
 SIGNS_OF_LIFE = 4
@@ -28,13 +27,17 @@ class Systemd:
         self._alive_at: float | None = None
         self._words = ""
 
+    def preparing(self) -> None:
+        """STATUS= until the start: a migration may take its time."""
+        self._notify("STATUS=Opening the archive")
+
     def started(self) -> None:
         """READY=1."""
         self._notify("READY=1")
 
     def turned(self, words: str) -> None:
         """WATCHDOG=1 where it is due, STATUS= where it changed."""
-        words = visible(words)[:MOST_WORDS]
+        words = " ".join(words.split())[:MOST_WORDS]
         state = []
         if words != self._words:
             state.append(f"STATUS={words}")

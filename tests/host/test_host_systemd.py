@@ -1,0 +1,132 @@
+"""What systemd hears of the service, and when it hears nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from easytracking_sync.host.systemd import MOST_WORDS, Systemd
+
+
+class HandClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.elapsed = 1000.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 22, tzinfo=UTC)
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    def wait(self, wake: Event, seconds: float) -> bool:
+        self.elapsed += seconds
+        return wake.is_set()
+
+
+class Manager:
+    """The other end of the socket."""
+
+    def __init__(self, address: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+        self._socket.settimeout(0)
+
+    def heard(self) -> list[list[str]]:
+        messages = []
+        while True:
+            try:
+                messages.append(self._socket.recv(4096).decode().split("\n"))
+            except BlockingIOError:
+                return messages
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    made = Manager(str(tmp_path / "notify"))
+    yield made
+    made.close()
+
+
+def systemd(tmp_path: Path, clock: HandClock, **more: str) -> Systemd:
+    return Systemd({"NOTIFY_SOCKET": str(tmp_path / "notify"), **more}, clock)
+
+
+def test_it_is_ready_when_it_has_started_and_not_before(tmp_path: Path, manager: Manager) -> None:
+    pulse = systemd(tmp_path, HandClock())
+    pulse.preparing()
+    assert manager.heard() == [["STATUS=Opening the archive"]]
+    pulse.started()
+    assert manager.heard() == [["READY=1"]]
+
+
+def test_words_are_told_where_they_changed_in_one_bounded_line(tmp_path: Path, manager: Manager) -> None:
+    pulse = systemd(tmp_path, HandClock())
+    for words in ("waiting", "waiting", "two\nlines", "x" * 1000):
+        pulse.turned(words)
+    assert manager.heard() == [["STATUS=waiting"], ["STATUS=two lines"], [f"STATUS={'x' * MOST_WORDS}"]]
+
+
+def test_signs_of_life_come_four_times_an_interval_from_the_loop_alone(tmp_path: Path, manager: Manager) -> None:
+    clock = HandClock()
+    pulse = systemd(tmp_path, clock, WATCHDOG_USEC="40000000")
+    for _ in range(40):
+        pulse.turned("waiting")
+        clock.elapsed += 1.0
+    signs = [message for message in manager.heard() if "WATCHDOG=1" in message]
+    assert len(signs) == 4
+    clock.elapsed += 1000.0
+    assert manager.heard() == []
+
+
+def test_without_a_watchdog_no_sign_of_life_is_sent(tmp_path: Path, manager: Manager) -> None:
+    systemd(tmp_path, HandClock()).turned("waiting")
+    assert manager.heard() == [["STATUS=waiting"]]
+
+
+def test_a_watchdog_that_is_meant_for_another_process_is_none_of_ours(tmp_path: Path) -> None:
+    clock = HandClock()
+    ours = systemd(tmp_path, clock, WATCHDOG_USEC="40000000", WATCHDOG_PID=str(os.getpid()))
+    other = systemd(tmp_path, clock, WATCHDOG_USEC="40000000", WATCHDOG_PID="1")
+    assert (ours.patience_seconds, other.patience_seconds) == (40.0, None)
+
+
+def test_a_reload_is_announced_with_its_instant_and_ends_with_ready(tmp_path: Path, manager: Manager) -> None:
+    pulse = systemd(tmp_path, HandClock())
+    pulse.reloading()
+    pulse.started()
+    assert manager.heard() == [["RELOADING=1", "MONOTONIC_USEC=1000000000"], ["READY=1"]]
+
+
+def test_the_end_is_announced(tmp_path: Path, manager: Manager) -> None:
+    systemd(tmp_path, HandClock()).stopping()
+    (message,) = manager.heard()
+    assert message[0] == "STOPPING=1"
+
+
+def test_an_abstract_socket_is_reached() -> None:
+    name = f"easytracking-sync-test-{os.getpid()}"
+    manager = Manager(f"\0{name}")
+    Systemd({"NOTIFY_SOCKET": f"@{name}"}, HandClock()).started()
+    assert manager.heard() == [["READY=1"]]
+    manager.close()
+
+
+@pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": "/nowhere/at/all"}], ids=["none", "gone"])
+def test_a_manager_that_does_not_listen_stops_nothing(environ: dict[str, str]) -> None:
+    pulse = Systemd(environ, HandClock())
+    pulse.started()
+    pulse.turned("waiting")
+    pulse.reloading()
+    pulse.stopping()
+    assert pulse.patience_seconds is None

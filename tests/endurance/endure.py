@@ -82,7 +82,8 @@ class Trial:
         return (
             f'[database]\nurl = "{self.database}"\n'
             f'[storage]\nmin_free_bytes = 0\nspool = "{self.folder}/spool-{number}"\n'
-            '[sync]\nevery = "5s"\npoll_first_seconds = 0.3\nretry_base_seconds = 0.2\nretry_cap_seconds = 5\n\n'
+            '[sync]\nevery = "5s"\npoll_first_seconds = 0.3\nretry_base_seconds = 0.2\nretry_cap_seconds = 5\n'
+            '[http]\nlisten = ""\n\n'
         ) + accounts
 
     def rage(self, minutes: float, replicas: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp
 
 from easytracking_sync.effects import SystemClock
@@ -18,8 +19,10 @@ from easytracking_sync.errors import UsageError
 from easytracking_sync.host import http
 from easytracking_sync.host.http import Admission, Pages, Server, application, bind
 
-TOKEN = "a-token-of-sixteen-letters"  # noqa: S105
+TOKEN = "a-token-of-sixteen-letters"
 LOCAL = Admission(http.LOOPBACK_NAMES)
+CLIENT = httpx.Client(trust_env=False)
+"""One for all tests, since to make one takes longer than to ask."""
 
 
 @dataclass
@@ -62,8 +65,7 @@ def listening(app: ASGIApp, notes: Notes | None = None) -> Iterator[str]:
 
 
 def get(address: str, path: str, **headers: str) -> httpx.Response:
-    with httpx.Client(trust_env=False) as client:
-        return client.get(address + path, headers=headers)
+    return CLIENT.get(address + path, headers=headers)
 
 
 @pytest.fixture(scope="module")
@@ -110,24 +112,27 @@ def test_every_answer_forbids_everything_to_a_browser_and_names_no_server(open_d
 
 
 def test_other_methods_and_paths_are_refused(open_door: str) -> None:
-    with httpx.Client(trust_env=False) as client:
-        assert client.post(open_door + "/metrics").status_code == 405
+    assert CLIENT.post(open_door + "/metrics").status_code == 405
     assert get(open_door, "/").status_code == 404
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8464", "127.0.0.1", "[::1]:1", "monitor.example", "localhost."])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:8464", "127.0.0.1", "[::1]:1", "monitor.example", "localhost."]
+)
 def test_a_known_name_is_let_in_whatever_its_port(open_door: str, host: str) -> None:
     assert get(open_door, "/metrics", Host=host).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "::1", "x:y"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "::1", "x:y"]
+)
 def test_an_unknown_name_is_a_400_on_every_page(open_door: str, host: str) -> None:
     """A page in somebody's browser whose name was made to point here (DNS rebinding) must not read the metrics."""
     assert get(open_door, "/metrics", Host=host).status_code == 400
     assert get(open_door, "/healthz", Host=host).headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("given", [None, "Bearer ", "Bearer wrong", TOKEN, f"Basic {TOKEN}", f"bearer {TOKEN}x"])
+@pytest.mark.parametrize("given", [None, "Bearer", "Bearer wrong", TOKEN, f"Basic {TOKEN}", f"bearer {TOKEN}x"])
 def test_without_the_token_nothing_is_shown(token_door: str, given: str | None) -> None:
     headers = {} if given is None else {"Authorization": given}
     for path in ("/metrics", "/readyz"):
@@ -143,14 +148,13 @@ def test_with_the_token_everything_is_shown(token_door: str) -> None:
 def test_a_container_s_own_check_needs_no_token_for_its_health(token_door: str) -> None:
     assert get(token_door, "/healthz").status_code == 200
     refusal = Admission(http.LOOPBACK_NAMES, TOKEN).refusal
-    headers = httpx.Headers({"host": "localhost"})
-    assert refusal("/healthz", "10.0.0.7", headers) is not None  # type: ignore[arg-type]
-    assert refusal("/healthz", "::1", headers) is None  # type: ignore[arg-type]
+    headers = Headers({"host": "localhost"})
+    assert refusal("/healthz", "10.0.0.7", headers) is not None
+    assert refusal("/healthz", "::1", headers) is None
 
 
 def test_an_odd_token_is_refused_and_no_error(token_door: str) -> None:
-    with httpx.Client(trust_env=False) as client:
-        answer = client.get(token_door + "/metrics", headers=[(b"Authorization", b"Bearer \xff\xfe")])
+    answer = CLIENT.get(token_door + "/metrics", headers=[(b"Authorization", b"Bearer \xff\xfe")])
     assert answer.status_code == 401
 
 
@@ -184,10 +188,7 @@ def test_connections_are_few_so_that_nobody_uses_up_the_descriptors(state: State
         for late in crowd[http.MOST_CONNECTIONS :]:
             with contextlib.suppress(ConnectionResetError):
                 assert late.recv(1) == b""
-        for early in crowd[:3]:
-            early.close()
-        closing.callback(lambda: None)
-        early = crowd[3]
+        early = crowd[0]
         early.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert early.recv(15) == b"HTTP/1.1 200 OK"
 
@@ -203,17 +204,11 @@ def test_a_client_that_says_nothing_is_cut_off(state: State, monkeypatch: pytest
 
 def test_a_server_that_fails_is_told_once_and_raises_nothing() -> None:
     notes = Notes()
-    sock = bind("127.0.0.1", 0)
-    server = Server(sock, application(State().pages, LOCAL), notes, SystemClock())
-    sock.close()
-    sock = bind("127.0.0.1", 0)
-    server._socket = sock
-    sock.detach()
+    server = Server(bind("127.0.0.1", 0), application(State().pages, LOCAL), notes, SystemClock())
     server._server.config.load = _broken  # type: ignore[method-assign]
-    with contextlib.suppress(OSError):
-        server.start()
+    server.start()
     assert notes.told.wait(5)
-    assert notes.heard.count("http.failed") == 1
+    assert notes.heard == ["http.listening", "http.failed"]
 
 
 def _broken() -> None:

@@ -113,6 +113,12 @@ WORK: dict[str, Callable[[Shelf, int], object]] = {
     "what waits": lambda shelf, account_id: shelf.archive.pool.waiting([account_id]),
     "recovering": recover,
     "status": lambda shelf, _: shelf.archive.catalogue.standings(),
+    "alarms": lambda shelf, account_id: shelf.archive.plights.of([account_id], 8, shelf.now),
+    "naming what changed": lambda shelf, account_id: [
+        shelf.archive.plights.some(account_id, what, shelf.now, 5)
+        for what in ("changed", "quarantined", "incomplete")
+    ],
+    "arrivals": lambda shelf, _: [shelf.archive.plights.last_file(), shelf.archive.plights.arrivals(0, shelf.now)],
     "trouble": lambda shelf, _: list(shelf.archive.catalogue.troubled()),
     "one document": lambda shelf, _: shelf.archive.catalogue.happenings(shelf.archive.catalogue.find("acme/1")),
 }

@@ -23,12 +23,14 @@ from easytracking_sync.archive.database import Database
 from easytracking_sync.bundled import bundled_folder
 from easytracking_sync.errors import StorageBroken, UsageError
 
+NOW, LATER = tables.SCHEMA, "0998"
+
 NEXT_MIGRATION = '''
-"""A later schema. Revision 0002, after 0001."""
+"""A later schema. Revision 0998, after this program's."""
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0998", "{schema}"
 
 def upgrade() -> None:
     op.add_column("account", sa.Column("colour", sa.Text()))
@@ -55,8 +57,8 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program with one more migration than this one has."""
     folder = tmp_path / "migrations"
     shutil.copytree(bundled_folder("migrations"), folder)
-    (folder / "versions" / "0002_later.py").write_text(NEXT_MIGRATION)
-    monkeypatch.setattr(tables, "SCHEMA", "0002")
+    (folder / "versions" / "0998_later.py").write_text(NEXT_MIGRATION.format(schema=NOW))
+    monkeypatch.setattr(tables, "SCHEMA", LATER)
     monkeypatch.setattr(schema, "bundled_folder", lambda name: folder)
 
 
@@ -136,16 +138,16 @@ def test_where_there_is_no_archive_the_message_says_how_to_make_one_and_nothing_
 @pytest.mark.usefixtures("later")
 def test_an_older_archive_is_refused_by_readers_and_copied_before_it_is_migrated(shelf: Shelf) -> None:
     shelf.absorb(shelf.account(), [1, 2, 3])
-    with pytest.raises(UsageError, match="schema 0001, this program at 0002; run `easytracking-sync migrate`"):
+    with pytest.raises(UsageError, match=f"schema {NOW}, this program at {LATER}; run `easytracking-sync migrate`"):
         schema.require_current(shelf.archive.database)
     before, copy = schema.migrate(shelf.archive.database)
-    assert (before, schema.revision(shelf.archive.database)) == ("0001", "0002")
+    assert (before, schema.revision(shelf.archive.database)) == (NOW, LATER)
     assert "later" in table_names(shelf.archive.database)
     assert copy is not None
     assert copy.parent == shelf.path.parent
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     old = Database(f"sqlite:///{copy}")
-    assert schema.revision(old) == "0001"
+    assert schema.revision(old) == NOW
     assert "later" not in table_names(old)
     with old.read() as connection:
         assert connection.execute(sa.text("SELECT doc_id FROM document ORDER BY 1")).scalars().all() == [1, 2, 3]
@@ -172,7 +174,7 @@ def dies_at(statement: int, path: Path) -> bool:
     return False
 
 
-def test_a_first_migration_that_dies_at_any_statement_leaves_an_empty_database(tmp_path: Path) -> None:
+def test_row_24_a_first_migration_that_dies_at_any_statement_leaves_an_empty_database(tmp_path: Path) -> None:
     """The next start migrates as if nothing had been."""
     for statement in itertools.chain(range(12), itertools.count(12, 5)):
         path = tmp_path / f"{statement}.db"
@@ -188,16 +190,16 @@ def test_a_first_migration_that_dies_at_any_statement_leaves_an_empty_database(t
 
 @ON_SQLITE
 @pytest.mark.usefixtures("later")
-def test_a_later_migration_that_dies_at_any_statement_leaves_the_old_archive(shelf: Shelf) -> None:
+def test_row_24_a_later_migration_that_dies_at_any_statement_leaves_the_old_archive(shelf: Shelf) -> None:
     shelf.absorb(shelf.account(), [1, 2, 3])
     before, statement = shelf.dump(), 0
     while dies_at(statement, shelf.path):
-        assert schema.revision(shelf.archive.database) == "0001"
+        assert schema.revision(shelf.archive.database) == NOW
         assert "later" not in table_names(shelf.archive.database)
         assert shelf.dump() == before
         statement += 1
     assert statement > 3
-    assert schema.revision(shelf.archive.database) == "0002"
+    assert schema.revision(shelf.archive.database) == LATER
 
 
 KILLED_MIDWAY = """
@@ -219,7 +221,7 @@ schema.migrate(database)
 """
 
 
-def test_a_process_killed_in_the_middle_of_a_migration_loses_nothing(tmp_path: Path) -> None:
+def test_row_24_a_process_killed_in_the_middle_of_a_migration_loses_nothing(tmp_path: Path) -> None:
     """The half-written pages and the journal that remain are rolled back by whoever opens the file next."""
     url = f"sqlite:///{tmp_path / 'archive.db'}"
     killed = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, url, "25"], check=False, capture_output=True)

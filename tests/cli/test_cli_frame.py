@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from easytracking_sync import __version__, errors
 from easytracking_sync.app import AccountCount, Outcome
+from easytracking_sync.archive.tables import SCHEMA
 from easytracking_sync.cli import COMMANDS, commands
 from easytracking_sync.cli.exits import WORST_FIRST, code_of, exit_code, worst
 
@@ -44,7 +45,7 @@ def test_version_names_everything_a_report_needs(run: Run) -> None:
     assert told.code == 0
     assert [line.split()[0] for line in told.out.splitlines()] == ["easytracking-sync", "Python", "SQLite", "schema"]
     assert __version__ in told.out
-    assert told.out.split()[-1] == "0001"
+    assert told.out.split()[-1] == SCHEMA
 
 
 def test_python_dash_m_is_the_command() -> None:

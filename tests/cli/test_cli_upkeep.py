@@ -135,7 +135,7 @@ def test_a_lease_of_a_killed_run_does_not_keep_a_document_from_being_accepted(ru
 def test_migrate_makes_an_archive_and_then_has_nothing_to_do(run: Run, stock: Stock) -> None:
     stock.archive.close()
     stock.path.unlink()
-    assert "was made, at schema 0001" in run("--config", stock.config, "migrate").out
+    assert f"was made, at schema {tables.SCHEMA}" in run("--config", stock.config, "migrate").out
     assert "nothing to do" in run("--config", stock.config, "migrate").out
     assert stock.path.stat().st_mode & 0o777 == 0o600
 

@@ -14,7 +14,7 @@ from sqlalchemy.types import TypeDecorator
 
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purpose
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 
 CHUNK_BYTES = 1 << 20
 """A blob's bytes lie in rows of at most this many."""
@@ -227,6 +227,19 @@ event = sa.Table(
     sa.Column("detail", Text, nullable=False, server_default="{}"),  # a JSON object
 )
 
+CHANGED, BYTES_CHANGED, ROTTEN, BARE = (
+    "document.changed",
+    "document.bytes_changed",
+    "document.rotten",
+    "document.bare",
+)
+"""Events that somebody is told about."""
+
+TELLING = event.c.name.in_([sa.literal_column(f"'{name}'") for name in (CHANGED, BYTES_CHANGED, ROTTEN, BARE)])
+"""Word for word the partial index's own condition, as above."""
+
+sa.Index("ix_event_telling", event.c.at, sqlite_where=TELLING, postgresql_where=TELLING)
+
 cycle = sa.Table(
     "cycle",
     metadata,
@@ -264,4 +277,25 @@ request = sa.Table(
     sa.Column("taken_at", Instant),
     sa.Column("ended_at", Instant),
     sa.Column("outcome", Text),
+)
+
+alarm = sa.Table(
+    "alarm",
+    metadata,
+    sa.Column("key", Text, primary_key=True),  # its kind, and whom it is about
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("account_id", BigInt, sa.ForeignKey("account.id")),  # none: the machine itself
+    sa.Column("amount", sa.BigInteger, nullable=False),  # what was last told: documents, bytes
+    sa.Column("begun_at", Instant, nullable=False),
+    sa.Column("taken_at", Instant, nullable=False),  # when an instance last began to tell
+    sa.Column("told_at", Instant),  # when somebody accepted that it stands
+    sa.Column("ended_at", Instant),  # it is over, and that is still to be told
+)
+
+told = sa.Table(
+    "told",
+    metadata,
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),  # the last row of `file` that was told of
 )

@@ -1,0 +1,206 @@
+"""What is alarming, counted; and what was told, so that nothing is told twice by whichever instance."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.archive.shelves import ON_SQLITE, Shelf, listed
+
+from easytracking_sync.archive import journal, tables
+from easytracking_sync.archive.alarms import Bookmark, KnownAlarm
+from easytracking_sync.archive.plights import Plight
+from easytracking_sync.terms import BatchState, DocumentState, PauseReason
+
+DAY = timedelta(days=1)
+
+
+def plight(shelf: Shelf, account_id: int) -> Plight:
+    (found,) = shelf.archive.plights.of([account_id], 8, shelf.now - DAY)
+    return found
+
+
+def known(shelf: Shelf) -> KnownAlarm:
+    (found,) = shelf.archive.alarms.known()
+    return found
+
+
+def change(shelf: Shelf, account_id: int, doc_id: int, **values: Any) -> None:
+    document = tables.document
+    with shelf.archive.database.write() as connection:
+        connection.execute(
+            sa.update(document)
+            .where(document.c.account_id == account_id, document.c.doc_id == doc_id)
+            .values(**values)
+        )
+
+
+def test_an_account_without_trouble_has_none(shelf: Shelf) -> None:
+    account_id = shelf.account()
+    found = plight(shelf, account_id)
+    assert (found.label, found.created_at, found.waiting, found.waiting_since) == ("acme", shelf.now, 0, None)
+    assert found.last_success_at is None
+    assert [found.quarantined, found.unacknowledgeable, found.incomplete, found.changed, found.rotten] == [0] * 5
+
+
+def test_what_waits_is_counted_since_the_oldest_was_wanted_and_apart_for_each_account(shelf: Shelf) -> None:
+    acme, beta = shelf.account(), shelf.account("beta")
+    begun = shelf.now
+    shelf.absorb(acme, [1])
+    shelf.clock.forward(3600)
+    shelf.absorb(acme, [2, 3])
+    shelf.absorb(beta, [1])
+    assert (plight(shelf, acme).waiting, plight(shelf, acme).waiting_since) == (3, begun)
+    assert (plight(shelf, beta).waiting, plight(shelf, beta).waiting_since) == (1, shelf.now)
+
+
+def test_a_quarantined_document_stays_so_while_it_is_retried_and_is_no_backlog(shelf: Shelf) -> None:
+    account_id = shelf.account()
+    shelf.absorb(account_id, [1, 2])
+    change(shelf, account_id, 1, state=DocumentState.QUARANTINED, attempts=8)
+    before = plight(shelf, account_id)
+    change(shelf, account_id, 1, state=DocumentState.BATCHED)
+    during = plight(shelf, account_id)
+    assert (before.quarantined, before.waiting) == (during.quarantined, during.waiting) == (1, 1)
+
+
+def test_what_is_stored_and_not_acknowledged_waits_unless_the_mark_is_refused(shelf: Shelf) -> None:
+    account_id = shelf.account()
+    begun = shelf.now
+    shelf.batch(account_id, [1, 2], BatchState.STORED)
+    shelf.batch(account_id, [3], BatchState.STORED)
+    change(shelf, account_id, 3, unacknowledgeable=True)
+    found = plight(shelf, account_id)
+    assert (found.waiting, found.waiting_since, found.unacknowledgeable) == (2, begun, 1)
+
+
+def test_changed_and_rotten_documents_are_counted_once_each_and_only_lately(shelf: Shelf) -> None:
+    account_id = shelf.account()
+    shelf.absorb(account_id, [1, 2])
+    ids = [shelf.document(account_id, doc_id).id for doc_id in (1, 2)]
+    with shelf.archive.database.write() as connection:
+        for name, document_id in (
+            (tables.CHANGED, ids[0]),
+            (tables.BYTES_CHANGED, ids[0]),
+            (tables.BYTES_CHANGED, ids[1]),
+            (tables.ROTTEN, ids[1]),
+            ("document.set_back", ids[1]),
+        ):
+            journal.record(connection, name, shelf.now, account_id=account_id, document_id=document_id)
+    assert (plight(shelf, account_id).changed, plight(shelf, account_id).rotten) == (2, 1)
+    some = shelf.archive.plights.some
+    assert some(account_id, "changed", shelf.now - DAY, 5) == (1, 2)
+    assert some(account_id, "rotten", shelf.now - DAY, 5) == (2,)
+    shelf.clock.forward(2 * 86_400)
+    assert (plight(shelf, account_id).changed, plight(shelf, account_id).rotten) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("what", "values"),
+    [
+        ("quarantined", {"state": DocumentState.QUARANTINED}),
+        ("unacknowledgeable", {"state": DocumentState.STORED, "unacknowledgeable": True}),
+        ("incomplete", {"missing_types": "MT"}),
+    ],
+)
+def test_the_first_ids_of_what_is_wrong_can_be_named(shelf: Shelf, what: str, values: dict[str, Any]) -> None:
+    acme, beta = shelf.account(), shelf.account("beta")
+    shelf.absorb(acme, [1, 2, 3, 4])
+    shelf.absorb(beta, [9])
+    for doc_id in (1, 2, 4):
+        change(shelf, acme, doc_id, **values)
+    change(shelf, beta, 9, **values)
+    assert shelf.archive.plights.some(acme, what, shelf.now, 2) == (1, 2)
+    assert getattr(plight(shelf, acme), what) == 3
+
+
+def test_a_pause_and_its_reason_are_seen(shelf: Shelf) -> None:
+    account_id = shelf.account()
+    shelf.pause(account_id, PauseReason.PERMISSION, DAY)
+    assert plight(shelf, account_id).pause_reason is PauseReason.PERMISSION
+
+
+def test_documents_that_came_are_counted_by_receiver_and_each_once(shelf: Shelf) -> None:
+    account_id = shelf.account()
+    plights = shelf.archive.plights
+    shelf.absorb(account_id, [listed(1, receiver_piva="01234567890"), listed(2, receiver_cf="RSSMRA"), 3])
+    shelf.archive.pool.plan([account_id], shelf.now, 10)
+    before = plights.last_file()
+    shelf.store(account_id, lambda doc_id: {"FA": b"a%d" % doc_id, "MT": b"m%d" % doc_id})
+    shelf.clock.forward(300)
+    came = plights.arrivals(before, shelf.now)
+    assert came.counts == {"acme": {"": 1, "01234567890": 1, "RSSMRA": 1}}
+    assert (came.position, plights.arrivals(came.position, shelf.now).counts) == (plights.last_file(), {})
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_on_a_server_the_last_ones_wait_a_moment_since_a_neighbour_may_commit_late(shelf: Shelf) -> None:
+    account_id = shelf.planned([1])
+    shelf.store(account_id)
+    assert shelf.archive.plights.arrivals(0, shelf.now).counts == {}
+    shelf.clock.forward(300)
+    assert shelf.archive.plights.arrivals(0, shelf.now).counts == {"acme": {"": 1}}
+
+
+def test_one_of_two_instances_tells(shelf: Shelf) -> None:
+    account_id, other = shelf.account(), shelf.open("two").alarms
+    alarms = shelf.archive.alarms
+    assert alarms.begin("quarantine/1", "quarantine", account_id, 3, shelf.now)
+    assert not other.begin("quarantine/1", "quarantine", account_id, 3, shelf.now)
+    alarms.accept(["quarantine/1"], [], shelf.now)
+    assert alarms.end("quarantine/1", shelf.now)
+    assert not other.end("quarantine/1", shelf.now)
+
+
+def test_what_nobody_accepted_is_taken_again_by_one(shelf: Shelf) -> None:
+    alarms, other = shelf.archive.alarms, shelf.open("two").alarms
+    alarms.begin("disk", "disk", None, 3, shelf.now)
+    seen = known(shelf)
+    shelf.clock.forward(900)
+    assert other.take_again(seen, shelf.now)
+    assert not alarms.take_again(seen, shelf.now)
+
+
+def test_an_alarm_that_was_told_grows_once_ends_once_and_is_forgotten(shelf: Shelf) -> None:
+    alarms = shelf.archive.alarms
+    alarms.begin("disk", "disk", None, 3, shelf.now)
+    assert not alarms.end("disk", shelf.now), "nobody has heard of it"
+    alarms.accept(["disk"], [], shelf.now)
+    told = known(shelf)
+    shelf.clock.forward(60)
+    assert alarms.grow(told, 5, shelf.now)
+    assert not alarms.grow(told, 5, shelf.now)
+    assert known(shelf).amount == 5
+    assert alarms.end("disk", shelf.now)
+    alarms.accept([], ["disk"], shelf.now)
+    assert alarms.known() == ()
+
+
+def test_an_end_that_was_not_told_yet_can_be_taken_back_and_then_is_not_forgotten(shelf: Shelf) -> None:
+    alarms = shelf.archive.alarms
+    alarms.begin("disk", "disk", None, 3, shelf.now)
+    alarms.drop("disk")
+    assert alarms.known() == (), "what nobody heard of may be dropped"
+    alarms.begin("disk", "disk", None, 3, shelf.now)
+    alarms.accept(["disk"], [], shelf.now)
+    alarms.drop("disk")
+    alarms.end("disk", shelf.now)
+    alarms.revive("disk")
+    alarms.accept([], ["disk"], shelf.now)
+    assert known(shelf).ended_at is None
+
+
+def test_news_go_on_from_where_they_were_and_by_one_instance(shelf: Shelf) -> None:
+    alarms, other = shelf.archive.alarms, shelf.open("two").alarms
+    first, second = Bookmark(shelf.now, 3), Bookmark(shelf.now + DAY, 9)
+    assert alarms.bookmark("digest") is None
+    assert [alarms.move("digest", None, first), other.move("digest", None, first)] == [True, False]
+    assert [alarms.move("digest", first, second), other.move("digest", first, second)] == [True, False]
+    assert alarms.bookmark("digest") == second
+
+
+@ON_SQLITE
+def test_on_sqlite_an_instance_is_alone(shelf: Shelf) -> None:
+    assert shelf.archive.alarms.is_alone

@@ -58,6 +58,10 @@ class Files(Protocol):
         """Bytes, or None where there is no such file."""
         ...
 
+    def modified_at(self, path: Path) -> datetime | None:
+        """When it was last written to, or None where there is no such file."""
+        ...
+
     def remove(self, path: Path) -> None:
         """Gone afterwards, whether or not it was there."""
         ...
@@ -119,6 +123,13 @@ class LocalFiles:
         with storage_faults(f"looking at {path}"):
             try:
                 return path.stat().st_size
+            except FileNotFoundError:
+                return None
+
+    def modified_at(self, path: Path) -> datetime | None:
+        with storage_faults(f"looking at {path}"):
+            try:
+                return datetime.fromtimestamp(path.stat().st_mtime, UTC)
             except FileNotFoundError:
                 return None
 

@@ -243,7 +243,7 @@ def test_row_11_names_that_would_lead_elsewhere_are_kept_as_text(make: Make) -> 
         assert {(file.type, file.sha256) for file in files} == set(truth), variety
         assert any(file.name != truth[file.type, file.sha256] for file in files), variety
     within = {path.name for path in station.folder.iterdir()}
-    assert within <= {"archive.db", "archive.db-wal", "archive.db-shm", "archive.db-journal", "spool"}
+    assert within <= {"archive.db", "archive.db-wal", "archive.db-shm", "archive.db-journal", "spool", "blobs"}
     assert {path.name for path in (station.folder / "spool").iterdir()} == {"inspection"}
 
 
@@ -300,6 +300,11 @@ def test_row_11_no_zip_of_the_corpus_is_taken_for_a_parcel(make: Make) -> None:
 
 
 def written(folder: Path) -> set[str]:
-    """Every file below the station's folder, apart from those kept for inspection under our own names."""
+    """Every file below the station's folder, apart from those under our own names: for inspection, and blobs."""
     found: Iterable[Path] = (path for path in folder.rglob("*") if path.is_file())
-    return {path.name for path in found if path.parent.name != "inspection"}
+    blobs = folder / "blobs"
+    return {path.name for path in found if path.parent.name != "inspection" and not is_blob(path, blobs)}
+
+
+def is_blob(path: Path, blobs: Path) -> bool:
+    return path.is_relative_to(blobs) and len(path.name) == 64 and path.name.startswith(path.parent.parent.name)

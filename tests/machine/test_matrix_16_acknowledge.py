@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -254,8 +255,17 @@ def test_row_19_other_bytes_under_the_same_fields_are_kept_beside_the_first(make
     )
 
 
+def lying(station: Station, file: FileEntry) -> Path | None:
+    """Where the bytes lie, if they lie in files."""
+    return next(station.folder.glob(f"blobs/*/*/{file.sha256}"), None)
+
+
 def rot(station: Station, file: FileEntry) -> None:
-    """Other bytes in the last chunk of a stored file."""
+    """Other bytes at the end of a stored file."""
+    if (path := lying(station, file)) is not None:
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 0xFF]))
+        return
     chunk = tables.blob_chunk
     with station.archive.database.write() as connection:
         content: bytes = connection.execute(
@@ -267,6 +277,9 @@ def rot(station: Station, file: FileEntry) -> None:
 
 def vanish(station: Station, file: FileEntry) -> None:
     """The stored file's bytes are gone."""
+    if (path := lying(station, file)) is not None:
+        path.unlink()
+        return
     chunk = tables.blob_chunk
     with station.archive.database.write() as connection:
         connection.execute(sa.delete(chunk).where(chunk.c.sha256 == file.sha256))

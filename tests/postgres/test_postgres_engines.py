@@ -54,7 +54,10 @@ class Pair:
             folders[0], options, url=self.url, wishes=wishes, wrap=lambda inner: first(Notary(self.url, inner))
         )
         same = {name: getattr(made, name) for name in ("url", "clock", "simulator", "observer", "files", "policy")}
-        same |= {name: getattr(made, name) for name in ("bounds", "wishes", "seed", "min_free_bytes", "blobs_folder", "opened")}
+        same |= {
+            name: getattr(made, name)
+            for name in ("bounds", "wishes", "seed", "min_free_bytes", "blobs_folder", "opened")
+        }
         other = Station(folder=folders[1], wrap=lambda inner: Notary(self.url, inner), **same)
         self.stations += [made, other]
         return made, other
@@ -172,7 +175,7 @@ class Meanwhile(httpx.BaseTransport):
 @pytest.mark.parametrize("frozen_seconds", [0, 25], ids=["noticed at the commit", "noticed before it"])
 @pytest.mark.parametrize("answered", [False, True], ids=["before the answer", "after the answer"])
 @pytest.mark.parametrize("call", ["/jobs", "/jobs/", "set-fase"], ids=["reserve", "fetch", "acknowledge"])
-def test_an_instance_frozen_in_a_call_finds_its_work_done_by_the_other_and_drops_its_own(
+def test_row_21_an_instance_frozen_in_a_call_finds_its_work_done_by_the_other_and_drops_its_own(
     pair: Pair, call: str, frozen_seconds: int, *, answered: bool
 ) -> None:
     """FENCED: a lease that runs out is taken over, and the first holder commits nothing, removes nothing."""
@@ -245,7 +248,7 @@ PATIENT_WAITS = 20
 
 
 @pytest.mark.parametrize("call", OUTAGES)
-def test_a_server_that_stops_in_the_middle_of_a_call_costs_time_and_nothing_else(
+def test_row_14_a_server_that_stops_in_the_middle_of_a_call_costs_time_and_nothing_else(
     pair: Pair, server: Server, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     """Row 14: what could not be committed is done again, once the database is back; a listing just waits for it."""
@@ -271,7 +274,7 @@ def test_a_server_that_stops_in_the_middle_of_a_call_costs_time_and_nothing_else
     assert set(moves(one).values()) == {1}
 
 
-def test_two_catch_ups_on_one_database_end_while_its_server_is_restarted(
+def test_row_14_two_catch_ups_on_one_database_end_while_its_server_is_restarted(
     tmp_path: Path, server: Server, postgres_archive: str
 ) -> None:
     """Real threads and real time: two hosts, and a server that is maintained in the middle."""

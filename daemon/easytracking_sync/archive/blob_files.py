@@ -7,6 +7,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from easytracking_sync.archive.blobs import BlobRotten, BlobSource
@@ -16,6 +17,7 @@ from easytracking_sync.errors import StorageFault
 PIECE_BYTES = 1 << 20
 HASH = re.compile(r"[0-9a-f]{64}")
 PAIR = re.compile(r"[0-9a-f]{2}")
+FORSAKEN_AFTER = timedelta(days=1)
 ARRIVING = "arriving"
 """The folder for files that are being written, on the same file system as the others."""
 
@@ -74,6 +76,14 @@ class FileBlobs:
                 if page:
                     yield page
 
+    def sweep(self, now: datetime) -> None:
+        """See Blobs. What is older than a day is nobody's; should it be, its writer finds it gone and tries again."""
+        arriving = self._root / ARRIVING
+        for name in self._names(arriving):
+            written_at = self._files.modified_at(arriving / name)
+            if written_at is not None and now - written_at > FORSAKEN_AFTER:
+                self._files.remove(arriving / name)
+
     def remove(self, hashes: Collection[str]) -> None:
         """See Blobs. The folders stay."""
         for sha256 in hashes:
@@ -97,6 +107,9 @@ class FileBlobs:
         return True
 
     def _write(self, source: BlobSource, target: Path) -> None:
+        if self._files.size(self._root) is None:
+            self._files.make_folder(self._root)
+            self._files.sync_folder(self._root.parent)
         for folder in (self._root / ARRIVING, target.parent):
             self._files.make_folder(folder)
         arriving = self._root / ARRIVING / self._temporary_name(source.sha256)

@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -61,6 +62,10 @@ class Blobs(Protocol):
         """The hashes of all blobs there are, whole or not, in pages; what comes or goes meanwhile may be missed."""
         ...
 
+    def sweep(self, now: datetime) -> None:
+        """Remove what instances that were killed left half-written. Repeating is safe, beside others too."""
+        ...
+
     def remove(self, hashes: Collection[str]) -> None:
         """These blobs are gone afterwards, whether or not they were there. Only where nothing can be stored."""
         ...
@@ -104,6 +109,9 @@ class DatabaseBlobs:
     def whole(self, hashes: Collection[str]) -> frozenset[str]:
         """See Blobs."""
         return frozenset(head.sha256 for head in self._heads(tuple(hashes)) if self._is_whole(head))
+
+    def sweep(self, now: datetime) -> None:
+        """See Blobs. A transaction that was not committed leaves nothing."""
 
     def names(self) -> Iterator[Sequence[str]]:
         """See Blobs."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -11,6 +10,7 @@ from sqlalchemy.engine import Connection
 from easytracking_sync.archive.database import Database, upsert
 from easytracking_sync.archive.tables import Instant, lease
 
+INSTANCE_SECONDS = 30.0
 SERVER_CLOCK = sa.func.clock_timestamp(type_=Instant)
 
 
@@ -31,26 +31,23 @@ def _is_sqlite(where: Database | Connection) -> bool:
     return where.is_sqlite if isinstance(where, Database) else where.dialect.name == "sqlite"
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A name that this instance holds; `epoch` grows each time it is taken."""
-
-    name: str
-    epoch: int
-
-
 class Leases:
     """Names that one instance at a time may hold, such as "cycle:17". `owner` names this instance.
 
-    Whoever holds one renews it well before its end, and stops what it does for it when `renew` says no.
+    They keep instances from doing the same work twice; what must never happen twice is fenced by a batch's epoch.
     """
 
     def __init__(self, database: Database, owner: str) -> None:
         self._database = database
         self._owner = owner
 
-    def take(self, name: str, seconds: float, now: datetime) -> Lease | None:
-        """Hold this name for so long; None while another instance does. Taking one's own again renews it."""
+    @property
+    def are_shared(self) -> bool:
+        """Whether there may be other instances; a SQLite archive is one instance's own."""
+        return not self._database.is_sqlite
+
+    def take(self, name: str, seconds: float, now: datetime) -> bool:
+        """Hold this name for so long from now; False while another instance does."""
         clock = lease_clock(self._database, now)
         until = lease_end(self._database, now, seconds)
         with self._database.write() as connection:
@@ -60,21 +57,19 @@ class Leases:
                 set_={"owner": self._owner, "epoch": lease.c.epoch + 1, "taken_at": clock, "until": until},
                 where=sa.or_(lease.c.until <= clock, lease.c.owner == self._owner),
             )
-            epoch = connection.execute(taken.returning(lease.c.epoch)).scalar_one_or_none()
-        return None if epoch is None else Lease(name, epoch)
+            return connection.execute(taken.returning(lease.c.epoch)).scalar_one_or_none() is not None
 
-    def renew(self, held: Lease, seconds: float, now: datetime) -> bool:
-        """Hold it for so long from now; False where another instance took it meanwhile."""
+    def announce(self, now: datetime) -> None:
+        """By an instance at work, every ten seconds or so: nobody takes the archive for idle meanwhile."""
+        if self.are_shared:
+            self.take(f"instance:{self._owner}", INSTANCE_SECONDS, now)
+
+    def give_back(self, name: str) -> None:
+        """Nobody holds it afterwards, or another instance, which took it meanwhile. Repeating is safe."""
         with self._database.write() as connection:
-            renewed = connection.execute(
-                sa.update(lease).where(self._is(held)).values(until=lease_end(self._database, now, seconds))
-            )
-        return renewed.rowcount == 1
+            connection.execute(sa.delete(lease).where(lease.c.name == name, lease.c.owner == self._owner))
 
-    def release(self, held: Lease) -> None:
-        """Give it back; nothing happens where another instance took it meanwhile. Repeating is safe."""
+    def give_all_back(self) -> None:
+        """As this instance ends: others need not wait until its names run out."""
         with self._database.write() as connection:
-            connection.execute(sa.delete(lease).where(self._is(held)))
-
-    def _is(self, held: Lease) -> sa.ColumnElement[bool]:
-        return sa.and_(lease.c.name == held.name, lease.c.owner == self._owner, lease.c.epoch == held.epoch)
+            connection.execute(sa.delete(lease).where(lease.c.owner == self._owner))

@@ -95,6 +95,8 @@ class Engine:
     def recover(self) -> None:
         """Once, before the first step: void what a dead instance held, if this one is alone, and sweep the spool."""
         self._archive.batches.release_all()
+        self._archive.leases.announce(self._effects.clock.now())
+        self._archive.blobs.sweep(self._effects.clock.now())
         spool = self._archive.spool
         spool.prepare()
         lying = spool.lying()  # before it is asked what is waited for: what comes meanwhile stays
@@ -149,12 +151,14 @@ class Engine:
         return self._archive.batches.renew_seconds
 
     def renew(self) -> None:
-        """Hold on to what is being performed. Where that fails for long, the results are dropped."""
+        """Hold on to what is being performed, and be seen. Where that fails for long, the results are dropped."""
         self._holds.renew()
+        self._archive.leases.announce(self._effects.clock.now())
 
     def let_go(self) -> None:
         """At the end, when nothing is performed any more: others need not wait for leases to run out."""
         self._archive.batches.let_go()
+        self._archive.leases.give_all_back()
 
     def replace(self, account: Account) -> None:
         """Go on with this account in another way (another secret, another service)."""

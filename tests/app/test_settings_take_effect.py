@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.watched import watched
 
 from easytracking_simulator import Options, Simulator, status
 from easytracking_simulator.transport import SimulatorTransport
@@ -396,6 +397,29 @@ def calls_go_through_the_proxy(bench: Bench) -> None:
         with service_of(settings, "acme", bench.effects) as service, pytest.raises(SyncError):
             service.log_in()
     assert heard[0].startswith(f"POST {ANYWHERE}/api/Token/AccessToken ".encode())
+
+
+@of("http.listen", "http.allowed_hosts")
+def pages_are_served_at_the_address_to_those_who_name_it_right(bench: Bench) -> None:
+    settings = bench.settings(http={"listen": "127.0.0.2:0", "allowed_hosts": ["monitor.example"]})
+    with watched(settings) as service:
+        assert service.address.startswith("http://127.0.0.2:")
+        assert service.get("/healthz").status_code == 200
+        assert service.get("/healthz", Host="monitor.example").status_code == 200
+        assert service.get("/healthz", Host="other.example").status_code == 400
+
+
+@of("http.token", "http.token_file")
+def metrics_are_shown_to_those_who_know_the_token(bench: Bench) -> None:
+    (bench.folder / "token").write_text("a-token-out-of-a-file\n")
+    given = {"listen": "127.0.0.1:0", "token": "a-token-given-directly"}
+    filed = {"listen": "0.0.0.0:0", "token_file": bench.folder / "token"}
+    for keys, token in ((given, "a-token-given-directly"), (filed, "a-token-out-of-a-file")):
+        with watched(bench.settings(http=keys)) as service:
+            assert service.get("/metrics").status_code in {400, 401}
+            right = {"Authorization": f"Bearer {token}", "Host": "localhost"}
+            assert service.get("/metrics", **right).status_code == 200
+            assert service.get("/metrics", Host="localhost").status_code == 401
 
 
 @contextmanager

@@ -35,6 +35,15 @@ def test_later_sources_win_file_then_environment_then_credentials(bench: Bench, 
     assert password(settings) == "from-credential"
 
 
+def test_credentials_that_systemd_handed_over_as_a_folder_carry_its_name_before_their_own(
+    bench: Bench, acme: str
+) -> None:
+    bench.credential("easytracking-sync_accounts__acme__password", "from-folder")
+    settings = bench.load(acme)
+    assert password(settings) == "from-folder"
+    assert settings.sources["accounts.acme.password"] == "credential easytracking-sync_accounts__acme__password"
+
+
 def test_each_value_tells_where_it_came_from(bench: Bench, acme: str) -> None:
     bench.credential("ACCOUNTS__ACME__PASSWORD", "p")
     sources = bench.load(acme, EASYTRACKING_SYNC__WORKERS="3").sources

@@ -10,12 +10,14 @@ from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
 from easytracking_sync.app.duplicate import copy_database
+from easytracking_sync.archive.backup import back_up
 from easytracking_sync.archive.copy import Copied
 from easytracking_sync.cli import screen
 from easytracking_sync.cli.exits import DONE, FINDINGS
 from easytracking_sync.cli.gauge import gauge
 from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.cli.session import begin
+from easytracking_sync.errors import UsageError
 from easytracking_sync.settings import Database, Settings, StorageBackend
 from easytracking_sync.settings.addresses import database_url
 from easytracking_sync.settings.kinds import read_secret
@@ -25,6 +27,43 @@ from easytracking_sync.settings.present import redacted
 @click.group()
 def database() -> None:
     """The database that holds the archive."""
+
+
+@database.command(
+    epilog="""\b
+Beside a running service, too; for SQLite: PostgreSQL has pg_dump. What the backend "filesystem" keeps
+under storage.path is not in it. To restore: stop the service, put the copy in the archive's place.
+
+\b
+Example:
+  easytracking-sync database backup --to /srv/backup/archive-2026-11-22.db
+
+\b
+Exit codes: 0 copied and checked, 2 there is no SQLite archive, or the file exists, 74 no room, or the
+archive cannot be read.""",
+)
+@click.option(
+    "--to",
+    "target",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The copy: a new file; the folder must be there.",
+)
+@click.option("--if-sqlite", is_flag=True, help="Where there is no SQLite archive, say so and succeed.")
+@click.pass_obj
+def backup(invocation: Invocation, target: Path, *, if_sqlite: bool) -> None:
+    """Copy a SQLite archive as it is at one instant, and check the copy."""
+    session = begin(invocation)
+    path = session.settings.database.sqlite_path
+    if path is None or not path.exists():
+        why = "PostgreSQL is copied with pg_dump" if path is None else f"there is no archive at {path} yet"
+        if not if_sqlite:
+            raise UsageError(why)
+        click.echo(f"Nothing was copied: {why}.")
+        return
+    count = back_up(path, target.absolute(), session.effects.files)
+    click.echo(f"The archive as it was lies in {target}, {screen.size(count)}.")
 
 
 @database.command(

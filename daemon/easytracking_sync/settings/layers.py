@@ -30,6 +30,8 @@ PREFIX = "EASYTRACKING_"
 CONFIG_VARIABLE = "EASYTRACKING_CONFIG"
 SECRETS_VARIABLE = "EASYTRACKING_SECRETS_DIR"
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+CREDENTIALS_SET = "easytracking-sync_"
+"""What systemd puts before each name where LoadCredential=easytracking-sync:FOLDER hands over a whole folder."""
 _DELIMITER = "__"
 
 
@@ -166,7 +168,8 @@ def read_credentials(
         if path.absolute() in claimed:
             continue
         try:
-            problem = layer.put(_key_named(path.name, labels), read_secret(path), path.name)
+            key = _key_named(path.name.removeprefix(CREDENTIALS_SET), labels)
+            problem = layer.put(key, read_secret(path), path.name)
         except ValueError as error:
             problem = f"credential {bare(path.name)} {error}"
         problems += [problem] if problem else []

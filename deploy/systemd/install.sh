@@ -1,0 +1,263 @@
+#!/bin/sh
+# Installs easytracking-sync as a service of systemd, upgrades it, or takes it away. Repeating it is safe.
+#
+#   install.sh [--wheel FILE] [--python PYTHON] [--no-copy]
+#       Installs or upgrades, from this checkout or from a wheel, with the dependencies that requirements.lock pins by
+#       hash. An upgrade copies a SQLite archive first (--no-copy: it does not) and keeps the former program.
+#   install.sh --rollback     the former program again
+#   install.sh --uninstall    takes the program and its units away; configuration, credentials and archive stay
+#
+# /opt/easytracking-sync            the program: venv -> venvs/..., and previous, what was there before
+# /etc/easytracking-sync            config.toml, and credentials/ with one file for each secret, for root alone
+# /var/lib/easytracking-sync        the archive, owned by the account easytracking-sync
+# /usr/local/bin/easytracking-sync  the program for your shell, run as that account with those credentials
+set -eu
+umask 022
+
+name=easytracking-sync
+opt=/opt/$name
+etc=/etc/$name
+state=/var/lib/$name
+units=/etc/systemd/system
+wrapper=/usr/local/bin/$name
+services="$name.service $name-catch-up.service"
+here=$(cd "$(dirname "$0")/../.." && pwd)
+
+say() { echo "install.sh: $*"; }
+fail() {
+  echo "install.sh: $*" >&2
+  exit 2
+}
+
+wheel=''
+python=''
+copy=yes
+action=install
+while [ $# -gt 0 ]; do
+  case $1 in
+    --wheel | --python)
+      [ $# -ge 2 ] || fail "$1 needs a value"
+      if [ "$1" = --wheel ]; then wheel=$2; else python=$2; fi
+      shift
+      ;;
+    --no-copy) copy=no ;;
+    --rollback) action=rollback ;;
+    --uninstall) action=uninstall ;;
+    -h | --help)
+      sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p;}' "$0"
+      exit 0
+      ;;
+    *) fail "unknown: $1 (see --help)" ;;
+  esac
+  shift
+done
+[ -z "$wheel" ] || [ -f "$wheel" ] || fail "there is no $wheel"
+
+[ "$(id -u)" -eq 0 ] || fail "run it as root"
+for tool in systemctl systemd-sysusers setpriv unshare flock; do
+  command -v "$tool" >/dev/null || fail "$tool is missing; this script needs systemd and util-linux"
+done
+exec 9>"/run/$name.install"
+flock -n 9 || fail "it runs already"
+
+work=$(mktemp -d)
+fresh=''     # a venv that is not finished
+restart=''   # what was stopped and is to run again, whatever happens
+finish() {
+  status=$?
+  rm -rf "$work"
+  [ -z "$fresh" ] || rm -rf "$fresh"
+  # shellcheck disable=SC2086  # several names
+  [ -z "$restart" ] || systemctl start $restart || status=1
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+runs() { [ -x "$1/bin/python" ] && "$1/bin/$name" version >/dev/null 2>&1; }
+
+find_python() {
+  for candidate in ${python:-python3.13 python3.12 python3.11 python3 python3.14}; do
+    if "$candidate" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      python=$(command -v "$candidate")
+      return
+    fi
+  done
+  fail "Python 3.11 or later with its venv module is needed (Debian, Ubuntu: apt install python3-venv); or name one: --python"
+}
+
+# What an installation is made from: if it is the same, nothing has to be built.
+fingerprint() {
+  {
+    "$python" -c 'import sys; print(sys.version, sys.base_prefix)'
+    if [ -n "$wheel" ]; then
+      sha256sum <"$wheel"
+    else
+      (cd "$here" && find pyproject.toml README.md daemon migrations config -type f ! -path '*/__pycache__/*' -print0 |
+        LC_ALL=C sort -z | xargs -0 sha256sum)
+    fi
+    sha256sum <"$here/requirements.lock"
+  } | sha256sum | cut -d' ' -f1
+}
+
+pip_install() {
+  venv=$1
+  shift
+  "$venv/bin/python" -m pip --disable-pip-version-check install --quiet "$@"
+}
+
+build_wheel() {
+  "$python" -m venv "$work/build"
+  "$python" "$here/deploy/pins.py" --package hatchling >"$work/build.txt"
+  pip_install "$work/build" --require-hashes --no-deps -r "$work/build.txt"
+  "$work/build/bin/python" -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation \
+    --wheel-dir "$work/wheel" "$here"
+  wheel=$(echo "$work"/wheel/*.whl)
+}
+
+build_venv() {
+  mkdir -p "$opt/venvs"
+  fresh="$opt/venvs/$(date -u +%Y%m%dT%H%M%SZ)-$$"
+  say "building the program in $fresh with $("$python" --version)"
+  "$python" -m venv "$fresh"
+  "$python" "$here/deploy/pins.py" --extra postgresql --extra alerts >"$work/run.txt"
+  pip_install "$fresh" --require-hashes --no-deps -r "$work/run.txt"
+  [ -n "$wheel" ] || build_wheel
+  pip_install "$fresh" --no-deps --no-index "$wheel"
+  runs "$fresh" || fail "the new program does not start: $fresh/bin/$name version"
+  echo "$1" >"$fresh/.installed-from"
+}
+
+account_and_folders() {
+  install -D -m 0644 "$here/deploy/systemd/$name.sysusers" "/etc/sysusers.d/$name.conf"
+  systemd-sysusers "/etc/sysusers.d/$name.conf"
+  install -d -m 0750 -o root -g "$name" "$etc"
+  install -d -m 0700 -o root -g root "$etc/credentials"
+  install -d -m 0700 -o "$name" -g "$name" "$state"
+  if [ ! -e "$etc/config.toml" ]; then
+    sed "s|^password = .*|# Its password lies in $etc/credentials/accounts__acme__password.|" \
+      "$here/config/easytracking-sync.toml" >"$work/config.toml"
+    install -m 0640 -o root -g "$name" "$work/config.toml" "$etc/config.toml"
+    say "wrote $etc/config.toml"
+  fi
+}
+
+install_units() {
+  for unit in $services "$name-catch-up.timer"; do
+    install -m 0644 "$here/deploy/systemd/$unit" "$units/$unit"
+  done
+  install -D -m 0755 "$here/deploy/systemd/$name.sh" "$wrapper"
+  install -D -m 0644 "$here/docs/operations.md" "$opt/doc/operations.md"
+  systemctl daemon-reload
+}
+
+stop_services() {
+  for unit in "$name.service" "$name-catch-up.timer" "$name-catch-up.service"; do
+    if systemctl is-active --quiet "$unit"; then
+      [ "$unit" = "$name-catch-up.service" ] || restart="$restart $unit"
+      say "stopping $unit"
+      systemctl stop "$unit"
+    fi
+  done
+}
+
+point() { # LINK VENV: in one step, so that there is always a program
+  ln -s "$2" "$1.new"
+  mv -T "$1.new" "$1"
+}
+
+# Copies a SQLite archive with the new program, as the account, before anything changes it.
+copy_archive() {
+  if [ "$copy" = no ] || [ -z "$(ls -A "$state")" ]; then
+    return
+  fi
+  folder="$state/before-upgrade"
+  install -d -m 0700 -o "$name" -g "$name" "$folder"
+  target="$folder/archive-$(date -u +%Y%m%dT%H%M%SZ).db"
+  code=0
+  sed "s|^program=.*|program=$fresh/bin/$name|" "$here/deploy/systemd/$name.sh" >"$work/run.sh"
+  sh "$work/run.sh" database backup --if-sqlite --to "$target" || code=$?
+  [ "$code" -eq 0 ] || fail "the archive could not be copied ($code); nothing was changed. Mend that, or: --no-copy"
+  find "$folder" -name 'archive-*.db' ! -path "$target" -newermt '1970-01-02' -delete
+}
+
+upgrade_program() {
+  find_python
+  print=$(fingerprint)
+  if [ "$(cat "$opt/venv/.installed-from" 2>/dev/null)" = "$print" ] && runs "$opt/venv"; then
+    say "the program is this one already"
+    return
+  fi
+  build_venv "$print"
+  stop_services
+  copy_archive
+  former=$(readlink "$opt/venv" 2>/dev/null || true)
+  new=venvs/$(basename "$fresh")
+  point "$opt/venv" "$new"
+  fresh=''
+  if [ -n "$former" ]; then
+    point "$opt/previous" "$former"
+  fi
+  for old in "$opt"/venvs/*; do
+    case "venvs/$(basename "$old")" in
+      "$new" | "$former") ;;
+      *) rm -rf "$old" ;;
+    esac
+  done
+}
+
+next_steps() {
+  cat <<END
+install.sh: installed. Next:
+  1. fill in the account:       \$EDITOR $etc/config.toml
+  2. store its password:        (umask 077; cat >$etc/credentials/accounts__acme__password)   then Ctrl-D
+  3. look whether all is well:  $name check
+  4. start the service:         systemctl enable --now $name
+     (or, instead of it, a catch-up every quarter of an hour:  systemctl enable --now $name-catch-up.timer)
+The rest is in $opt/doc/operations.md.
+END
+}
+
+start_again() {
+  again=$restart
+  restart=''
+  # shellcheck disable=SC2086  # several names
+  if [ -n "$again" ] && ! systemctl start $again; then
+    say "it does not start: journalctl -u $name; the former program comes back with: $0 --rollback" >&2
+    exit 1
+  fi
+}
+
+case $action in
+  install)
+    first=yes
+    [ ! -e "$units/$name.service" ] || first=no
+    account_and_folders
+    upgrade_program
+    install_units
+    start_again
+    if [ "$first" = yes ]; then next_steps; else say "up to date: $("$opt/venv/bin/$name" version | head -n 1)"; fi
+    ;;
+  rollback)
+    former=$(readlink "$opt/previous" 2>/dev/null) || fail "there is no former program in $opt/previous"
+    runs "$opt/previous" || fail "the former program does not start; its Python may be gone"
+    stop_services
+    current=$(readlink "$opt/venv")
+    point "$opt/venv" "$former"
+    point "$opt/previous" "$current"
+    say "the former program is back; if it refuses a newer archive, restore the copy in $state/before-upgrade"
+    start_again
+    ;;
+  uninstall)
+    stop_services
+    restart=''
+    for unit in $services "$name-catch-up.timer"; do
+      [ ! -e "$units/$unit" ] || systemctl --quiet disable "$unit" 2>/dev/null || true
+      rm -f "$units/$unit"
+    done
+    systemctl daemon-reload
+    rm -rf "$opt" "$wrapper" "/etc/sysusers.d/$name.conf"
+    say "taken away; what stays: $etc, $state and the account $name"
+    ;;
+esac

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from easytracking_sync.app.pulse import Beat
 from easytracking_sync.app.station import Station
 from easytracking_sync.archive.entries import Standing
+from easytracking_sync.archive.plights import Plight
 from easytracking_sync.archive.schema import require_current
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable
@@ -24,6 +26,9 @@ from easytracking_sync.settings import Http, Settings, StorageBackend
 HEALTHY_SECONDS = 120.0
 """The loop turns every second; a database that does not answer may hold it up for a minute and more."""
 
+LATELY = timedelta(days=7)
+"""So long a document that changed, or rotted, is counted."""
+
 
 class Lookout:
     """`metrics` is to be told what happens, from the beginning; `watch` serves them while the service runs."""
@@ -33,9 +38,14 @@ class Lookout:
         self._effects = effects
         self._station: Station | None = None
         self._beat = Beat(effects.clock)
-        self._readings = Readings(self._standings, self._free_bytes, effects.clock)
-        accounts = tuple(settings.accounts)
-        self.metrics = Metrics(accounts, self._readings, lambda: self._beat.age_seconds, effects.clock)
+        self._readings = Readings(self._look, self._free_bytes, effects.clock)
+        self.metrics = Metrics(
+            settings.accounts,
+            self._readings,
+            effects.clock,
+            beat_age=lambda: self._beat.age_seconds,
+            reserve_bytes=settings.storage.min_free_bytes,
+        )
 
     @contextlib.contextmanager
     def watch(self, at_work: Station, observer: Observer) -> Iterator[Beat]:
@@ -70,12 +80,13 @@ class Lookout:
         page = self.metrics.page()
         return page.content_type, page.body
 
-    def _standings(self) -> tuple[Standing, ...]:
+    def _look(self) -> tuple[tuple[Standing, ...], tuple[Plight, ...]]:
         if self._station is None:
             raise DatabaseUnavailable("the archive is not open yet")
-        archive = self._station.archive
+        archive, lately = self._station.archive, self._effects.clock.now() - LATELY
         require_current(archive.database)
-        return archive.catalogue.standings(tuple(self._settings.accounts))
+        plights = archive.plights.of(self._station.account_ids, self._settings.sync.max_attempts, lately)
+        return archive.catalogue.standings(tuple(self._settings.accounts)), plights
 
     def _free_bytes(self) -> Mapping[str, int]:
         return {place: self._effects.files.free_bytes(folder) for place, folder in self._places().items()}

@@ -26,6 +26,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from easytracking_sync import __version__
 from easytracking_sync.archive.entries import Standing
+from easytracking_sync.archive.plights import Plight
 from easytracking_sync.effects import Clock
 from easytracking_sync.observe.readings import Readings
 from easytracking_sync.terms import DocumentState, PauseReason
@@ -57,6 +58,7 @@ RETRIES: Mapping[str, str] = {
 }
 """Event → why something is to be done once more."""
 
+LEVELS = ("info", "warning", "error", "critical")
 OUTCOMES = ("complete", "interrupted", "truncated")
 """Of cycles; what else a record says is a sentence, and counts as other."""
 
@@ -69,13 +71,51 @@ class Page:
     body: bytes
 
 
+def _waiting_seconds(one: Plight, now: datetime) -> float:
+    return max(0.0, (now - one.waiting_since).total_seconds()) if one.waiting_since else 0.0
+
+
+PLIGHTS: Mapping[str, tuple[str, Callable[[Plight, datetime], float]]] = {
+    "documents_waiting": (
+        "Documents that are not home, or home and not acknowledged; without those in quarantine.",
+        lambda one, _: one.waiting,
+    ),
+    "oldest_waiting_seconds": ("For how long the oldest of those has waited; 0 where none does.", _waiting_seconds),
+    "documents_quarantined": (
+        "Documents in quarantine, those included that are being tried once more.",
+        lambda one, _: one.quarantined,
+    ),
+    "documents_unacknowledgeable": (
+        "Documents stored here that the service does not let us mark.",
+        lambda one, _: one.unacknowledgeable,
+    ),
+    "documents_incomplete": ("Documents that lack a file asked for in vain.", lambda one, _: one.incomplete),
+    "documents_altered": (
+        "Documents that changed under their id in the last seven days; both versions are kept.",
+        lambda one, _: one.changed,
+    ),
+    "documents_rotten": ("Documents whose stored bytes were found rotten in those days.", lambda one, _: one.rotten),
+    "last_success_timestamp_seconds": (
+        "When a cycle was last complete; 0 for never.",
+        lambda one, _: one.last_success_at.timestamp() if one.last_success_at else 0.0,
+    ),
+}
+"""Gauges of each account, by name."""
+
+
 class Metrics:
     """An observer that counts. `accounts` are those of the configuration; `beat_age` says how many seconds ago the
-    service's loop turned.
+    service's loop turned, and `reserve_bytes` is the free space below which nothing is asked for.
     """
 
     def __init__(
-        self, accounts: Collection[str], readings: Readings, beat_age: Callable[[], float], clock: Clock
+        self,
+        accounts: Collection[str],
+        readings: Readings,
+        clock: Clock,
+        *,
+        beat_age: Callable[[], float],
+        reserve_bytes: int,
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the package has no annotation there
         self._accounts = frozenset(accounts)
@@ -83,7 +123,7 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         self._make_counters()
         self._make_histograms()
-        self._make_gauges(beat_age)
+        self._make_gauges(beat_age, reserve_bytes)
         self._registry.register(_Standings(self._accounts, readings, clock))
         self._heard: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
             "call.ended": self._call_ended,
@@ -99,7 +139,8 @@ class Metrics:
     def note(self, name: str, /, level: str = "info", **facts: object) -> None:
         """Count the event; one of its own has numbers of its own besides."""
         if level != "debug":
-            self._events.labels(name, level).inc()
+            self._events.labels(name).inc()
+            self._notes.labels(level).inc()
         if name in RETRIES:
             self._retries.labels(RETRIES[name]).inc()
         if name in self._heard:
@@ -113,7 +154,8 @@ class Metrics:
         def counter(name: str, about: str, *labels: str) -> Counter:
             return Counter(f"{PREFIX}_{name}", about, labels, registry=self._registry)
 
-        self._events = counter("events", "Log events above the level debug.", "event", "level")
+        self._events = counter("events", "Log events above the level debug, by name.", "event")
+        self._notes = counter("notes", "Log events above the level debug, by level.", "level")
         self._retries = counter("retries", "Things that are to be done once more, by why.", "reason")
         self._calls = counter("calls", "Calls to the service, by how they ended.", "call", "status")
         self._bytes = counter("received_bytes", "Bytes of the service's answers, as they came.", "call")
@@ -125,6 +167,8 @@ class Metrics:
         self._stored = counter("documents_stored", "Documents that were committed to the archive.", "account")
         self._acknowledged = counter("documents_acknowledged", "Documents the service was told about.", "account")
         self._changed = counter("documents_changed", "Documents that were listed with other fields.", "account")
+        for level in LEVELS:
+            self._notes.labels(level)
         for reason in RETRIES.values():
             self._retries.labels(reason)
         for account in self._accounts:
@@ -144,7 +188,7 @@ class Metrics:
             registry=self._registry,
         )
 
-    def _make_gauges(self, beat_age: Callable[[], float]) -> None:
+    def _make_gauges(self, beat_age: Callable[[], float], reserve_bytes: int) -> None:
         def gauge(name: str, about: str, *labels: str) -> Gauge:
             return Gauge(f"{PREFIX}_{name}", about, labels, registry=self._registry)
 
@@ -152,6 +196,7 @@ class Metrics:
             __version__, platform.python_version()
         ).set(1)
         gauge("loop_age_seconds", "How long ago the service's loop turned.").set_function(beat_age)
+        gauge("storage_reserve_bytes", "Below so much free space nothing new is asked for.").set(reserve_bytes)
         self._next = gauge("next_cycle_timestamp_seconds", "When an account's cycle is due.", "account")
         self._interval = gauge("cycle_interval_seconds", "The longest time between two cycles, by plan.", "account")
 
@@ -212,34 +257,13 @@ class _Standings:
             ("account", "reason"),
             {(s.account, reason.value): self._is_paused(s, reason) for s in standings for reason in PauseReason},
         )
-        for name, about, number in self._numbers():
-            yield _gauge(name, about, ("account",), {(one.account,): number(one) for one in standings})
-
-    def _numbers(self) -> tuple[tuple[str, str, Callable[[Standing], float]], ...]:
-        return (
-            ("documents_incomplete", "Documents that lack a file asked for in vain.", lambda one: one.incomplete),
-            (
-                "documents_unacknowledgeable",
-                "Documents stored here that the service does not let us mark.",
-                lambda one: one.unacknowledgeable,
-            ),
-            ("elements_unreadable", "List elements without an id, in the last cycle.", lambda one: one.unreadable),
-            (
-                "oldest_waiting_seconds",
-                "For how long the oldest document that is not home has been wanted; 0 where none is.",
-                self._waiting_seconds,
-            ),
-            (
-                "last_success_timestamp_seconds",
-                "When a cycle was last complete; 0 for never.",
-                lambda one: one.last_success_at.timestamp() if one.last_success_at else 0.0,
-            ),
+        unreadable = {(one.account,): float(one.unreadable) for one in standings}
+        yield _gauge(
+            "elements_unreadable", "List elements without an id, in the last cycle.", ("account",), unreadable
         )
-
-    def _waiting_seconds(self, one: Standing) -> float:
-        if one.oldest_waiting_at is None:
-            return 0.0
-        return max(0.0, (self._clock.now() - one.oldest_waiting_at).total_seconds())
+        plights = [one for one in reading.plights if one.label in self._accounts]
+        for name, (about, number) in PLIGHTS.items():
+            yield _gauge(name, about, ("account",), {(one.label,): number(one, self._clock.now()) for one in plights})
 
     def _is_paused(self, one: Standing, reason: PauseReason) -> float:
         lasts = one.paused_until is not None and one.paused_until > self._clock.now()

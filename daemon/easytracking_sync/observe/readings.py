@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from easytracking_sync.archive.entries import Standing
+from easytracking_sync.archive.plights import Plight
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import SyncError
 
@@ -22,6 +23,7 @@ class Reading:
     """How things stood when they were last looked at; `trouble` says why that could not be done just now."""
 
     standings: tuple[Standing, ...] = ()
+    plights: tuple[Plight, ...] = ()
     free_bytes: Mapping[str, int] = field(default_factory=dict)  # by place
     trouble: str = ""
 
@@ -31,11 +33,11 @@ class Readings:
 
     def __init__(
         self,
-        standings: Callable[[], tuple[Standing, ...]],
+        archive: Callable[[], tuple[tuple[Standing, ...], tuple[Plight, ...]]],
         free_bytes: Callable[[], Mapping[str, int]],
         clock: Clock,
     ) -> None:
-        self._ask_standings = standings
+        self._ask_archive = archive
         self._ask_free_bytes = free_bytes
         self._clock = clock
         self._lock = threading.Lock()
@@ -61,7 +63,8 @@ class Readings:
         reading = self._reading
         try:
             reading = replace(reading, free_bytes=self._ask_free_bytes(), trouble="")
-            reading = replace(reading, standings=self._ask_standings())
+            standings, plights = self._ask_archive()
+            reading = replace(reading, standings=standings, plights=plights)
         except SyncError as trouble:
             reading = replace(reading, trouble=str(trouble))
         except Exception as bug:  # noqa: BLE001  whatever it is: the numbers are missing, and nothing else stops

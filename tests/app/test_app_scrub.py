@@ -65,7 +65,7 @@ def fill(stock: Stock, count: int) -> list[int]:
     ]
 
 
-def test_what_rotted_alarms_and_goes_back_to_be_fetched(stock: Stock) -> None:
+def test_row_23_what_rotted_alarms_and_goes_back_to_be_fetched(stock: Stock) -> None:
     rows = fill(stock, 3)
     rot(stock, rows[:1])
     notes = Notes()
@@ -123,7 +123,7 @@ class Sick(LocalFiles):
         return super().open(path)
 
 
-def test_a_bad_sector_hides_nothing_else(stock: Stock, tmp_path: Path) -> None:
+def test_row_23_a_bad_sector_hides_nothing_else(stock: Stock, tmp_path: Path) -> None:
     fill(stock, 3)
     good = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
     relocate(stock.archive.database, stock.archive.blobs, good, has_room=lambda _: True)

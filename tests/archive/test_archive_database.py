@@ -86,6 +86,22 @@ def test_two_writers_that_read_before_they_write_never_lose_an_update(url: str, 
         database.close()
 
 
+def test_a_writer_holds_the_database_from_its_beginning_and_not_from_its_first_change(url: str) -> None:
+    """Two that both read first would both have to be first to write; one of them would fail at once, or lose."""
+    first, second = (Database(url, busy_seconds=0.05) for _ in range(2))
+
+    def read_only() -> None:
+        with second.write() as connection:
+            connection.execute(sa.text("SELECT value FROM counter"))
+
+    with first.write():
+        with pytest.raises(DatabaseUnavailable):
+            read_only()
+    read_only()
+    first.close()
+    second.close()
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_a_write_that_raises_leaves_nothing(database: Database, error: type[BaseException]) -> None:
 

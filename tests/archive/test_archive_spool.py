@@ -145,7 +145,7 @@ def errors_of(call: str) -> list[Callable[[], BaseException]]:
 
 @pytest.mark.parametrize("failing", range(len(WHOLE_STORY)))
 @pytest.mark.parametrize("kind", [0, 1], ids=["refused", "killed"])
-def test_wherever_it_fails_the_parcel_is_whole_or_not_there(tmp_path: Path, failing: int, kind: int) -> None:
+def test_row_12_wherever_it_fails_the_parcel_is_whole_or_not_there(tmp_path: Path, failing: int, kind: int) -> None:
     """And what another start finds, sweeps and receives anew is as if nothing had been."""
     call = WHOLE_STORY[failing]
     error = errors_of(call)[kind]()
@@ -165,7 +165,7 @@ def test_wherever_it_fails_the_parcel_is_whole_or_not_there(tmp_path: Path, fail
     assert content_of(restarted) == PARCEL
 
 
-def test_a_failed_fsync_stops_the_program_and_is_not_tried_again(tmp_path: Path) -> None:
+def test_row_12_a_failed_fsync_stops_the_program_and_is_not_tried_again(tmp_path: Path) -> None:
     """The kernel drops the dirty pages: a second fsync would succeed and promise nothing."""
     files = Watched(failing=WHOLE_STORY.index("sync"), error=StorageBroken("fsync failed"))
     with pytest.raises(StorageBroken, match="fsync failed"):

@@ -50,7 +50,7 @@ def test_killed_at_any_moment_and_started_again_at_once_it_loses_nothing_and_tel
     assert busy.calls() == calls
 
 
-def test_terminated_while_a_call_hangs_it_ends_within_ten_seconds_and_resumes(small: Place) -> None:
+def test_row_25_terminated_while_a_call_hangs_it_ends_within_ten_seconds_and_resumes(small: Place) -> None:
     """SIGTERM: exit code 143, one line, no traceback; the next run goes on from there."""
     for call in ("list", "fetch", "acknowledge"):
         small.simulator.faults = Faults(always={call: SLOW})

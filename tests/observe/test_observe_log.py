@@ -109,7 +109,7 @@ class Unspeakable:
 
 
 @pytest.mark.parametrize("stream", [FullDisk(), io.StringIO()])
-def test_logging_never_raises(stream: io.StringIO) -> None:
+def test_row_25_logging_never_raises(stream: io.StringIO) -> None:
     """A full disk, a closed stream, a fact that cannot be rendered: the work goes on."""
     observer = LogObserver(Log("debug", LogFormat.JSON, StandingClock(), stream=stream))
     observer.note("batch.stored", fact=Unspeakable())

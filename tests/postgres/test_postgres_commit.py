@@ -79,7 +79,7 @@ def home(station: Station) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("cut", Cut)
-def test_however_many_answers_are_lost_every_document_comes_home_once(
+def test_row_15_however_many_answers_are_lost_every_document_comes_home_once(
     tmp_path: Path, cutter: MakeCutter, server: Server, postgres_archive: str, cut: Cut, seed: int
 ) -> None:
     """Every other COMMIT of a whole run, whatever it is for. The engine's own count is right too."""

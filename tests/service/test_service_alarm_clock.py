@@ -96,6 +96,14 @@ def test_row_20_a_clock_set_forward_or_a_machine_that_slept_makes_up_at_once(ben
     assert len(bench.rung) == 2
 
 
+def test_row_20_a_run_that_is_late_is_not_dropped(bench: Bench) -> None:
+    """APScheduler's own grace is one second: on a busy machine runs would be skipped without a word."""
+    calendar = bench.alarm._calendar
+    assert calendar is not None
+    job = calendar.scheduler.get_job("acme")
+    assert (job.misfire_grace_time, job.coalesce) == (None, True)
+
+
 def test_a_small_correction_of_the_clock_changes_nothing(bench: Bench) -> None:
     bench.tend_for(60)
     bench.clocks.wall += timedelta(seconds=20)

@@ -1,0 +1,124 @@
+"""Rows 14 and 15 of the fault matrix on SQLite: a database that another holds, a commit whose answer is lost.
+
+The same over a server, with the server killed and its answers cut off, is in tests/postgres.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from enum import Enum
+
+import pytest
+from sqlalchemy.engine import Connection
+from tests.machine.conftest import Make
+from tests.support.station import SMALL, Station, cycle_of, drain, list_through, next_instant
+from tests.support.truth import assert_home
+
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.errors import DatabaseUnavailable
+from easytracking_sync.machine.engine import COMMIT_TRIES, Lane
+from easytracking_sync.terms import BatchState, Claim
+
+FEW = replace(SMALL, documents=3)
+EFFECTS = (BatchState.PLANNED, BatchState.RESERVED, BatchState.FETCHED, BatchState.STORED)
+
+
+class Lost(Enum):
+    """When a commit's answer is lost."""
+
+    BEFORE = "nothing was committed"
+    AFTER = "all was committed"
+
+
+def next_claim(station: Station) -> Claim:
+    """The next batch that is due, after waiting for it."""
+    for _ in range(50):
+        claim = station.engine.claim(Lane.ANY)
+        if claim is not None:
+            return claim
+        due = next_instant(station)
+        station.clock.forward_to(due or station.clock.now() + timedelta(seconds=1))
+    raise AssertionError("nothing falls due")
+
+
+def claim_in(station: Station, state: BatchState) -> Claim:
+    """List, and work until the one batch is claimed in this state."""
+    list_through(station, cycle_of(station, station.accounts["demo1"]))
+    while (claim := next_claim(station)).batch.state is not state:
+        station.engine.perform(claim)
+    return claim
+
+
+def impatient(archive: Archive) -> None:
+    """Nobody waits for the other writer in real time."""
+    archive.database._busy_seconds = 0.0
+
+
+@pytest.mark.parametrize("state", EFFECTS)
+def test_row_14_whatever_another_writer_keeps_from_being_committed_is_done_again(
+    make: Make, state: BatchState
+) -> None:
+    """The effect happened and cannot be noted, however often it is tried: a parcel that lies here is not lost."""
+    station = make(FEW, opened=impatient)
+    if not station.archive.database.is_sqlite:
+        pytest.skip("a server lets its writers side by side; tests/postgres stops it instead")
+    claim = claim_in(station, state)
+    with closing(sqlite3.connect(station.folder / "archive.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = station.clock.now()
+        with pytest.raises(DatabaseUnavailable):
+            station.engine.perform(claim)
+        waited = station.clock.now() - begun
+        other.execute("ROLLBACK")
+    assert waited < timedelta(seconds=2**COMMIT_TRIES), "tried a bounded number of times, with pauses"
+    drain(station)
+    assert_home(station)
+    assert station.simulator.count("fetch", status=200) == 1
+    assert station.engine.tally.acknowledged == 3
+
+
+def lossy(lose: Callable[[], Lost | None]) -> Callable[[Archive], None]:
+    """An archive whose commits' answers are lost as `lose` says of each."""
+
+    def wrap(archive: Archive) -> None:
+        write = archive.database.write
+
+        @contextmanager
+        def lost() -> Iterator[Connection]:
+            loss = None
+            with ExitStack() as committing:
+                connection = committing.enter_context(write())
+                yield connection
+                loss = lose()
+                if loss is Lost.BEFORE:
+                    raise DatabaseUnavailable("the line broke")
+            if loss is Lost.AFTER:
+                raise DatabaseUnavailable("the line broke")
+
+        archive.database.write = lost  # type: ignore[method-assign]
+
+    return wrap
+
+
+@pytest.mark.parametrize("loss", Lost)
+@pytest.mark.parametrize("state", EFFECTS)
+def test_row_15_a_commit_whose_answer_is_lost_is_looked_for_and_counts_once(
+    make: Make, state: BatchState, loss: Lost
+) -> None:
+    """FAIL-STOP: neither believed nor made twice; every effect happens once, and the engine's count is right."""
+    losses: list[Lost] = []
+    station = make(FEW, opened=lossy(lambda: losses.pop() if losses else None))
+    claim = claim_in(station, state)
+    losses.append(loss)
+    station.engine.perform(claim)
+    assert not losses
+    drain(station)
+    assert_home(station)
+    assert station.simulator.count("fetch", status=200) == 1
+    assert (station.simulator.count("reserve"), station.simulator.count("acknowledge")) == (1, 1)
+    assert (station.engine.tally.documents, station.engine.tally.acknowledged) == (3, 3)
+    assert station.observer.named("batch.fenced") == []

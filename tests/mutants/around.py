@@ -1,0 +1,77 @@
+"""Defects around the machine: the alarm clock, the log, names on disk."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+ALARM = "tests/service/test_service_alarm_clock.py"
+INVOICES = "tests/cli/test_cli_invoices.py"
+LOG = "tests/observe/test_observe_log.py"
+NAMES = "tests/cli/test_safe_names.py"
+
+AROUND = (
+    Mutant(
+        "no-watchdog",
+        "nobody notices a calendar that has died",
+        "app/alarm_clock.py",
+        "lambda watch: now - watch.rang_at > max(PATIENCE * watch.gap_seconds, LEAST_PATIENCE_SECONDS)",
+        "lambda watch: now < watch.rang_at",
+        (f"{ALARM}::test_row_20_a_calendar_that_died_without_a_word_is_replaced_within_two_intervals",),
+    ),
+    Mutant(
+        "sleep-not-noticed",
+        "a machine that slept for days waits for the next turn",
+        "app/alarm_clock.py",
+        "            if apart > 0:",
+        "            if apart < -JUMP_SECONDS * JUMP_SECONDS * now:",
+        (f"{ALARM}::test_row_20_a_clock_set_forward_or_a_machine_that_slept_makes_up_at_once",),
+    ),
+    Mutant(
+        "misfires-dropped",
+        "APScheduler drops a run that is a second late",
+        "app/alarm_clock.py",
+        '"misfire_grace_time": None',
+        '"misfire_grace_time": 1',
+        (f"{ALARM}::test_row_20_a_run_that_is_late_is_not_dropped",),
+    ),
+    Mutant(
+        "weekdays-from-monday",
+        "cron's weekdays are counted as APScheduler counts them",
+        "app/calendar.py",
+        '    if field == "*":\n        return field',
+        "    if field:\n        return field",
+        (f"{ALARM}::test_cron_counts_its_weekdays_from_sunday",),
+    ),
+    Mutant(
+        "log-that-raises",
+        "a log that cannot be written stops the work",
+        "observe/log.py",
+        "        with contextlib.suppress(Exception):\n            line = self._lines",
+        "        with contextlib.suppress(KeyError):\n            line = self._lines",
+        (f"{LOG}::test_row_25_logging_never_raises",),
+    ),
+    Mutant(
+        "secret-in-the-log",
+        "the log shows the secrets it knows",
+        "observe/secrets.py",
+        "            text = text.replace(secret, HIDDEN)\n",
+        "            text = text.replace(secret, secret)\n",
+        (f"{LOG}::test_no_secret_leaks_by_key_or_by_value",),
+    ),
+    Mutant(
+        "path-from-the-zip",
+        "a name from outside may be a path",
+        "cli/safe_names.py",
+        'last = re.split(r"[/\\\\]", unicodedata.normalize("NFC", name))[-1]',
+        'last = unicodedata.normalize("NFC", name); return last',
+        (f"{INVOICES}::test_every_file_comes_out_byte_for_byte_whatever_its_name", f"{NAMES}::test_examples"),
+    ),
+    Mutant(
+        "export-overwrites",
+        "an export overwrites what is there",
+        "cli/export.py",
+        "        if os.path.lexists(target):\n            self._compare(part, target)\n            return\n",
+        "        target.unlink(missing_ok=True)\n",
+        (f"{INVOICES}::test_an_export_never_overwrites_and_reports_what_differs",),
+    ),
+)

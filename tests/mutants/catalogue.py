@@ -1,0 +1,10 @@
+"""Every mutant, room by room."""
+
+from __future__ import annotations
+
+from tests.mutants.around import AROUND
+from tests.mutants.durable import DURABLE
+from tests.mutants.steps import STEPS
+from tests.mutants.wire import WIRE
+
+MUTANTS = (*DURABLE, *STEPS, *WIRE, *AROUND)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,13 @@ class Watched:
         if name == "http.listening":
             self.address = f"http://{facts['address']}"
             self.listens.set()
+
+    def until(self, event: str) -> None:
+        """Wait until it happened."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not any(name == event for name, _, _ in list(self.notes)):
+            assert time.monotonic() < until, f"{event} did not happen"
+            threading.Event().wait(0.05)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """One page."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.base import BaseTrigger
@@ -38,6 +38,19 @@ def longest_gap(schedule: Schedule, zone: ZoneInfo, now: datetime) -> timedelta:
         gap = max(gap, following - last)
         last = following
     return gap or timedelta(days=366)
+
+
+def due_after(schedule: Schedule, zone: ZoneInfo, after: datetime, runs: int) -> datetime:
+    """When the last of so many runs behind `after` is due; the end of time where there are not so many."""
+    if not schedule.cron:
+        return after + runs * schedule.every
+    trigger, due = trigger_of(schedule, zone, after), after
+    for _ in range(runs):
+        following = trigger.get_next_fire_time(due, due)
+        if following is None:
+            return datetime.max.replace(tzinfo=UTC)
+        due = following
+    return due
 
 
 def _named(field: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 
 from easytracking_sync.app import preview
+from easytracking_sync.app.alerts import FLUSH_SECONDS, alarm_watch
 from easytracking_sync.app.drain import Drain, Ended
 from easytracking_sync.app.handed_work import HandedWork
 from easytracking_sync.app.outcome import CatchUp, Outcome, Progress, count_of
@@ -65,8 +66,13 @@ def _run(
             for account in at_work.accounts
         }
         drain = Drain(at_work, spans, effects, observer, workers=settings.sync.workers)
+        alarms = alarm_watch(lambda: settings, at_work, effects, observer, reasons=lambda: drain.reasons)
         ended = drain.run(request.deadline_seconds, progress)
-        return _outcome(at_work, ended, effects.clock.monotonic() - begun)
+        outcome = _outcome(at_work, ended, effects.clock.monotonic() - begun)
+        if alarms is not None:
+            alarms.look_now(at_work.account_ids, healthy=outcome.finished and outcome.storage_failure is None)
+            alarms.close(FLUSH_SECONDS)
+        return outcome
 
 
 def _dry_run(

@@ -61,6 +61,11 @@ class Drain:
             raise failure
         return Ended(why, self._listers.listed.unreadable, self._crew.bugs)
 
+    @property
+    def reasons(self) -> Mapping[int, str]:
+        """Account → why its list did not come."""
+        return self._listers.listed.troubles
+
     def _watch(self, deadline_seconds: float | None, progress: Shows | None) -> str:
         engine, listed = self._station.engine, self._listers.listed
         begun = moved_at = counted_at = self._clock.monotonic()

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from easytracking_sync.app.alarm_clock import AlarmClock
+from easytracking_sync.app.alerts import GRACE, LAST_FLUSH_SECONDS, alarm_watch
 from easytracking_sync.app.handover import Desk
 from easytracking_sync.app.listers import Listers
 from easytracking_sync.app.pulse import UNWATCHED, Pulse
@@ -103,6 +104,10 @@ class Service:
         schedules = {label: settings.schedule(label) for label in self._accounts}
         self._alarm = AlarmClock(schedules, settings.timezone, effects.clock, observer, self._rung.put)
         self._secrets_read_at = effects.clock.monotonic()
+        troubles = self._listers.listed.troubles
+        self._alarms = alarm_watch(
+            lambda: self._settings, at_work, effects, observer, reasons=lambda: troubles, grace=GRACE
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; raises what is Fatal, and a bug. Everything is resumable afterwards."""
@@ -126,6 +131,8 @@ class Service:
             self._alarm.stop()
             self._listers.stop()
             farewell(self._crew, (*self._accounts.values(), *self._replaced))
+            if self._alarms is not None:
+                self._alarms.close(LAST_FLUSH_SECONDS)
         failure = self._failure()
         if failure is not None:
             raise failure
@@ -160,6 +167,8 @@ class Service:
             self._look_at_secrets()
         except DatabaseUnavailable as trouble:
             self._observer.note("service.troubled", level="error", reason=str(trouble))
+        if self._alarms is not None:
+            self._alarms.beat(self._station.account_ids)
         self._station.engine.storage_failure = None  # said when it came; said anew if it stays
 
     def _begin_cycle(self, account: Account) -> None:

@@ -1,0 +1,1 @@
+"""Alarms: what stands (`decision`, pure), in which words (`letters`), and how it is told (`post`, `watch`)."""

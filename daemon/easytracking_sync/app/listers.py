@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from easytracking_sync.app.floor import Floor
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.station import Station
 from easytracking_sync.archive.cycles import CycleRecord
@@ -19,6 +20,7 @@ from easytracking_sync.machine.observer import Observer
 
 MOST_LISTERS = 8
 LOOK_SECONDS = 0.25
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class _Asked:
     account: Account
     span: Span
     on_end: OnEnd | None
+    patient: bool
 
 
 class Listers:
@@ -67,6 +70,7 @@ class Listers:
         self._lock = threading.Lock()
         self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
         self._busy: set[int] = set()
+        self._floor = Floor(at_work.archive.leases, effects.clock, self._stop)
 
     def start(self) -> None:
         """Begin to work; once."""
@@ -83,16 +87,17 @@ class Listers:
         with self._lock:
             return not self._busy
 
-    def ask(self, account: Account, span: Span, on_end: OnEnd | None = None) -> bool:
+    def ask(self, account: Account, span: Span, on_end: OnEnd | None = None, *, patient: bool = True) -> bool:
         """List this span of the account; False where the account is being listed already.
 
-        `on_end` is called with the cycle's record, from the thread that listed, when it ended in whatever way.
+        `on_end` is called with the cycle's record, from the thread that listed, when it ended in whatever way. While
+        another instance lists the account, a patient asker waits, any other goes without.
         """
         with self._lock:
             if account.id in self._busy:
                 return False
             self._busy.add(account.id)
-        self._asked.put(_Asked(account, span, on_end))
+        self._asked.put(_Asked(account, span, on_end, patient))
         return True
 
     def take_rests(self) -> list[Rest]:
@@ -110,9 +115,11 @@ class Listers:
                 continue
             record = None
             try:
-                record = self._list(asked.account, asked.span)
+                record = self._list_alone(asked)
             except (Transient, Permanent) as trouble:
                 self._note(asked.account, trouble)
+                facts = {"account": asked.account.label, "reason": str(trouble)}
+                self._observer.note("cycle.failed", level="error", **facts)
             except (Fatal, Exception) as failure:  # noqa: BLE001  whoever watches the listers raises it
                 self.listed.failure = failure
             finally:
@@ -124,6 +131,13 @@ class Listers:
                 self._crew.changed.set()
         self._crew.turns.leave()
 
+    def _list_alone(self, asked: _Asked) -> CycleRecord | None:
+        with self._floor.of(asked.account.id, patient=asked.patient) as is_ours:
+            if is_ours:
+                return self._list(asked.account, asked.span)
+            self._observer.note("cycle.elsewhere", level="debug", account=asked.account.label)
+            return None
+
     def _list(self, account: Account, span: Span) -> CycleRecord:
         gate = self._station.engine.gate
         cycle = Cycle(self._station.archive.pool, gate, self._effects.clock, self._observer, account, span)
@@ -134,7 +148,7 @@ class Listers:
             lister.list_through(cycle, self._note_step, lambda cycle, trouble: self._note(cycle.account, trouble))
         except CredentialsRefused as refusal:
             return self._write_down(cycle, str(refusal))
-        record = self._write_down(cycle, "interrupted" if self._stop.is_set() else None)
+        record = self._write_down(cycle, INTERRUPTED if self._stop.is_set() else None)
         with self._lock:
             self.listed.unreadable += cycle.unreadable
             self.listed.problems += cycle.problems
@@ -143,6 +157,7 @@ class Listers:
         return record
 
     def _note_step(self, cycle: Cycle) -> None:
+        self._floor.keep(cycle.account.id)
         with self._lock:
             self.listed.windows += 1
             self.listed.found[cycle.account.id] = cycle.absorbed.discovered
@@ -160,7 +175,7 @@ class Listers:
         self._station.archive.cycles.record(record, self._effects.clock.now())
         self._observer.note(
             "cycle.ended",
-            level="info" if record.outcome == "complete" else "warning",
+            level="info" if record.outcome in {"complete", INTERRUPTED} else "warning",
             account=cycle.account.label,
             windows=record.windows,
             listed=record.listed,

@@ -22,9 +22,11 @@ demo: env
 test: env
 	@$(BIN)/python -m pytest -n auto -m "not long"
 
-# Real processes by the dozen, the second database, 500 accounts: some minutes more.
+# Real processes by the dozen, 500 accounts, and the machine's tests over the other database and the other blob store.
 test-long: env
 	@$(BIN)/python -m pytest -n auto -m long
+	@$(BIN)/python -m pytest -n auto tests/machine --database postgresql
+	@$(BIN)/python -m pytest -n auto tests/machine --blobs files
 
 lint: env
 	$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import hmac
 import ipaddress
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -169,6 +170,7 @@ class Server:
         self._observer = observer
         self._clock = clock
         self._ended = threading.Event()
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # nonsense from a client must not fill the log
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,

@@ -267,10 +267,10 @@ class Engine:
         waits = after.state is claim.batch.state
         if event.happened is Happened.PENDING:
             return
-        troubled = waits or after.state in (BatchState.SPLIT, BatchState.ABANDONED)
+        troubled = waits or after.state in (BatchState.PLANNED, BatchState.SPLIT, BatchState.ABANDONED)
         self._observer.note(
             commit.name if not waits else f"batch.{event.happened}",
-            level="warning" if troubled else "info",
+            level="warning" if troubled else "debug",
             account=account.label,
             batch=after.id,
             documents=after.size,

@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, MutableMapping
 from datetime import UTC, datetime
@@ -38,14 +39,33 @@ class LogFormat(StrEnum):
 
 
 class LogObserver:
-    """What the engine speaks to: every note becomes a line of the log. Never raises."""
+    """What the engine speaks to: every note becomes a line of the log. Never raises.
+
+    Batches are told at the level debug; so that the one line of a cycle says what came of it, documents that were
+    acknowledged since the account's last one are counted into it, as `home`.
+    """
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self._lock = threading.Lock()
+        self._home: dict[object, int] = {}
 
     def note(self, name: str, /, level: str = "info", **facts: object) -> None:
-        """Write the event `name` (`noun.past`) with its facts."""
-        self._log.write(level, name, facts)
+        """Write the event `name` (`noun.past`) with its facts; a bug's traceback is a line of its own, at debug."""
+        with contextlib.suppress(Exception):
+            bug = facts.pop("exc_info", None)
+            self._log.write(level, name, self._counted(name, facts))
+            if isinstance(bug, BaseException):
+                self._log.failed(bug)
+
+    def _counted(self, name: str, facts: dict[str, object]) -> dict[str, object]:
+        account, documents = facts.get("account"), facts.get("documents")
+        with self._lock:
+            if name == "batch.acknowledged" and isinstance(documents, int):
+                self._home[account] = self._home.get(account, 0) + documents
+            elif name == "cycle.ended":
+                return {**facts, "home": self._home.pop(account, 0)}
+        return facts
 
 
 class Log:

@@ -1,0 +1,89 @@
+"""The heartbeat: one plain call, from a thread of its own, whose failure is noted without its address."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from tests.support.station import Recorder, VirtualClock
+
+from easytracking_sync.effects import SystemClock
+from easytracking_sync.observe.alarms.heartbeat import Heart, call
+
+
+@contextmanager
+def monitor(status: int, location: str = "") -> Iterator[tuple[str, list[str]]]:
+    """A monitor that answers so; its address, and the paths that were called."""
+    called: list[str] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            called.append(self.path)
+            self.send_response(status)
+            if location:
+                self.send_header("Location", location)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/ping/s3cret", called
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "trouble"), [(200, ""), (204, ""), (404, "it answered 404"), (503, "it answered 503")]
+)
+def test_a_monitor_takes_note_or_says_why_not(status: int, trouble: str) -> None:
+    with monitor(status) as (url, called):
+        assert call(url) == trouble
+        assert called == ["/ping/s3cret"]
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with monitor(200) as (elsewhere, called), monitor(302, elsewhere) as (url, _):
+        assert call(url) == "it answered 302"
+        assert called == []
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://nowhere.invalid/", "https://127.0.0.1:1/"])
+def test_a_monitor_out_of_reach_is_a_reason_and_no_error(url: str) -> None:
+    assert call(url)
+
+
+def test_calls_are_made_in_the_background_and_those_that_fail_are_noted_without_the_address() -> None:
+    observer, rung, gate = Recorder(), [], threading.Event()
+
+    def ring(url: str) -> str:
+        rung.append(url)
+        gate.wait(20)
+        return "it answered 503"
+
+    heart = Heart("https://monitor.example/ping/s3cret", VirtualClock(), observer, ring)
+    try:
+        heart.beat()
+        assert not heart.join(1.0)
+        gate.set()
+        assert Heart.join(_on(heart, SystemClock()), 20)
+    finally:
+        heart.stop()
+    assert rung == ["https://monitor.example/ping/s3cret"]
+    assert observer.notes == [
+        ("heartbeat.failed", "warning", {"channel": "https://monitor.example", "reason": "it answered 503"})
+    ]
+
+
+def _on(heart: Heart, clock: SystemClock) -> Heart:
+    heart._clock = clock
+    return heart

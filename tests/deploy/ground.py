@@ -1,0 +1,215 @@
+"""What the real-systemd and the real-container test stand on: tools, a bare Debian, packages, a simulated service.
+
+Both are scripts, since they need root, tools of the distribution, and minutes. Where a tool cannot be had they say so
+loudly and end with success: nobody shall believe that they passed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from easytracking_simulator import Options, Simulator
+from easytracking_simulator.server import serve
+from easytracking_simulator.simulator import TrueDocument
+
+ROOT = Path(__file__).parents[2]
+SUITE = "bookworm"
+PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,ca-certificates,procps"
+PATIENCE_SECONDS = 120.0
+BARE = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Impossible(Exception):
+    """This machine cannot run the test."""
+
+
+class Failed(Exception):
+    """The test failed: what was expected, and what was found."""
+
+
+def step(text: str) -> None:
+    """Say what is done now."""
+    print(f"[{time.monotonic() - STARTED:6.1f} s] {text}", flush=True)
+
+
+STARTED = time.monotonic()
+
+
+def run(*command: str | Path, check: bool = True, seconds: float = 300, given: str = "", **more: object) -> Done:
+    """A command to its end; Failed with all it said where it does not succeed, unless told not to check."""
+    told = subprocess.run(
+        [str(part) for part in command],
+        check=False,
+        text=True,
+        input=given,
+        capture_output=True,
+        timeout=seconds,
+        **more,  # type: ignore[call-overload]
+    )
+    assert isinstance(told, subprocess.CompletedProcess)
+    if check and told.returncode:
+        shown = " ".join(str(part) for part in command)
+        raise Failed(f"exit code {told.returncode} of: {shown}\n{told.stdout[-6000:]}{told.stderr[-6000:]}")
+    return told
+
+
+def expect(truth: object, text: str) -> None:
+    """Failed unless it is true."""
+    if not truth:
+        raise Failed(text)
+
+
+def eventually(true: Callable[[], object], text: str, seconds: float = PATIENCE_SECONDS, pause: float = 0.5) -> None:
+    """Wait until it is so; Failed where it does not become so in time."""
+    until = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > until:
+            raise Failed(f"it did not happen within {seconds:g} s: {text}")
+        time.sleep(pause)
+
+
+def need_root() -> None:
+    """Impossible for anybody else: roots are mounted and images are built."""
+    if os.getuid() != 0:
+        raise Impossible("it needs root")
+
+
+def need(tools: dict[str, str]) -> None:
+    """Tools (program → Debian package), installed where they are missing and can be; Impossible otherwise."""
+    missing = sorted({package for program, package in tools.items() if shutil.which(program) is None})
+    if not missing:
+        return
+    if shutil.which("apt-get") is None:
+        raise Impossible(f"{', '.join(missing)} not installed, and no apt-get to get it with")
+    step(f"installing {', '.join(missing)}")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (("update",), ("install", "-y", "--no-install-recommends", *missing)):
+        told = run("apt-get", "-qq", *command, check=False, seconds=400, env=quiet)
+    if told.returncode or any(shutil.which(program) is None for program in tools):
+        raise Impossible(f"{', '.join(missing)} cannot be installed: {told.stderr.strip().splitlines()[-1:]}")
+
+
+def bare_debian(base: Path) -> Path:
+    """A minimal Debian with systemd and Python in `base`, made where it is not there yet."""
+    if (base / "usr/bin/python3").exists():
+        return base
+    need({"debootstrap": "debootstrap"})
+    step(f"a bare Debian ({SUITE}) into {base}")
+    made = base.with_name(f"{base.name}.part")
+    shutil.rmtree(made, ignore_errors=True)
+    told = run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, made, check=False, seconds=400)
+    if told.returncode:
+        shutil.rmtree(made, ignore_errors=True)
+        raise Impossible(f"debootstrap failed: {(told.stdout + told.stderr)[-2000:]}")
+    made.rename(base)
+    return base
+
+
+def wheelhouse(folder: Path, python: str) -> Path:
+    """The pinned packages for this Python ("3.11"), fetched with this machine's own pip, so that nothing in the bare
+    Debian needs to know where packages come from."""
+    step("fetching the pinned packages")
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, chosen in enumerate((("--extra", "postgresql", "--extra", "alerts"), ("--package", "hatchling"))):
+        pins = folder / f"pins-{number}.txt"
+        text = run(sys.executable, ROOT / "deploy/pins.py", *chosen).stdout
+        if pins.exists() and pins.read_text(encoding="utf-8") == text:
+            continue
+        arguments = ("--require-hashes", "--no-deps", "--only-binary=:all:", "--python-version", python)
+        told = run(
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+            *(*arguments, "--dest", folder, "-r", "/dev/stdin"),
+            check=False,
+            seconds=400,
+            given=text,
+        )
+        if told.returncode:
+            raise Impossible(f"the pinned packages cannot be fetched: {told.stderr[-2000:]}")
+        pins.write_text(text, encoding="utf-8")
+    return folder
+
+
+def python_of(root: Path) -> str:
+    """Like "3.11"."""
+    return (root / "usr/bin/python3").readlink().name.removeprefix("python")
+
+
+def kept_folder(work: Path) -> Path:
+    """Where the bare Debian and the packages lie: in the folder that EASYTRACKING_TEST_KEPT names, for the next test
+    too, or in `work`, which ends with this one."""
+    kept = Path(os.environ.get("EASYTRACKING_TEST_KEPT") or work)
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept
+
+
+def committed(folder: Path) -> Path:
+    """What is committed here, as a release would have it; this folder as it is, where it is no checkout."""
+    if (ROOT / ".git").exists() and shutil.which("git"):
+        folder.mkdir()
+        archive = folder.with_suffix(".tar")
+        run("git", "-C", ROOT, "archive", "--format=tar", f"--output={archive}", "HEAD")
+        run("tar", "-C", folder, "-xf", archive)
+        return folder
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".venv", "__pycache__"), symlinks=True)
+    return folder
+
+
+def build_wheel(source: Path, folder: Path) -> Path:
+    """The project's own wheel."""
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source)
+    (found,) = folder.glob("easytracking_sync-*.whl")
+    return found
+
+
+class WallClock:
+    """The real time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@contextlib.contextmanager
+def service(documents: int, **options: object) -> Iterator[tuple[Simulator, str]]:
+    """A simulated service on this machine's loopback: two accounts that share `documents` documents."""
+    chosen = {"documents": documents, "accounts": 2, "history_days": 300, "job_seconds": 0.5, "p7m_share": 0.0}
+    simulator = Simulator(Options(**{**chosen, **options}), WallClock())  # type: ignore[arg-type]
+    with serve(simulator) as url:
+        yield simulator, url
+
+
+def expect_all_home(simulator: Simulator, lines: Sequence[dict[str, object]]) -> None:
+    """`lines` (of `invoices list --json`) hold every document of the service, acknowledged, byte for byte."""
+    truth: dict[tuple[object, object], TrueDocument] = {(one.account, one.id): one for one in simulator.truth()}
+    found = {(line["account"], line["doc_id"]): line for line in lines}
+    expect(set(found) == set(truth), f"{len(truth)} documents at the service, {len(found)} in the archive")
+    for key, line in found.items():
+        expect(line["state"] == "acknowledged", f"{key} is {line['state']}")
+        files = line["files"]
+        assert isinstance(files, list)
+        have = {(file["type"], file["size"], file["sha256"]) for file in files}
+        want = {(file.type, file.size, file.sha256) for file in truth[key].files if file.type != "FI"}
+        expect(have == want, f"{key}: {have} instead of {want}")
+    expect(simulator.marked() == frozenset(simulator.ids()), "not every document is marked at the service")
+
+
+def main(test: Callable[[], None], name: str) -> None:
+    """Run a test as a script: exit code 1 where it failed, a loud line where it could not run."""
+    try:
+        test()
+    except Impossible as reason:
+        print(f"*** {name} WAS NOT RUN: {reason} ***", flush=True)
+    except Failed as failure:
+        print(f"*** {name} FAILED: {failure} ***", flush=True)
+        sys.exit(1)
+    else:
+        step(f"{name}: all is well")

@@ -1,0 +1,388 @@
+"""The installation under a real systemd: installed, started, killed, hung, reloaded, upgraded, stopped; all is home.
+
+`make test-systemd`. It needs root, and installs what it lacks with apt (systemd-container, debootstrap). A bare
+Debian is booted in a container that shares this machine's loopback, where the simulated service listens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from tests.deploy.ground import (  # noqa: E402  the path is set above
+    BARE,
+    Done,
+    Impossible,
+    bare_debian,
+    build_wheel,
+    committed,
+    eventually,
+    expect,
+    expect_all_home,
+    kept_folder,
+    main,
+    need,
+    need_root,
+    python_of,
+    run,
+    service,
+    step,
+    wheelhouse,
+)
+
+from easytracking_simulator import Fault, Kind, Simulator  # noqa: E402
+
+UNIT = "easytracking-sync"
+STATE = "/var/lib/easytracking-sync"
+ETC = "/etc/easytracking-sync"
+QUICK = "[Service]\nRestartSec=1s\nWatchdogSec=10s\n"
+HUNG = f"[Service]\nExecStart=\nExecStart=/opt/easytracking-sync/venv/bin/{UNIT} run --hang-after 3\n"
+SCORE = 11
+"""Exposure times ten."""
+
+
+class Machine:
+    """A booted system. `run` runs a command in it, as root."""
+
+    def __init__(self, root: Path, leader: int) -> None:
+        self.root = root
+        self._leader = leader
+
+    def run(
+        self, *command: str | Path, check: bool = True, seconds: float = 300, stdin: str = "", **env: str
+    ) -> Done:
+        """In the machine, with a bare environment."""
+        del stdin
+        prefix = ("nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "--")
+        return run(*prefix, *command, check=check, seconds=seconds, env={**BARE, "HOME": "/root", **env}, cwd="/")
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """A file of root's."""
+        target = self.root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        target.chmod(mode)
+
+    def show(self, prop: str, unit: str = UNIT) -> str:
+        """A property of a unit."""
+        return self.run("systemctl", "show", "--value", "--property", prop, unit).stdout.strip()
+
+    def journal(self, unit: str = UNIT) -> str:
+        """What the unit wrote since the boot."""
+        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit).stdout
+
+
+@contextlib.contextmanager
+def booted(root: Path, binds: dict[Path, str]) -> Iterator[Machine]:
+    """A system on this root, up to its end."""
+    if not Path("/run/systemd").is_mount():
+        Path("/run/systemd").mkdir(exist_ok=True)
+        run("mount", "-t", "tmpfs", "tmpfs", "/run/systemd")
+    name = f"easytracking-{os.getpid()}"
+    bound = [f"--bind-ro={source}:{target}" for source, target in binds.items()]
+    nspawn = subprocess.Popen(
+        ["systemd-nspawn", "-q", "-D", root, "--boot", "--register=no", "--keep-unit", f"--machine={name}", *bound],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    children = Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children")
+    machine = None
+    try:
+        eventually(lambda: nspawn.poll() is not None or children.read_text().split(), "systemd-nspawn starts")
+        if nspawn.poll() is not None:
+            raise Impossible("systemd-nspawn cannot run here")
+        machine = Machine(root, int(children.read_text().split()[0]))
+        up = ("running", "degraded")
+        eventually(
+            lambda: machine.run("systemctl", "is-system-running", check=False).stdout.strip() in up, "systemd is up"
+        )
+        yield machine
+    finally:
+        if machine is not None and nspawn.poll() is None:
+            machine.run("systemctl", "poweroff", check=False)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            nspawn.wait(40)
+        if nspawn.poll() is None:
+            os.killpg(nspawn.pid, signal.SIGKILL)
+            nspawn.wait(10)
+
+
+class Trial:
+    """The steps of the test, on one machine and against one service."""
+
+    def __init__(self, machine: Machine, simulator: Simulator, url: str) -> None:
+        self.machine = machine
+        self.simulator = simulator
+        self.url = url
+
+    def install(self, *arguments: str) -> str:
+        """install.sh, as an administrator runs it, with packages from a folder."""
+        told = self.machine.run(
+            *("sh", "/src/deploy/systemd/install.sh", *arguments), PIP_NO_INDEX="1", PIP_FIND_LINKS="/wheels"
+        )
+        return told.stdout
+
+    def command(self, *arguments: str, check: bool = True) -> Done:
+        """The program as it is called from an administrator's shell."""
+        return self.machine.run("/usr/local/bin/easytracking-sync", *arguments, check=check)
+
+    def configure(self, **sync: str) -> None:
+        keys = {"every": '"2s"', "poll_first_seconds": "0.1", "retry_base_seconds": "0.1", "retry_cap_seconds": "2"}
+        lines = [f"{key} = {value}" for key, value in {**keys, **sync}.items()]
+        text = "[storage]\nmin_free_bytes = 0\n[sync]\n" + "\n".join(lines) + "\n"
+        for account in self.simulator.accounts:
+            text += f'[accounts.{account.username}]\nbase_url = "{self.url}"\nauth_base_url = "{self.url}"\n'
+            text += f'username = "{account.username}"\nhistory_from = 2020-01-01\n'
+        text += f'password_file = "{ETC}/demo2.password"\n'
+        (self.machine.root / f"{ETC}/config.toml".lstrip("/")).write_text(text, encoding="utf-8")
+
+    def drop_in(self, text: str) -> None:
+        self.machine.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", text)
+        self.machine.run("systemctl", "daemon-reload")
+
+    def restarts(self) -> int:
+        return int(self.machine.show("NRestarts"))
+
+    def is_active(self) -> bool:
+        return self.machine.show("ActiveState") == "active"
+
+    def all_marked(self) -> bool:
+        return self.simulator.marked() == frozenset(self.simulator.ids())
+
+    def add_documents(self, count: int) -> None:
+        for number in range(count):
+            self.simulator.add_document(f"demo{number % 2 + 1}")
+
+    def in_the_middle(self) -> None:
+        """Return when some of 60 new documents are home."""
+        seen = len(self.simulator.marked())
+        self.add_documents(60)
+        eventually(lambda: len(self.simulator.marked()) > seen, "it is at work", pause=0.05)
+
+    def is_restarted(self, times: int) -> None:
+        eventually(lambda: self.restarts() >= times, "systemd starts it again")
+
+    def first_installation(self) -> None:
+        step("install.sh on a bare Debian")
+        told = self.install()
+        expect("Next:" in told, "install.sh does not say what comes next")
+        expect("already" in self.install(), "install.sh builds the same program twice")
+        score = self.machine.run(
+            "systemd-analyze", "security", f"--threshold={SCORE}", f"{UNIT}.service", check=False
+        )
+        step(score.stdout.strip().splitlines()[-1].replace("→ ", ""))
+        expect(score.returncode == 0, "the exposure is above 1.1")
+        passwords = {account.username: account.password for account in self.simulator.accounts}
+        self.machine.write(f"{ETC}/credentials/accounts__demo1__password", passwords["demo1"], 0o600)
+        self.machine.write(f"{ETC}/demo2.password", passwords["demo2"], 0o644)
+        self.configure()
+        told = self.command("check").stdout
+        expect("All is well" in told, f"check: {told}")
+
+    def refused_configuration(self) -> None:
+        step("a wrong configuration is not started again and again")
+        self.configure(worker="3")
+        self.machine.run("systemctl", "start", UNIT, check=False)
+        eventually(lambda: self.machine.show("ActiveState") == "failed", "the unit has failed", 20)
+        time.sleep(3)
+        expect((self.machine.show("ExecMainStatus"), self.restarts()) == ("2", 0), "exit 2 was started again")
+        expect("sync.worker" in self.machine.journal(), "the journal does not name the key")
+        self.configure()
+        self.machine.run("systemctl", "reset-failed", UNIT)
+
+    def ready_after_migration(self) -> None:
+        step("READY comes with the migrated archive, not before")
+        hold = (
+            "import sqlite3, sys, time\n"
+            f"c = sqlite3.connect('{STATE}/archive.db', isolation_level=None)\n"
+            "c.execute('BEGIN EXCLUSIVE'); print('held', flush=True); time.sleep(6)\n"
+        )
+        account = ("setpriv", "--reuid", UNIT, "--regid", UNIT, "--init-groups")
+        self.machine.write("/tmp/hold.py", hold)
+        self.machine.run("systemd-run", "--quiet", "--unit=hold", *account, "/usr/bin/python3", "/tmp/hold.py")
+        eventually(lambda: "held" in self.machine.journal("hold"), "the database is held")
+        self.machine.run("systemctl", "start", "--no-block", UNIT)
+        time.sleep(3)
+        expect(self.machine.show("ActiveState") == "activating", "it was ready before it could migrate")
+        expect("Opening the archive" in self.machine.show("StatusText"), "it does not say what it waits for")
+        eventually(self.is_active, "the service is ready once the archive is")
+        told = self.machine.run("systemctl", "show", "--value", "-p", "StatusText", UNIT).stdout
+        eventually(lambda: "2 accounts" in self.machine.show("StatusText"), f"STATUS says what is going on: {told}")
+
+    def killed(self) -> None:
+        step("kill -9, three times in the middle of its work")
+        for number in range(3):
+            eventually(self.is_active, "it is active")
+            self.in_the_middle()
+            self.machine.run("systemctl", "kill", "--kill-who=main", "--signal=KILL", UNIT)
+            self.is_restarted(number + 1)
+        eventually(self.all_marked, "everything is home after the kills")
+
+    def vendors_outage(self) -> None:
+        step("an outage of the vendor's is no hang")
+        before = self.restarts()
+        self.simulator.script("any", Fault(kind=Kind.UNREACHABLE), times=100_000)
+        self.simulator.script("token", Fault(kind=Kind.UNREACHABLE), times=100_000)
+        self.add_documents(10)
+        time.sleep(15)
+        self.simulator.calm()
+        eventually(self.all_marked, "it goes on after the outage")
+        expect(self.restarts() == before, "the watchdog restarted it in an outage")
+
+    def hung(self) -> None:
+        step("an engine that hangs is started anew by the watchdog")
+        self.drop_in(QUICK + HUNG)
+        self.machine.run("systemctl", "restart", UNIT)
+        eventually(lambda: self.restarts() >= 1, "the watchdog strikes", 60)
+        journal = self.machine.journal()
+        expect("thread.hung" in journal and "dispatch" in journal, "the journal does not name the thread")
+        expect("Watchdog timeout" in journal, "it was not the watchdog")
+        self.add_documents(20)
+        eventually(self.all_marked, "between two hangs everything comes home")
+        self.drop_in(QUICK)
+        self.machine.run("systemctl", "restart", UNIT)
+
+    def reloaded(self) -> None:
+        step("reload: another password, another rhythm, a wrong file")
+        self.simulator.set_password("demo2", "another-password")
+        self.simulator.revoke_tokens()
+        self.add_documents(6)
+        paused = '"reason": "credentials"'
+        eventually(lambda: paused in self.command("status", "--json").stdout, "demo2 is refused", 60)
+        self.machine.write(f"{ETC}/demo2.password", "another-password")
+        self.configure(every='"3s"')
+        self.machine.run("systemctl", "reload", UNIT)
+        eventually(self.all_marked, "the new password is taken up")
+        expect('"accounts": "demo2"' in self.machine.journal(), "the journal does not tell of the reload")
+        self.configure(every='"never"')
+        self.machine.run("systemctl", "reload", UNIT)
+        eventually(lambda: "settings.refused" in self.machine.journal(), "a wrong configuration is refused")
+        expect(self.is_active(), "a wrong configuration stopped the service")
+        self.configure()
+
+    def rotated(self) -> None:
+        step("a password from the credentials folder takes a restart")
+        self.simulator.set_password("demo1", "yet-another")
+        self.simulator.revoke_tokens()
+        self.machine.write(f"{ETC}/credentials/accounts__demo1__password", "yet-another\n", 0o600)
+        self.machine.run("systemctl", "restart", UNIT)
+        self.add_documents(4)
+        eventually(self.all_marked, "the new credential is in force")
+
+    def upgraded(self, wheel: str) -> None:
+        step("upgrade from a wheel: a copy first, the former program kept, and back")
+        self.add_documents(40)
+        self.install("--wheel", wheel)
+        eventually(self.is_active, "it runs again")
+        copies = self.machine.run("ls", f"{STATE}/before-upgrade").stdout.split()
+        expect(len(copies) == 1, f"copies before the upgrade: {copies}")
+        former = self.machine.run("readlink", "/opt/easytracking-sync/venv").stdout
+        self.machine.run("sh", "/src/deploy/systemd/install.sh", "--rollback")
+        expect(self.machine.run("readlink", "/opt/easytracking-sync/previous").stdout == former, "no way back")
+        expect(self.is_active(), "the former program does not run")
+        step("the Python of the venv is gone: install.sh builds another")
+        self.machine.run("systemctl", "stop", UNIT)
+        self.machine.run("ln", "-sfn", "/usr/bin/python3.0", "/opt/easytracking-sync/venv/bin/python3")
+        expect(self.command("version", check=False).returncode != 0, "the venv is not broken")
+        self.install("--no-copy")
+        expect(self.command("version").returncode == 0, "the venv was not rebuilt")
+        self.machine.run("systemctl", "start", UNIT)
+
+    def by_hand(self) -> None:
+        step("commands from root's shell, the one-shot service, and the timer")
+        self.command("catch-up", "--deadline", "60")
+        self.command("status")
+        self.machine.run("systemctl", "stop", UNIT)
+        self.add_documents(10)
+        self.machine.run("systemctl", "start", f"{UNIT}-catch-up.service")
+        expect(self.all_marked(), "the one-shot service left something")
+        self.machine.run("systemctl", "enable", "--now", f"{UNIT}-catch-up.timer")
+        self.machine.run("systemctl", "disable", "--now", f"{UNIT}-catch-up.timer")
+        self.machine.run("systemctl", "start", UNIT)
+
+    def stopped(self) -> None:
+        step("stopped in the middle of its work, and started again: everything is home, and nothing is root's")
+        self.in_the_middle()
+        begun = time.monotonic()
+        self.machine.run("systemctl", "stop", UNIT)
+        took = time.monotonic() - begun
+        expect(took < 10, f"it took {took:.1f} s to stop")
+        expect(self.machine.show("Result") == "success", "a stop counts as a failure")
+        self.machine.run("systemctl", "start", UNIT)
+        eventually(self.all_marked, "everything is home")
+        eventually(lambda: self.command("catch-up", check=False).returncode == 0, "the archive agrees")
+        told = self.command("invoices", "list", "--json").stdout
+        expect_all_home(self.simulator, [json.loads(line) for line in told.splitlines()])
+        others = self.machine.run("find", STATE, "!", "-user", UNIT).stdout
+        expect(not others, f"not the account's own: {others}")
+        expect(not self.simulator.lapses(), f"calls depart from the vendor's document: {self.simulator.lapses()}")
+        step(f"{len(self.simulator.ids())} documents are home, byte for byte")
+
+    def removed(self) -> None:
+        step("uninstalled: the archive and the configuration stay")
+        self.machine.run("sh", "/src/deploy/systemd/install.sh", "--uninstall")
+        for path in (f"{STATE}/archive.db", f"{ETC}/config.toml"):
+            expect((self.machine.root / path.lstrip("/")).exists(), f"{path} is gone")
+        for path in (
+            "/opt/easytracking-sync",
+            "/usr/local/bin/easytracking-sync",
+            f"/etc/systemd/system/{UNIT}.service",
+        ):
+            expect(not (self.machine.root / path.lstrip("/")).exists(), f"{path} is still there")
+
+    def go(self, wheel: str) -> None:
+        self.first_installation()
+        self.drop_in(QUICK)
+        self.refused_configuration()
+        self.ready_after_migration()
+        eventually(self.all_marked, "everything is home")
+        for what in (self.killed, self.vendors_outage, self.hung, self.reloaded, self.rotated):
+            what()
+        self.upgraded(wheel)
+        self.by_hand()
+        self.stopped()
+        self.removed()
+
+
+def test() -> None:
+    """The whole of it."""
+    need_root()
+    need({"systemd-nspawn": "systemd-container", "nsenter": "util-linux"})
+    with tempfile.TemporaryDirectory(prefix="easytracking-systemd-", dir="/var/tmp") as temporary:
+        work = Path(temporary)
+        kept = kept_folder(work)
+        base = bare_debian(kept / "base")
+        wheels = wheelhouse(kept / "wheels", python_of(base))
+        source = committed(work / "source")
+        wheel = build_wheel(source, work / "wheel")
+        root = work / "root"
+        run("cp", "-a", "--reflink=auto", base, root)
+        binds = {source: "/src", wheels: "/wheels", wheel.parent: "/wheel"}
+        with service(150) as (simulator, url):
+            step("booting")
+            with booted(root, binds) as machine:
+                trial = Trial(machine, simulator, url)
+                try:
+                    trial.go(f"/wheel/{wheel.name}")
+                except Exception:
+                    shown = machine.run("journalctl", "--no-pager", "-n", "80", "-o", "cat", check=False).stdout
+                    print(shown, flush=True)
+                    raise
+        shutil.rmtree(root, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(test, "the real-systemd test")

@@ -1,0 +1,81 @@
+"""The connection is lost at any statement of a run: what was in doubt is read again, and all comes home once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.support.station import SMALL, Station, build, cycle_of, drain, list_through
+from tests.support.truth import Notary, assert_home
+
+from easytracking_sync.archive import tables
+from easytracking_sync.errors import DatabaseUnavailable
+
+FEW = replace(SMALL, documents=3)
+MOST_TRIES = 200
+
+
+@dataclass
+class Axe:
+    """Cuts the line to the server just before a statement: every one there is, when it comes for the `nth` time."""
+
+    nth: int
+    statements: Counter[str] = field(default_factory=Counter)
+    cuts: int = 0
+
+    @contextmanager
+    def over(self, station: Station) -> Iterator[None]:
+        """While the block runs, for the archive of this station."""
+        engine = station.archive.database._engine
+        sa.event.listen(engine, "before_cursor_execute", self._strike)
+        try:
+            yield
+        finally:
+            sa.event.remove(engine, "before_cursor_execute", self._strike)
+
+    def _strike(self, connection: sa.Connection, _: Any, statement: str, *__: Any) -> None:
+        self.statements[statement] += 1
+        if self.statements[statement] == self.nth:
+            line: Any = connection.connection.dbapi_connection
+            line.pgconn.finish()
+            self.cuts += 1
+
+
+def home(station: Station) -> None:
+    """List, and work to the end, however often the database is out of reach."""
+    for _ in range(MOST_TRIES):
+        try:
+            list_through(station, cycle_of(station, station.accounts["demo1"]))
+            drain(station)
+            if not sum(station.archive.pool.waiting(station.account_ids).values()):
+                return
+        except DatabaseUnavailable:
+            continue
+    raise AssertionError("it does not come to an end")
+
+
+@pytest.mark.parametrize("nth", range(1, 5))
+def test_row_15_a_line_that_is_lost_at_any_statement_costs_time_and_nothing_else(
+    tmp_path: Path, postgres_archive: str, nth: int
+) -> None:
+    """Statements of claims, of commits, of listings, of blobs and of reading back, each struck once a run."""
+    station = build(tmp_path, FEW, url=postgres_archive, wrap=lambda inner: Notary(postgres_archive, inner), seed=nth)
+    axe = Axe(nth)
+    with axe.over(station):
+        home(station)
+    assert {statement.split()[0] for statement in axe.statements} >= {"SELECT", "INSERT", "UPDATE"}
+    assert axe.cuts == sum(count >= nth for count in axe.statements.values()) > 10
+    assert_home(station)
+    assert station.engine.tally.acknowledged == 3
+    with station.archive.database.read() as connection:
+        rows = connection.execute(
+            sa.select(tables.event.c.batch_id, tables.event.c.name, tables.event.c.detail)
+        ).all()
+    assert len(set(rows)) == len(rows), "no move is noted twice"
+    station.close()

@@ -138,7 +138,7 @@ def service_of(
 ) -> EasyTracking:
     """The client of one configured account; `observer` is told of every call it makes."""
 
-    def note(ended: CallEnded) -> None:
+    def tell(ended: CallEnded) -> None:
         if observer is not None:
             observer.note(
                 "call.ended",
@@ -168,7 +168,7 @@ def service_of(
         user_agent=USER_AGENT,
         transport=transport,
         zone=settings.timezone,
-        on_call=note,
+        on_call=tell,
     )
 
 

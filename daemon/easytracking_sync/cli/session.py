@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
 import click
 
@@ -68,13 +68,23 @@ def open_log(invocation: Invocation, *, unless_told: str = "warning") -> Log:
 
 def secrets_of(settings: Settings) -> Iterator[str]:
     """Everything in the settings that no line may show."""
-    yield unquote(urlsplit(settings.database.url.get_secret_value()).password or "")
+    yield from _secrets_of_url(settings.database.url.get_secret_value())
+    yield settings.http.token.get_secret_value()
     yield from settings.alerts.secrets
     for account in settings.accounts.values():
         yield account.password.get_secret_value()
         yield account.client_secret.get_secret_value()
-        proxy = urlsplit(account.proxy.get_secret_value()).password or ""
-        yield from (proxy, unquote(proxy))
+        yield from _secrets_of_url(account.proxy.get_secret_value())
+
+
+def _secrets_of_url(url: str) -> Iterator[str]:
+    """The password of an address, and what its query calls one; as written, and as meant."""
+    rest, _, query = url.partition("://")[2].partition("?")
+    written = rest.rpartition("@")[0].partition(":")[2]
+    yield from (written, unquote(written))
+    for name, value in parse_qsl(query):
+        if "passw" in name:
+            yield from (value, quote(value))
 
 
 def known_accounts(settings: Settings, archive: Archive, chosen: Collection[str]) -> tuple[str, ...]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import json
 import logging
+import logging.config
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from easytracking_sync.archive.schema import migrate
+from easytracking_sync.archive.store import open_archive
+from easytracking_sync.effects import Effects
 from easytracking_sync.observe.log import Log, LogFormat, LogObserver, bound
 from easytracking_sync.observe.plain import visible
 
@@ -157,3 +162,67 @@ def test_the_standard_librarys_warnings_come_through_and_its_chatter_does_not() 
 def test_shown_text_is_printable_and_stays_as_it_is_when_shown_again(text: str) -> None:
     assert visible(text).isprintable()
     assert visible(visible(text)) == visible(text)
+
+
+def logged(*notes: tuple[str, str, dict[str, object]], at: str = "info") -> list[dict[str, object]]:
+    """The lines that these notes (name, level, facts) become."""
+    stream = io.StringIO()
+    observer = LogObserver(Log(at, LogFormat.JSON, StandingClock(), stream=stream))
+    for name, level, facts in notes:
+        observer.note(name, level, **facts)
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_at_info_a_cycle_is_one_line_with_what_came_home_since_the_last_one() -> None:
+    """Whatever came of it: batches are told at debug."""
+    acme: dict[str, object] = {"account": "acme"}
+    other: dict[str, object] = {"account": "other"}
+    lines = logged(
+        ("batch.stored", "debug", {**acme, "documents": 100}),
+        ("batch.acknowledged", "debug", {**acme, "documents": 100}),
+        ("batch.acknowledged", "debug", {**acme, "documents": 7}),
+        ("batch.acknowledged", "debug", {**other, "documents": 1}),
+        ("cycle.ended", "info", acme),
+        ("cycle.ended", "info", acme),
+        ("cycle.ended", "info", other),
+    )
+    assert [(line["event"], line["account"], line["home"]) for line in lines] == [
+        ("cycle.ended", "acme", 107),
+        ("cycle.ended", "acme", 0),
+        ("cycle.ended", "other", 1),
+    ]
+
+
+def test_a_bug_is_one_line_and_its_traceback_is_told_at_debug_alone() -> None:
+    facts: dict[str, object] = {"batch": 7, "error": "KeyError", "exc_info": KeyError("inside")}
+    bug = ("batch.crashed", "critical", facts)
+    (line,) = logged(bug)
+    assert "inside" not in json.dumps(line)
+    assert (line["event"], line["error"]) == ("batch.crashed", "KeyError")
+    assert [line["event"] for line in logged(bug, at="debug")] == ["batch.crashed", "bug.met"]
+
+
+def test_neither_a_migration_nor_anybody_s_logging_setup_mutes_the_log(tmp_path: Path) -> None:
+    """Alembic's own template calls fileConfig, which disables every logger there is."""
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    log = Log("info", LogFormat.JSON, StandingClock(), stream=stream)
+    archive = open_archive(f"sqlite:///{tmp_path}/archive.db", tmp_path / "spool", Effects(), owner="test")
+    try:
+        log.adopt_standard_library()
+        migrate(archive.database)
+        logging.getLogger("sqlalchemy.engine").warning("after the migration")
+        logging.config.dictConfig({"version": 1, "disable_existing_loggers": True, "root": {"level": "CRITICAL"}})
+        LogObserver(log).note("cycle.ended", account="acme")
+    finally:
+        archive.close()
+        for name in list(logging.root.manager.loggerDict):
+            logging.getLogger(name).disabled = False
+        root.setLevel(level)
+        root.handlers[:] = before
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["event"], line.get("message")) for line in lines] == [
+        ("library.warned", "after the migration"),
+        ("cycle.ended", None),
+    ]

@@ -168,7 +168,7 @@ class Batch:
     losses: int = 0  # jobs that were lost
     polls: int = 0
     job_id: str | None = None
-    reserved_at: datetime | None = None  # when the service last accepted it
+    reserved_at: datetime | None = None  # the newest version known when the service last accepted it
     deadline_at: datetime | None = None
     parcel: str | None = None  # the spool's name for the zip
 
@@ -191,6 +191,7 @@ class Claim:
 
     batch: Batch
     documents: tuple[CarriedDocument, ...]
+    known_at: datetime | None = None  # the newest of its documents' versions that was known when it was claimed
 
     @property
     def doc_ids(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from easytracking_sync.archive.tables import batch, batch_document, document
+from easytracking_sync.archive.versions import newest_wanted
 from easytracking_sync.terms import Batch, BatchState, CarriedDocument, Purpose
 
 BATCH_COLUMNS = (
@@ -49,7 +50,7 @@ def insert_batch(
         "purpose": purpose,
         "size": len(document_ids),
         "next_attempt_at": now,
-        "reserved_at": _reserved_at(state, parent, now),
+        "reserved_at": _reserved_at(connection, state, parent, document_ids),
         "created_at": now,
         "updated_at": now,
     }
@@ -61,11 +62,13 @@ def insert_batch(
     return batch_id
 
 
-def _reserved_at(state: BatchState, parent: Batch | None, now: datetime) -> datetime | None:
+def _reserved_at(
+    connection: Connection, state: BatchState, parent: Batch | None, document_ids: Sequence[int]
+) -> datetime | None:
     """What is only to be acknowledged counts as reserved; halves that are to be reserved do not, yet."""
     if state is not BatchState.STORED:
         return None
-    return now if parent is None else parent.reserved_at
+    return newest_wanted(connection, document_ids) if parent is None else parent.reserved_at
 
 
 def as_batch(row: Row[*tuple[Any, ...]]) -> Batch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,12 +14,13 @@ from sqlalchemy.engine import Connection, Row
 from easytracking_sync.archive import journal
 from easytracking_sync.archive.accounts import forget_refusals, lock_account
 from easytracking_sync.archive.batch_rows import BATCH_COLUMNS, as_batch, carried_by
-from easytracking_sync.archive.claiming import Wanted, claimable, next_due, others_in_flight
+from easytracking_sync.archive.claiming import Wanted, claimable, lease_parameters, next_due, others_in_flight
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.leases import lease_end
 from easytracking_sync.archive.settling import Commit, lock_documents, settle
 from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.archive.tables import batch, event
+from easytracking_sync.archive.versions import newest_wanted
 from easytracking_sync.errors import StaleLease
 from easytracking_sync.terms import LIVE_STATES, Batch, BatchState, Claim
 
@@ -36,6 +37,7 @@ class Batches:
         self._database = database
         self._owner = owner
         self._lease_seconds = lease_seconds
+        self._longest_lease = timedelta(seconds=lease_seconds)
         self._alone = alone
 
     @property
@@ -54,7 +56,7 @@ class Batches:
             claimable(is_sqlite=self._database.is_sqlite, may_reserve=wanted.may_reserve, taking=taking)
             for taking in (False, True)
         )
-        parameters = wanted.parameters(self._owner, now)
+        parameters = wanted.parameters(self._owner, now, self._longest_lease)
         with self._database.read() as connection:
             if connection.execute(looking, parameters).first() is None:
                 return None
@@ -68,7 +70,9 @@ class Batches:
                 .values(epoch=row.epoch + 1, **self._mine(now))
                 .returning(batch)
             ).one()
-            return Claim(as_batch(claimed), carried_by(connection, row.id))
+            documents = carried_by(connection, row.id)
+            known_at = newest_wanted(connection, [carried.document_id for carried in documents])
+            return Claim(as_batch(claimed), documents, known_at)
 
     def renew(self, now: datetime) -> Mapping[int, int]:
         """Hold all that this worker holds for a lease's length from now; those batches with their epochs.
@@ -98,6 +102,7 @@ class Batches:
             "performing": list(performing),
             "owner": self._owner,
             "now": now,
+            **lease_parameters(now, self._longest_lease),
         }
         with self._database.read() as connection:
             found = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +20,10 @@ PERFORMING: sa.BindParameter[int] = sa.bindparam("performing", expanding=True)
 OWNER = sa.bindparam("owner", type_=sa.Text)
 JOBS_IN_FLIGHT = sa.bindparam("jobs_in_flight", type_=sa.Integer)
 NOW = sa.bindparam("now", type_=Instant)
+LATEST_END = sa.bindparam("latest_end", type_=Instant)
+SERVERS_LATEST_END = sa.type_coerce(
+    sa.func.clock_timestamp() + sa.bindparam("longest_lease", type_=sa.Interval), Instant
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Wanted:
     may_reserve: bool = True  # False while the disk has no room
     performing: Collection[int] = ()  # batches this worker is at; its other leases are leftovers of a lost commit
 
-    def parameters(self, owner: str, now: datetime) -> dict[str, Any]:
+    def parameters(self, owner: str, now: datetime, longest_lease: timedelta) -> dict[str, Any]:
         """What `claimable` is to be executed with."""
         return {
             "account_ids": list(self.account_ids),
@@ -41,7 +45,13 @@ class Wanted:
             "jobs_in_flight": self.jobs_in_flight,
             "owner": owner,
             "now": now,
+            **lease_parameters(now, longest_lease),
         }
+
+
+def lease_parameters(now: datetime, longest_lease: timedelta) -> dict[str, Any]:
+    """What tells a lease from the leftover of a clock that was set back; each database uses one of the two."""
+    return {"longest_lease": 2 * longest_lease, "latest_end": now + 2 * longest_lease}
 
 
 @functools.cache
@@ -106,6 +116,7 @@ def _is_free(*, is_sqlite: bool) -> sa.ColumnElement[bool]:
     return sa.or_(
         batch.c.lease_until.is_(None),
         batch.c.lease_until <= _clock(is_sqlite=is_sqlite),
+        batch.c.lease_until > (LATEST_END if is_sqlite else SERVERS_LATEST_END),  # its clock was set back since
         (batch.c.lease_owner == OWNER) & batch.c.id.not_in(PERFORMING),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -15,9 +15,12 @@ from easytracking_sync.archive.accounts import lock_account
 from easytracking_sync.archive.batch_rows import insert_batch
 from easytracking_sync.archive.database import Database, upsert
 from easytracking_sync.archive.tables import document
+from easytracking_sync.archive.versions import next_version
 from easytracking_sync.terms import MOST_IDS_PER_CALL, BatchState, DocumentState, ListedDocument, OnRelist, Purpose
 
 T = TypeVar("T")
+
+LONGEST_LISTING = timedelta(days=1)
 
 LOOKUP_IDS = 500
 """Listed ids are looked up in chunks of this many."""
@@ -158,8 +161,13 @@ def _is_relisted(row: Row[*tuple[Any, ...]], listed: Listed) -> bool:
         listed.unmarked
         and listed.acknowledges
         and row.state == DocumentState.ACKNOWLEDGED
-        and (row.acknowledged_at is None or row.acknowledged_at < listed.begun_at)
+        and (row.acknowledged_at is None or not _was_just_told(row.acknowledged_at, listed.begun_at))
     )
+
+
+def _was_just_told(acknowledged_at: datetime, begun_at: datetime) -> bool:
+    """Whether the listing may have begun before; an acknowledgement from the day after was noted by a wrong clock."""
+    return begun_at <= acknowledged_at <= begun_at + LONGEST_LISTING
 
 
 def _apply(connection: Connection, listed: Listed, found: _Differences, now: datetime) -> Absorbed:
@@ -199,7 +207,7 @@ def _note_change(
     connection: Connection, account_id: int, row: Row[*tuple[Any, ...]], element: ListedDocument, now: datetime
 ) -> None:
     """The newest list fields are the document's, the older stay in the journal; the bytes are wanted anew."""
-    values: dict[str, Any] = {**_listed_values(element), "wanted_at": now}
+    values: dict[str, Any] = {**_listed_values(element), "wanted_at": next_version(connection, row.id, now)}
     if row.state in REOPENED_BY_CHANGE:
         values |= afresh(now)
     connection.execute(sa.update(document).where(document.c.id == row.id).values(**values))
@@ -209,6 +217,6 @@ def _note_change(
 
 def _reopen(connection: Connection, account_id: int, ids: Sequence[int], name: str, now: datetime) -> None:
     for document_id in ids:
-        values = {**afresh(now), "wanted_at": now}
+        values = {**afresh(now), "wanted_at": next_version(connection, document_id, now)}
         connection.execute(sa.update(document).where(document.c.id == document_id).values(**values))
         journal.record(connection, name, now, account_id=account_id, document_id=document_id)

@@ -15,6 +15,7 @@ from easytracking_sync.archive.blobs import Blobs
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.intake import afresh, batched_ids
 from easytracking_sync.archive.tables import account, document, file
+from easytracking_sync.archive.versions import next_version
 from easytracking_sync.errors import StorageFault
 from easytracking_sync.terms import DocumentState
 
@@ -155,10 +156,12 @@ class Integrity:
                     .where(
                         named(ids[start : start + PER_TRANSACTION]), document.c.state == DocumentState.ACKNOWLEDGED
                     )
-                    .values(**afresh(now), wanted_at=now)
+                    .values(**afresh(now))
                     .returning(document.c.id, document.c.account_id)
                 ).all()
                 for row in reopened:
+                    wanted_at = next_version(connection, row.id, now)
+                    connection.execute(sa.update(document).where(document.c.id == row.id).values(wanted_at=wanted_at))
                     journal.record(connection, name, now, account_id=row.account_id, document_id=row.id)
                 sent += len(reopened)
         return sent

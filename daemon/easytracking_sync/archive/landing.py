@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from easytracking_sync.archive import journal
+from easytracking_sync.archive import journal, versions
 from easytracking_sync.archive.tables import batch_document, document, file
 from easytracking_sync.terms import Claim, DocumentState, Landed, Landing
 
@@ -109,13 +110,14 @@ def _write_files(connection: Connection, claim: Claim, landed: Sequence[Landed],
     types = {(row.document_id, row.type) for row in rows}
     ordinals = {document_id: sum(row.document_id == document_id for row in rows) for document_id in ids}
     fresh: dict[tuple[int, str, str], dict[str, Any]] = {}
-    seen: list[int] = []
+    seen: dict[datetime, list[int]] = defaultdict(list)
+    seen_at = versions.seen_at(connection, ids, now)
     for one in landed:
         document_id = one.document.document_id
         for part in one.files:
             key = (document_id, part.type, part.sha256)
             if key in known:
-                seen.append(known[key])
+                seen[seen_at[document_id]].append(known[key])
             elif key not in fresh:
                 fresh[key] = {
                     "document_id": document_id,
@@ -125,7 +127,7 @@ def _write_files(connection: Connection, claim: Claim, landed: Sequence[Landed],
                     "size": part.size,
                     "sha256": part.sha256,
                     "fetched_at": now,
-                    "seen_at": now,
+                    "seen_at": seen_at[document_id],
                 }
                 ordinals[document_id] += 1
                 if (document_id, part.type) in types:
@@ -133,8 +135,8 @@ def _write_files(connection: Connection, claim: Claim, landed: Sequence[Landed],
                     _record(connection, claim, "document.bytes_changed", document_id, now, detail)
     if fresh:
         connection.execute(sa.insert(file), list(fresh.values()))
-    if seen:
-        connection.execute(sa.update(file).where(file.c.id.in_(seen)).values(seen_at=now))
+    for at, file_ids in seen.items():
+        connection.execute(sa.update(file).where(file.c.id.in_(file_ids)).values(seen_at=at))
 
 
 def _send_back(connection: Connection, claim: Claim, document_id: int, **values: Any) -> None:

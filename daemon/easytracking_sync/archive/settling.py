@@ -14,6 +14,7 @@ from easytracking_sync.archive.accounts import count_refusal
 from easytracking_sync.archive.batch_rows import insert_batch
 from easytracking_sync.archive.landing import Terms, land, set_back
 from easytracking_sync.archive.tables import batch_document, document
+from easytracking_sync.archive.versions import next_version
 from easytracking_sync.terms import Batch, BatchState, Claim, DocumentState, Fate, Landed
 
 
@@ -78,15 +79,20 @@ def _acknowledge(
 ) -> None:
     """A version listed after the older one was reserved sends the document around once more."""
     newer = document.c.wanted_at > reserved_at
-    for again, values in (
-        (newer, {"state": DocumentState.DISCOVERED, "next_attempt_at": now}),
-        (~newer, {"state": DocumentState.ACKNOWLEDGED, "next_attempt_at": None}),
-    ):
-        connection.execute(
-            sa.update(document)
-            .where(document.c.id.in_(ids), document.c.state == DocumentState.STORED, again)
-            .values(**values, acknowledged_at=told_at, unacknowledgeable=False, reason=None)
-        )
+    told = {"acknowledged_at": told_at, "unacknowledgeable": False, "reason": None}
+    mine = document.c.id.in_(ids), document.c.state == DocumentState.STORED
+    again = connection.execute(
+        sa.update(document)
+        .where(*mine, newer)
+        .values(state=DocumentState.DISCOVERED, next_attempt_at=now, **told)
+        .returning(document.c.id)
+    ).scalars()
+    for document_id in again.all():  # what came of the older one must not count as the newer's
+        wanted_at = next_version(connection, document_id, now)
+        connection.execute(sa.update(document).where(document.c.id == document_id).values(wanted_at=wanted_at))
+    connection.execute(
+        sa.update(document).where(*mine).values(state=DocumentState.ACKNOWLEDGED, next_attempt_at=None, **told)
+    )
 
 
 def _suspect(connection: Connection, commit: Commit, now: datetime) -> None:

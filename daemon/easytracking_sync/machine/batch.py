@@ -45,6 +45,7 @@ class Event:
     happened: Happened
     reason: str = ""  # for people; never a secret, never a document's content
     job_id: str | None = None
+    known_at: datetime | None = None  # the newest version of its documents that was known before the call
     parcel: str | None = None
     stored: int = 0  # how many documents go on
     retry_after: float | None = None
@@ -93,7 +94,7 @@ def _reserved(batch: Batch, event: Event, now: datetime, policy: Policy) -> Adva
             job_id=event.job_id,
             failures=0,
             polls=0,
-            reserved_at=now,
+            reserved_at=event.known_at or now,
             deadline_at=_later(now, policy.deadline(batch.losses)),
             next_attempt_at=_later(now, policy.poll_first_seconds),
         )

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from easytracking_sync.archive.claiming import Wanted
+from easytracking_sync.archive.clock_errors import set_right
 from easytracking_sync.archive.landing import Terms
 from easytracking_sync.archive.settling import Commit
 from easytracking_sync.archive.store import Archive
@@ -27,6 +28,7 @@ from easytracking_sync.remote import ParcelLimits
 from easytracking_sync.terms import BatchState, Claim, DocumentState, Fate, PauseReason, Purpose
 
 COMMIT_TRIES = 5
+SET_BACK_SECONDS = 60.0
 
 
 class Lane(Enum):
@@ -84,6 +86,7 @@ class Engine:
         self._lock = threading.Lock()
         self._claiming = threading.Lock()
         self._holds = Holds(archive.batches, effects.clock)
+        self._seen_clock = effects.clock.now(), effects.clock.monotonic()
         errands = Errands(archive, self.gate, effects.clock, bounds.parcel, policy.most_asks, observer)
         self._errands: Mapping[BatchState, Callable[[Claim, Account], Errand]] = {
             BatchState.PLANNED: errands.reserve,
@@ -95,6 +98,7 @@ class Engine:
     def recover(self) -> None:
         """Once, before the first step: void what a dead instance held, if this one is alone, and sweep the spool."""
         self._archive.batches.release_all()
+        set_right(self._archive.database, self._effects.clock.now())
         self._archive.leases.announce(self._effects.clock.now())
         self._archive.blobs.sweep(self._effects.clock.now())
         spool = self._archive.spool
@@ -115,6 +119,7 @@ class Engine:
         clock = self._effects.clock
         now = clock.now()
         with self._claiming:
+            self._mind_the_clock()
             may_reserve = lane is Lane.FETCH or self._has_room()
             if may_reserve and lane is not Lane.FETCH:
                 self._archive.pool.plan(self._accounts, now, self._bounds.jobs_in_flight)
@@ -174,6 +179,17 @@ class Engine:
     def next_due(self) -> datetime | None:
         """When there is something to claim again; None where nothing waits."""
         return self._archive.batches.next_due(self._accounts, self._effects.clock.now(), self._holds.batch_ids)
+
+    def _mind_the_clock(self) -> None:
+        """Where the wall clock was set back, nothing is to wait until it has caught up."""
+        clock = self._effects.clock
+        wall, monotonic = clock.now(), clock.monotonic()
+        seen_wall, seen_monotonic = self._seen_clock
+        back = (seen_wall - wall).total_seconds() + monotonic - seen_monotonic
+        if back > SET_BACK_SECONDS:
+            hastened = set_right(self._archive.database, wall)
+            self._observer.note("clock.set_back", level="warning", seconds=round(back), hastened=hastened)
+        self._seen_clock = wall, monotonic
 
     def _commit(self, claim: Claim, account: Account, errand: Errand) -> bool:
         """Whether what came of the effect is in the database; False where another worker holds the batch by now."""

@@ -77,7 +77,7 @@ class Errands:
                     job_id = service.reserve_types(claim.doc_ids, account.file_types)
             except Refused as refusal:
                 return Errand(Event(Happened.REFUSED, str(refusal)))
-        return Errand(Event(Happened.JOB_CREATED, job_id=job_id))
+        return Errand(Event(Happened.JOB_CREATED, job_id=job_id, known_at=claim.known_at))
 
     def fetch(self, claim: Claim, account: Account) -> Errand:
         """RESERVED: bring the parcel into the spool. One that lies there already needs no second answer."""

@@ -25,15 +25,15 @@ LETTER = Letter("title", "body", Tone.INFO)
 class Fake:
     """A channel that does what it is told to."""
 
-    answers: list[bool | Exception] = field(default_factory=list)
+    answers: list[str | Exception] = field(default_factory=list)
     name: str = "fake://example.com"
     sent: list[Letter] = field(default_factory=list)
 
-    def send(self, letter: Letter) -> bool:
-        answer = self.answers.pop(0) if self.answers else True
+    def send(self, letter: Letter) -> str:
+        answer = self.answers.pop(0) if self.answers else ""
         if isinstance(answer, Exception):
             raise answer
-        if answer:
+        if not answer:
             self.sent.append(letter)
         return answer
 
@@ -46,10 +46,10 @@ class Hanging:
     go: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
 
-    def send(self, letter: Letter) -> bool:
+    def send(self, letter: Letter) -> str:
         self.entered.set()
         assert self.go.wait(30)
-        return True
+        return ""
 
 
 @contextmanager
@@ -80,14 +80,20 @@ def test_a_letter_goes_through_every_channel_and_its_acceptance_is_told_once_for
 
 
 def test_a_refusal_or_an_error_is_tried_again_and_then_given_up_and_noted_without_the_address() -> None:
-    channel = Fake([False, ValueError("s3cret"), *([False] * (len(PAUSES) - 1)), True])
+    channel = Fake(["busy", ValueError("s3cret"), *(["busy"] * (len(PAUSES) - 1)), ""])
     with post(channel) as (made, observer):
         made.put(Posted(LETTER))
         eventually(lambda: bool(observer.named("alert.refused")))
         made.put(Posted(LETTER))
         eventually(lambda: bool(channel.sent))
         assert len(made.accepted()) == 1
-    assert observer.named("alert.failed") == [{"channel": channel.name, "error": "ValueError"}]
+    assert [facts["reason"] for facts in observer.named("alert.failed")] == [
+        "busy",
+        "ValueError",
+        "busy",
+        "busy",
+        "busy",
+    ]
     assert "s3cret" not in str(observer.notes)
 
 

@@ -63,7 +63,7 @@ def fullest_disk(settings: Settings, effects: Effects) -> Disk | None:
     for folder in folders:
         try:
             found.append(Disk(str(folder), effects.files.free_bytes(folder), "" if path else socket.gethostname()))
-        except StorageFault:  # not made yet, or not to be reached: whoever needs it says so
+        except (StorageFault, FileNotFoundError):  # not made yet, or not to be reached: whoever needs it says so
             continue
     return min(found, key=lambda disk: disk.free_bytes, default=None)
 

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "scrub": ("scrub", "Read and hash everything stored; fetch again what has rotten."),
     "accounts": ("accounts", "List the accounts; give one another label."),
     "config": ("config", "The settings in force, each with its source."),
+    "alerts": ("alerts", "Try the channels that alarms go through."),
     "check": ("check", "What is wrong with this installation, and how to mend it."),
     "migrate": ("migrate", "Bring the archive to this program's schema."),
     "storage": ("storage", "Move the files' bytes between database and file system."),

@@ -8,11 +8,17 @@ from typing import Any
 import click
 
 from easytracking_sync.app import archive_of
+from easytracking_sync.app.alerts import fullest_disk, limits_of, silent_at
 from easytracking_sync.archive.entries import Standing
 from easytracking_sync.archive.schema import require_current, revision, shown
 from easytracking_sync.cli import json_lines, screen
+from easytracking_sync.cli.exits import DONE
 from easytracking_sync.cli.invocation import Invocation
+from easytracking_sync.cli.probe import Grade, Room, Verdict, unknown, verdict
 from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.errors import DatabaseUnavailable, StorageBroken, StorageFault, SyncError
+from easytracking_sync.observe.alarms.decision import Watched, standing
+from easytracking_sync.observe.alarms.watch import LATELY
 from easytracking_sync.observe.plain import visible
 from easytracking_sync.terms import DocumentState
 
@@ -27,13 +33,22 @@ service is still to be told.
 Examples:
   easytracking-sync status
   easytracking-sync status --json | jq '.accounts[] | select(.quarantined > 0)'
+  easytracking-sync status --check
 
-Exit codes: 0 shown, 2 wrong configuration, 75 database out of reach.""",
+Exit codes: 0 shown, 2 wrong configuration, 75 database out of reach.
+
+With --check the codes are those that probes have agreed upon (Nagios, Icinga, Zabbix), and the
+line says why: 0 OK, 1 WARNING, 2 CRITICAL (nothing new comes home), 3 UNKNOWN.""",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--check", "as_probe", is_flag=True, help="One line for a monitoring system, and its exit codes.")
 @click.pass_obj
-def status(invocation: Invocation, *, as_json: bool) -> None:
+def status(invocation: Invocation, *, as_json: bool, as_probe: bool) -> int:
     """Show each account's last success, backlog, trouble and next attempt; safe while another process writes."""
+    if as_probe:
+        if as_json:
+            raise click.UsageError("--json and --check: one of the two")
+        return _probe(invocation)
     session = begin(invocation)
     archive = archive_of(session.settings, session.effects)
     try:
@@ -51,6 +66,36 @@ def status(invocation: Invocation, *, as_json: bool) -> None:
         click.echo(f"There is no archive at {where} yet; `easytracking-sync catch-up` makes it.")
     else:
         _show(session, _with_silent(session, standings), where)
+    return DONE
+
+
+def _probe(invocation: Invocation) -> int:
+    """Whatever keeps the question from being answered is an answer too."""
+    try:
+        session = begin(invocation)
+        found = _verdict(session)
+    except (DatabaseUnavailable, StorageBroken, StorageFault) as trouble:
+        found = Verdict(Grade.CRITICAL, str(trouble), {})
+    except SyncError as trouble:
+        found = unknown(str(trouble))
+    click.echo(found.line)
+    return found.grade
+
+
+def _verdict(session: Session) -> Verdict:
+    settings, now = session.settings, session.effects.clock.now()
+    if not settings.accounts:
+        return unknown("the configuration has no account")
+    disk, limits = fullest_disk(settings, session.effects), limits_of(settings)
+    with session.archive() as archive:
+        ids = {label: archive.accounts.find(*one.identity) for label, one in settings.accounts.items()}
+        labels = {found: label for label, found in ids.items() if found is not None}
+        plights = archive.plights.of(labels, settings.sync.max_attempts, now - LATELY)
+        known = {one.key: one for one in archive.alarms.known()}
+    accounts = [Watched(one, silent_at(settings, labels[one.account_id], one)) for one in plights]
+    alarms = standing(accounts, disk, limits, known, now)
+    room = Room(disk, limits.free_bytes, settings.storage.min_free_bytes) if disk is not None else None
+    return verdict(alarms, plights, [label for label, found in ids.items() if found is None], room, now)
 
 
 def _with_silent(session: Session, standings: tuple[Standing, ...]) -> list[Standing]:

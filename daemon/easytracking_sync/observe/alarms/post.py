@@ -30,8 +30,8 @@ class Channel(Protocol):
         """How it may be shown: no secret is in it."""
         ...
 
-    def send(self, letter: Letter) -> bool:
-        """Whether it was accepted. May take long, and may raise anything."""
+    def send(self, letter: Letter) -> str:
+        """Empty where it was accepted, else why not. May take long, and may raise anything."""
         ...
 
 
@@ -112,20 +112,22 @@ class Post:
         for pause in (*PAUSES, None):
             if self._stop.is_set():
                 return False
-            if self._try(channel, posted):
+            trouble = _try(channel, posted.letter)
+            if not trouble:
                 self._note("alert.sent", channel, posted, level="info")
                 return True
+            self._observer.note("alert.failed", level="warning", channel=channel.name, reason=trouble)
             if pause is not None:
                 self._clock.wait(self._stop, pause)
         self._note("alert.refused", channel, posted)
         return False
 
-    def _try(self, channel: Channel, posted: Posted) -> bool:
-        try:
-            return channel.send(posted.letter)
-        except Exception as error:  # noqa: BLE001  a library of a hundred services: whatever it raises, it did not send
-            self._observer.note("alert.failed", level="warning", channel=channel.name, error=type(error).__name__)
-            return False
-
     def _note(self, name: str, channel: Channel, posted: Posted, level: str = "error") -> None:
         self._observer.note(name, level=level, channel=channel.name, title=posted.letter.title)
+
+
+def _try(channel: Channel, letter: Letter) -> str:
+    try:
+        return channel.send(letter)
+    except Exception as error:  # noqa: BLE001  a library of a hundred services: whatever it raises, it did not send
+        return type(error).__name__

@@ -1,0 +1,107 @@
+"""`alerts test`: one message through every channel, over a real socket, and nothing secret on the screen."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from easytracking_sync.observe.alarms import channels as channels_module
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+    from tests.stocked import Stock
+
+stocked = importlib.import_module("stocked")
+needs_apprise = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what apprise imports
+
+
+@contextmanager
+def hook() -> Iterator[tuple[int, list[tuple[str, Any]]]]:
+    """A webhook that refuses whatever has "bad" in its path; its port, and what it got."""
+    got: list[tuple[str, Any]] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            got.append((self.path, body))
+            self.send_response(500 if "bad" in self.path else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            got.append((self.path, None))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_port, got
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def configured(stock: Stock, *urls: str, more: str = "") -> tuple[Any, ...]:
+    stock.configure(top=f"[alerts]\nurls = {json.dumps(urls)}\n{more}")
+    return ("--config", stock.config, "alerts", "test")
+
+
+@needs_apprise
+def test_every_channel_is_tried_and_told_by_scheme_and_host_only(run: Run, stock: Stock) -> None:
+    pytest.importorskip("apprise")
+    with hook() as (port, got):
+        good, bad = f"json://127.0.0.1:{port}/canary-good", f"json://127.0.0.1:{port}/canary-bad"
+        told = run(*configured(stock, good, bad))
+        assert (told.code, told.err) == (75, "")
+        lines = told.out.splitlines()
+        assert lines[0] == "ok    json://127.0.0.1: accepted"
+        assert lines[1].startswith("fail  json://127.0.0.1: ")
+        assert "500" in lines[1]
+        assert "canary" not in told.out
+        assert [path for path, _ in got] == ["/canary-good", "/canary-bad"]
+        assert got[0][1]["title"] == "easytracking-sync: una prova"
+        assert run(*configured(stock, good), "--language", "en").code == 0
+        assert got[-1][1]["title"] == "easytracking-sync: a test"
+
+
+def test_the_monitor_of_the_heartbeat_is_called_too(run: Run, stock: Stock) -> None:
+    with hook() as (port, got):
+        told = run(*configured(stock, more=f'heartbeat_url = "http://127.0.0.1:{port}/canary-ping"'))
+        assert (told.code, told.out) == (0, "ok    http://127.0.0.1: accepted\n")
+        assert got == [("/canary-ping", None)]
+
+
+def test_without_a_channel_it_says_so(run: Run, stock: Stock) -> None:
+    told = run(*configured(stock))
+    assert told.code == 2
+    assert "names no channel" in told.complaint
+
+
+def test_without_the_extra_it_names_it(run: Run, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels_module, "EXTRA", "a_package_that_nobody_has")
+    told = run(*configured(stock, "json://127.0.0.1/x"))
+    assert told.code == 2
+    assert "install easytracking-sync[alerts]" in told.complaint
+
+
+@needs_apprise
+def test_a_kind_of_address_that_nobody_knows_is_a_wrong_configuration(run: Run, stock: Stock) -> None:
+    pytest.importorskip("apprise")
+    told = run(*configured(stock, "nonsense://canary-token/"))
+    assert told.code == 2
+    assert "nonsense://" in told.complaint
+    assert "canary" not in told.complaint

@@ -27,22 +27,26 @@ def set_right(database: Database, now: datetime) -> int:
     live = batch.c.state.in_(LIVE_STATES)
     rests = document.c.state == DocumentState.QUARANTINED
     waits = document.c.state.in_((DocumentState.DISCOVERED, DocumentState.QUARANTINED))
-    statements = (
-        sa.update(batch)
-        .where(live, batch.c.next_attempt_at > sa.case((batch.c.state == BatchState.STORED, late), else_=soon))
-        .values(next_attempt_at=now),
-        sa.update(batch).where(live, batch.c.deadline_at > late).values(deadline_at=now),
-        sa.update(document)
-        .where(waits, document.c.next_attempt_at > sa.case((rests, late), else_=soon))
-        .values(next_attempt_at=now),
-        sa.update(account).where(account.c.paused_until > late).values(paused_until=late),
+    wrong: tuple[tuple[sa.Table, sa.ColumnElement[bool], dict[str, datetime]], ...] = (
+        (
+            batch,
+            live & (batch.c.next_attempt_at > sa.case((batch.c.state == BatchState.STORED, late), else_=soon)),
+            {"next_attempt_at": now},
+        ),
+        (batch, live & (batch.c.deadline_at > late), {"deadline_at": now}),
+        (
+            document,
+            waits & (document.c.next_attempt_at > sa.case((rests, late), else_=soon)),
+            {"next_attempt_at": now},
+        ),
+        (account, account.c.paused_until > late, {"paused_until": late}),
     )
-    changed = 0
     with database.read() as connection:
-        queries = [sa.select(sa.literal(1)).where(statement.whereclause).limit(1) for statement in statements]
-        if not any(connection.execute(query).first() for query in queries):
+        if not any(
+            connection.execute(sa.select(table.c.id).where(where).limit(1)).first() for table, where, _ in wrong
+        ):
             return 0
     with database.write() as connection:
-        for statement in statements:
-            changed += connection.execute(statement).rowcount
-    return changed
+        return sum(
+            connection.execute(sa.update(table).where(where).values(right)).rowcount for table, where, right in wrong
+        )

@@ -48,5 +48,5 @@ def next_version(connection: Connection, document_id: int, now: datetime) -> dat
         .join(mates, mates.c.document_id == mate.c.id)
         .where(mates.c.batch_id == live, mates.c.carried),
     )
-    noted = [connection.execute(query).scalar_one() for query in queries]
+    noted: list[datetime | None] = [connection.execute(query).scalar_one() for query in queries]
     return max(now, *(moment + TICK for moment in noted if moment is not None))

@@ -208,16 +208,16 @@ class Trial:
         hold = (
             "import sqlite3, sys, time\n"
             f"c = sqlite3.connect('{STATE}/archive.db', isolation_level=None)\n"
-            "c.execute('BEGIN EXCLUSIVE'); print('held', flush=True); time.sleep(6)\n"
+            "c.execute('BEGIN EXCLUSIVE'); print('held', flush=True); time.sleep(12)\n"
         )
         account = ("setpriv", "--reuid", UNIT, "--regid", UNIT, "--init-groups")
-        self.machine.write("/tmp/hold.py", hold)
-        self.machine.run("systemd-run", "--quiet", "--unit=hold", *account, "/usr/bin/python3", "/tmp/hold.py")
+        self.machine.write("/srv/hold.py", hold)
+        self.machine.run("systemd-run", "--quiet", "--unit=hold", *account, "/usr/bin/python3", "/srv/hold.py")
         eventually(lambda: "held" in self.machine.journal("hold"), "the database is held")
         self.machine.run("systemctl", "start", "--no-block", UNIT)
-        time.sleep(3)
+        eventually(lambda: "Opening the archive" in self.machine.show("StatusText"), "it says what it is at", 11)
+        time.sleep(1)
         expect(self.machine.show("ActiveState") == "activating", "it was ready before it could migrate")
-        expect("Opening the archive" in self.machine.show("StatusText"), "it does not say what it waits for")
         eventually(self.is_active, "the service is ready once the archive is")
         told = self.machine.run("systemctl", "show", "--value", "-p", "StatusText", UNIT).stdout
         eventually(lambda: "2 accounts" in self.machine.show("StatusText"), f"STATUS says what is going on: {told}")

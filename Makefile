@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built
 
-.PHONY: env demo test test-long lint check lock clean
+.PHONY: env demo test test-long mutants fuzz lint check lock clean
 
 env: $(STAMP)
 
@@ -27,6 +27,14 @@ test-long: env
 	@$(BIN)/python -m pytest -n auto -m long
 	@$(BIN)/python -m pytest -n auto tests/machine --database postgresql
 	@$(BIN)/python -m pytest -n auto tests/machine --blobs files
+
+# Seeded defects, each of which its tests must notice: some three minutes on two cores.
+mutants: env
+	@$(BIN)/python -m tests.mutants.run
+
+# Hostile input to everything that reads what comes from outside: make fuzz SECONDS=600
+fuzz: env
+	@$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)
 
 lint: env
 	$(BIN)/ruff format --check .

@@ -94,9 +94,8 @@ def test_a_writer_holds_the_database_from_its_beginning_and_not_from_its_first_c
         with second.write() as connection:
             connection.execute(sa.text("SELECT value FROM counter"))
 
-    with first.write():
-        with pytest.raises(DatabaseUnavailable):
-            read_only()
+    with first.write(), pytest.raises(DatabaseUnavailable):
+        read_only()
     read_only()
     first.close()
     second.close()

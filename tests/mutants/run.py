@@ -24,7 +24,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
-
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import ROOT, Mutant
 

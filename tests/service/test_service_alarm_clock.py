@@ -138,6 +138,7 @@ def test_the_calendar_knows_when_it_means_to_ring(bench: Bench) -> None:
         ("0 8 * * mon,fri", {0, 4}),
         ("0 8 * * */2", {6, 1, 3, 5}),
         ("0 8 * * 5-7", {4, 5, 6}),
+        ("0 8 * * fri-sun", {4, 5, 6}),
         ("0 8 * * *", set(range(7))),
     ],
 )
@@ -150,6 +151,26 @@ def test_cron_counts_its_weekdays_from_sunday(cron: str, days: set[int]) -> None
         met.add(moment.astimezone(ROME).weekday())
         moment += timedelta(seconds=1)
     assert met == days
+
+
+@pytest.mark.parametrize(
+    ("cron", "times"),
+    [
+        ("*/90 * * * *", ["12:00", "13:00"]),
+        ("50/45 * * * *", ["11:50", "12:50"]),
+        ("10-20/15 */99 * * *", ["00:10", "00:10"]),
+        ("0 8 */31 * *", ["08:00", "08:00"]),
+    ],
+)
+def test_a_step_may_lead_beyond_the_end_of_its_range(cron: str, times: list[str]) -> None:
+    """Crontabs take it: the first of the range is all there is. APScheduler would end the program with an error."""
+    trigger = trigger_of(Schedule(timedelta(0), cron), ROME, datetime(2026, 11, 22, 10, 30, tzinfo=UTC))
+    moment, met = datetime(2026, 11, 22, 10, 30, tzinfo=UTC), []
+    for _ in times:
+        moment = trigger.get_next_fire_time(None, moment)
+        met.append(f"{moment.astimezone(ROME):%H:%M}")
+        moment += timedelta(seconds=1)
+    assert met == times
 
 
 @given(st.integers(min_value=2026, max_value=2045), st.sampled_from([3, 10]))

@@ -116,6 +116,19 @@ def test_an_unknown_credential_is_named_with_the_nearest_right_one(
     assert bench.refusal(acme) == [f"credential {name} is not a key; did you mean {meant}?"]
 
 
+def test_a_name_of_other_than_plain_letters_is_told_as_it_can_be_printed(bench: Bench, acme: str) -> None:
+    """An environment in an old encoding reaches Python as signs that nobody can print."""
+    wanted = "is not a key; a key's name has plain letters only"
+    assert bench.refusal(acme, **{"EASYTRACKING_\udce8": "hunter2"}) == [
+        f"environment 'EASYTRACKING_\\udce8' {wanted}"
+    ]
+    assert bench.refusal(acme, **{"EASYTRACKING_A\r\nB": "hunter2"}) == [
+        f"environment 'EASYTRACKING_A\\r\\nB' {wanted}"
+    ]
+    bench.credential("accounts__acme__passwòrd", "hunter2")
+    assert bench.refusal(acme) == [f'credential "accounts__acme__passwòrd" {wanted}']
+
+
 def test_every_problem_has_its_line(bench: Bench, acme: str) -> None:
     said = bench.refusal(
         f"[sync]\nwrokers = 3\nmax_attempts = 0\n{acme}",
@@ -181,6 +194,11 @@ SYNC_VALUES = [
     'cron = "* * * foo *"',
     'cron = "*/0 * * * *"',
     'cron = "@daily"',
+    'cron = "5-1 * * * *"',
+    'cron = "* * * * fri-mon"',
+    'cron = "* * * jan-sun *"',
+    'cron = "0 0 30 2 *"',
+    'cron = "0 0 31 2,4,6,9,11 *"',
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,17 +10,25 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from easytracking_sync.settings import Schedule
+from easytracking_sync.settings import Schedule, cron_numbers
 
 MOST_JITTER_SECONDS = 30.0
+# cron counts its weekdays from Sunday, APScheduler from Monday: names mean the same to both
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 def trigger_of(schedule: Schedule, zone: ZoneInfo, start: datetime) -> BaseTrigger:
     """The trigger of a schedule. An interval counts from `start`, in elapsed time, and is jittered by a tenth."""
     if schedule.cron:
-        minute, hour, day, month, weekday = schedule.cron.split()
-        return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=_named(weekday), timezone=zone)
+        minutes, hours, days, months, weekdays = cron_numbers(schedule.cron)
+        return CronTrigger(
+            minute=_listed(minutes, 60),
+            hour=_listed(hours, 24),
+            day=_listed(days, 31),
+            month=_listed(months, 12),
+            day_of_week=",".join(WEEKDAYS[number] for number in weekdays),
+            timezone=zone,
+        )
     seconds = schedule.every.total_seconds()
     jitter = min(MOST_JITTER_SECONDS, seconds / 10)
     return IntervalTrigger(seconds=max(1, round(seconds)), start_date=start + schedule.every, jitter=jitter or None)
@@ -53,22 +62,6 @@ def due_after(schedule: Schedule, zone: ZoneInfo, after: datetime, runs: int) ->
     return due
 
 
-def _named(field: str) -> str:
-    """cron counts its weekdays from Sunday, APScheduler from Monday: names mean the same to both."""
-    if field == "*":
-        return field
-    days: list[str] = []
-    for part in field.lower().split(","):
-        body, _, step = part.partition("/")
-        first, _, last = body.partition("-")
-        if body == "*":
-            low, high = 0, 6
-        else:
-            low = _number(first)
-            high = _number(last) if last else (6 if step else low)
-        days += [WEEKDAYS[number % 7] for number in range(low, high + 1, int(step or 1))]
-    return ",".join(dict.fromkeys(days))
-
-
-def _number(day: str) -> int:
-    return int(day) if day.isdecimal() else WEEKDAYS.index(day[:3])
+def _listed(numbers: Sequence[int], whole: int) -> str:
+    """As APScheduler takes them; it refuses steps and ranges that crontabs know."""
+    return "*" if len(numbers) == whole else ",".join(map(str, numbers))

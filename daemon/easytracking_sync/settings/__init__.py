@@ -1,6 +1,7 @@
 """The configuration: one frozen `Settings`, and `load_settings` that builds it."""
 
 from easytracking_sync.settings.alerts import Alerts, Language
+from easytracking_sync.settings.cron import cron_numbers
 from easytracking_sync.settings.http import Http
 from easytracking_sync.settings.loading import DEFAULT_CONFIG, load_settings
 from easytracking_sync.settings.model import (
@@ -25,5 +26,6 @@ __all__ = [
     "Storage",
     "StorageBackend",
     "Sync",
+    "cron_numbers",
     "load_settings",
 ]

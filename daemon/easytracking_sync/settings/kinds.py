@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import PlainValidator, SecretStr, ValidatorFunctionWrapHandler
 from pydantic_core import PydanticCustomError
 
+from easytracking_sync.settings.cron import cron_numbers
 from easytracking_sync.settings.present import brief, either
 from easytracking_sync.terms import FileType
 
@@ -253,27 +254,13 @@ def optional_path(value: object) -> Path | None:
     return Path(text) if text else None
 
 
-_CRON_FIELDS = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day of month", 1, 31, ()),
-    ("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
-    ("day of week", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
-)
-_CRON_PART = re.compile(r"(?:\*|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([1-9][0-9]?))?")
-
-
 def cron(value: object) -> str:
     """Five fields of a crontab; empty for none."""
     if value == "":
         return ""
-    fields = value.split() if isinstance(value, str) else []
-    if len(fields) != len(_CRON_FIELDS):
-        refuse('five cron fields, like "*/15 6-22 * * *"')
-    for text, (name, least, most, names) in zip(fields, _CRON_FIELDS, strict=True):
-        for part in text.lower().split(","):
-            found = _CRON_PART.fullmatch(part)
-            ends = [end for end in found.groups()[:2] if end] if found else [""]
-            if not all(end in names or (end.isdigit() and least <= int(end) <= most) for end in ends):
-                refuse(f'five cron fields, like "*/15 6-22 * * *"; the {name} is {least} to {most}')
-    return " ".join(fields)
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    try:
+        cron_numbers(text)
+    except ValueError as error:
+        refuse(str(error))
+    return text

@@ -132,6 +132,11 @@ def _syntax_error(path: Path, text: str, error: Exception) -> str:
     return f"{path}, line {line}, column {column}: {' '.join(found[1].split())}"
 
 
+def _is_plain(name: str) -> bool:
+    """Whether a name can be printed: neither signs of an encoding that is not this machine's, nor control signs."""
+    return name.isascii() and name.isprintable()
+
+
 def _key_named(name: str, labels: Collection[str]) -> Key:
     """The key a variable's or credential's name stands for; - and _ are alike in a label, as shells know no -."""
     section, *rest = name.lower().split(_DELIMITER)
@@ -147,7 +152,9 @@ def read_environment(environ: Mapping[str, str], labels: Collection[str], proble
     """The layer of all variables that begin with EASYTRACKING_, but for those that say where to read."""
     layer = Layer("environment")
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in {CONFIG_VARIABLE, SECRETS_VARIABLE}:
+        if name.startswith(PREFIX) and not _is_plain(name):
+            problems.append(f"environment {quoted(name)} is not a key; a key's name has plain letters only")
+        elif name.startswith(PREFIX) and name not in {CONFIG_VARIABLE, SECRETS_VARIABLE}:
             problem = layer.put(_key_named(name.removeprefix(PREFIX), labels), environ[name], name)
             problems += [problem] if problem else []
     return layer
@@ -166,6 +173,9 @@ def read_credentials(
         return layer
     for path in files:
         if path.absolute() in claimed:
+            continue
+        if not _is_plain(path.name):
+            problems.append(f"credential {quoted(path.name)} is not a key; a key's name has plain letters only")
             continue
         try:
             key = _key_named(path.name.removeprefix(CREDENTIALS_SET), labels)

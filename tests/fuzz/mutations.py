@@ -1,0 +1,36 @@
+"""Seeds, spoilt: what a fuzzer without guidance does to its examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+TELLING = (
+    b"",
+    b"\0",
+    b"\xff",
+    b"PK\x05\x06",
+    b"\xff\xff\xff\xff",
+    b'"',
+    b"}",
+    b"[",
+    b"\r\n",
+    b"1e999",
+    b"-1",
+    b"\\ud800",
+)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
+    """One of the seeds with up to four pieces replaced: by nothing, by something telling, or by another piece."""
+    data = draw(st.sampled_from(seeds))
+    for _ in range(draw(st.integers(0, 4))):
+        first, second = sorted(draw(st.tuples(st.integers(0, len(data)), st.integers(0, len(data)))))
+        second = min(second, first + draw(st.sampled_from((0, 1, 4, 40, len(data)))))
+        other = draw(st.sampled_from(seeds))
+        at = draw(st.integers(0, len(other)))
+        piece = draw(st.one_of(st.sampled_from(TELLING), st.binary(max_size=4), st.just(other[at : at + 60])))
+        data = data[:first] + piece + data[second:]
+    return data

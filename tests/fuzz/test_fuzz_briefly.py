@@ -1,0 +1,71 @@
+"""Whatever comes from outside, only the project's own errors come out, in bounded memory and time.
+
+Each target meets its seeds, its seeds with some bytes changed, and any bytes at all. `make fuzz` goes on for longer.
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.fuzz.mutations import spoilt
+from tests.fuzz.seeds import SEEDS
+from tests.fuzz.targets import TARGETS, target_named
+
+MOST_SECONDS = 2.0
+MOST_BYTES = 256 << 20
+
+
+def meet(target: str, data: bytes) -> None:
+    """One input; AssertionError where it takes longer than it may. Seconds of this thread's own work: others share
+    the machine."""
+    taken = target_named(target)
+    begun = time.thread_time()
+    taken(data)
+    assert time.thread_time() - begun <= MOST_SECONDS, f"{target} takes too long"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_known_already_is_met_in_bounded_memory_and_time(target: str) -> None:
+    """BOUNDED: at most 2 seconds and 256 MiB an input."""
+    taken = target_named(target)
+    taken(b"")  # what is loaded once belongs to no input
+    for data in SEEDS[target]():
+        tracemalloc.start()
+        try:
+            meet(target, data)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak <= MOST_BYTES
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@given(st.data())
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_nearly_right_is_taken_or_refused(target: str, data: st.DataObject) -> None:
+    """Seeds with pieces cut out, repeated, swapped and overwritten."""
+    meet(target, data.draw(spoilt(SEEDS[target]())))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@given(st.binary(max_size=600))
+@settings(max_examples=30)
+def test_any_bytes_at_all_are_taken_or_refused(target: str, raw: bytes) -> None:
+    meet(target, raw)
+
+
+BOTTOMLESS = {
+    "listing": b'{"invoices": [' + b"[" * 200_000,
+    "index": b'{"files": ' + b"[" * 200_000,
+    "token": b"[" * 200_000,
+    "configuration": b"x = " + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("target", BOTTOMLESS)
+def test_what_is_nested_without_end_is_refused(target: str) -> None:
+    meet(target, BOTTOMLESS[target])

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,18 @@ from tests.support.watched import watched
 from easytracking_simulator import Options, Simulator, status
 from easytracking_simulator.transport import SimulatorTransport
 from easytracking_sync.app import CatchUp, catch_up
+from easytracking_sync.app.alerts import channels_of, limits_of, silent_at, wishes_of, writer_of
 from easytracking_sync.app.calendar import trigger_of
 from easytracking_sync.app.service import serve
 from easytracking_sync.app.span import span_of
 from easytracking_sync.app.station import archive_of, bounds_of, machine_account, policy_of, service_of
 from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.entries import DocumentEntry, Filters
+from easytracking_sync.archive.plights import Plight
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import SyncError
 from easytracking_sync.machine.observer import Silent
+from easytracking_sync.observe.alarms.decision import Limits
 from easytracking_sync.remote import ListQuery
 from easytracking_sync.settings import Settings, load_settings
 from easytracking_sync.terms import DocumentState, FileType, Window, WindowKind
@@ -281,6 +284,46 @@ def after_so_many_attempts_a_document_is_in_quarantine(bench: Bench) -> None:
         assert entry.state is state
 
 
+@of("alerts.urls", "alerts.urls_file", "alerts.language")
+def alarms_go_to_the_addresses_in_the_language(bench: Bench) -> None:
+    pytest.importorskip("apprise")
+    (bench.folder / "urls").write_text("json://one.example/a\njson://two.example/b\n")
+    in_file = bench.settings(alerts={"urls_file": bench.folder / "urls"})
+    given = bench.settings(alerts={"urls": ["json://three.example/"], "language": "en"})
+    assert [channel.name for channel in channels_of(in_file)] == ["json://one.example", "json://two.example"]
+    assert [channel.name for channel in channels_of(given)] == ["json://three.example"]
+    assert [writer_of(settings).trial(NOON).title for settings in (in_file, given)] == [
+        "easytracking-sync: una prova",
+        "easytracking-sync: a test",
+    ]
+
+
+@of("alerts.silent_intervals", "alerts.backlog_hours", "alerts.free_margin_bytes")
+def alarms_begin_at_the_limits(bench: Bench) -> None:
+    limited = {"silent_intervals": 3, "backlog_hours": 5, "free_margin_bytes": 7}
+    settings = bench.settings({"every": "1h"}, alerts=limited, storage={"min_free_bytes": 100})
+    assert silent_at(settings, "acme", Plight(1, "acme", NOON)) == NOON + timedelta(hours=3)
+    assert limits_of(settings) == Limits(timedelta(hours=5), 107)
+    by_cron = bench.settings({"cron": "0 6,18 * * *"}, alerts=limited)
+    assert silent_at(by_cron, "acme", Plight(1, "acme", NOON)) == NOON + timedelta(days=1, hours=5)
+
+
+@of("alerts.new_invoices", "alerts.digest", "alerts.heartbeat_url", "alerts.heartbeat_url_file")
+def one_is_told_of_what_is_wished_for(bench: Bench) -> None:
+    with answering(None) as (port, heard):
+        (bench.folder / "url").write_text(f"http://127.0.0.1:{port}/of-the-file\n")
+        for url in (
+            {"heartbeat_url": f"http://127.0.0.1:{port}/of-the-key"},
+            {"heartbeat_url_file": bench.folder / "url"},
+        ):
+            wished = {"new_invoices": True, "digest": "07:30", **url}
+            settings = bench.settings(alerts=wished, database={"url": f"sqlite:///{bench.folder}/{len(heard)}.db"})
+            assert wishes_of(settings).new_invoices
+            assert wishes_of(settings).digest == time(7, 30)
+            bench.catch_up(bench.simulator(), settings)
+    assert [request.split()[1] for request in heard] == [b"/of-the-key", b"/of-the-file"]
+
+
 @of("accounts.acme.environment")
 def an_environment_is_two_addresses(bench: Bench) -> None:
     own = {"environment": "ditech-staging", "base_url": None, "auth_base_url": None}
@@ -477,6 +520,7 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
     return pem, private
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
 @pytest.mark.parametrize("effect", [effect for _, effect in EFFECTS], ids=lambda effect: effect.__name__)
 def test_a_key_takes_effect(effect: Effect, tmp_path: Path) -> None:
     """Each effect asserts for itself."""

@@ -47,6 +47,12 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(timedelta(hours=alerts.backlog_hours), settings.storage.min_free_bytes + alerts.free_margin_bytes)
 
 
+def wishes_of(settings: Settings) -> Wishes:
+    """What is to be told."""
+    alerts = settings.alerts
+    return Wishes(limits_of(settings), settings.sync.max_attempts, alerts.new_invoices, alerts.digest)
+
+
 def silent_at(settings: Settings, label: str, plight: Plight) -> datetime:
     """When the account's silence becomes an alarm: so many intervals after it was listed last, or was added."""
     last = plight.last_success_at or plight.created_at
@@ -101,7 +107,7 @@ def alarm_watch(
         at_work.archive,
         clock,
         observer,
-        Wishes(limits_of(settings), settings.sync.max_attempts, alerts.new_invoices, alerts.digest),
+        wishes_of(settings),
         writer_of(settings),
         Post(channels, clock, observer) if channels else None,
         Heart(heartbeat, clock, observer) if heartbeat else None,

@@ -1,0 +1,145 @@
+"""Alarms of the service and of the one-shot, through a real channel: told once, and never in the invoices' way."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.service.test_service_run import Town, all_marked, eventually, town
+
+from easytracking_sync.app import CatchUp, Outcome, catch_up, existing_archive, serve
+from easytracking_sync.machine.observer import Silent
+from easytracking_sync.observe.alarms import watch as watch_module
+from easytracking_sync.settings import Alerts, Settings
+
+pytest.importorskip("apprise")
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise imports it
+
+
+@dataclass
+class Hook:
+    """A webhook: what it was told, and whether it answers at all."""
+
+    url: str = ""
+    titles: list[str] = field(default_factory=list)
+    answers: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def hook() -> Iterator[Hook]:
+    made = Hook()
+    made.answers.set()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body: Any = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            made.answers.wait(30)
+            made.titles.append(body["title"].removeprefix("easytracking-sync: "))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Whoever called had no patience."""
+
+    server = Quiet(("127.0.0.1", 0), Answer)
+    made.url = f"json://127.0.0.1:{server.server_port}/"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield made
+    finally:
+        made.answers.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def told_to(hook: Hook, place: Town) -> Settings:
+    alerts = Alerts.model_validate({"urls": [hook.url], "language": "en", "free_margin_bytes": 0})
+    return place.settings().model_copy(update={"alerts": alerts})
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[None]:
+    """The service in a thread; told to stop when the block ends, which must not take 10 seconds."""
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: serve(settings, Silent(), stop, reload=lambda: settings))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        begun = time.monotonic()
+        thread.join(20)
+        assert time.monotonic() - begun < 10, "the service did not end within 10 seconds"
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(importlib.import_module("easytracking_sync.app.catch_up"), "FLUSH_SECONDS", 0.7)
+
+
+def known(place: Town) -> list[str]:
+    with existing_archive(place.settings()) as archive:
+        return [one.key for one in archive.alarms.known() if one.told_at is not None]
+
+
+def test_a_refused_login_is_told_once_whatever_restarts_and_its_end_once(tmp_path: Path) -> None:
+    with town(tmp_path) as place, hook() as told:
+        place.simulator.set_password("demo2", "another")
+        with running(told_to(told, place)):
+            eventually(lambda: told.titles == ["login refused: demo2"])
+            eventually(lambda: bool(known(place)))
+        with running(told_to(told, place)):
+            eventually(lambda: place.simulator.count("token", account="demo2") >= 2)
+            eventually(lambda: place.home("demo1") == len(place.simulator.ids("demo1")))
+        assert told.titles == ["login refused: demo2"]
+        place.passwords["demo2"] = "another"
+        with running(told_to(told, place)):
+            eventually(lambda: len(told.titles) == 2)
+            eventually(lambda: all_marked(place))
+        assert told.titles == ["login refused: demo2", "over: login refused: demo2"]
+
+
+def test_a_channel_that_hangs_delays_neither_the_invoices_nor_the_end(tmp_path: Path) -> None:
+    with town(tmp_path) as place, hook() as told:
+        told.answers.clear()
+        place.simulator.set_password("demo2", "another")
+        with running(told_to(told, place)):
+            eventually(lambda: place.home("demo1") == len(place.simulator.ids("demo1")))
+        assert told.titles == []
+
+
+def one_shot(settings: Settings) -> Outcome:
+    return catch_up(settings, CatchUp())
+
+
+def test_a_one_shot_tells_at_its_end_once_and_waits_no_longer_than_some_seconds(tmp_path: Path) -> None:
+    with town(tmp_path) as place, hook() as told:
+        place.simulator.set_password("demo2", "another")
+        settings = told_to(told, place)
+        assert [one_shot(settings).refused_accounts, one_shot(settings).refused_accounts] == [("demo2",)] * 2
+        assert told.titles == ["login refused: demo2"]
+        place.passwords["demo2"] = "another"
+        told.answers.clear()
+        begun = time.monotonic()
+        assert one_shot(told_to(told, place)).refused_accounts == ()
+        assert time.monotonic() - begun < 10
+        told.answers.set()
+        one_shot(told_to(told, place))
+        assert told.titles[-1] == "over: login refused: demo2"

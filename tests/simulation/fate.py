@@ -1,24 +1,21 @@
-"""Every effect of one incarnation, numbered, and the blow that one of them is dealt.
+"""Every effect of one instance, numbered, and the blow that one of them is dealt.
 
-The network, the file layer and the database's commits are wrapped from outside; nothing of the program is patched.
+The network and the database's transactions are wrapped from outside (the file layer: `disk`); nothing of the program is
+patched.
 """
 
 from __future__ import annotations
 
-import errno
-import io
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, BinaryIO, cast
 
 import httpx
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive.database import Database
-from easytracking_sync.effects import LocalFiles
 from easytracking_sync.errors import DatabaseUnavailable, StorageBroken, StorageFault
 
 
@@ -31,6 +28,7 @@ class Kind(StrEnum):
 
     SEND = "send"  # a call to the service
     COMMIT = "commit"  # the end of a database transaction
+    READ = "read"  # a look into the database
     WRITE = "write"  # bytes into a file
     SYNC = "sync"
     CHANGE = "change"  # of a folder: create, rename, remove, make
@@ -38,33 +36,41 @@ class Kind(StrEnum):
 
 
 class Blow(StrEnum):
-    """What may happen to an effect. To die before one is to have died after the one before it."""
+    """What may happen to an effect."""
 
-    KILLED = "killed"  # kill -9 just before it; the machine stays up
+    KILLED = "killed before"  # kill -9; the machine stays up
+    KILLED_AFTER = "killed after"
     POWER_CUT = "power cut"  # just before it; what was not synced is lost
-    REFUSED = "refused"  # nothing done, and the program is told
+    REFUSED = "refused"  # nothing done, and the program is told: no connection, database locked
     ANSWER_LOST = "answer lost"  # done, and the program is told of a failure
-    SYNC_FAILED = "sync failed"
+    FULL = "ENOSPC"
+    BROKEN = "EIO"
 
+
+DEADLY = frozenset({Blow.KILLED, Blow.KILLED_AFTER, Blow.POWER_CUT})
+DEATHS = (Blow.KILLED, Blow.KILLED_AFTER)
+FAULTS = (Blow.FULL, Blow.BROKEN)
 
 APPLICABLE: Mapping[Kind, Collection[Blow]] = {
-    Kind.SEND: (Blow.KILLED, Blow.REFUSED, Blow.ANSWER_LOST),
-    Kind.COMMIT: (Blow.KILLED, Blow.REFUSED, Blow.ANSWER_LOST),
-    Kind.WRITE: (Blow.KILLED, Blow.REFUSED),
-    Kind.SYNC: (Blow.KILLED, Blow.SYNC_FAILED),
-    Kind.CHANGE: (Blow.KILLED, Blow.REFUSED),
-    Kind.LOOK: (Blow.REFUSED,),
+    Kind.SEND: (*DEATHS, Blow.REFUSED, Blow.ANSWER_LOST),
+    Kind.COMMIT: (*DEATHS, *FAULTS, Blow.REFUSED, Blow.ANSWER_LOST),
+    Kind.READ: (Blow.REFUSED, Blow.BROKEN),
+    Kind.WRITE: (*DEATHS, *FAULTS),
+    Kind.SYNC: (*DEATHS, *FAULTS),
+    Kind.CHANGE: (*DEATHS, *FAULTS),
+    Kind.LOOK: FAULTS,
 }
 """Beside these, POWER_CUT wherever something is not synced."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Effect:
-    """One effect, as it was about to happen."""
+    """One effect, as it was about to happen. `where` names the instance."""
 
     kind: Kind
     what: str
     unsynced: bool
+    where: str = ""
 
 
 Deal = Callable[[int, Effect], Blow | None]
@@ -78,173 +84,127 @@ def applicable(effect: Effect) -> list[Blow]:
 
 @dataclass
 class Fate:
-    """Numbers effects, across incarnations too, and deals them their blows."""
+    """Numbers effects, across incarnations too, and deals them their blows. Instances may share one `trace`."""
 
     deal: Deal = lambda number, effect: None
+    where: str = ""
     trace: list[Effect] = field(default_factory=list)
+    dealt: Counter[tuple[Kind, Blow]] = field(default_factory=Counter)
     on_power_cut: Callable[[], object] = lambda: None
     is_unsynced: Callable[[], bool] = lambda: False
     dead: bool = False
+    distrusts: bool = False  # a promise of durability was broken: this incarnation must stop
 
     @contextmanager
-    def effect(self, kind: Kind, what: str) -> Iterator[None]:
-        """Around one effect: it happens, or is dealt its blow."""
+    def effect(
+        self, kind: Kind, what: str, refuse: Callable[[Blow], Exception], half_done: Callable[[], object] | None = None
+    ) -> Iterator[None]:
+        """Around one effect: it happens, or is dealt its blow. `refuse` is how the layer itself says no."""
         if self.dead:
             raise CrashError
-        effect = Effect(kind, what, self.is_unsynced())
+        effect = Effect(kind, what, self.is_unsynced(), self.where)
         blow = self.deal(len(self.trace), effect)
         self.trace.append(effect)
+        if self.distrusts and kind in (Kind.SEND, Kind.COMMIT):
+            raise AssertionError(f"FAIL-STOP: it goes on after a failed fsync ({kind} {what[:80]})")
+        if blow is None:
+            yield
+            return
+        self.dealt[kind, blow] += 1
         if blow in (Blow.KILLED, Blow.POWER_CUT):
-            self.dead = True
-            if blow is Blow.POWER_CUT:
-                self.on_power_cut()
-            raise CrashError
-        if blow in (Blow.REFUSED, Blow.SYNC_FAILED):
-            raise refusal(kind, what)
+            self._die(blow)
+        if blow in (Blow.REFUSED, *FAULTS):
+            if half_done is not None:
+                half_done()
+            self.distrusts = kind is Kind.SYNC
+            raise refuse(blow)
         yield
-        if blow is Blow.ANSWER_LOST:
-            raise httpx.ReadError("connection reset") if kind is Kind.SEND else DatabaseUnavailable("server closed")
+        if blow is Blow.KILLED_AFTER:
+            self._die(blow)
+        raise refuse(blow)
 
     def revive(self) -> None:
-        """Another process begins."""
-        self.dead = False
+        """Another incarnation begins."""
+        self.dead = self.distrusts = False
+
+    def _die(self, blow: Blow) -> None:
+        self.dead = True
+        if blow is Blow.POWER_CUT:
+            self.on_power_cut()
+        raise CrashError
 
 
-def refusal(kind: Kind, what: str) -> Exception:
-    """How the layer itself says no."""
-    match kind:
-        case Kind.SEND:
-            return httpx.ConnectError("connection refused")
-        case Kind.COMMIT:
-            return DatabaseUnavailable("the database did not answer (database is locked)")
-        case Kind.WRITE:
-            return OSError(errno.ENOSPC, "No space left on device")
-        case Kind.SYNC:
-            return StorageBroken(f"fsync of {what} failed")
+def network_refusal(blow: Blow) -> Exception:
+    """How httpx says that no answer came."""
+    return httpx.ReadError("connection reset") if blow is Blow.ANSWER_LOST else httpx.ConnectError("refused")
+
+
+def database_refusal(blow: Blow) -> Exception:
+    """How the database's room translates what its drivers raise."""
+    match blow:
+        case Blow.FULL:
+            return StorageFault("the disk that holds the database is full; free some space")
+        case Blow.BROKEN:
+            return StorageBroken("the database cannot be trusted (disk I/O error)")
+        case Blow.ANSWER_LOST:
+            return DatabaseUnavailable("the database did not answer (server closed the connection)")
         case _:
-            return StorageFault(f"storage refused {what}: No space left on device")
+            return DatabaseUnavailable("the database did not answer (database is locked)")
 
 
 class MortalTransport(httpx.BaseTransport):
-    """The network. `witness` sees each request just before it goes out."""
+    """The network. `witness` sees each request just before it goes out, `meanwhile` is called while it is under way."""
 
-    def __init__(self, inner: httpx.BaseTransport, fate: Fate, witness: Callable[[httpx.Request], object]) -> None:
+    def __init__(
+        self,
+        inner: httpx.BaseTransport,
+        fate: Fate,
+        witness: Callable[[httpx.Request], object],
+        meanwhile: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self._inner = inner
         self._fate = fate
         self._witness = witness
+        self._meanwhile = meanwhile
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        secret = "AccessToken" in request.url.path
-        body = b"" if secret else request.read()
-        with self._fate.effect(Kind.SEND, f"{request.method} {request.url.raw_path.decode()} {body.decode()}"):
+        call = request.url.path
+        body = b"" if "AccessToken" in call else request.read()
+        what = f"{request.method} {request.url.raw_path.decode()} {body.decode()}"
+        with self._fate.effect(Kind.SEND, what, network_refusal):
             self._witness(request)
-            return self._inner.handle_request(request)
-
-
-class MortalFiles(LocalFiles):
-    """The file layer, which knows what a power cut would take away."""
-
-    def __init__(self, fate: Fate) -> None:
-        self._fate = fate
-        self._dirty: set[Path] = set()
-        self._undo: list[tuple[Path, Callable[[], object]]] = []
-        fate.on_power_cut = self.cut_power
-        fate.is_unsynced = lambda: bool(self._dirty or self._undo)
-
-    def cut_power(self) -> None:
-        """What was not synced is half there; renames and removals whose folder was not synced never were."""
-        for path in self._dirty:
-            if path.exists():
-                path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        for _, undo in reversed(self._undo):
-            undo()
-        self._dirty.clear()
-        self._undo.clear()
-
-    def make_folder(self, path: Path) -> None:
-        with self._fate.effect(Kind.CHANGE, f"make {path.name}"):
-            super().make_folder(path)
-
-    def create(self, path: Path) -> BinaryIO:
-        with self._fate.effect(Kind.CHANGE, f"create {path.name}"):
-            file = super().create(path)
-        self._dirty.add(path)
-        return cast("BinaryIO", MortalFile(file, path, self._fate))
-
-    def sync(self, file: BinaryIO) -> None:
-        with self._fate.effect(Kind.SYNC, "a file"):
-            super().sync(file)
-        self._dirty.discard(cast("MortalFile", file).path)
-
-    def rename(self, source: Path, target: Path) -> None:
-        with self._fate.effect(Kind.CHANGE, f"rename to {target.name}"):
-            super().rename(source, target)
-        self._undo.append((target.parent, lambda: target.exists() and target.rename(source)))
-
-    def sync_folder(self, path: Path) -> None:
-        with self._fate.effect(Kind.SYNC, f"the folder {path.name}"):
-            super().sync_folder(path)
-        self._undo = [(folder, undo) for folder, undo in self._undo if folder != path]
-
-    def remove(self, path: Path) -> None:
-        with self._fate.effect(Kind.CHANGE, f"remove {path.name}"):
-            content = path.read_bytes() if path.exists() else None
-            super().remove(path)
-        if content is not None:
-            self._undo.append((path.parent, lambda: path.write_bytes(content)))
-        self._dirty.discard(path)
-
-    def open(self, path: Path) -> BinaryIO:
-        with self._fate.effect(Kind.LOOK, f"open {path.name}"):
-            return super().open(path)
-
-    def size(self, path: Path) -> int | None:
-        with self._fate.effect(Kind.LOOK, f"size of {path.name}"):
-            return super().size(path)
-
-    def names(self, folder: Path) -> list[str]:
-        with self._fate.effect(Kind.LOOK, f"names in {folder.name}"):
-            return super().names(folder)
-
-    def free_bytes(self, folder: Path) -> int:
-        with self._fate.effect(Kind.LOOK, f"room in {folder.name}"):
-            return 1 << 40
-
-
-class MortalFile(io.RawIOBase):
-    """A file whose writes are effects."""
-
-    def __init__(self, file: BinaryIO, path: Path, fate: Fate) -> None:
-        self.path = path
-        self._file = file
-        self._fate = fate
-
-    def write(self, content: Any) -> int:
-        with self._fate.effect(Kind.WRITE, f"{len(content)} bytes"):
-            written = self._file.write(content)
-            self._file.flush()
-            return written
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def fileno(self) -> int:
-        return self._file.fileno()
+            self._meanwhile(call)
+            answer = self._inner.handle_request(request)
+            self._meanwhile(call)
+            return answer
 
     def close(self) -> None:
-        self._file.close()
+        self._inner.close()
 
 
-def make_mortal(database: Database, fate: Fate, committed: Callable[[], object]) -> None:
-    """Each commit of this database is an effect; `committed` is called after each."""
-    write = database.write
+def make_mortal(
+    database: Database, fate: Fate, committed: Callable[[], object], meanwhile: Callable[[], object] = lambda: None
+) -> None:
+    """Each commit of this database, and each look into it, is an effect.
+
+    `committed` is called after each commit, `meanwhile` before each look.
+    """
+    write, read = database.write, database.read
 
     @contextmanager
-    def mortal() -> Iterator[Connection]:
+    def mortal_write() -> Iterator[Connection]:
         with ExitStack() as around:
             with write() as connection:
                 yield connection
-                around.enter_context(fate.effect(Kind.COMMIT, ""))
+                around.enter_context(fate.effect(Kind.COMMIT, "", database_refusal))
             committed()
 
-    database.write = mortal  # type: ignore[method-assign]
+    @contextmanager
+    def mortal_read() -> Iterator[Connection]:
+        with fate.effect(Kind.READ, "", database_refusal):
+            meanwhile()
+        with read() as connection:
+            yield connection
+
+    database.write = mortal_write  # type: ignore[method-assign]
+    database.read = mortal_read  # type: ignore[method-assign]

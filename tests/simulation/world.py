@@ -1,26 +1,28 @@
-"""One small service, one archive, one engine after another, and all that may befall them."""
+"""One small service, one archive, one or two instances at work on it, and all that may befall them."""
 
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
-from tests.simulation.fate import CrashError, Deal, Effect, Fate, MortalFiles, MortalTransport, make_mortal
-from tests.simulation.notary import Notary
-from tests.support.station import VirtualClock, Wish, build, settle
+from tests.simulation.disk import Cut
+from tests.simulation.fate import Blow, Deal, Effect, Kind
+from tests.simulation.ledger import Ledger
+from tests.simulation.notary import Notary, expect_no_secrets
+from tests.simulation.replica import Meanwhile, Replica, Setting
+from tests.support.station import BlobStore, VirtualClock, empty_archive
 
 from easytracking_simulator import File, Options, Simulator
-from easytracking_sync.errors import Fatal, Permanent, Transient
-from easytracking_sync.machine.engine import Bounds
 from easytracking_sync.machine.policy import Policy
 
 QUIET = Options(documents=0, accounts=2, job_seconds=1.0)
-SHORT_HISTORY = Wish(history_from=date(2026, 11, 1))
-MOST_LIVES = 60
+MOST_ROUNDS = 4
+"""After the sky has cleared: days until everything must be home."""
 
 Chapter = Callable[[Simulator], object]
 
@@ -43,11 +45,11 @@ def files_for(number: int, *, signed: bool = False) -> Mapping[str, tuple[str, b
 class World:
     """Lives through its chapters: something happens at the service, then there is work until nothing waits.
 
-    After a death another engine begins on the same folder, in the same chapter.
+    After a death another incarnation begins on the same folder, in the same chapter.
     """
 
     folder: Path
-    chapters: Sequence[Chapter]
+    chapters: Sequence[Chapter] = ()
     options: Options = QUIET
     deal: Deal = lambda number, effect: None
     seed: int = 1
@@ -55,100 +57,151 @@ class World:
     horizon: timedelta = timedelta(minutes=30)
     between: timedelta = timedelta(minutes=1)
     policy: Policy = field(default_factory=lambda: Policy(max_attempts=2))
-    lives: int = 0
+    instances: int = 1
+    url: str | None = None
+    blobs: BlobStore = "database"
+    cut: Cut = Cut.ALL
+    jobs_in_flight: int = 2
+    meanwhile: Meanwhile = lambda replica, call: None
+    breathe: Callable[[], object] = lambda: None  # between effects
     begins: list[int] = field(default_factory=list)  # the number of each chapter's first effect
-    _is_up: bool = False
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
-        self.fate = Fate()
-        self.files = MortalFiles(self.fate)
-        self.station = build(
-            self.folder,
-            self.options,
-            wishes={"demo1": SHORT_HISTORY, "demo2": SHORT_HISTORY},
-            files=self.files,
-            policy=self.policy,
-            bounds=Bounds(jobs_in_flight=2),
-            wrap=lambda inner: MortalTransport(inner, self.fate, self._witness),
-            seed=self.seed,
+        self.time = VirtualClock()
+        self.simulator = Simulator(self.options, self.time)
+        if self.url is None:
+            self.url = f"sqlite:///{self.folder / 'archive.db'}"
+            (self.folder / "archive.db").write_bytes(empty_archive())
+        blobs_folder = self.folder / "blobs" if self.blobs == "files" else None
+        self.notary = Notary(Ledger(self.url, blobs_folder), self.simulator)
+        self.notary.alone = self.instances == 1
+        if self.notary.alone:
+            self.notary.jobs_in_flight = self.jobs_in_flight
+        setting = Setting(self.url, blobs_folder, self.time, self.simulator, self.policy, self.jobs_in_flight, self.seed)
+        self.trace: list[Effect] = []
+        self.replicas = [self._replica(number, setting) for number in range(self.instances)]
+
+    def _replica(self, number: int, setting: Setting) -> Replica:
+        folder = self.folder if self.instances == 1 else self.folder / f"host-{number}"
+        return Replica(
+            folder,
+            setting,
+            self.notary,
+            self.trace,
+            lambda number, effect: self.deal(number, effect),
+            lambda replica, call: self.meanwhile(replica, call),
+            cut=self.cut,
+            shared=self.instances > 1,
         )
-        self.simulator = self.station.simulator
-        self.notary = Notary(self.folder / "archive.db", self.simulator)
-        self.station.opened = lambda archive: make_mortal(archive.database, self.fate, self.notary.see_commit)
-        self.fate.trace.clear()
-        self.fate.deal = self.deal
 
     @property
-    def trace(self) -> list[Effect]:
-        return self.fate.trace
+    def lives(self) -> int:
+        """How many incarnations have ended."""
+        return sum(replica.lives for replica in self.replicas)
+
+    @property
+    def dealt(self) -> Counter[tuple[Kind, Blow]]:
+        """Every blow so far."""
+        return sum((replica.fate.dealt for replica in self.replicas), Counter())
 
     def run(self) -> None:
         """All chapters, whatever befalls; every invariant is watched on the way."""
         for chapter in self.chapters:
-            self.station.clock.forward(self.between)
+            self.time.forward(self.between)
             chapter(self.simulator)
             self.notary.note_versions()
             self.begins.append(len(self.trace))
-            while not self._live():
-                self.lives += 1
-                assert self.lives < MOST_LIVES, "ACK-LIVENESS: it never comes to an end"
+            self.work()
+
+    def work(self) -> None:
+        """Every instance lists, then all work until nothing more falls due within the horizon."""
+        for replica in self.replicas:
+            replica.list_all(marked_too=self.marked_too)
+        self.drain()
+
+    def drain(self) -> None:
+        """Effect by effect, whoever has something to do; time jumps to what falls due next."""
+        until = self.time.now() + timedelta(hours=48)
+        while self.time.now() <= until:
+            while any([replica.step() for replica in self.replicas]):
+                self.breathe()
+            due = self.next_instant()
+            if due is None or due - self.time.now() > self.horizon:
+                return
+            self.time.forward_to(due)
+
+    def next_instant(self) -> datetime | None:
+        """In true time, when any instance has something to do that nobody has now."""
+        instants = [replica.next_instant() for replica in self.replicas]
+        return min((instant for instant in instants if instant is not None), default=None)
+
+    def settle_for_good(self, *, quarantined: Collection[int] = ()) -> None:
+        """ACK-LIVENESS: faults have stopped; all timers run out, and within a few days all is home.
+
+        Marked documents are listed too: one that was changed after it was marked shows nowhere else.
+        """
+        self.marked_too = True
+        for _ in range(MOST_ROUNDS):
+            self.time.forward(timedelta(hours=25))
+            self.notary.note_versions()
+            self.work()
+            if not self._astray(quarantined):
+                break
+        self.expect_all_home(quarantined=quarantined)
 
     def expect_all_home(self, *, quarantined: Collection[int] = ()) -> None:
         """Every document the service holds is here, byte for byte and once, and the service knows it.
 
         Those named may stand in quarantine, visibly and with a reason.
         """
+        astray = self._astray(quarantined)
+        assert not astray, "; ".join(astray)
         for account in self.simulator.accounts:
-            label = account.username
-            query = (
-                "SELECT d.doc_id, d.state, d.missing_types, d.reason FROM document d "
-                f"JOIN account a ON a.id = d.account_id WHERE a.label = '{label}'"
-            )
-            rows = {row[0]: row[1:] for row in self.notary.rows(query)}
-            home = self.notary.home(label)
-            for doc_id in self.simulator.ids(label):
-                assert doc_id in rows, f"NO-LOSS: {doc_id} was never discovered"
-                state, missing, reason = rows[doc_id]
-                if state == "quarantined" and doc_id in quarantined:
-                    assert reason, f"NO-LOSS: {doc_id} is in quarantine without a reason"
-                    continue
-                assert state == "acknowledged", f"ACK-LIVENESS: {doc_id} is {state} ({reason})"
-                assert doc_id in self.simulator.marked(), f"ACK-LIVENESS: the service was not told of {doc_id}"
-                wanted = {file for file in self.notary.truth(doc_id) if file[0] not in str(missing).split(",")}
-                assert wanted <= home[doc_id], f"BYTE-IDENTITY: {doc_id} lacks {wanted - home[doc_id]}"
+            home = self.notary.home(account.username)
+            for doc_id, state, missing, _ in self._rows(account.username):
+                if state == "acknowledged" and doc_id in self.simulator.ids(account.username):
+                    truth = self.notary.truth(doc_id)
+                    wanted = {file for file in truth if file[0] not in str(missing).split(",")}
+                    lacking = wanted - home.get(doc_id, set())
+                    assert not lacking, f"BYTE-IDENTITY: {doc_id} lacks {lacking}"
         assert self.notary.told.keys() <= self.notary.requested, "ACK-SUBSET"
+        for replica in self.replicas:
+            replica.expect_tidy()
+            secrets = [account.password for account in self.simulator.accounts]
+            expect_no_secrets(replica.station.observer.notes, secrets)
 
     def close(self) -> None:
-        self.fate.revive()
+        for replica in self.replicas:
+            replica.close()
         self.notary.close()
-        self.station.close()
 
-    def _witness(self, request: httpx.Request) -> None:
-        self.notary.see_call(request)
+    def _rows(self, username: str) -> list[tuple[int, str, str, str]]:
+        return [
+            (row[0], row[1], row[2], row[3])
+            for row in self.notary.ledger.rows(
+                "SELECT d.doc_id, d.state, d.missing_types, d.reason FROM document d "
+                "JOIN account a ON a.id = d.account_id WHERE a.username = ?",
+                (username,),
+            )
+        ]
 
-    def _live(self) -> bool:
-        """Go on until nothing waits or until death; whether it came to its end."""
-        try:
-            if not self._is_up:
-                self.fate.revive()
-                self.station.reopen()
-                self._is_up = True
-            self._work()
-        except (CrashError, Fatal):
-            self._is_up = False
-        except (Transient, Permanent):  # the start itself met the trouble; whoever started it starts it again
-            self._is_up = False
-            self.station.clock.forward(timedelta(seconds=10))
-        return self._is_up
-
-    def _work(self) -> None:
-        """As the crew does: what one effect could not do is tried again a little later, in the same process."""
-        for _ in range(MOST_LIVES):
-            try:
-                settle(self.station, marked_too=self.marked_too, horizon=self.horizon)
-            except (Transient, Permanent):
-                self.station.clock.forward(timedelta(seconds=2))
-            else:
-                return
-        raise AssertionError("ACK-LIVENESS: the same trouble without end")
+    def _astray(self, quarantined: Collection[int]) -> list[str]:
+        """What is not as it must be at the end, by the names of the invariants."""
+        wrong = []
+        marked = self.simulator.marked()
+        for account in self.simulator.accounts:
+            rows = {row[0]: row for row in self._rows(account.username)}
+            for doc_id in self.simulator.ids(account.username):
+                if doc_id not in rows:
+                    wrong.append(f"NO-LOSS: {doc_id} was never discovered")
+                    continue
+                _, state, _, reason = rows[doc_id]
+                if state == "accepted" or (state == "quarantined" and doc_id in quarantined):
+                    if not reason:
+                        wrong.append(f"NO-LOSS: {doc_id} is {state} without a reason")
+                elif state != "acknowledged":
+                    wrong.append(f"ACK-LIVENESS: {doc_id} is {state} ({reason})")
+                elif doc_id not in marked:
+                    wrong.append(f"ACK-LIVENESS: the service was not told of {doc_id}")
+        return wrong

@@ -1,0 +1,208 @@
+"""One instance at work: the production engine over mortal effects, one incarnation after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import httpx
+from tests.simulation.disk import Cut, MortalFiles
+from tests.simulation.fate import CrashError, Deal, Effect, Fate, MortalTransport, make_mortal
+from tests.simulation.notary import Notary
+from tests.simulation.thrift import be_impatient, share_compiled
+from tests.support.station import (
+    Recorder,
+    Station,
+    VirtualClock,
+    Wish,
+    cycle_of,
+    list_through,
+    next_instant,
+)
+
+from easytracking_simulator import Simulator
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.errors import CredentialsRefused, Fatal, Permanent, Transient
+from easytracking_sync.machine.discovery import Span, again
+from easytracking_sync.machine.engine import Bounds
+from easytracking_sync.machine.policy import Policy
+
+SHORT_HISTORY = Wish(history_from=date(2026, 11, 1))
+MOST_LIVES = 60
+MOST_TRIES = 60
+MOST_REFRESHES = 3
+
+Meanwhile = Callable[["Replica", str], object]
+"""Called with each call that is under way, before the service has it and after it has answered; and before each look
+into the database, with "read"."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all instances of a world share."""
+
+    url: str
+    blobs_folder: Path | None
+    time: VirtualClock
+    simulator: Simulator
+    policy: Policy
+    jobs_in_flight: int
+    seed: int
+
+
+class HostClock(VirtualClock):
+    """A host's own clock: as wrong as somebody set it. What elapses, elapses for all."""
+
+    def __init__(self, time: VirtualClock) -> None:
+        super().__init__()
+        self.time = time
+        self.off = timedelta()
+
+    def now(self) -> datetime:
+        return self.time.now() + self.off
+
+    def monotonic(self) -> float:
+        return self.time.monotonic()
+
+    def forward(self, how_far: timedelta) -> None:
+        self.time.forward(how_far)
+
+    def forward_to(self, moment: datetime) -> None:
+        self.time.forward(moment - self.now())
+
+
+class Replica:
+    """An instance that is started again whenever it died; `list_all` and `step` do what its threads would do."""
+
+    def __init__(
+        self,
+        folder: Path,
+        setting: Setting,
+        notary: Notary,
+        trace: list[Effect],
+        deal: Deal,
+        meanwhile: Meanwhile,
+        *,
+        cut: Cut,
+        shared: bool,
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        self.lives = 0
+        self.clock = HostClock(setting.time)
+        self.fate = Fate(where=folder.name if shared else "")
+        self.files = MortalFiles(self.fate, setting.seed)
+        self.files.cut = cut
+        self.notary = notary
+        self._meanwhile = meanwhile
+        self._is_up = False
+        self.station = Station(
+            folder=folder,
+            url=setting.url,
+            clock=self.clock,
+            simulator=setting.simulator,
+            observer=Recorder(),
+            files=self.files,
+            policy=setting.policy,
+            bounds=Bounds(jobs_in_flight=setting.jobs_in_flight),
+            wishes={account.username: SHORT_HISTORY for account in setting.simulator.accounts},
+            wrap=self._wrap,
+            seed=setting.seed,
+            min_free_bytes=0,
+            blobs_folder=setting.blobs_folder,
+            opened=lambda archive: share_compiled(archive.database),
+            shared=shared or None,
+        )
+        self.station.opened = self._opened
+        self.fate.trace = trace
+        self.fate.deal = deal
+
+    def list_all(self, *, marked_too: bool) -> None:
+        """Every account's whole history, and again what was cut short; as often as it takes."""
+        for label in self.station.wishes:
+            self.try_hard(lambda label=label: self._list(label, None, marked_too=marked_too))  # type: ignore[misc]
+
+    def run_cycles(self) -> None:
+        """As the service does by the clock: the newest window of each account, and one older in rotation."""
+        for label in self.station.wishes:
+            self.attempt(lambda label=label: self._list(label, self._cycle_span(label), marked_too=False))  # type: ignore[misc]
+
+    def step(self) -> bool:
+        """One effect of the engine, if one is due; whether there was one."""
+        return bool(self.attempt(lambda: self.station.engine.step()))
+
+    def next_instant(self) -> datetime | None:
+        """In true time, when something falls due that is not due now."""
+        found = self.attempt(lambda: next_instant(self.station))
+        return found - self.clock.off if isinstance(found, datetime) else None
+
+    def try_hard(self, what: Callable[[], object]) -> None:
+        """Do it, across deaths and troubles, until it was done."""
+        for _ in range(MOST_TRIES):
+            done: list[object] = []
+            self.attempt(lambda done=done: done.append(what()))  # type: ignore[misc]
+            if done:
+                return
+        raise AssertionError("ACK-LIVENESS: the same trouble without end")
+
+    def attempt(self, what: Callable[[], object]) -> object:
+        """Do it once, in a new incarnation if there is none; None where it died, or met trouble that passes."""
+        try:
+            if not self._is_up:
+                self.fate.revive()
+                self.station.reopen()
+                self._is_up = True
+            return what()
+        except (CrashError, Fatal):
+            self._end()
+        except (Transient, Permanent):
+            self._is_up = self._is_up and not self.fate.dead
+            self.clock.forward(timedelta(seconds=2))
+        return None
+
+    def expect_tidy(self) -> None:
+        """BOUNDED: once nothing waits, no parcel is left but what was put aside for inspection."""
+        self.attempt(lambda: self.station.engine.recover())
+        left = [path.name for path in (self.station.folder / "spool").glob("*.zip*")]
+        assert not left, f"BOUNDED: {left} are left in the spool"
+
+    def close(self) -> None:
+        self.fate.revive()
+        self.station.close()
+
+    def _end(self) -> None:
+        self._is_up = False
+        self.lives += 1
+        assert self.lives < MOST_LIVES, "ACK-LIVENESS: it never comes to an end"
+        self.notary.look_again()
+
+    def _cycle_span(self, label: str) -> Span:
+        account = self.station.accounts[label]
+        return Span.of_cycle(account, self.clock.now(), self.station.archive.accounts.turn(account.id))
+
+    def _list(self, label: str, span: Span | None, *, marked_too: bool) -> None:
+        """As the listers do: what was cut short is listed again once acknowledging has made room."""
+        try:
+            cycle = cycle_of(self.station, self.station.accounts[label], span, marked_too=marked_too)
+            list_through(self.station, cycle)
+            for _ in range(MOST_REFRESHES):
+                if (rest := again(cycle)) is None:
+                    return
+                while self.station.engine.step():
+                    pass
+                cycle = cycle_of(self.station, self.station.accounts[label], rest)
+                list_through(self.station, cycle)
+        except CredentialsRefused:
+            return
+
+    def _opened(self, archive: Archive) -> None:
+        share_compiled(archive.database)
+        be_impatient(archive.database)
+        make_mortal(archive.database, self.fate, self.notary.see_commit, lambda: self._meanwhile(self, "read"))
+
+    def _wrap(self, inner: httpx.BaseTransport) -> httpx.BaseTransport:
+        return MortalTransport(
+            inner, self.fate, lambda request: self.notary.see_call(request), lambda call: self._meanwhile(self, call)
+        )
+

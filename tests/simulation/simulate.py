@@ -1,0 +1,131 @@
+"""Thousands of stories over all cores, with their figures; or one of them again.
+
+python -m tests.simulation.simulate --seeds 2000
+python -m tests.simulation.simulate --seed 17
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.simulation.fate import Blow, Kind
+from tests.simulation.story import Figures, Story
+
+TWICE_EVERY = 50
+"""Of so many seeds one is lived twice, and its traces compared (DETERMINISM)."""
+
+SHOW_EVERY_SECONDS = 5.0
+MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of one seed; `trouble` is empty where every invariant held."""
+
+    figures: Figures | None
+    trouble: str = ""
+    seed: int = 0
+
+
+@dataclass
+class Sum:
+    """All figures together."""
+
+    seeds: int = 0
+    twice: int = 0
+    lives: int = 0
+    effects: int = 0
+    documents: int = 0
+    acknowledged: int = 0
+    blows: Counter[tuple[Kind, Blow]] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
+
+    def add(self, figures: Figures) -> None:
+        self.seeds += 1
+        self.twice += figures.seed % TWICE_EVERY == 0
+        self.lives += 1 + figures.lives
+        self.effects += figures.effects
+        self.documents += figures.documents
+        self.acknowledged += figures.acknowledged
+        self.blows += figures.blows
+        self.faults += figures.faults
+        self.events += figures.events
+
+
+def live(seed: int) -> Told:
+    """One seed, some of them twice, in folders that are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as name:
+        story = Story(seed)
+        try:
+            figures = story.live(Path(name) / "once")
+            if seed % TWICE_EVERY == 0:
+                again = Story(seed)
+                again.live(Path(name) / "twice")
+                assert story.world.trace == again.world.trace, "DETERMINISM: the second trace differs"
+        except BaseException:  # noqa: BLE001  whatever it was is told, with the command that replays it
+            return Told(None, traceback.format_exc(), seed)
+        return Told(figures, seed=seed)
+
+
+def lived(seeds: Iterable[int], processes: int) -> Iterator[Told]:
+    """Every seed's end, in whatever order they come."""
+    with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=500) as pool:
+        yield from pool.imap_unordered(live, seeds, chunksize=4)
+
+
+def report(total: Sum, seconds: float) -> None:
+    """The figures, for people."""
+    print(
+        f"{total.seeds} seeds in {seconds:.0f} s ({total.twice} of them lived twice, with the same trace): "
+        f"{total.lives} incarnations, {total.effects} effects, {total.documents} documents, "
+        f"{total.acknowledged} acknowledgements"
+    )
+    for title, counted in (
+        ("blows to effects", Counter({f"{kind} {blow}": count for (kind, blow), count in total.blows.items()})),
+        ("faults of the service", total.faults),
+        ("events", total.events),
+    ):
+        told = ", ".join(f"{name} {count}" for name, count in sorted(counted.items()))
+        print(f"{title} ({counted.total()}): {told}")
+
+
+def main() -> int:
+    """0 where every invariant held for every seed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    single = options.seed is not None
+    seeds = [options.seed] if single else range(options.first, options.first + options.seeds)
+    begun = shown = time.monotonic()
+    total, failed = Sum(), []
+    for told in map(live, seeds) if single else lived(seeds, options.processes):
+        if told.figures is None:
+            failed.append(told.seed)
+            print(told.trouble, file=sys.stderr, flush=True)
+        else:
+            total.add(told.figures)
+        if time.monotonic() - shown >= SHOW_EVERY_SECONDS:
+            shown = time.monotonic()
+            print(f"… {total.seeds + len(failed)} of {len(seeds)} seeds, {len(failed)} failed", flush=True)
+    report(total, time.monotonic() - begun)
+    if failed:
+        print(f"*** {len(failed)} seeds broke an invariant; replay one: make simulate SEED={failed[0]} ***")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

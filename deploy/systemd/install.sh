@@ -20,7 +20,7 @@ etc=/etc/$name
 state=/var/lib/$name
 units=/etc/systemd/system
 wrapper=/usr/local/bin/$name
-services="$name.service $name-catch-up.service"
+all_units="$name.service $name-catch-up.service $name-catch-up.timer $name-credentials.path $name-credentials.service"
 here=$(cd "$(dirname "$0")/../.." && pwd)
 
 say() { echo "install.sh: $*"; }
@@ -144,7 +144,7 @@ account_and_folders() {
 }
 
 install_units() {
-  for unit in $services "$name-catch-up.timer"; do
+  for unit in $all_units; do
     install -m 0644 "$here/deploy/systemd/$unit" "$units/$unit"
   done
   install -D -m 0755 "$here/deploy/systemd/$name.sh" "$wrapper"
@@ -252,7 +252,7 @@ case $action in
   uninstall)
     stop_services
     restart=''
-    for unit in $services "$name-catch-up.timer"; do
+    for unit in $all_units; do
       [ ! -e "$units/$unit" ] || systemctl --quiet disable "$unit" 2>/dev/null || true
       rm -f "$units/$unit"
     done

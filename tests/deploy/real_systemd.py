@@ -274,11 +274,13 @@ class Trial:
         self.configure()
 
     def rotated(self) -> None:
-        step("a password from the credentials folder takes a restart")
+        step("a password in the credentials folder is taken up by itself, and not while it is being written")
         self.simulator.set_password("demo1", "yet-another")
         self.simulator.revoke_tokens()
-        self.machine.write(f"{ETC}/credentials/accounts__demo1__password", "yet-another\n", 0o600)
-        self.machine.run("systemctl", "restart", UNIT)
+        secret = f"{ETC}/credentials/accounts__demo1__password"
+        started = self.machine.show("ExecMainStartTimestamp")
+        self.machine.run("sh", "-c", f": > {secret}; sleep 5; echo yet-another > {secret}")
+        eventually(lambda: self.machine.show("ExecMainStartTimestamp") != started, "it is started anew", 30)
         self.add_documents(4)
         eventually(self.all_marked, "the new credential is in force")
 

@@ -8,11 +8,12 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -36,14 +37,19 @@ class Place:
     base_url: str
 
     @property
+    def sections(self) -> str:
+        """The configuration but for its accounts."""
+        return (
+            f'[database]\nurl = "sqlite:///{self.folder}/archive.db"\n[storage]\nmin_free_bytes = 0\n'
+            "[sync]\npoll_first_seconds = 0.05\npoll_cap_seconds = 0.1\n"
+            'retry_base_seconds = 0.05\nretry_cap_seconds = 0.2\n[http]\nlisten = "127.0.0.1:0"\n'
+        )
+
+    @property
     def config(self) -> Path:
         """All of the simulator's accounts, and little patience between the calls."""
         since = (datetime.now(UTC) - timedelta(days=90)).date()
-        text = (
-            f'[database]\nurl = "sqlite:///{self.folder}/archive.db"\n[storage]\nmin_free_bytes = 0\n'
-            "[sync]\npoll_first_seconds = 0.05\npoll_cap_seconds = 0.1\n"
-            "retry_base_seconds = 0.05\nretry_cap_seconds = 0.2\n"
-        )
+        text = self.sections
         for login in self.simulator.accounts:
             text += (
                 f'[accounts.{login.username}]\nbase_url = "{self.base_url}"\nauth_base_url = "{self.base_url}"\n'
@@ -54,16 +60,18 @@ class Place:
         return path
 
     @contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """A process of the program, which does not outlive the block."""
+    def started(
+        self, *arguments: str, stderr: IO[bytes] | int = subprocess.PIPE, variables: Mapping[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[str]]:
+        """A process of the program, which does not outlive the block; `variables` come into its environment."""
         environment = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
         process = subprocess.Popen(
             [sys.executable, "-m", "easytracking_sync", "--config", str(self.config), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
-            env=environment,
+            env={**environment, **(variables or {})},
         )
         try:
             yield process
@@ -72,9 +80,9 @@ class Place:
                 process.kill()
             process.communicate()
 
-    def run(self, *arguments: str) -> tuple[int, str, str]:
+    def run(self, *arguments: str, variables: Mapping[str, str] | None = None) -> tuple[int, str, str]:
         """One process from start to end: its exit code, and what it said."""
-        with self.started(*arguments) as process:
+        with self.started(*arguments, variables=variables) as process:
             out, err = process.communicate(timeout=PATIENCE_SECONDS)
         return process.returncode, out, err
 

@@ -158,7 +158,9 @@ def commands(ctx: click.Context, config: Path | None, log_level: str | None, log
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave the process with the contract's exit code."""
-    sys.exit(execute(arguments))
+    code = execute(arguments)
+    _give_up_unwritten()
+    sys.exit(code)
 
 
 def execute(arguments: Sequence[str] | None = None) -> int:
@@ -219,6 +221,19 @@ def _close_quietly() -> int:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     return 0
+
+
+def _give_up_unwritten() -> None:
+    """What a full disk or a closed pipe did not take is dropped: else Python would end with its own code, 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except AttributeError:  # there is none: it was closed before we began
+            continue
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""`status`, `quarantine`, `check` and `migrate`: what the operator sees, and the ways out."""
+"""`status`, `quarantine` and `migrate`: what the operator sees, and the ways out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.store import alone
-from easytracking_sync.cli.practice import practice_services
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
 if TYPE_CHECKING:
@@ -147,52 +146,15 @@ def test_migrate_leaves_an_archive_in_use_alone(run: Run, stock: Stock) -> None:
     assert "4711" in told.complaint
 
 
-def test_check_is_content_with_a_working_installation(run: Run, stock: Stock) -> None:
-    stock.folder.chmod(0o700)
-    with practice_services({"acme": 3}, seed=1) as services:
-        login = services["acme"].login
-        stock.configure("acme", base_url=login.base_url, username=login.username, password=login.password)
-        before = stock.path.read_bytes()
-        told = run("--config", stock.config, "check")
-        assert services["acme"].reservations() == 0
-    assert (told.code, told.err) == (0, "")
-    assert "PROBLEM" not in told.out
-    assert "acme: logs in and lists" in told.out
-    assert stock.path.read_bytes() == before
-    assert "canary" not in told.out
-
-
-def test_check_tells_refused_credentials_from_a_service_out_of_reach(run: Run, stock: Stock) -> None:
-    stock.folder.chmod(0o700)
-    with practice_services({"acme": 1}, seed=1) as services:
-        stock.configure("acme", base_url=services["acme"].login.base_url)
-        refused = run("--config", stock.config, "check")
-    gone = run("--config", stock.config, "check")
-    assert (refused.code, gone.code) == (4, 75)
-    assert "accounts.acme.username" in refused.out
-    assert "can be reached" in gone.out
-
-
-def test_check_names_what_is_wrong_on_this_machine_and_the_mend(run: Run, stock: Stock) -> None:
-    stock.folder.chmod(0o700)
-    stock.path.chmod(0o644)
-    told = run("--config", stock.config, "check", "--offline")
-    assert told.code == 74
-    assert f"chmod 600 {stock.path}" in told.out
-    stock.path.chmod(0o600)
-    assert run("--config", stock.config, "check", "--offline").code == 0
-
-
-def test_check_sees_a_disk_that_is_nearly_full(run: Run, stock: Stock) -> None:
-    text = stock.config.read_text().replace("min_free_bytes = 0", "min_free_bytes = 1_000_000_000_000_000")
-    stock.config.write_text(text)
-    told = run("--config", stock.config, "check", "--offline")
-    assert told.code == 74
-    assert "min_free_bytes" in told.out
-
-
 def test_no_secret_of_the_configuration_is_ever_shown(run: Run, stock: Stock, tmp_path: Path) -> None:
     stock.document("acme", 1)
-    for command in (["status"], ["check"], ["invoices", "list"], ["quarantine", "list"], ["migrate"]):
+    for command in (
+        ["status"],
+        ["status", "--check"],
+        ["check"],
+        ["invoices", "list"],
+        ["quarantine", "list"],
+        ["migrate"],
+    ):
         told = run("--log-level", "debug", "--config", stock.config, *command)
         assert "canary-acme" not in told.out + told.err

@@ -341,3 +341,23 @@ class Pieces(httpx.SyncByteStream):
             yield self.body[at : at + step]
         if self.fails:
             raise self.fails
+
+
+@pytest.mark.parametrize(
+    ("header", "ahead"),
+    [
+        ("Sun, 22 Nov 2026 12:02:00 GMT", 120.0),
+        ("Sun, 22 Nov 2026 11:00:00 GMT", -3600.0),
+        ("Sun, 99 Nov 2026 99:00:00 GMT", None),
+        ("", None),
+    ],
+)
+def test_how_far_the_service_s_clock_is_ahead_is_read_from_any_answer_a_refusal_too(
+    desk: Desk, header: str, ahead: float | None
+) -> None:
+    desk.login_answers.append(httpx.Response(401, headers={"Date": header}))
+    client = desk.client()
+    assert client.clock_ahead is None
+    with pytest.raises(CredentialsRefused):
+        client.log_in()
+    assert client.clock_ahead == ahead

@@ -35,6 +35,9 @@ PAGE = 500
 FEW = 20_000
 """Up to so many documents in the states asked for, the states lead the search, else the reception time does."""
 
+SYNCHRONOUS = {1: "normal", 2: "full", 3: "extra"}
+"""SQLite's numbers for how much is on the disk when a commit returns."""
+
 MOST_INT64 = (1 << 63) - 1
 MOST_DIGITS = 20
 
@@ -139,7 +142,9 @@ class Catalogue:
             engine = connection.dialect.name
             journal = None
             if self._database.is_sqlite:
-                journal = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
+                mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+                synchronous = SYNCHRONOUS.get(connection.exec_driver_sql("PRAGMA synchronous").scalar_one(), "off")
+                journal = f"{mode}, synchronous {synchronous}"
         return Facts(engine, version, journal)
 
     def _accounts(self, labels: Sequence[str]) -> tuple[tuple[int, str], ...]:

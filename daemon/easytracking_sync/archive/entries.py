@@ -143,4 +143,4 @@ class Facts:
 
     engine: str
     version: str
-    journal: str | None  # SQLite's journal mode
+    journal: str | None  # SQLite's journal mode, and how it syncs

@@ -4,74 +4,74 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
-from easytracking_sync.app import archive_of, service_of
+from easytracking_sync.app import archive_of
+from easytracking_sync.app.alerts import channels_of, limits_of
 from easytracking_sync.archive.schema import require_current, revision, shown
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.cli import screen
-from easytracking_sync.cli.exits import CREDENTIALS, DONE, STORAGE, USAGE, code_of, worst
+from easytracking_sync.cli.exits import DONE, FINDINGS, STORAGE, USAGE, code_of
+from easytracking_sync.cli.findings import Finding, Told, tell
 from easytracking_sync.cli.invocation import Invocation
+from easytracking_sync.cli.reach import accounts
 from easytracking_sync.cli.session import Session, begin
 from easytracking_sync.errors import SyncError, UsageError
-from easytracking_sync.observe.plain import visible
-from easytracking_sync.remote import ListQuery
-from easytracking_sync.terms import AcknowledgeWith, Window, WindowKind
+from easytracking_sync.settings import Settings, StorageBackend
+from easytracking_sync.settings.present import HIDDEN, scheme_and_host
+from easytracking_sync.terms import AcknowledgeWith
 
+ADDRESSES = frozenset({"urls", "heartbeat_url"})
+SECRETS = frozenset({"password", "client_secret", "token", "proxy", "url", *ADDRESSES})
+"""Keys whose values others must not read in a file."""
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line: what was looked at, and where it is a problem, its exit code and the mend."""
-
-    what: str
-    code: int = DONE
-    mend: str = ""
+MOUNTED = Path("/run")
+"""What a container or systemd hands over lies there, with whatever mode they give it."""
 
 
 @click.command(
     epilog="""\b
 It logs in once per account and asks for one list element; nothing is fetched or marked.
+A line marked warn works, and should be mended all the same; it does not count in the exit code.
 
 Example:
   easytracking-sync --config acme.toml check
 
-Exit codes: 0 all is well, 2 configuration, 4 credentials refused, 74 storage, 75 service or
-database out of reach. The first that applies.""",
+Exit codes: 0 all is well, 2 configuration, 3 others can read the archive, or the clock is wrong,
+4 credentials refused, 74 storage, 75 service or database out of reach. The first that applies
+of 2, 4, 74, 75, 3.""",
 )
 @click.option("--offline", is_flag=True, help="Leave the service alone: look at this machine only.")
 @click.pass_obj
 def check(invocation: Invocation, *, offline: bool) -> int:
-    """Look at configuration, folders, disk, database and every account, and say how to mend what is wrong."""
+    """Look at configuration, folders, disk, database, alerts and every account, and say how to mend what is wrong."""
     try:
         session = begin(invocation)
     except UsageError as error:
-        return tell(Finding(f"configuration: {line}", USAGE) for line in str(error).splitlines())
-    looked_at = (configuration(session), storage(session), database(session), () if offline else accounts(session))
-    code = worst(*(tell(findings) for findings in looked_at))
-    click.echo("All is well." if code == DONE else "Mend the lines marked PROBLEM, then check again.")
-    return code
+        return tell(Finding(f"configuration: {line}", USAGE) for line in str(error).splitlines()).code
+    looked_at = (
+        configuration(session.settings),
+        storage(session),
+        database(session),
+        alerts(session.settings),
+        () if offline else accounts(session),
+    )
+    told = sum((tell(findings) for findings in looked_at), start=Told())
+    if told.code != DONE:
+        click.echo("Mend the lines marked fail, then check again.")
+    elif told.warnings:
+        click.echo(f"It works; {screen.count(told.warnings, 'line')} marked warn should be mended all the same.")
+    else:
+        click.echo("All is well.")
+    return told.code
 
 
-def tell(findings: Iterable[Finding]) -> int:
-    """Print findings as they come; the worst code."""
-    codes = [DONE]
-    for finding in findings:
-        codes.append(finding.code)
-        mark = click.style("ok     ", fg="green") if finding.code == DONE else click.style("PROBLEM", fg="red")
-        click.echo(f"{mark}  {visible(finding.what)}")
-        if finding.mend:
-            click.echo(f"         → {visible(finding.mend)}")
-    return worst(*codes)
-
-
-def configuration(session: Session) -> Iterator[Finding]:
-    """What the settings amount to."""
-    settings = session.settings
+def configuration(settings: Settings) -> Iterator[Finding]:
+    """What the settings amount to, and who else can read the secrets among them."""
     labels = ", ".join(settings.accounts)
     if not settings.accounts:
         yield Finding("configuration: no account", USAGE, "add a table [accounts.NAME] with its login")
@@ -80,6 +80,32 @@ def configuration(session: Session) -> Iterator[Finding]:
     for label, account in settings.accounts.items():
         if account.acknowledge is AcknowledgeWith.NONE:
             yield Finding(f"{label}: acknowledge = none, so nothing is marked at the service (a trial)")
+    for path in sorted(_files_with_secrets(settings)):
+        mode = _mode(path)
+        if mode is not None and mode & 0o007:
+            mend = f"chmod o= {path}: there are secrets in it"
+            yield Finding(f"secrets: {path} can be read by every user ({mode:o})", mend=mend)
+
+
+def _files_with_secrets(settings: Settings) -> set[Path]:
+    """The configuration, where a secret stands in it, and the files that `*_file` keys name."""
+    found = set()
+    for dotted, source in settings.sources.items():
+        key, value = dotted.rpartition(".")[2], _value(settings, dotted)
+        if key.endswith("_file") and key.removesuffix("_file") in SECRETS and value:
+            found.add(Path(value))
+        if source.startswith("file ") and not source.endswith("(a file's name)"):
+            hidden = key in SECRETS and HIDDEN in value  # an address of a database may hold no password
+            if hidden or (key in ADDRESSES and value):
+                found.add(Path(source.removeprefix("file ")))
+    return {path for path in found if not path.is_relative_to(MOUNTED)}
+
+
+def _value(settings: Settings, dotted: str) -> str:
+    value: Any = settings.redacted()
+    for part in dotted.split("."):
+        value = value[part]
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def storage(session: Session) -> Iterator[Finding]:
@@ -87,7 +113,8 @@ def storage(session: Session) -> Iterator[Finding]:
     settings = session.settings
     path = settings.database.sqlite_path
     folders = {"spool": settings.spool_path} | ({"archive": path.absolute().parent} if path is not None else {})
-    least = settings.storage.min_free_bytes
+    if settings.storage.backend is StorageBackend.FILESYSTEM:
+        folders["files"] = settings.blobs_path
     for name, folder in sorted(folders.items()):
         there = _nearest(folder)
         if not os.access(there, os.W_OK | os.X_OK):
@@ -98,16 +125,22 @@ def storage(session: Session) -> Iterator[Finding]:
             )
             continue
         yield _privacy(name, folder)
-        free = session.effects.files.free_bytes(there)
-        if free < least:
-            mend = "free some space, or lower storage.min_free_bytes: nothing new is fetched until then"
-            yield Finding(f"{name}: {screen.size(free)} free, less than {screen.size(least)}", STORAGE, mend)
-        else:
-            yield Finding(f"{name}: {screen.size(free)} free on its disk")
+        yield _room(name, session.effects.files.free_bytes(there), settings)
+
+
+def _room(name: str, free: int, settings: Settings) -> Finding:
+    least, enough = settings.storage.min_free_bytes, limits_of(settings).free_bytes
+    if free < least:
+        mend = "free some space, or lower storage.min_free_bytes: nothing new is fetched until then"
+        return Finding(f"{name}: {screen.size(free)} free, less than {screen.size(least)}", STORAGE, mend)
+    if free < enough:
+        mend = f"free some space: below {screen.size(least)} nothing new is fetched"
+        return Finding(f"{name}: {screen.size(free)} free on its disk, which is nearly full", mend=mend)
+    return Finding(f"{name}: {screen.size(free)} free on its disk")
 
 
 def database(session: Session) -> Iterator[Finding]:
-    """Whether the archive opens, at which schema."""
+    """Whether the archive opens, at which schema, how it keeps commits, and whether others can read it."""
     try:
         archive = archive_of(session.settings, session.effects)
     except SyncError as error:
@@ -121,30 +154,6 @@ def database(session: Session) -> Iterator[Finding]:
         archive.close()
 
 
-def accounts(session: Session) -> Iterator[Finding]:
-    """Log in and list, once each."""
-    clock = session.effects.clock
-    end = clock.now().astimezone(session.settings.timezone).replace(tzinfo=None, microsecond=0)
-    query = ListQuery(Window(WindowKind.RECEIVED, end - timedelta(days=1), end), phase1=False, top=1)
-    for label, account in session.settings.accounts.items():
-        host = account.endpoint.base_url
-        try:
-            with service_of(session.settings, label, session.effects) as service:
-                begun = clock.monotonic()
-                service.log_in()
-                service.list_documents(query)
-        except SyncError as error:
-            yield Finding(str(error), code_of(error), _mend_account(code_of(error), label, host))
-        else:
-            yield Finding(f"{label}: logs in and lists at {host} ({screen.span(clock.monotonic() - begun)})")
-
-
-def _mend_account(code: int, label: str, host: str) -> str:
-    if code == CREDENTIALS:
-        return f"set accounts.{label}.username and password; hammering may lock the user"
-    return f"see that {host} can be reached from here (network, proxy, ca_file), or wait until it is up again"
-
-
 def _look_into(archive: Archive) -> Iterator[Finding]:
     where = shown(archive.database)
     found = revision(archive.database)
@@ -156,23 +165,48 @@ def _look_into(archive: Archive) -> Iterator[Finding]:
     journal = f", journal {facts.journal}" if facts.journal else ""
     yield Finding(f"database: {where}, schema {found}, {facts.engine} {facts.version}{journal}")
     path = archive.database.path
-    if path is not None:
-        yield _privacy("archive", path)
+    if path is None:
+        return
+    if not os.access(path, os.W_OK):
+        yield Finding(f"archive: {path} cannot be written by this user", STORAGE, "run this as the file's owner")
+    yield _privacy("archive", path)
+
+
+def alerts(settings: Settings) -> Iterator[Finding]:
+    """Whether anybody is told when something goes wrong."""
+    heartbeat = settings.alerts.heartbeat_url.get_secret_value()
+    try:
+        names = [channel.name for channel in channels_of(settings)]
+    except UsageError as error:
+        yield Finding(f"alerts: {error}", USAGE)
+        return
+    if names:
+        yield Finding(f"alerts: {', '.join(names)} (`easytracking-sync alerts test` tries them)")
+    else:
+        mend = "give alerts.urls, or watch over it by `easytracking-sync status --check`"
+        yield Finding("alerts: nobody is told when something goes wrong", mend=mend)
+    if heartbeat:
+        yield Finding(f"alerts: a heartbeat goes to {scheme_and_host(heartbeat)}")
 
 
 def _privacy(name: str, path: Path) -> Finding:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError:
+    """A file that others can read has failed; a folder only should be closed, since the files in it are."""
+    mode = _mode(path)
+    if mode is None:
         return Finding(f"{name}: {path} is made when it is needed")
-    if mode & 0o077:
-        private = "700" if path.is_dir() else "600"
-        return Finding(
-            f"{name}: {path} can be read by other users ({mode:o})",
-            STORAGE,
-            f"chmod {private} {path}: it holds invoices",
-        )
-    return Finding(f"{name}: {path} is private")
+    if not mode & 0o077:
+        return Finding(f"{name}: {path} is private")
+    what = f"{name}: {path} can be read by other users ({mode:o})"
+    if path.is_dir():
+        return Finding(what, mend=f"chmod 700 {path}")
+    return Finding(what, FINDINGS, f"chmod 600 {path}: it holds invoices")
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return None
 
 
 def _nearest(folder: Path) -> Path:

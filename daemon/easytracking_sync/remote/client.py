@@ -99,6 +99,11 @@ class EasyTracking:
         self._tokens = Tokens(self._ask_for_token, clock)
         self._base = f"{endpoint.base_url}/api/{endpoint.route}"
 
+    @property
+    def clock_ahead(self) -> float | None:
+        """How many seconds the service's clock was ahead of ours in its last answer; None where it did not say."""
+        return self._line.clock_ahead
+
     def log_in(self) -> None:
         """A login in any case, whatever token is held (section 3)."""
         self._tokens.fresh()

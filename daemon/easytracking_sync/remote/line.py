@@ -81,13 +81,13 @@ class Reply:
         text = str(self._response.headers.get("retry-after", "")).strip()
         if re.fullmatch(r"[0-9]+", text, re.ASCII):
             return float(text[:_LONGEST_SECONDS_TEXT])
-        try:
-            moment = parsedate_to_datetime(text)
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            seconds = (moment - self._line.clock.now()).total_seconds()
-        except (ValueError, TypeError, OverflowError, IndexError):
-            return None
-        return seconds if seconds >= 0 else None
+        seconds = _seconds_ahead(text, self._line.clock)
+        return seconds if seconds is not None and seconds >= 0 else None
+
+    @property
+    def clock_ahead(self) -> float | None:
+        """How many seconds the service's clock is ahead of ours, by its `Date`; None where it does not say."""
+        return _seconds_ahead(str(self._response.headers.get("date", "")), self._line.clock)
 
     @property
     def target(self) -> str:
@@ -173,6 +173,7 @@ class Line:
         self.account = account
         self.clock = clock
         self.censor = Censor(endpoint.secrets)
+        self.clock_ahead: float | None = None  # as of the last answer
         self._on_call = on_call
         self._client = httpx.Client(
             transport=transport or _build_transport(endpoint, account),
@@ -213,6 +214,7 @@ class Line:
             self._tell(call, "none", begun)
             raise ServiceUnavailable(self.message(call, self._no_answer(error))) from error
         reply = Reply(response, self, call, until)
+        self.clock_ahead = reply.clock_ahead
         try:
             yield reply
         finally:
@@ -255,6 +257,16 @@ def _build_transport(endpoint: Endpoint, account: str) -> httpx.HTTPTransport:
         )
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise UsageError(f"{account}: proxy is not an http or https address") from error
+
+
+def _seconds_ahead(text: str, clock: Clock) -> float | None:
+    """From now to a moment as HTTP writes it; None where it cannot be read."""
+    try:
+        moment = parsedate_to_datetime(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (moment - clock.now()).total_seconds()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 def _named(error: Exception) -> str:

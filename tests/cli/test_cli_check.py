@@ -1,0 +1,262 @@
+"""`check` tells what is wrong and how to mend it, what fails and what only should be mended; it changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from easytracking_sync.cli.practice import practice_services
+from easytracking_sync.cli.reach import clock_finding
+from easytracking_sync.observe.alarms import channels as channels_module
+from easytracking_sync.terms import DocumentState
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Ran, Run
+    from tests.stocked import Stock
+
+stocked = importlib.import_module("stocked")
+NOT_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+
+
+def line(told: Ran, part: str) -> tuple[str, str]:
+    """The mark and the mend of the one line with this in it."""
+    lines = told.out.splitlines()
+    (at,) = [number for number, one in enumerate(lines) if part in one and not one.startswith("      →")]
+    mend = lines[at + 1] if lines[at + 1].startswith("      → ") else ""
+    return lines[at][:4].strip(), mend.removeprefix("      → ")
+
+
+@pytest.fixture
+def well(stock: Stock) -> Stock:
+    """An installation in which nothing but the service is missing."""
+    stock.folder.chmod(0o700)
+    stock.configure(top='[alerts]\nfree_margin_bytes = 0\nheartbeat_url = "https://monitor.example/canary-ping"\n')
+    stock.config.chmod(0o600)
+    return stock
+
+
+def offline(run: Run, stock: Stock) -> Ran:
+    return run("--config", stock.config, "check", "--offline")
+
+
+def test_it_is_content_with_a_working_installation_and_changes_nothing(run: Run, stock: Stock) -> None:
+    stock.folder.chmod(0o700)
+    with practice_services({"acme": 3}, seed=1) as services:
+        login = services["acme"].login
+        stock.configure("acme", base_url=login.base_url, username=login.username, password=login.password)
+        before = stock.path.read_bytes()
+        told = run("--config", stock.config, "check")
+        assert services["acme"].reservations() == 0
+    assert (told.code, told.err) == (0, "")
+    assert "fail" not in told.out
+    assert line(told, "acme: logs in and lists")[0] == "ok"
+    assert line(told, "clock: agrees with the service's within ")[0] == "ok"
+    assert stock.path.read_bytes() == before
+    assert "canary" not in told.out
+
+
+def test_an_installation_without_a_flaw_is_well(run: Run, well: Stock) -> None:
+    told = offline(run, well)
+    assert (told.code, told.out.splitlines()[-1].startswith("It works; 1 line marked warn")) == (0, True)
+    mark, mend = line(told, "nobody is told")
+    assert (mark, "alerts.urls" in mend) == ("warn", True)
+    assert "a heartbeat goes to https://monitor.example" in told.out
+    assert "canary" not in told.out
+    assert line(told, "database: ")[0] == "ok"
+    assert ", journal " in told.out
+    assert ", synchronous " in told.out
+
+
+def test_refused_credentials_are_told_from_a_service_out_of_reach(run: Run, well: Stock) -> None:
+    with practice_services({"acme": 1}, seed=1) as services:
+        well.configure("acme", base_url=services["acme"].login.base_url)
+        refused = run("--config", well.config, "check")
+    gone = run("--config", well.config, "check")
+    assert (refused.code, gone.code) == (4, 75)
+    assert "accounts.acme.username" in refused.out
+    assert "nothing listens at 127.0.0.1" in gone.out
+
+
+def test_a_name_that_the_dns_does_not_know_is_told_as_such(run: Run, well: Stock) -> None:
+    well.configure(base_url="https://nowhere.invalid")
+    told = run("--config", well.config, "check")
+    assert told.code == 75
+    assert "no address is known here for nowhere.invalid: see accounts.acme.environment or base_url" in told.out
+
+
+@pytest.mark.parametrize(
+    ("flaw", "mend"),
+    [
+        ("authority", "into accounts.acme.ca_file"),
+        ("expired", "is out of its time: see this machine's clock"),
+        ("name", "what answers is not localhost"),
+    ],
+)
+def test_a_certificate_is_told_by_what_is_wrong_with_it(run: Run, well: Stock, flaw: str, mend: str) -> None:
+    certificate, key = signed(well.folder, flaw)
+    with tls_server(certificate, key) as port:
+        well.configure(base_url=f"https://localhost:{port}")
+        if flaw != "authority":
+            text = well.config.read_text().replace("[accounts.acme]", f'[accounts.acme]\nca_file = "{certificate}"')
+            well.config.write_text(text)
+        told = run("--config", well.config, "check")
+    assert told.code == 75
+    assert mend in line(told, "acme: ")[1]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "mark", "code"),
+    [(0.4, "ok", 0), (-60.0, "ok", 0), (61.0, "warn", 0), (-300.0, "warn", 0), (301.0, "fail", 3), (-9e6, "fail", 3)],
+)
+def test_a_clock_a_minute_off_should_be_set_and_five_minutes_off_must(ahead: float, mark: str, code: int) -> None:
+    found = clock_finding(ahead)
+    assert (found.mark, found.code) == (mark, code)
+    assert ("NTP" in found.mend) is (mark != "ok")
+
+
+def test_an_archive_that_others_can_read_has_failed_and_a_folder_that_they_can_open_should_be_closed(
+    run: Run, well: Stock
+) -> None:
+    """Neither means that the storage failed: the code is that of open findings, or none."""
+    well.path.chmod(0o644)
+    told = offline(run, well)
+    assert told.code == 3
+    assert line(told, f"{well.path} can be read") == ("fail", f"chmod 600 {well.path}: it holds invoices")
+    well.path.chmod(0o600)
+    well.folder.chmod(0o755)
+    told = offline(run, well)
+    assert told.code == 0
+    assert line(told, f"{well.folder} can be read") == ("warn", f"chmod 700 {well.folder}")
+
+
+def test_a_file_with_secrets_that_everybody_can_read_should_be_closed(run: Run, well: Stock) -> None:
+    well.config.chmod(0o644)
+    (well.folder / "pass").write_text("canary-filed\n")
+    (well.folder / "pass").chmod(0o604)
+    told = offline(run, well)
+    assert line(told, f"{well.config} can be read") == ("warn", f"chmod o= {well.config}: there are secrets in it")
+    text = well.config.read_text().replace('password = "canary-acme"', f'password_file = "{well.folder}/pass"')
+    well.config.write_text(text.replace('heartbeat_url = "https://monitor.example/canary-ping"', ""))
+    told = offline(run, well)
+    assert f"{well.config} can be read" not in told.out, "there is no secret in it any more"
+    assert line(told, f"{well.folder}/pass can be read")[0] == "warn"
+    (well.folder / "pass").chmod(0o640)
+    assert "pass can be read" not in offline(run, well).out, "a group may be how the service reads it"
+
+
+@NOT_ROOT
+def test_a_folder_that_cannot_be_written_has_failed(run: Run, well: Stock) -> None:
+    well.folder.chmod(0o500)
+    try:
+        told = offline(run, well)
+    finally:
+        well.folder.chmod(0o700)
+    assert told.code == 74
+    assert line(told, "archive: ")[0] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("key", "mark", "code"), [("min_free_bytes = 0", "fail", 74), ("free_margin_bytes = 0", "warn", 0)]
+)
+def test_a_disk_that_is_full_has_failed_and_one_that_is_nearly_full_should_be_seen_to(
+    run: Run, well: Stock, key: str, mark: str, code: int
+) -> None:
+    well.config.write_text(well.config.read_text().replace(key, f"{key[:-1]}999_999_999_999_999"))
+    told = offline(run, well)
+    assert told.code == code
+    marks = {one[:4].strip() for one in told.out.splitlines() if "archive: " in one and " free" in one}
+    assert marks == {mark}
+
+
+def test_alerts_without_their_extra_are_a_wrong_configuration(
+    run: Run, well: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels_module, "EXTRA", "a_package_that_nobody_has")
+    well.configure(top='[alerts]\nurls = ["json://127.0.0.1/canary-hook"]\n')
+    told = offline(run, well)
+    assert told.code == 2
+    assert "easytracking-sync[alerts]" in told.out
+    assert "canary" not in told.out
+
+
+def test_a_wrong_key_is_one_line(run: Run, well: Stock) -> None:
+    well.config.write_text(well.config.read_text().replace("username", "usrname"))
+    told = run("--config", well.config, "check")
+    assert told.code == 2
+    (said,) = told.out.splitlines()
+    assert said.startswith(f"fail  configuration: {well.config}: accounts.acme.usrname is not a key; did you mean ")
+
+
+def test_an_archive_with_documents_is_looked_at_and_left_as_it_is(run: Run, well: Stock) -> None:
+    well.document("acme", 1, DocumentState.DISCOVERED)
+    before = well.path.read_bytes()
+    assert offline(run, well).code == 0
+    assert well.path.read_bytes() == before
+
+
+@contextmanager
+def tls_server(certificate: Path, key: Path) -> Iterator[int]:
+    """A server that shows this certificate; its port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    stop = threading.Event()
+    with socket.create_server(("localhost", 0)) as listening:
+        listening.settimeout(0.02)
+
+        def answer() -> None:
+            while not stop.is_set():
+                with contextlib.suppress(OSError):  # nobody calls, or hangs up on what it does not trust
+                    connection, _ = listening.accept()
+                    connection.settimeout(5)
+                    with context.wrap_socket(connection, server_side=True):
+                        pass
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            stop.set()
+            thread.join()
+
+
+def signed(folder: Path, flaw: str) -> tuple[Path, Path]:
+    """A certificate for localhost with this flaw and its key, as PEM files."""
+    x509: Any = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415  absent without the simulator extra
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
+    now = datetime.now(UTC)
+    end = now - timedelta(days=1) if flaw == "expired" else now + timedelta(days=1)
+    host = "elsewhere.example" if flaw == "name" else "localhost"
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = folder / "ca.pem", folder / "key.pem"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate, private

@@ -107,7 +107,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             answer = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it may have been closed before we began
+                sys.stdout.flush()
         except BrokenPipeError:  # here, since click would make an exit of its own of it
             raise ReaderGone from None
         except _EXPECTED:
@@ -202,8 +203,9 @@ def _usage(error: click.ClickException) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    for line in text.splitlines():
-        click.echo(f"{NAME}: {visible(line)}", err=True)
+    with contextlib.suppress(OSError):  # a full disk, a reader gone: the code still tells
+        for line in text.splitlines():
+            click.echo(f"{NAME}: {visible(line)}", err=True)
     return code
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from easytracking_sync.errors import Refused, ServiceUnavailable, SyncError, TooLarge
+from easytracking_sync.errors import CredentialsRefused, Refused, ServiceUnavailable, SyncError, TooLarge
 from easytracking_sync.remote import EasyTracking, ListQuery, client, line
 from easytracking_sync.terms import FileType, Window, WindowKind
 

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from easytracking_sync.cli.exits import BUG, INTERRUPTED, STORAGE, TERMINATED, USAGE, code_of
 from easytracking_sync.cli.invocation import LOG, NAME, Invocation
@@ -40,6 +41,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "database": ("database", "Copy the archive to another database."),
     "simulator": ("practice", "An Easy Tracking service on this machine, to practise with."),
     "demo": ("demo", "The whole job, for real, against the bundled simulator."),
+    "completion": ("completion", "What bash, zsh or fish need to complete command lines."),
     "version": ("version", "Versions of the program, of Python, SQLite and the schema."),
 }
 """Command → the module it lives in (under its own name, - as _), and one line about it."""
@@ -98,6 +100,13 @@ class Commands(click.Group):
             hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(COMMANDS)}"
             ctx.fail(f"no such command {args[0]!a}{hint}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
+        """The commands are known without being imported: a shell wants its answer at once."""
+        known = [CompletionItem(name, help=about) for name, (_, about) in COMMANDS.items()]
+        return [one for one in known if one.value.startswith(incomplete)] + click.Command.shell_complete(
+            self, ctx, incomplete
+        )
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx

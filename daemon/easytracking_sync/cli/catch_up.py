@@ -8,7 +8,7 @@ import click
 
 from easytracking_sync import app
 from easytracking_sync.app import CatchUp, Outcome
-from easytracking_sync.cli import screen
+from easytracking_sync.cli import options, screen
 from easytracking_sync.cli.exits import exit_code
 from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.cli.kinds import DAY, SECONDS, require_order
@@ -43,7 +43,7 @@ Exit codes:
   75  not finished; run it again
   130 interrupted, 143 terminated; run it again""",
 )
-@click.option("--account", "accounts", metavar="A", multiple=True, help="Only this account; may be repeated.")
+@options.ACCOUNTS
 @click.option("--from", "start", metavar="DAY", type=DAY, help="Only what was received on this day or later.")
 @click.option("--to", "end", metavar="DAY", type=DAY, help="Only what was received on this day or earlier.")
 @click.option("--new-only", is_flag=True, help="Only what nobody marked at the service yet.")

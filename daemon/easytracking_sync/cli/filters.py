@@ -10,6 +10,7 @@ import click
 
 from easytracking_sync.archive.entries import Filters
 from easytracking_sync.archive.store import Archive
+from easytracking_sync.cli import options
 from easytracking_sync.cli.kinds import DAY, LISTED, STATE, require_order
 from easytracking_sync.cli.session import known_accounts
 from easytracking_sync.settings import Settings
@@ -36,7 +37,7 @@ class Given(TypedDict):
 
 
 OPTIONS = (
-    click.option("--account", "accounts", metavar="A", multiple=True, help="Only this account; may be repeated."),
+    options.ACCOUNTS,
     click.option("--state", "states", type=STATE, multiple=True, help="Only in this state; may be repeated."),
     click.option("--from", "received_from", metavar="DAY", type=DAY, help="Received on this day or later."),
     click.option("--until", "received_to", metavar="DAY", type=DAY, help="Received on this day or earlier."),

@@ -7,6 +7,9 @@ from pathlib import Path
 
 NAME = "easytracking-sync"
 
+COMPLETE_VARIABLE = "_EASYTRACKING_SYNC_COMPLETE"
+"""How a shell asks for completions: click listens to it."""
+
 LOG = "easytracking_sync.log"
 """Where click's context keeps the command's log, for whoever reports how the command ended."""
 

@@ -12,7 +12,7 @@ from easytracking_sync.app.reconcile import Proof, compare
 from easytracking_sync.app.repair import Repaired, repair
 from easytracking_sync.app.station import chosen_accounts
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.cli import json_lines, screen
+from easytracking_sync.cli import json_lines, options, screen
 from easytracking_sync.cli.catch_up import tell_problems
 from easytracking_sync.cli.exits import CREDENTIALS, DONE, FINDINGS, STORAGE, UNFINISHED, exit_code, worst
 from easytracking_sync.cli.gauge import gauge
@@ -44,7 +44,7 @@ Examples:
 Exit codes: 0 the proof holds, 2 wrong option, 3 findings are open, 4 credentials refused,
 74 storage failed, 75 the comparison is not complete.""",
 )
-@click.option("--account", "accounts", metavar="A", multiple=True, help="Only this account; may be repeated.")
+@options.ACCOUNTS
 @click.option("--from", "start", metavar="DAY", type=DAY, help="Only what was received on this day or later.")
 @click.option("--to", "end", metavar="DAY", type=DAY, help="Only what was received on this day or earlier.")
 @click.option("--repair", "wants_repair", is_flag=True, help="Fetch what is missing or rotten, then compare again.")

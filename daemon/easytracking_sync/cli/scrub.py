@@ -8,7 +8,7 @@ from easytracking_sync.app.scrub import ScrubOutcome
 from easytracking_sync.app.scrub import scrub as scrub_archive
 from easytracking_sync.archive.integrity import Rotten
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.cli import screen
+from easytracking_sync.cli import options, screen
 from easytracking_sync.cli.exits import DONE, FINDINGS, STORAGE
 from easytracking_sync.cli.gauge import gauge
 from easytracking_sync.cli.invocation import NAME, Invocation
@@ -31,7 +31,7 @@ Examples:
 Exit codes: 0 everything is whole, 2 unknown account, 3 something had rotten, 74 most of it is
 gone (is the disk mounted?), 75 database out of reach.""",
 )
-@click.option("--account", "accounts", metavar="A", multiple=True, help="Only this account; may be repeated.")
+@options.ACCOUNTS
 @click.option("--refetch-all", is_flag=True, help="Fetch again even where more is gone than is left.")
 @click.pass_obj
 def scrub(invocation: Invocation, accounts: tuple[str, ...], *, refetch_all: bool) -> int:

@@ -12,6 +12,7 @@ from tests.archive.shelves import ON_SQLITE, Shelf, listed
 from easytracking_sync.archive import journal, tables
 from easytracking_sync.archive.alarms import Bookmark, KnownAlarm
 from easytracking_sync.archive.plights import Plight
+from easytracking_sync.archive.store import Archive
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
 DAY = timedelta(days=1)
@@ -144,51 +145,53 @@ def test_on_a_server_the_last_ones_wait_a_moment_since_a_neighbour_may_commit_la
     assert shelf.archive.plights.arrivals(0, shelf.now).counts == {"acme": {"": 1}}
 
 
+def act(archive: Archive, name: str, *arguments: Any) -> Any:
+    """One change, in a transaction of its own."""
+    with archive.alarms.changing() as changes:
+        return getattr(changes, name)(*arguments)
+
+
 def test_one_of_two_instances_tells(shelf: Shelf) -> None:
-    account_id, other = shelf.account(), shelf.open("two").alarms
-    alarms = shelf.archive.alarms
-    assert alarms.begin("quarantine/1", "quarantine", account_id, 3, shelf.now)
-    assert not other.begin("quarantine/1", "quarantine", account_id, 3, shelf.now)
-    alarms.accept(["quarantine/1"], [], shelf.now)
-    assert alarms.end("quarantine/1", shelf.now)
-    assert not other.end("quarantine/1", shelf.now)
+    account_id, one, other = shelf.account(), shelf.archive, shelf.open("two")
+    beginning = ("begin", "quarantine/1", "quarantine", account_id, 3, shelf.now)
+    assert [act(one, *beginning), act(other, *beginning)] == [True, False]
+    one.alarms.accept(["quarantine/1"], [], shelf.now)
+    assert [act(one, "end", "quarantine/1", shelf.now), act(other, "end", "quarantine/1", shelf.now)] == [True, False]
 
 
 def test_what_nobody_accepted_is_taken_again_by_one(shelf: Shelf) -> None:
-    alarms, other = shelf.archive.alarms, shelf.open("two").alarms
-    alarms.begin("disk", "disk", None, 3, shelf.now)
+    other = shelf.open("two")
+    act(shelf.archive, "begin", "disk", "disk", None, 3, shelf.now)
     seen = known(shelf)
     shelf.clock.forward(900)
-    assert other.take_again(seen, shelf.now)
-    assert not alarms.take_again(seen, shelf.now)
+    assert act(other, "take_again", seen, shelf.now)
+    assert not act(shelf.archive, "take_again", seen, shelf.now)
 
 
 def test_an_alarm_that_was_told_grows_once_ends_once_and_is_forgotten(shelf: Shelf) -> None:
-    alarms = shelf.archive.alarms
-    alarms.begin("disk", "disk", None, 3, shelf.now)
-    assert not alarms.end("disk", shelf.now), "nobody has heard of it"
-    alarms.accept(["disk"], [], shelf.now)
+    act(shelf.archive, "begin", "disk", "disk", None, 3, shelf.now)
+    assert not act(shelf.archive, "end", "disk", shelf.now), "nobody has heard of it"
+    shelf.archive.alarms.accept(["disk"], [], shelf.now)
     told = known(shelf)
     shelf.clock.forward(60)
-    assert alarms.grow(told, 5, shelf.now)
-    assert not alarms.grow(told, 5, shelf.now)
+    assert act(shelf.archive, "grow", told, 5, shelf.now)
+    assert not act(shelf.archive, "grow", told, 5, shelf.now)
     assert known(shelf).amount == 5
-    assert alarms.end("disk", shelf.now)
-    alarms.accept([], ["disk"], shelf.now)
-    assert alarms.known() == ()
+    assert act(shelf.archive, "end", "disk", shelf.now)
+    shelf.archive.alarms.accept([], ["disk"], shelf.now)
+    assert shelf.archive.alarms.known() == ()
 
 
 def test_an_end_that_was_not_told_yet_can_be_taken_back_and_then_is_not_forgotten(shelf: Shelf) -> None:
-    alarms = shelf.archive.alarms
-    alarms.begin("disk", "disk", None, 3, shelf.now)
-    alarms.drop("disk")
-    assert alarms.known() == (), "what nobody heard of may be dropped"
-    alarms.begin("disk", "disk", None, 3, shelf.now)
-    alarms.accept(["disk"], [], shelf.now)
-    alarms.drop("disk")
-    alarms.end("disk", shelf.now)
-    alarms.revive("disk")
-    alarms.accept([], ["disk"], shelf.now)
+    act(shelf.archive, "begin", "disk", "disk", None, 3, shelf.now)
+    act(shelf.archive, "drop", "disk")
+    assert shelf.archive.alarms.known() == (), "what nobody heard of may be dropped"
+    act(shelf.archive, "begin", "disk", "disk", None, 3, shelf.now)
+    shelf.archive.alarms.accept(["disk"], [], shelf.now)
+    act(shelf.archive, "drop", "disk")
+    act(shelf.archive, "end", "disk", shelf.now)
+    act(shelf.archive, "revive", "disk")
+    shelf.archive.alarms.accept([], ["disk"], shelf.now)
     assert known(shelf).ended_at is None
 
 

@@ -18,6 +18,7 @@ from tests.archive.shelves import Shelf
 from tests.support.station import Recorder, VirtualClock
 
 from easytracking_sync.archive import tables
+from easytracking_sync.archive.alarms import Changes
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.errors import DatabaseUnavailable
@@ -249,7 +250,7 @@ def test_a_database_that_does_not_take_it_down_does_not_keep_the_alarm_about_it_
         raise DatabaseUnavailable("the disk is full")
 
     bench.disk = Disk("/srv", 1)
-    monkeypatch.setattr(type(bench.shelf.archive.alarms), "begin", full)
+    monkeypatch.setattr(Changes, "begin", full)
     assert bench.look() == ["disk nearly full: /srv"]
     assert bench.look() == []
     assert bench.observer.named("watch.troubled")

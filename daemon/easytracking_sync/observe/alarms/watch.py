@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from easytracking_sync.archive.alarms import Bookmark, KnownAlarm
+from easytracking_sync.archive.alarms import Bookmark, Changes, KnownAlarm
 from easytracking_sync.archive.plights import Arrivals, Plight
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock
@@ -25,7 +25,7 @@ from easytracking_sync.observe.alarms.decision import (
     steps,
 )
 from easytracking_sync.observe.alarms.heartbeat import Heart
-from easytracking_sync.observe.alarms.letters import Letter, Writer
+from easytracking_sync.observe.alarms.letters import MOST_LINES, Letter, Writer
 from easytracking_sync.observe.alarms.post import Post, Posted
 
 EVERY_SECONDS = 60.0
@@ -125,7 +125,8 @@ class AlarmWatch:
             place = disk.place if disk is not None else ""
             lost = max(now - RETAKE, self._begun_at) if self._archive.alarms.is_alone else now - RETAKE
             todo = steps(alarms, known, account_ids, place, now=now, lost_before=lost)
-            self._tell([step for step in todo if self._is_mine(step, now)], plights, now)
+            if todo:
+                self._tell(self._written_down(todo, now), plights, now)
             self._tell_news(plights, now)
             self._tell_digest(accounts, alarms, now)
         if healthy:
@@ -139,34 +140,19 @@ class AlarmWatch:
         if began or ended:
             self._archive.alarms.accept(began, ended, self._clock.now())
 
-    def _is_mine(self, step: Step, now: datetime) -> bool:
-        """Whether there is something to tell, and it is this instance that tells it."""
-        alarms, known = self._archive.alarms, step.known
+    def _written_down(self, todo: Sequence[Step], now: datetime) -> list[Step]:
+        """Of these steps those that are this instance's to tell, after the archive has taken them down.
+
+        A full disk keeps the alarm about it from being taken down, and does not keep it from being told.
+        """
         try:
-            if step.alarm is not None and known is None:
-                alarm = step.alarm
-                return alarms.begin(step.key, alarm.kind, alarm.account_id, alarm.amount, now)
-            assert known is not None
-            match step.telling:
-                case Telling.END:
-                    return alarms.end(step.key, now)
-                case Telling.GROW:
-                    return step.alarm is not None and alarms.grow(known, step.alarm.amount, now)
-                case Telling.BEGIN_AGAIN | Telling.END_AGAIN:
-                    return alarms.take_again(known, now)
-                case Telling.DROP:
-                    alarms.drop(step.key)
-                case _:
-                    alarms.revive(step.key)
-        except (
-            Transient
-        ) as trouble:  # a full disk keeps the alarm about it from being written down, not from being told
-            if step.telling is not Telling.BEGIN or step.key in self._unwritten:
-                raise
-            self._unwritten.add(step.key)
+            with self._archive.alarms.changing() as changes:
+                return [step for step in todo if _is_mine(changes, step, now)]
+        except Transient as trouble:
             self._observer.note("watch.troubled", level="warning", reason=str(trouble))
-            return True
-        return False
+            fresh = [step for step in todo if step.telling is Telling.BEGIN and step.key not in self._unwritten]
+            self._unwritten.update(step.key for step in fresh)
+            return fresh
 
     def _tell(self, mine: Sequence[Step], plights: Sequence[Plight], now: datetime) -> None:
         """One letter for each kind and each way of telling, whatever the number of accounts."""
@@ -191,7 +177,7 @@ class AlarmWatch:
     def _some(self, alarms: Sequence[Alarm], now: datetime) -> Mapping[str, Sequence[int]]:
         return {
             alarm.key: self._archive.plights.some(alarm.account_id, COUNTED[alarm.kind], now - LATELY, MOST_NAMED)
-            for alarm in alarms
+            for alarm in alarms[:MOST_LINES]
             if alarm.kind in COUNTED and alarm.account_id is not None
         }
 
@@ -258,3 +244,23 @@ class AlarmWatch:
 def _subject(known: KnownAlarm, labels: Mapping[int, str]) -> str:
     """Whom an alarm that is over was about."""
     return "" if known.account_id is None else labels.get(known.account_id, "?")
+
+
+def _is_mine(changes: Changes, step: Step, now: datetime) -> bool:
+    """Take a step down; whether there is something to tell, and it is this instance that tells it."""
+    alarm, known = step.alarm, step.known
+    if alarm is not None and known is None:
+        return changes.begin(step.key, alarm.kind, alarm.account_id, alarm.amount, now)
+    assert known is not None
+    match step.telling:
+        case Telling.END:
+            return changes.end(step.key, now)
+        case Telling.GROW:
+            return alarm is not None and changes.grow(known, alarm.amount, now)
+        case Telling.BEGIN_AGAIN | Telling.END_AGAIN:
+            return changes.take_again(known, now)
+        case Telling.DROP:
+            changes.drop(step.key)
+        case _:
+            changes.revive(step.key)
+    return False

@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +18,12 @@ from easytracking_simulator import Fault, Faults, Kind, Options, Simulator
 from easytracking_simulator.server import serve as simulate
 from easytracking_sync.app import CatchUp, catch_up, existing_archive, serve
 from easytracking_sync.app import service as service_module
+from easytracking_sync.archive.accounts import Accounts
+from easytracking_sync.archive.requests import Requests
+from easytracking_sync.archive.spool import Spool
 from easytracking_sync.cli.stillness import Stillness
 from easytracking_sync.effects import Effects, SystemClock
-from easytracking_sync.errors import LockHeld, UsageError
+from easytracking_sync.errors import DatabaseUnavailable, LockHeld, StorageFault, UsageError
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import DocumentState
@@ -308,3 +311,42 @@ def test_the_pulse_stops_while_the_engine_hangs_though_the_loop_turns(
             threading.Event().wait(1.5)
             assert told.pulse[-1] == "hung"
         assert told.noted("thread.hung")[0]["threads"] == "dispatch"
+
+
+def test_a_full_disk_is_waited_out_by_the_loop_and_a_shortage_is_not_said_every_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = threading.Event()
+    full.set()
+    turn = Accounts.turn
+
+    def failing(accounts: Accounts, account_id: int) -> int:
+        if full.is_set():
+            raise StorageFault("the disk that holds the database is full; free some space")
+        return turn(accounts, account_id)
+
+    monkeypatch.setattr(Accounts, "turn", failing)
+    monkeypatch.setattr(Spool, "has_room", lambda _: not full.is_set())
+    with town(tmp_path) as place, watched(place, place.settings) as (told, _):
+        eventually(lambda: len(told.noted("service.troubled")) >= 3)
+        full.clear()
+        eventually(lambda: all_marked(place))
+    assert len(told.noted("storage.failed")) == 1
+
+
+def test_a_request_whose_end_could_not_be_written_down_is_ended_a_beat_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, tries = Requests.end, [0]
+
+    def busy_at_first(requests: Requests, request_id: int, outcome: Mapping[str, Any], now: datetime) -> None:
+        tries[0] += 1
+        if tries[0] == 1:
+            raise DatabaseUnavailable("the database did not answer (database is locked)")
+        end(requests, request_id, outcome, now)
+
+    monkeypatch.setattr(Requests, "end", busy_at_first)
+    with town(tmp_path) as place, running(place):
+        eventually(lambda: all_marked(place))
+        outcome = catch_up(place.settings(), CatchUp(deadline_seconds=20))
+    assert (outcome.finished, tries[0]) == (True, 2)

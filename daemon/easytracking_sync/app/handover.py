@@ -72,9 +72,9 @@ class Desk:
         for work in list(self._works):
             self._go_on(work)
             if self._is_done(work):
-                self._works.remove(work)
                 outcome = {"why_unfinished": self._left_over(work), "unreadable": _unreadable(work)}
                 self._station.archive.requests.end(work.request.id, outcome, self._clock.now())
+                self._works.remove(work)  # not before: a database that was busy is told a beat later
 
     def _begin(self, request: Request, accounts: Sequence[Account]) -> None:
         wanted = Handed.of(request.parameters)

@@ -17,7 +17,7 @@ from easytracking_sync.app.situation import Situation
 from easytracking_sync.app.station import RUNNING_SERVICE, Station, farewell, machine_account, service_of, station
 from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import DatabaseUnavailable, SyncError, UsageError
+from easytracking_sync.errors import DatabaseUnavailable, StorageFault, SyncError, UsageError
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.crew import Crew
 from easytracking_sync.machine.discovery import Span
@@ -29,6 +29,8 @@ from easytracking_sync.terms import PauseReason
 BEAT_SECONDS = 1.0
 LEAST_PATIENCE_SECONDS = 5.0
 SECRETS_EVERY_SECONDS = 60.0
+STORAGE_SAID_EVERY_SECONDS = 600.0
+"""A disk that stays full is no news every second."""
 
 Watch = Callable[[Station], contextlib.AbstractContextManager[Pulse]]
 """Whatever looks on while the service runs over a station: who is to be told, until the context ends."""
@@ -103,7 +105,7 @@ class Service:
         self._desk = Desk(at_work, self._listers, effects.clock)
         schedules = {label: settings.schedule(label) for label in self._accounts}
         self._alarm = AlarmClock(schedules, settings.timezone, effects.clock, observer, self._rung.put)
-        self._secrets_read_at = effects.clock.monotonic()
+        self._secrets_read_at = self._storage_asked_at = effects.clock.monotonic()
         troubles = self._listers.listed.troubles
         self._alarms = alarm_watch(
             lambda: self._settings, at_work, effects, observer, reasons=lambda: troubles, grace=GRACE
@@ -165,11 +167,14 @@ class Service:
                 self._told_to_reload.clear()
                 self._read_again()
             self._look_at_secrets()
-        except DatabaseUnavailable as trouble:
+        except (DatabaseUnavailable, StorageFault) as trouble:  # a full disk may be emptied
             self._observer.note("service.troubled", level="error", reason=str(trouble))
         if self._alarms is not None:
             self._alarms.beat(self._station.account_ids)
-        self._station.engine.storage_failure = None  # said when it came; said anew if it stays
+        now = self._effects.clock.monotonic()
+        if now - self._storage_asked_at >= STORAGE_SAID_EVERY_SECONDS:
+            self._storage_asked_at = now
+            self._station.engine.storage_failure = None  # said when it came; said anew if it stays
 
     def _begin_cycle(self, account: Account) -> None:
         """The newest window, and one older in rotation; a paused account waits for its pause to end."""

@@ -81,6 +81,7 @@ class PauseReason(StrEnum):
 
     CREDENTIALS = "credentials"  # the login is refused
     PERMISSION = "permission"  # everything it reserves is refused
+    UNREACHABLE = "unreachable"  # its address is dead: no connection comes about, or no list
 
 
 @dataclass(frozen=True, slots=True)

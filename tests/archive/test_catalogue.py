@@ -150,7 +150,9 @@ def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(stock
     stock.quarantined("acme", 4)
     stock.unacknowledgeable("acme", 5, next_attempt_at=NOW - timedelta(hours=1))
     stock.insert(tables.cycle, account_id=stock.account("acme"), kind="sync", begun_at=NOW, unreadable=3)
-    stock.archive.accounts.refuse_login(stock.account("acme"), (60.0,), "401", NOW - timedelta(minutes=1))
+    stock.archive.accounts.pause_slowly(
+        stock.account("acme"), PauseReason.CREDENTIALS, (60.0,), "401", NOW - timedelta(minutes=1)
+    )
     stock.account("beta")
     acme, beta = stock.archive.catalogue.standings()
     assert {state: acme.count(state) for state in DocumentState} == {

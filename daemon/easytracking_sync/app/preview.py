@@ -122,8 +122,10 @@ class _Counting:
         del account_id, window, present, begun_at, receiver_piva, receiver_cf
         return 0
 
-    def refuse_login(self, account_id: int, pauses: Sequence[float], message: str, now: datetime) -> datetime:
-        del account_id, pauses, message
+    def pause_slowly(
+        self, account_id: int, reason: PauseReason, pauses: Sequence[float], message: str, now: datetime
+    ) -> datetime:
+        del account_id, reason, pauses, message
         return now
 
     def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:

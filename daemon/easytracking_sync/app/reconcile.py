@@ -202,8 +202,10 @@ class _Comparing:
         self._proof.unlisted.update(gone)
         return len(gone)
 
-    def refuse_login(self, account_id: int, pauses: Sequence[float], message: str, now: datetime) -> datetime:
-        del account_id, pauses, message
+    def pause_slowly(
+        self, account_id: int, reason: PauseReason, pauses: Sequence[float], message: str, now: datetime
+    ) -> datetime:
+        del account_id, reason, pauses, message
         return now
 
     def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:

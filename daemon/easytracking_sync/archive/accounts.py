@@ -102,16 +102,32 @@ class Accounts:
             detail = {"from": old, "to": new}
             journal.record(connection, "account.renamed", now, account_id=ids[old], detail=detail)
 
-    def refuse_login(self, account_id: int, pauses: Sequence[float], message: str, now: datetime) -> datetime:
-        """Pause an account whose login was refused, by the next of `pauses` (seconds; the last stays); until when."""
+    def pause_slowly(
+        self, account_id: int, reason: PauseReason, pauses: Sequence[float], message: str, now: datetime
+    ) -> datetime:
+        """Pause an account by the next of `pauses` (seconds; the last stays) until it is resumed; until when."""
         with self._database.write() as connection:
             lock_account(connection, account_id)
-            row = connection.execute(sa.select(account.c.refused_logins).where(account.c.id == account_id)).one()
-            until = now + timedelta(seconds=pauses[min(row.refused_logins, len(pauses) - 1)])
-            again = row.refused_logins + 1
-            connection.execute(sa.update(account).where(account.c.id == account_id).values(refused_logins=again))
-            _pause(connection, account_id, PauseReason.CREDENTIALS, until, message, now)
+            row = connection.execute(sa.select(account.c.slow_pauses).where(account.c.id == account_id)).one()
+            until = now + timedelta(seconds=pauses[min(row.slow_pauses, len(pauses) - 1)])
+            again = row.slow_pauses + 1
+            connection.execute(sa.update(account).where(account.c.id == account_id).values(slow_pauses=again))
+            _pause(connection, account_id, reason, until, message, now)
         return until
+
+    def note_trouble(self, account_id: int, trouble: str | None) -> None:
+        """Why the account's list does not come; None when it came. Written only where that is news."""
+        changed = account.c.trouble.is_distinct_from(trouble)
+        with self._database.read() as connection:
+            if connection.execute(sa.select(account.c.id).where(account.c.id == account_id, changed)).first() is None:
+                return
+        with self._database.write() as connection:
+            connection.execute(sa.update(account).where(account.c.id == account_id).values(trouble=trouble))
+
+    def note_next_run(self, account_id: int, at: datetime | None) -> None:
+        """When the service means to list the account again."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(account).where(account.c.id == account_id).values(next_run_at=at))
 
     def turn(self, account_id: int) -> int:
         """A number that grows by one with each call: which of the older windows is listed next."""
@@ -136,7 +152,7 @@ class Accounts:
             connection.execute(
                 sa.update(account)
                 .where(pauses)
-                .values(pause_reason=None, paused_until=None, pause_message=None, refused_logins=0)
+                .values(pause_reason=None, paused_until=None, pause_message=None, slow_pauses=0)
             )
 
     def paused(self, account_id: int, now: datetime) -> PauseReason | None:

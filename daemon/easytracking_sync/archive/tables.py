@@ -86,7 +86,9 @@ account = sa.Table(
     sa.Column("pause_reason", Text),
     sa.Column("paused_until", Instant),
     sa.Column("pause_message", Text),
-    sa.Column("refused_logins", sa.Integer, nullable=False, server_default="0"),  # in a row
+    sa.Column("trouble", Text),  # why its list did not come last; NULL when it did
+    sa.Column("next_run_at", Instant),  # when the service means to list it again
+    sa.Column("slow_pauses", sa.Integer, nullable=False, server_default="0"),  # in a row
     sa.Column("rotation", sa.Integer, nullable=False, server_default="0"),  # which older window is listed next
     sa.Column("refused_in_row", sa.Integer, nullable=False, server_default="0"),
     sa.Column("refused_since", Instant),

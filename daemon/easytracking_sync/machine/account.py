@@ -49,7 +49,9 @@ class Account:
 class Pauses(Protocol):
     """Whoever remembers that a login was refused."""
 
-    def refuse_login(self, account_id: int, pauses: Sequence[float], message: str, now: datetime) -> datetime: ...
+    def pause_slowly(
+        self, account_id: int, reason: PauseReason, pauses: Sequence[float], message: str, now: datetime
+    ) -> datetime: ...
     def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None: ...
 
 
@@ -102,8 +104,9 @@ class Gate:
                 first = before is None or now - before >= REFUSED_LATELY_SECONDS
                 self._refused_at[account.id] = now
             if first:
-                pauses = self._policy.refused_login_pauses
-                until = self._accounts.refuse_login(account.id, pauses, str(refusal), self._clock.now())
+                until = self._accounts.pause_slowly(
+                    account.id, PauseReason.CREDENTIALS, self._policy.slow_pauses, str(refusal), self._clock.now()
+                )
                 self._observer.note(
                     "credentials.refused", level="error", account=account.label, reason=str(refusal), until=until
                 )

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built
 
-.PHONY: env demo test test-long mutants fuzz lint check lock clean
+.PHONY: env demo test test-long mutants fuzz test-systemd test-container test-deploy lint check lock clean
 
 env: $(STAMP)
 
@@ -35,6 +35,28 @@ mutants: env
 # Hostile input to everything that reads what comes from outside: make fuzz SECONDS=600
 fuzz: env
 	@$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)
+
+# SEEDS=N stories by chance over all cores, or SEED=N that one again.
+SEEDS ?= 200
+simulate: env
+	@$(BIN)/python -m tests.simulation.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+# Every effect of a job dies or fails; EVERY=1 leaves none out (hours).
+crash: env
+	@$(BIN)/python -m tests.crash.enumeration $(if $(EVERY),--every)
+
+# The installation in a booted systemd, and the image in containers: they need root and tools that they get with apt.
+test-systemd: env
+	@$(BIN)/python tests/deploy/real_systemd.py
+
+test-container: env
+	@$(BIN)/python tests/deploy/real_container.py
+
+# Both, on one bare Debian.
+test-deploy: env
+	@kept=$$(mktemp -d /var/tmp/easytracking-deploy-XXXXXX) && trap 'rm -rf "$$kept"' EXIT \
+	  && export EASYTRACKING_TEST_KEPT=$$kept \
+	  && $(BIN)/python tests/deploy/real_systemd.py && $(BIN)/python tests/deploy/real_container.py
 
 lint: env
 	$(BIN)/ruff format --check .

@@ -57,7 +57,16 @@ class Engine:
     """podman with a store of its own, so that nothing of it is left."""
 
     def __init__(self, store: Path) -> None:
-        self._store = ("--root", str(store / "images"), "--runroot", str(store / "run"), "--storage-driver", "vfs")
+        self._store = (
+            "--root",
+            str(store / "images"),
+            "--runroot",
+            str(store / "run"),
+            "--storage-driver",
+            "overlay",
+        )
+        if self.podman("info", check=False).returncode:  # it copies all of an image for each container
+            self._store = (*self._store[:-1], "vfs")
 
     def podman(self, *arguments: str | Path, check: bool = True, seconds: float = 300, given: str = "") -> Done:
         options = (*self._store, "--runtime", "runc", "--cgroup-manager", "cgroupfs")

@@ -149,6 +149,11 @@ class Trial:
         text += f'password_file = "{ETC}/demo2.password"\n'
         (self.machine.root / f"{ETC}/config.toml".lstrip("/")).write_text(text, encoding="utf-8")
 
+    def write_shared(self, password: str) -> None:
+        """A password in a file of its own, which the service may read at any time."""
+        self.machine.write(f"{ETC}/demo2.password", password, 0o640)
+        self.machine.run("chgrp", UNIT, f"{ETC}/demo2.password")
+
     def drop_in(self, text: str) -> None:
         self.machine.write(f"/etc/systemd/system/{UNIT}.service.d/test.conf", text)
         self.machine.run("systemctl", "daemon-reload")
@@ -187,7 +192,7 @@ class Trial:
         expect(score.returncode == 0, "the exposure is above 1.1")
         passwords = {account.username: account.password for account in self.simulator.accounts}
         self.machine.write(f"{ETC}/credentials/accounts__demo1__password", passwords["demo1"], 0o600)
-        self.machine.write(f"{ETC}/demo2.password", passwords["demo2"], 0o644)
+        self.write_shared(passwords["demo2"])
         self.configure()
         told = self.command("check").stdout
         expect("All is well" in told, f"check: {told}")
@@ -262,7 +267,7 @@ class Trial:
         self.add_documents(6)
         paused = '"reason": "credentials"'
         eventually(lambda: paused in self.command("status", "--json").stdout, "demo2 is refused", 60)
-        self.machine.write(f"{ETC}/demo2.password", "another-password")
+        self.write_shared("another-password")
         self.configure(every='"3s"')
         self.machine.run("systemctl", "reload", UNIT)
         eventually(self.all_marked, "the new password is taken up")

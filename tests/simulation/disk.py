@@ -10,8 +10,10 @@ import errno
 import io
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, BinaryIO
@@ -69,12 +71,15 @@ class MortalFiles(LocalFiles):
         with self._fate.effect(Kind.CHANGE, f"make {path.name}", _refusing(f"making {path.name}")):
             super().make_folder(path)
         for folder in reversed(missing):
-            self._note(folder.parent, lambda folder=folder: shutil.rmtree(folder, ignore_errors=True))
+            self._note(folder.parent, partial(shutil.rmtree, folder, ignore_errors=True))
 
     def create(self, path: Path) -> BinaryIO:
         before = _content(path)
-        with self._fate.effect(Kind.CHANGE, f"create {path.name}", _refusing(f"creating {path.name}")):
-            file = super().create(path)
+        with ExitStack() as closing:
+            with self._fate.effect(Kind.CHANGE, f"create {path.name}", _refusing(f"creating {path.name}")):
+                file = super().create(path)
+                closing.callback(file.close)
+            closing.pop_all()
         self._note(path.parent, _restoring(path, before))
         self._dirty[path] = b""
         return MortalFile(file, path, self._fate)  # type: ignore[return-value]

@@ -1,7 +1,7 @@
 """Every effect of one instance, numbered, and the blow that one of them is dealt.
 
-The network and the database's transactions are wrapped from outside (the file layer: `disk`); nothing of the program is
-patched.
+The network and the database's transactions are wrapped from outside (the file layer: `disk`); nothing of the program
+is patched.
 """
 
 from __future__ import annotations
@@ -76,6 +76,9 @@ class Effect:
 Deal = Callable[[int, Effect], Blow | None]
 """From an effect's number, and the effect, to what befalls it."""
 
+Refuse = Callable[[Blow], Exception]
+"""How a layer itself says that it did not do it."""
+
 
 def applicable(effect: Effect) -> list[Blow]:
     """What may befall this effect."""
@@ -97,7 +100,11 @@ class Fate:
 
     @contextmanager
     def effect(
-        self, kind: Kind, what: str, refuse: Callable[[Blow], Exception], half_done: Callable[[], object] | None = None
+        self,
+        kind: Kind,
+        what: str,
+        refuse: Refuse,
+        half_done: Callable[[], object] | None = None,
     ) -> Iterator[None]:
         """Around one effect: it happens, or is dealt its blow. `refuse` is how the layer itself says no."""
         if self.dead:
@@ -153,7 +160,7 @@ def database_refusal(blow: Blow) -> Exception:
 
 
 class MortalTransport(httpx.BaseTransport):
-    """The network. `witness` sees each request just before it goes out, `meanwhile` is called while it is under way."""
+    """The network. `witness` sees each request just before it goes out, `meanwhile` comes on its way."""
 
     def __init__(
         self,

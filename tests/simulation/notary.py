@@ -1,4 +1,4 @@
-"""Who watches: every call before it goes out, and the archive after every commit. An invariant that is broken is named.
+"""Who watches: every call before it goes out, and the archive after every commit. A broken invariant is named.
 
 What was looked at once and cannot have changed since is not looked at again: thousands of lives are watched.
 """
@@ -114,7 +114,7 @@ class Notary:
         rows = self.ledger.rows("SELECT id, state, epoch FROM batch")
         batches = {row[0]: row[1] for row in rows}
         epochs = {row[0]: row[2] for row in rows}
-        documents = dict(self.ledger.rows("SELECT id, state FROM document"))
+        documents = {row[0]: row[1] for row in self.ledger.rows("SELECT id, state FROM document")}
         _expect_moves("batch", self._batches, batches, BATCH_MOVES, {"planned", "stored"})
         _expect_moves("document", self._documents, documents, DOCUMENT_MOVES, {"discovered"})
         younger = [one for one, epoch in self._epochs.items() if epochs[one] < epoch]
@@ -209,7 +209,9 @@ class Notary:
         on_their_way = {one for one, state in self._documents.items() if state in {"batched", "stored"}}
         assert on_their_way == set(carried), "NO-LOSS: a document on its way is carried by no batch"
         live = "SELECT id, size FROM batch WHERE state IN ('planned', 'reserved', 'fetched', 'stored')"
-        assert dict(self.ledger.rows(live)) == dict(sizes), "MONOTONE-STATE: a batch's size is not what it carries"
+        assert {row[0]: row[1] for row in self.ledger.rows(live)} == sizes, (
+            "MONOTONE-STATE: a batch's size is not what it carries"
+        )
 
     def _expect_new_files_true(self) -> None:
         for file_id, account, doc_id, kind, name, sha256, document_id in self.ledger.rows(

@@ -129,13 +129,16 @@ class Replica:
             self.attempt(lambda label=label: self._list(label, self._cycle_span(label), marked_too=False))  # type: ignore[misc]
 
     def step(self) -> bool:
-        """One effect of the engine, if one is due; whether there was one."""
-        return bool(self.attempt(lambda: self.station.engine.step()))
+        """One effect of the engine, if one is due; False where nothing was, True also where it died of it."""
+        return self.attempt(self._step) is not False
 
     def next_instant(self) -> datetime | None:
-        """In true time, when something falls due that is not due now."""
-        found = self.attempt(lambda: next_instant(self.station))
-        return found - self.clock.off if isinstance(found, datetime) else None
+        """In true time, when something falls due that is not due now; now, where it could not be found out."""
+        answered: list[datetime | None] = []
+        self.attempt(lambda: answered.append(next_instant(self.station)))
+        if not answered:
+            return self.clock.time.now()
+        return answered[0] - self.clock.off if answered[0] is not None else None
 
     def try_hard(self, what: Callable[[], object]) -> None:
         """Do it, across deaths and troubles, until it was done."""
@@ -163,7 +166,7 @@ class Replica:
 
     def expect_tidy(self) -> None:
         """BOUNDED: once nothing waits, no parcel is left but what was put aside for inspection."""
-        self.attempt(lambda: self.station.engine.recover())
+        self.attempt(self._recover)
         left = [path.name for path in (self.station.folder / "spool").glob("*.zip*")]
         assert not left, f"BOUNDED: {left} are left in the spool"
 
@@ -176,6 +179,12 @@ class Replica:
         self.lives += 1
         assert self.lives < MOST_LIVES, "ACK-LIVENESS: it never comes to an end"
         self.notary.look_again()
+
+    def _step(self) -> bool:  # the engine is another one after each death
+        return self.station.engine.step()
+
+    def _recover(self) -> None:
+        self.station.engine.recover()
 
     def _cycle_span(self, label: str) -> Span:
         account = self.station.accounts[label]
@@ -202,7 +211,4 @@ class Replica:
         make_mortal(archive.database, self.fate, self.notary.see_commit, lambda: self._meanwhile(self, "read"))
 
     def _wrap(self, inner: httpx.BaseTransport) -> httpx.BaseTransport:
-        return MortalTransport(
-            inner, self.fate, lambda request: self.notary.see_call(request), lambda call: self._meanwhile(self, call)
-        )
-
+        return MortalTransport(inner, self.fate, self.notary.see_call, lambda call: self._meanwhile(self, call))

@@ -7,6 +7,7 @@ python -m tests.simulation.simulate --seed 17
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import os
 import sys
@@ -65,6 +66,7 @@ class Sum:
 
 def live(seed: int) -> Told:
     """One seed, some of them twice, in folders that are gone afterwards."""
+    gc.set_threshold(50_000, 50, 50)
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as name:
         story = Story(seed)
         try:

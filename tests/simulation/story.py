@@ -98,15 +98,15 @@ class Story:
     def _storm(self) -> None:
         dice, world = self._dice, self.world
         world.simulator.faults = storm(self._gale)
-        for _ in range(dice.randint(3, 8)):
+        for _ in range(dice.randint(2, 6)):
             self._arrive()
-        for _ in range(dice.randint(1, 3)):
+        for _ in range(dice.choice((1, 2, 2, 3))):
             world.time.forward(timedelta(minutes=dice.choice((1, 15, 240, 1500))))
-            for replica in world.replicas:
-                if dice.random() < 0.3:
-                    replica.list_all(marked_too=True)
-                else:
-                    replica.run_cycles()
+            replica = dice.choice(world.replicas)
+            if dice.random() < 0.3:
+                replica.list_all(marked_too=True)
+            else:
+                replica.run_cycles()
             world.drain()
             for _ in range(dice.randint(0, 3)):
                 self._at_the_portal()
@@ -205,9 +205,7 @@ class Story:
     def _change(self) -> None:
         self.events["document changed"] += 1
         doc_id = self._some_id()
-        self.world.simulator.change_document(
-            doc_id, self._files(doc_id), number=f"bis {self._dice.getrandbits(32)}"
-        )
+        self.world.simulator.change_document(doc_id, self._files(doc_id), number=f"bis {self._dice.getrandbits(32)}")
 
     def _withdraw(self) -> None:
         if len(self.world.simulator.ids()) > 1:

@@ -1,7 +1,7 @@
 """Seeds: a service in a storm of faults, and blows to the engine's effects, all by chance, until the sky clears.
 
-`make simulate SEEDS=N` lives N of them over all cores, `make simulate SEED=N` that one alone. A seed that fails says how
-to replay it.
+`make simulate SEEDS=N` lives N of them over all cores, `make simulate SEED=N` that one alone. A seed that fails says
+how to replay it.
 """
 
 from __future__ import annotations

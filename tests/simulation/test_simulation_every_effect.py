@@ -1,13 +1,12 @@
-"""Every effect of a small job is numbered; the engine dies at each, or each fails. Nothing is lost or told early.
+"""Deaths in scenes of their own: while a bad document is singled out, while others are listed again, without power.
 
-`World` watches the invariants after every commit and before every call; what is asserted here is how it ends.
-Dying after an effect is dying before the next one, so each death is dealt once.
+The plain job, with every blow at every effect, is in `tests/crash`. `World` watches the invariants after every commit
+and before every call; what is asserted here is how it ends.
 """
 
 from __future__ import annotations
 
 import functools
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,16 +14,18 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.simulation.fate import APPLICABLE, Blow, Effect, Kind, applicable
+from tests.simulation.disk import Cut
+from tests.simulation.fate import Blow, Effect, Kind, applicable
 from tests.simulation.world import Chapter, World, files_for
+from tests.support.station import BlobStore
 
 from easytracking_simulator import Faults, Simulator
 
-THOROUGH = int(os.environ.get("SEEDS", "0")) >= 100
-STRIDE = 1_000_000 if THOROUGH else 5
-"""Failures that do not kill are dealt to every fifth effect of one run; with SEEDS=100 or more, to one a run."""
-SOME = 1 if THOROUGH else 4
+SOME = 4
 """Where the variants are many and alike, every fourth is tried."""
+
+BLOBS: tuple[BlobStore, ...] = ("database", "files")
+SHARES = {cut: share for share, cut in enumerate(Cut)}
 
 REFUSED_ID = 101
 
@@ -68,10 +69,12 @@ def dealt(blows: Mapping[int, Blow], number: int, effect: Effect) -> Blow | None
 
 
 @contextmanager
-def lived(folder: Path, scene: str, blows: Mapping[int, Blow]) -> Iterator[World]:
+def lived(
+    folder: Path, scene: str, blows: Mapping[int, Blow], cut: Cut = Cut.ALL, blobs: BlobStore = "database"
+) -> Iterator[World]:
     """A world that has lived through a scene with these blows."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        world = World(Path(name) / "world", SCENES[scene], deal=partial(dealt, blows))
+        world = World(Path(name) / "world", SCENES[scene], deal=partial(dealt, blows), cut=cut, blobs=blobs)
         try:
             world.run()
             world.expect_all_home(quarantined=ALLOWED.get(scene, ()))
@@ -85,16 +88,24 @@ def lived(folder: Path, scene: str, blows: Mapping[int, Blow]) -> Iterator[World
 
 
 @functools.cache
-def undisturbed(scene: str) -> tuple[tuple[Effect, ...], int]:
+def undisturbed(scene: str, blobs: BlobStore = "database") -> tuple[tuple[Effect, ...], int]:
     """The effects of a scene in which nothing goes wrong, and the first of its last chapter."""
-    with tempfile.TemporaryDirectory() as folder, lived(Path(folder), scene, {}) as world:
+    with tempfile.TemporaryDirectory() as folder, lived(Path(folder), scene, {}, blobs=blobs) as world:
         assert world.lives == 0
-        return tuple(world.trace), world.begins[-1]
+        return tuple(world.trace[: world.ends[-1]]), world.begins[-1]
 
 
-def survive(folder: Path, scene: str, blows: Mapping[int, Blow], *, deaths: int) -> None:
+def survive(
+    folder: Path,
+    scene: str,
+    blows: Mapping[int, Blow],
+    *,
+    deaths: int,
+    cut: Cut = Cut.ALL,
+    blobs: BlobStore = "database",
+) -> None:
     """Live through a scene with these blows, that many of them deadly; everything must come home."""
-    with lived(folder, scene, blows) as world:
+    with lived(folder, scene, blows, cut, blobs) as world:
         assert world.lives == deaths
 
 
@@ -102,15 +113,6 @@ def numbers(scene: str, wanted: Callable[[Effect], bool]) -> list[int]:
     """The effects of a scene's last chapter that are meant."""
     effects, begin = undisturbed(scene)
     return [number for number in range(begin, len(effects)) if wanted(effects[number])]
-
-
-@pytest.mark.parametrize("share", range(4))
-def test_killed_at_any_effect_the_next_engine_brings_everything_home(folder: Path, share: int) -> None:
-    """CRASH-IDEMPOTENT: kill -9 at every call, commit, write, sync and change of a folder."""
-    deaths = numbers("ordinary", lambda effect: Blow.KILLED in APPLICABLE[effect.kind])
-    assert len(deaths) > 20
-    for number in deaths[share::4]:
-        survive(folder, "ordinary", {number: Blow.KILLED}, deaths=1)
 
 
 def test_killed_while_a_bad_document_is_being_singled_out_the_good_ones_still_come_home(folder: Path) -> None:
@@ -135,41 +137,15 @@ def test_killed_while_documents_are_listed_again_both_versions_stay(folder: Path
             assert not any("101" in call for call in calls)
 
 
-def test_a_power_cut_takes_what_was_not_synced_and_nothing_else(folder: Path) -> None:
-    """A torn part, a rename that never was, a removed parcel that is back: all are harmless."""
-    cuts = numbers("ordinary", lambda effect: effect.unsynced and effect.kind is not Kind.LOOK)
-    assert len(cuts) > 4
-    for number in cuts:
-        survive(folder, "ordinary", {number: Blow.POWER_CUT}, deaths=1)
-
-
-@pytest.mark.parametrize("blow", [Blow.REFUSED, Blow.ANSWER_LOST])
-def test_what_fails_is_tried_again_and_what_is_unknown_is_found_out(folder: Path, blow: Blow) -> None:
-    """Disk full, database locked, service away; or done, and the answer lost: the same process gets over it."""
-    meant = numbers("ordinary", lambda effect: blow in APPLICABLE[effect.kind])
-    assert len(meant) > 15
-    effects, _ = undisturbed("ordinary")
-    first_call = next(number for number, effect in enumerate(effects) if effect.kind is Kind.SEND)
-    for number in meant:
-        if number < first_call:  # a start that fails is tried again by whoever started it
-            survive(folder, "ordinary", {number: blow}, deaths=1)
-    for offset in range(min(STRIDE, len(meant))):
-        struck = [number for number in meant[offset::STRIDE] if number >= first_call]
-        survive(folder, "ordinary", dict.fromkeys(struck, blow), deaths=0)
-
-
-def test_a_failed_fsync_stops_the_engine_and_the_next_one_finishes(folder: Path) -> None:
-    """FAIL-STOP."""
-    for number in numbers("ordinary", lambda effect: effect.kind is Kind.SYNC):
-        survive(folder, "ordinary", {number: Blow.SYNC_FAILED}, deaths=1)
-
-
-def test_killed_again_during_the_recovery_it_is_as_if_once(folder: Path) -> None:
-    """The second death comes soon after one that left a parcel nobody noted: while the next engine starts."""
-    effects, _ = undisturbed("ordinary")
-    spooled = max(number for number, effect in enumerate(effects) if effect.what.startswith("the folder"))
-    for later in range(1, 14, SOME):
-        survive(folder, "ordinary", {spooled + 1: Blow.KILLED, spooled + 1 + later: Blow.KILLED}, deaths=2)
+@pytest.mark.parametrize("cut", Cut)
+def test_row_13_a_power_cut_takes_what_was_not_synced_and_nothing_else(folder: Path, cut: Cut) -> None:
+    """A torn part, a rename that never was, a removed parcel that is back: all are harmless; wherever bytes lie."""
+    for blobs in BLOBS:
+        effects, begin = undisturbed("ordinary", blobs)
+        cuts = [number for number in range(begin, len(effects)) if effects[number].unsynced]
+        assert len(cuts) > 15
+        for number in cuts[SHARES[cut] :: SOME * len(SHARES)]:
+            survive(folder, "ordinary", {number: Blow.POWER_CUT}, deaths=1, cut=cut, blobs=blobs)
 
 
 def test_the_same_seed_gives_the_same_trace(folder: Path) -> None:

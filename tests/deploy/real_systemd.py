@@ -194,8 +194,7 @@ class Trial:
         self.machine.write(f"{ETC}/credentials/accounts__demo1__password", passwords["demo1"], 0o600)
         self.write_shared(passwords["demo2"])
         self.configure()
-        told = self.command("check").stdout
-        expect("All is well" in told, f"check: {told}")
+        self.command("check")
 
     def refused_configuration(self) -> None:
         step("a wrong configuration is not started again and again")

@@ -1,4 +1,4 @@
-"""What is deployed holds together, as far as that can be seen without root: the real tests are scripts beside this."""
+"""What is deployed holds together, as far as that can be seen without root; the real tests are scripts beside it."""
 
 from __future__ import annotations
 

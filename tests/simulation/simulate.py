@@ -70,14 +70,20 @@ def live(seed: int) -> Told:
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as name:
         story = Story(seed)
         try:
-            figures = story.live(Path(name) / "once")
+            figures = story.live(_world_in(Path(name) / "once"))
             if seed % TWICE_EVERY == 0:
                 again = Story(seed)
-                again.live(Path(name) / "twice")
+                again.live(_world_in(Path(name) / "twice"))
                 assert story.world.trace == again.world.trace, "DETERMINISM: the second trace differs"
         except BaseException:  # noqa: BLE001  whatever it was is told, with the command that replays it
             return Told(None, traceback.format_exc(), seed)
         return Told(figures, seed=seed)
+
+
+def _world_in(folder: Path) -> Path:
+    """A folder of one name, since names go into the traces."""
+    folder.mkdir()
+    return folder / "world"
 
 
 def lived(seeds: Iterable[int], processes: int) -> Iterator[Told]:

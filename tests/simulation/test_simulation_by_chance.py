@@ -28,6 +28,7 @@ def test_a_seed_tells_the_same_story_twice(folder: Path, seed: int) -> None:
     traces = []
     for number in range(2):
         story = Story(seed)
-        story.live(folder / str(number))
+        (folder / str(number)).mkdir()
+        story.live(folder / str(number) / "world")
         traces.append(story.world.trace)
     assert traces[0] == traces[1]

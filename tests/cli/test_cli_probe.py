@@ -34,6 +34,7 @@ def alarm(kind: Kind, amount: int = 0) -> Alarm:
 GRADES = {
     Kind.CREDENTIALS: Grade.CRITICAL,
     Kind.PERMISSION: Grade.CRITICAL,
+    Kind.UNREACHABLE: Grade.CRITICAL,
     Kind.SILENT: Grade.CRITICAL,
     Kind.BACKLOG: Grade.WARNING,
     Kind.QUARANTINE: Grade.WARNING,

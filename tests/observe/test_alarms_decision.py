@@ -70,6 +70,7 @@ STANDING: list[tuple[str, Watched, Kind | None]] = [
     ("all is well", watched(), None),
     ("login refused", watched(pause_reason=PauseReason.CREDENTIALS), Kind.CREDENTIALS),
     ("permission lost", watched(pause_reason=PauseReason.PERMISSION, refused_in_row=8), Kind.PERMISSION),
+    ("address dead", watched(pause_reason=PauseReason.UNREACHABLE), Kind.UNREACHABLE),
     ("some refused, not enough to pause", watched(refused_in_row=7), None),
     ("silent to the second", watched(silent_in=timedelta()), Kind.SILENT),
     ("silent soon", watched(silent_in=timedelta(seconds=1)), None),
@@ -126,13 +127,14 @@ def test_a_lost_permission_is_over_when_a_document_was_accepted_and_not_when_som
     assert alarms(watched(refused_in_row=0), known=(known,)) == {}
 
 
-@pytest.mark.parametrize(("kind", "cause"), [(kind, cause) for kind, causes in MASKED_BY.items() for cause in causes])
+@pytest.mark.parametrize(("kind", "cause"), [(kind, cause) for kind, causes in MASKED_BY.items() for cause in sorted(causes)])
 def test_what_follows_from_something_told_is_not_told_besides_but_does_not_end_either(
     kind: Kind, cause: Kind
 ) -> None:
     facts: dict[Kind, dict[str, Any]] = {
         Kind.CREDENTIALS: {"pause_reason": PauseReason.CREDENTIALS},
         Kind.PERMISSION: {"pause_reason": PauseReason.PERMISSION},
+        Kind.UNREACHABLE: {"pause_reason": PauseReason.UNREACHABLE},
         Kind.SILENT: {"silent_in": -HOUR},
         Kind.BACKLOG: {"waiting": 1, "waiting_since": NOW - 100 * HOUR},
     }

@@ -101,7 +101,7 @@ def alarm_watch(
         label = labels[plight.account_id]
         patience = min(grace, current().schedule(label).every)
         at = max(silent_at(current(), label, plight), begun + patience)
-        return Watched(plight, at, reasons().get(plight.account_id, ""))
+        return Watched(plight, at, reasons().get(plight.account_id, plight.trouble))
 
     return AlarmWatch(
         at_work.archive,

@@ -43,6 +43,7 @@ class Plight:
     last_success_at: datetime | None = None
     pause_reason: PauseReason | None = None
     refused_in_row: int = 0
+    trouble: str = ""  # why its list did not come last
     waiting: int = 0  # not home, or home and not acknowledged
     waiting_since: datetime | None = None
     quarantined: int = 0
@@ -90,6 +91,7 @@ class Plights:
                     last_success_at=row.last_success_at,
                     pause_reason=PauseReason(row.pause_reason) if row.pause_reason else None,
                     refused_in_row=row.refused_in_row,
+                    trouble=row.trouble or "",
                     waiting=waiting + to_mark,
                     waiting_since=min((at for at in (since, marked_since) if at is not None), default=None),
                     quarantined=not_home.get((row.id, True), (0, None))[0],

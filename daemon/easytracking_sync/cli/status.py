@@ -92,7 +92,7 @@ def _verdict(session: Session) -> Verdict:
         labels = {found: label for label, found in ids.items() if found is not None}
         plights = archive.plights.of(labels, settings.sync.max_attempts, now - LATELY)
         known = {one.key: one for one in archive.alarms.known()}
-    accounts = [Watched(one, silent_at(settings, labels[one.account_id], one)) for one in plights]
+    accounts = [Watched(one, silent_at(settings, labels[one.account_id], one), one.trouble) for one in plights]
     alarms = standing(accounts, disk, limits, known, now)
     room = Room(disk, limits.free_bytes, settings.storage.min_free_bytes) if disk is not None else None
     return verdict(alarms, plights, [label for label, found in ids.items() if found is None], room, now)

@@ -23,6 +23,7 @@ class Kind(StrEnum):
 
     CREDENTIALS = "credentials"  # the login is refused
     PERMISSION = "permission"  # every document is refused
+    UNREACHABLE = "unreachable"  # its address is dead
     SILENT = "silent"  # no listing succeeded for some intervals
     BACKLOG = "backlog"  # documents wait for too long
     QUARANTINE = "quarantine"
@@ -34,8 +35,8 @@ class Kind(StrEnum):
 
 
 MASKED_BY: Mapping[Kind, frozenset[Kind]] = {
-    Kind.SILENT: frozenset({Kind.CREDENTIALS}),
-    Kind.BACKLOG: frozenset({Kind.CREDENTIALS, Kind.PERMISSION, Kind.SILENT}),
+    Kind.SILENT: frozenset({Kind.CREDENTIALS, Kind.UNREACHABLE}),
+    Kind.BACKLOG: frozenset({Kind.CREDENTIALS, Kind.PERMISSION, Kind.UNREACHABLE, Kind.SILENT}),
 }
 """What follows from something that was told already is not told besides."""
 
@@ -185,14 +186,19 @@ def _of_disk(disk: Disk, limits: Limits, known: Mapping[str, KnownAlarm]) -> Ala
 Rule = Callable[[Watched, Limits, KnownAlarm | None, datetime], Alarm | None]
 
 
-def _credentials(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
+def _paused(kind: Kind, reason: PauseReason) -> Rule:
     """Over when a listing succeeded since: a restart ends the pause to try again, and that proves nothing."""
-    del limits, now
-    last = one.plight.last_success_at
-    unproven = before is not None and (last is None or last < before.begun_at)
-    if one.plight.pause_reason is not PauseReason.CREDENTIALS and not unproven:
-        return None
-    return Alarm(Kind.CREDENTIALS, one.plight.account_id, one.plight.label)
+
+    def rule(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
+        del limits, now
+        plight = one.plight
+        last = plight.last_success_at
+        unproven = before is not None and (last is None or last < before.begun_at)
+        if plight.pause_reason is not reason and not unproven:
+            return None
+        return Alarm(kind, plight.account_id, plight.label, reason=one.reason)
+
+    return rule
 
 
 def _permission(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
@@ -241,8 +247,9 @@ COUNTED: Mapping[Kind, str] = {
 """Kinds that are so many documents, and how the archive calls them."""
 
 RULES: Mapping[Kind, Rule] = {
-    Kind.CREDENTIALS: _credentials,
+    Kind.CREDENTIALS: _paused(Kind.CREDENTIALS, PauseReason.CREDENTIALS),
     Kind.PERMISSION: _permission,
+    Kind.UNREACHABLE: _paused(Kind.UNREACHABLE, PauseReason.UNREACHABLE),
     Kind.SILENT: _silent,
     Kind.BACKLOG: _backlog,
     Kind.QUARANTINE: _counted(Kind.QUARANTINE, lambda plight: plight.quarantined),

@@ -28,7 +28,7 @@ class Tone(StrEnum):
     INFO = "info"
 
 
-GRAVE = frozenset({Kind.CREDENTIALS, Kind.PERMISSION, Kind.SILENT, Kind.DISK})
+GRAVE = frozenset({Kind.CREDENTIALS, Kind.PERMISSION, Kind.UNREACHABLE, Kind.SILENT, Kind.DISK})
 """While one of these stands, nothing new comes home."""
 
 

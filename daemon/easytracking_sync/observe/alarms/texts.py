@@ -49,6 +49,21 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "{subject}: documents may be fetched again.",
             "{subject}: i documenti si possono scaricare di nuovo.",
         ),
+        # The account's address is dead.
+        "unreachable.headline": Text("address out of reach", "indirizzo irraggiungibile"),
+        "unreachable.about": Text(
+            "{subject}: nothing answers at its address any more; it is tried ever more seldom.{reason}",
+            "{subject}: al suo indirizzo non risponde più nulla; si riprova sempre più di rado.{reason}",
+        ),
+        "unreachable.todo": Text(
+            "`easytracking-sync check` tells whether it is the name, the network, the proxy or the certificate. What is "
+            "mended is noticed by itself; a restart notices it at once.",
+            "`easytracking-sync check` dice se è il nome, la rete, il proxy o il certificato. Ciò che viene corretto si "
+            "nota da sé; con un riavvio subito.",
+        ),
+        "unreachable.ended": Text(
+            "{subject}: its address answers again.", "{subject}: il suo indirizzo risponde di nuovo."
+        ),
         # No listing succeeded for some intervals.
         "silent.headline": Text("no listing succeeds", "nessun elenco riesce"),
         "silent.about": Text(

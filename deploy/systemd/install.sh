@@ -261,7 +261,7 @@ case $action in
       rm -f "$units/$unit"
     done
     systemctl daemon-reload
-    rm -rf "$opt" "$wrapper" "$completions/$name" "/etc/sysusers.d/$name.conf"
+    rm -rf "$opt" "$wrapper" "${completions:?}/$name" "/etc/sysusers.d/$name.conf"
     say "taken away; what stays: $etc, $state and the account $name"
     ;;
 esac

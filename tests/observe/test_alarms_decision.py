@@ -127,7 +127,10 @@ def test_a_lost_permission_is_over_when_a_document_was_accepted_and_not_when_som
     assert alarms(watched(refused_in_row=0), known=(known,)) == {}
 
 
-@pytest.mark.parametrize(("kind", "cause"), [(kind, cause) for kind, causes in MASKED_BY.items() for cause in sorted(causes)])
+MASKED = [(kind, cause) for kind, causes in MASKED_BY.items() for cause in sorted(causes)]
+
+
+@pytest.mark.parametrize(("kind", "cause"), MASKED)
 def test_what_follows_from_something_told_is_not_told_besides_but_does_not_end_either(
     kind: Kind, cause: Kind
 ) -> None:

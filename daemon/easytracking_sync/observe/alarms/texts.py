@@ -56,10 +56,10 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "{subject}: al suo indirizzo non risponde più nulla; si riprova sempre più di rado.{reason}",
         ),
         "unreachable.todo": Text(
-            "`easytracking-sync check` tells whether it is the name, the network, the proxy or the certificate. What is "
-            "mended is noticed by itself; a restart notices it at once.",
-            "`easytracking-sync check` dice se è il nome, la rete, il proxy o il certificato. Ciò che viene corretto si "
-            "nota da sé; con un riavvio subito.",
+            "`easytracking-sync check` tells whether it is the name, the network, the proxy or the certificate. "
+            "What is mended is noticed by itself; a restart notices it at once.",
+            "`easytracking-sync check` dice se è il nome, la rete, il proxy o il certificato. Ciò che viene corretto "
+            "si nota da sé; con un riavvio subito.",
         ),
         "unreachable.ended": Text(
             "{subject}: its address answers again.", "{subject}: il suo indirizzo risponde di nuovo."

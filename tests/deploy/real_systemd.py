@@ -254,6 +254,7 @@ class Trial:
         journal = self.machine.journal()
         expect("thread.hung" in journal and "dispatch" in journal, "the journal does not name the thread")
         expect("Watchdog timeout" in journal, "it was not the watchdog")
+        expect("most recent call first" in journal, "the journal does not tell where it hung")
         self.add_documents(20)
         eventually(self.all_marked, "between two hangs everything comes home")
         self.drop_in(QUICK)

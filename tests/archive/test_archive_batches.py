@@ -126,6 +126,31 @@ def test_a_worker_that_lost_its_claim_commits_nothing_at_all(shelf: Shelf, move:
     assert shelf.archive.batches.was_committed(commit) == moved
 
 
+def test_a_holder_whose_lease_was_voided_commits_nothing(shelf: Shelf) -> None:
+    """FENCED: whoever voided it (the operator's remedy, an instance that starts) need not have claimed the batch."""
+    account_id = shelf.account()
+    shelf.batch(account_id, [1])
+    commit = shelf.moved(shelf.claim(account_id), RESERVED)
+    shelf.end_leases()
+    before = shelf.dump()
+    with pytest.raises(StaleLease):
+        shelf.archive.batches.commit(commit, shelf.now)
+    assert shelf.dump() == before
+
+
+def test_of_two_claims_of_one_worker_only_the_later_commits(shelf: Shelf) -> None:
+    """FENCED: a commit that failed long ago and comes through after all belongs to an epoch that is over."""
+    account_id = shelf.account()
+    shelf.batch(account_id, [1])
+    stale = shelf.moved(shelf.claim(account_id), RESERVED)
+    later = shelf.moved(shelf.claim(account_id), RESERVED)
+    before = shelf.dump()
+    with pytest.raises(StaleLease):
+        shelf.archive.batches.commit(stale, shelf.now)
+    assert shelf.dump() == before
+    shelf.archive.batches.commit(later, shelf.now)
+
+
 @ON_SQLITE
 def test_a_lease_that_has_run_out_can_be_taken_and_its_holder_is_fenced(shelf: Shelf) -> None:
     account_id = shelf.account()

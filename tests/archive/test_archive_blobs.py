@@ -98,7 +98,7 @@ def backend(request: pytest.FixtureRequest, shelf: Shelf) -> Backend:
 @example(content=LARGE[: MEBIBYTE + 1], piece=MEBIBYTE)
 @example(content=LARGE, piece=9_999)
 def test_what_was_put_is_read_byte_for_byte(backend: Backend, content: bytes, piece: int) -> None:
-    """Whatever the size (none at all, several chunks) and however the source cuts it; putting again adds nothing."""
+    """BYTE-IDENTITY: of any size (none at all, several chunks), however it is cut; putting again adds nothing."""
     source = source_of(content, piece)
     backend.blobs.put([source])
     before = backend.lying()

@@ -23,7 +23,7 @@ def files_in(folder: str) -> list[tuple[str, bytes]]:
 
 
 def test_real_invoices_signatures_and_metadata_come_home_byte_for_byte(quiet: Place) -> None:
-    """Whatever they are: broken, signed twice, in old encodings, from Romania. None of them is looked into."""
+    """BYTE-IDENTITY: broken, signed twice, in old encodings, from Romania. None of them is looked into."""
     metadata = itertools.cycle(files_in("metadata"))
     originals = [
         (name, body, channel)

@@ -224,7 +224,7 @@ def test_row_05_an_account_told_to_wait_makes_no_call_at_all_meanwhile(make: Mak
 
 
 def test_row_05_no_call_is_lost_in_a_storm_of_refusals_to_answer(make: Make) -> None:
-    """Every second call is answered 429 or 503: everything comes home all the same."""
+    """ACK-LIVENESS: every second call is answered 429 or 503: everything comes home all the same."""
 
     station = make(replace(SMALL, documents=6))
     station.simulator.faults = Faults(

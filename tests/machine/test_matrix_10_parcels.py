@@ -123,7 +123,7 @@ def test_row_10_11_a_parcel_that_proves_nothing_acknowledges_nothing(make: Make)
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(troubles=st.lists(st.sampled_from([*HARMLESS, *SPOILS_ONE, *SPOILS_ALL]), min_size=1, max_size=3))
 def test_row_10_any_sequence_of_odd_parcels_ends_with_everything_home(make: Make, troubles: list[str]) -> None:
-    """Store what was asked for and is whole, the rest back to the pool; never acknowledge more."""
+    """ACK-SUBSET: store what was asked for and is whole, the rest back to the pool; never acknowledge more."""
     station = make(FEW)
     for variety in troubles:
         station.simulator.script("fetch", bad_zip(variety))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
 ALARM = "tests/service/test_service_alarm_clock.py"
 INVOICES = "tests/cli/test_cli_invoices.py"
@@ -38,8 +38,8 @@ AROUND = (
         "weekdays-from-monday",
         "cron's weekdays are counted as APScheduler counts them",
         "app/calendar.py",
-        '    if field == "*":\n        return field',
-        "    if field:\n        return field",
+        'day_of_week=",".join(WEEKDAYS[number] for number in weekdays)',
+        'day_of_week=",".join(str(number % 7) for number in weekdays)',
         (f"{ALARM}::test_cron_counts_its_weekdays_from_sunday",),
     ),
     Mutant(
@@ -49,6 +49,13 @@ AROUND = (
         "        with contextlib.suppress(Exception):\n            line = self._lines",
         "        with contextlib.suppress(KeyError):\n            line = self._lines",
         (f"{LOG}::test_row_25_logging_never_raises",),
+        also=(
+            Edit(
+                f"{PACKAGE}/observe/log.py",
+                "        with contextlib.suppress(Exception):\n            bug =",
+                "        with contextlib.suppress(KeyError):\n            bug =",
+            ),
+        ),
     ),
     Mutant(
         "secret-in-the-log",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tests.mutants.around import AROUND
 from tests.mutants.durable import DURABLE
+from tests.mutants.rows import ROWS
 from tests.mutants.steps import STEPS
+from tests.mutants.watched import WATCHED
 from tests.mutants.wire import WIRE
 
-MUTANTS = (*DURABLE, *STEPS, *WIRE, *AROUND)
+MUTANTS = (*DURABLE, *ROWS, *STEPS, *WIRE, *AROUND, *WATCHED)

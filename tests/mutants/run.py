@@ -135,8 +135,8 @@ def judge(mutant: Mutant, ended: Run) -> Verdict:
         why = f"pytest ended with {ended.code} and no failed test"
     elif found := PROVES_NOTHING.search(ended.said):
         why = f"{found[0]}: the defect is not one that could be made"
-    elif mutant.says not in ended.said:
-        why = f"failed, but without a word of {mutant.says}"
+    elif not re.search(mutant.says, ended.said):
+        why = f"failed, but said nothing of {mutant.says}"
     return Verdict(mutant, "" if why else ended.failed[0], why, ended.seconds)
 
 
@@ -145,8 +145,9 @@ def trial(mutant: Mutant, sound: Path, workshop: Path, *, verbose: bool) -> Verd
     tree = workshop / mutant.id
     copy(sound, tree)
     try:
-        path = tree / mutant.path
-        path.write_text(mutant.applied(path.read_text(encoding="utf-8")), encoding="utf-8")
+        for edit in mutant.edits:
+            path = tree / edit.path
+            path.write_text(edit.applied(path.read_text(encoding="utf-8")), encoding="utf-8")
         ended = run(tree, mutant.module, mutant.caught_by)
     finally:
         shutil.rmtree(tree, ignore_errors=True)

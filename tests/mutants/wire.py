@@ -27,7 +27,7 @@ WIRE = (
         "remote/client.py",
         "if reply.status in {400, 401, 403}:",
         "if reply.status in {400}:",
-        (f"{ANSWERS}::test_row_02_wrong_credentials_are_tried_once_and_then_ever_more_rarely",),
+        (f"{AUTH}::test_a_refused_login_is_tried_once",),
     ),
     Mutant(
         "fresh-token-doubted",
@@ -89,8 +89,8 @@ WIRE = (
         "retry-after-date-ignored",
         "Retry-After is understood in seconds only",
         "remote/line.py",
-        "        return seconds if seconds >= 0 else None\n",
-        "        return None\n",
+        "return seconds if seconds is not None and seconds >= 0 else None",
+        "return None",
         (f"{CALLS}::test_retry_after_is_read_in_seconds_or_as_a_date",),
     ),
     Mutant(
@@ -203,7 +203,7 @@ WIRE = (
         "remote/container.py",
         "    if len(frames) > 1:\n",
         "    if len(frames) > 99:\n",
-        (f"{CONTAINER}::test_what_is_read_is_what_pythons_own_reader_reads",),
+        (f"{CONTAINER}::test_a_comment_that_is_an_end_record_too_makes_the_zip_ambiguous",),
     ),
     Mutant(
         "torn-parcel-stored",

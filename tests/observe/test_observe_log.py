@@ -82,6 +82,7 @@ def test_what_is_below_the_level_is_not_written(form: LogFormat) -> None:
     ],
 )
 def test_no_secret_leaks_by_key_or_by_value(form: LogFormat, facts: dict[str, object]) -> None:
+    """NO-SECRET-LEAK."""
     stream = io.StringIO()
     log = Log("debug", form, StandingClock(), stream=stream)
     log.redactor.learn(["hunter2-canary", ""])

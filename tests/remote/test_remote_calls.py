@@ -295,6 +295,8 @@ def echoes(request: httpx.Request) -> list[str]:
 @pytest.mark.parametrize("number", range(5))
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
 def test_what_the_service_echoes_never_shows_a_secret(desk: Desk, status: int, number: int) -> None:
+    """NO-SECRET-LEAK."""
+
     def answer(request: httpx.Request) -> httpx.Response:
         return httpx.Response(status, text=echoes(request)[number])
 

@@ -195,6 +195,14 @@ def test_two_zips_in_a_row_are_bad(good: bytes, pack: Packer) -> None:
             inspect(raw)
 
 
+def test_a_comment_that_is_an_end_record_too_makes_the_zip_ambiguous(good: bytes) -> None:
+    """Readers would disagree about what is in it: both records fit, one of an empty zip."""
+    comment = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, len(good), 0)
+    raw = good[:-2] + struct.pack("<H", len(comment)) + comment
+    with pytest.raises(ParcelBad, match="more than one end record"):
+        inspect(raw)
+
+
 def test_a_page_is_named_as_such() -> None:
     with pytest.raises(ParcelBad, match="web page"):
         inspect(b"\n<!DOCTYPE html><html><body>Manutenzione</body></html>")

@@ -73,7 +73,7 @@ def test_every_account_is_rung_for_at_the_start(bench: Bench) -> None:
 
 
 def test_row_20_a_calendar_that_died_without_a_word_is_replaced_within_two_intervals(bench: Bench) -> None:
-    """An exception inside a trigger ends APScheduler's thread while it still says that it runs."""
+    """NO-SILENT-DEATH: an exception inside a trigger ends APScheduler's thread while it still says that it runs."""
     bench.tend_for(2 * 15 * 60)
     assert len(bench.rung) == 2
     assert bench.rung[1] <= 2 * 15 * 60
@@ -89,7 +89,7 @@ def test_row_20_a_clock_set_back_delays_no_cycle_beyond_two_intervals(bench: Ben
 
 @pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(days=3653), timedelta(hours=2)], ids=str)
 def test_row_20_a_clock_set_forward_or_a_machine_that_slept_makes_up_at_once(bench: Bench, jump: timedelta) -> None:
-    """Years of missed runs are not enumerated: what was due in the meantime is rung for once."""
+    """CLOCK-SAFE: years of missed runs are not enumerated: what was due in the meantime is rung for once."""
     bench.tend_for(60)
     bench.clocks.wall += jump
     bench.tend_for(10)

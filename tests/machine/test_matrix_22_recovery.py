@@ -1,0 +1,111 @@
+"""Row 22 of the fault matrix: killed during the recovery from being killed. It is as if it had happened once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import Connection
+from tests.machine.conftest import Make
+from tests.support.station import SMALL, Station, settle
+from tests.support.truth import assert_home, entries
+
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.effects import LocalFiles
+
+ONE = replace(SMALL, documents=1)
+LEAST_MOMENTS = 8
+
+
+class KilledError(BaseException):
+    """The process is gone: nothing may catch this."""
+
+
+@dataclass
+class Doom:
+    """Counts what a process does to disk and database, and ends it before the step of that number."""
+
+    at: int | None = None
+    steps: int = 0
+
+    def come(self) -> None:
+        if self.at is not None and self.steps >= self.at:
+            raise KilledError
+        self.steps += 1
+
+
+@dataclass
+class MortalFiles(LocalFiles):
+    """The file layer of a process that may be killed."""
+
+    doom: Doom
+    dies_unnoted: bool = False  # once a parcel has its name, and nobody has noted it
+
+    def make_folder(self, path: Path) -> None:
+        self.doom.come()
+        super().make_folder(path)
+
+    def names(self, folder: Path) -> list[str]:
+        self.doom.come()
+        return super().names(folder)
+
+    def remove(self, path: Path) -> None:
+        self.doom.come()
+        super().remove(path)
+
+    def sync_folder(self, path: Path) -> None:
+        super().sync_folder(path)
+        if self.dies_unnoted:
+            raise KilledError
+
+
+def mortal(archive: Archive, doom: Doom) -> None:
+    """Killed before a commit, or right after it."""
+    write = archive.database.write
+
+    @contextmanager
+    def dying() -> Iterator[Connection]:
+        with write() as connection:
+            yield connection
+            doom.come()
+        doom.come()
+
+    archive.database.write = dying  # type: ignore[method-assign]
+
+
+def killed_once(make: Make, doom: Doom) -> Station:
+    """A station whose parcel lies in the spool and nowhere else, beside what older deaths have left."""
+    files = MortalFiles(doom)
+    station = make(ONE, files=files, opened=lambda archive: mortal(archive, doom))
+    files.dies_unnoted = True
+    with pytest.raises(KilledError):
+        settle(station)
+    files.dies_unnoted = False
+    for name in ("999-of-a-batch-that-is-done.zip", "998-half.zip.part"):
+        (station.folder / "spool" / name).write_bytes(b"left by an older death")
+    return station
+
+
+def test_row_22_killed_at_any_step_of_the_recovery_the_next_start_finishes(make: Make) -> None:
+    """CRASH-IDEMPOTENT: at every look, removal and commit of a start, one after the other."""
+    for moment in itertools.count():
+        doom = Doom()
+        station = killed_once(make, doom)
+        doom.at, doom.steps = moment, 0
+        try:
+            station.reopen()
+        except KilledError:
+            doom.at = None
+            station.reopen()
+        else:
+            assert moment >= LEAST_MOMENTS
+            break
+        assert settle(station).waiting == 0
+        assert_home(station)
+        assert station.simulator.count("fetch", status=200) == 1
+        assert {entry.attempts for entry in entries(station).values()} == {0}
+        assert [path.name for path in (station.folder / "spool").iterdir()] == ["inspection"]

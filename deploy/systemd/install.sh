@@ -58,6 +58,8 @@ done
 for tool in systemctl systemd-sysusers setpriv unshare flock; do
   command -v "$tool" >/dev/null || fail "$tool is missing; this script needs systemd and util-linux"
 done
+version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+[ "${version:-0}" -ge 251 ] || fail "systemd 251 or later is needed: an older one cannot hand over a folder of credentials"
 exec 9>"/run/$name.install"
 flock -n 9 || fail "it runs already"
 

@@ -62,6 +62,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 LONG = (
     "tests/end_to_end/",
     "tests/postgres/",
+    "test_power_loss_sqlite.py",
     "test_service_many_accounts.py",
     "test_cli_database.py",
     "[postgresql",

@@ -86,7 +86,10 @@ class LocalFiles:
 
     def make_folder(self, path: Path) -> None:
         with storage_faults(f"making the folder {path}"):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except FileNotFoundError as error:  # a file system that lets nobody make folders, as /proc
+                raise StorageFault(f"cannot make the folder {path}: {error.strerror}") from error
 
     def create(self, path: Path) -> BinaryIO:
         with storage_faults(f"creating {path}"):

@@ -41,12 +41,12 @@ class StillClock:
         return wake.wait(5)
 
 
-def settings_in(folder: Path, listen: str = "127.0.0.1:0") -> Settings:
+def settings_in(folder: Path, listen: str | None = "127.0.0.1:0") -> Settings:
     login = {"base_url": NOBODY, "auth_base_url": NOBODY, "username": "mario", "password": "s3cret"}
     tree: dict[str, Any] = {
         "database": {"url": f"sqlite:///{folder}/archive.db"},
         "storage": {"min_free_bytes": 0},
-        "http": {"listen": listen},
+        "http": {} if listen is None else {"listen": listen},
         "accounts": {"acme": login},
     }
     return Settings.model_validate(tree)
@@ -95,4 +95,28 @@ def test_a_port_in_use_ends_the_start_with_the_key_s_name(tmp_path: Path) -> Non
     with socket.create_server(("127.0.0.1", 0)) as other:
         listen = f"127.0.0.1:{other.getsockname()[1]}"
         with pytest.raises(UsageError, match=r"^http\.listen: "), watched(settings_in(tmp_path, listen)):
+            pass
+
+
+def test_a_default_port_in_use_is_told_and_done_without_unless_somebody_chose_it(tmp_path: Path) -> None:
+    """Two services on one machine share a PostgreSQL database: the second must not end because of a default."""
+    notes: list[tuple[str, str, str]] = []
+
+    class Noting:
+        def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+            notes.append((name, level, str(facts.get("reason", ""))))
+
+    (tmp_path / "archive.db").write_bytes(empty_archive())
+    with contextlib.ExitStack() as closing:
+        with contextlib.suppress(OSError):  # somebody else has it: that will do
+            closing.enter_context(socket.create_server(("127.0.0.1", 8464)))
+        settings = settings_in(tmp_path, None)
+        at_work = closing.enter_context(station(settings, (), Silent(), effects=Effects(), doing="test"))
+        with Lookout(settings, Effects()).watch(at_work, Noting()) as beat:
+            beat.started()
+        ((name, level, reason),) = notes
+        assert (name, level) == ("http.unavailable", "warning")
+        assert reason.startswith("http.listen: 127.0.0.1:8464 is taken")
+        chosen = Lookout(settings_in(tmp_path, "127.0.0.1:8464"), Effects())
+        with pytest.raises(UsageError, match=r"^http\.listen: "), chosen.watch(at_work, Silent()):
             pass

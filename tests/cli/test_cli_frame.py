@@ -252,3 +252,24 @@ def test_a_full_disk_under_our_output_is_a_storage_failure(stock: Stock) -> None
         )
     assert done.returncode == 74
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_the_system_refuses_is_told_with_its_path(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise PermissionError(13, "Permission denied", "/some/where")
+
+    monkeypatch.setattr("platform.python_version", refuse)
+    told = run("version")
+    assert told.code == 74
+    assert told.err == "easytracking-sync: storage refused: /some/where: Permission denied\n"
+
+
+def test_an_interruption_says_how_the_work_goes_on_where_it_does(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> str:
+        interruption = KeyboardInterrupt()
+        interruption.add_note("another goes on with it")
+        raise interruption
+
+    monkeypatch.setattr("platform.python_version", interrupt)
+    told = run("version")
+    assert (told.code, told.err.strip()) == (130, "easytracking-sync: interrupted; another goes on with it")

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -280,3 +281,10 @@ def test_states_are_words_of_the_field(run: Run, stock: Stock) -> None:
         stock.document("acme", doc_id, state)
     out = run("--config", stock.config, "invoices", "list", "--json").out
     assert [json.loads(line)["state"] for line in out.splitlines()] == [state.value for state in DocumentState]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc, where nobody makes folders")
+def test_a_folder_that_cannot_be_made_is_named(run: Run, stock: Stock) -> None:
+    stock.document("acme", 1, files={"FA": ("a.xml", b"<a/>")})
+    told = run("--config", stock.config, "invoices", "export", "--to", "/proc/nope")
+    assert (told.code, "/proc/nope: No such file or directory" in told.complaint) == (74, True)

@@ -350,3 +350,21 @@ def test_a_request_whose_end_could_not_be_written_down_is_ended_a_beat_later(
         eventually(lambda: all_marked(place))
         outcome = catch_up(place.settings(), CatchUp(deadline_seconds=20))
     assert (outcome.finished, tries[0]) == (True, 2)
+
+
+def test_whoever_interrupts_a_handed_over_catch_up_is_told_that_the_service_goes_on(tmp_path: Path) -> None:
+    class Interrupting(SystemClock):
+        """Ctrl-C, while the command waits for the service."""
+
+        def wait(self, wake: threading.Event, seconds: float) -> bool:
+            raise KeyboardInterrupt
+
+    with town(tmp_path, accounts=1) as place, running(place, every="1h"):
+        eventually(lambda: all_marked(place))
+        late = place.simulator.add_document(
+            "demo1", {"FA": ("a.xml", b"<a/>"), "MT": ("m.xml", b"<m/>"), "FU": ("u.xml", b"<u/>")}
+        )
+        with pytest.raises(KeyboardInterrupt) as raised:
+            catch_up(place.settings(), CatchUp(), effects=Effects(clock=Interrupting()))
+        assert any("the running service goes on" in note for note in raised.value.__notes__)
+        eventually(lambda: late in place.simulator.marked())

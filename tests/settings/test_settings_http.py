@@ -64,3 +64,10 @@ def test_host_names_are_names_without_ports_whatever_their_case(bench: Bench, ac
     for wrong in ('"monitor.example:8464"', "80", '""', '"*"'):
         (said,) = bench.refusal(f"[http]\nallowed_hosts = [{wrong}]\n{acme}")
         assert "must be a list of host names without ports" in said
+
+
+def test_an_address_is_chosen_where_somebody_gave_it_be_it_the_default_s(bench: Bench, acme: str) -> None:
+    assert not bench.load(acme).http.is_chosen
+    assert not bench.load(f'[http]\nallowed_hosts = ["monitor"]\n{acme}').http.is_chosen
+    assert bench.load(f'[http]\nlisten = "127.0.0.1:8464"\n{acme}').http.is_chosen
+    assert bench.load(acme, EASYTRACKING_HTTP__LISTEN="127.0.0.1:8464").http.is_chosen

@@ -16,6 +16,9 @@ from easytracking_sync.errors import LockHeld
 from easytracking_sync.machine.observer import Observer, Silent
 from easytracking_sync.settings import Settings
 
+GOES_ON = "the running service goes on with the work; start it again to follow it"
+"""What an interruption means once the work is handed over: a note on whatever raises through here."""
+
 
 def catch_up(
     settings: Settings,
@@ -42,7 +45,11 @@ def catch_up(
         except LockHeld as held:
             if held.command != RUNNING_SERVICE:
                 raise
-        outcome = handed.wait()
+        try:
+            outcome = handed.wait()
+        except BaseException as broken_off:
+            broken_off.add_note(GOES_ON)
+            raise
         if outcome is not None:
             return outcome  # else: is the service still there? If not, the work is ours
 

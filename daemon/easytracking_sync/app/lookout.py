@@ -6,6 +6,7 @@ Imported by `run` alone, since what it needs takes its time to import.
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from easytracking_sync.archive.entries import Standing
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.archive.schema import require_current
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import DatabaseUnavailable
+from easytracking_sync.errors import DatabaseUnavailable, UsageError
 from easytracking_sync.host.http import LOOPBACK_NAMES, Admission, Pages, Server, application, bind
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.observe.metrics import Metrics
@@ -49,15 +50,18 @@ class Lookout:
 
     @contextlib.contextmanager
     def watch(self, at_work: Station, observer: Observer) -> Iterator[Beat]:
-        """Serve until the block ends, to which the pulse is given. UsageError where the address cannot be had."""
+        """Serve until the block ends, to which the pulse is given. UsageError where the address cannot be had.
+
+        An address that nobody chose is done without: a second service on this machine would want the same.
+        """
         self._station = at_work
-        address = self._settings.http.address
-        if address is None:
+        listening = self._listening(observer)
+        if listening is None:
             yield self._beat
             return
         pages = Pages(self.unhealthy, self.unready, self._page)
         app = application(pages, admission_of(self._settings.http))
-        server = Server(bind(*address), app, observer, self._effects.clock)
+        server = Server(listening, app, observer, self._effects.clock)
         server.start()
         try:
             yield self._beat
@@ -75,6 +79,18 @@ class Lookout:
             return "the service is starting or ending"
         trouble = self.unhealthy() or self._readings.latest().trouble
         return f"the database: {trouble}" if trouble and not self.unhealthy() else trouble
+
+    def _listening(self, observer: Observer) -> socket.socket | None:
+        http = self._settings.http
+        if http.address is None:
+            return None
+        try:
+            return bind(*http.address)
+        except UsageError as trouble:
+            if http.is_chosen:
+                raise
+            observer.note("http.unavailable", level="warning", reason=str(trouble))
+            return None
 
     def _page(self) -> tuple[str, bytes]:
         page = self.metrics.page()

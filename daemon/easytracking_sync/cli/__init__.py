@@ -188,18 +188,29 @@ def _ended_by(error: BaseException) -> int:
         case click.ClickException():
             code = _usage(error)
         case click.Abort() | KeyboardInterrupt():
-            code = _say("interrupted; start it again to resume", INTERRUPTED)
+            code = _say(f"interrupted; {_resumption(error)}", INTERRUPTED)
         case Terminated():
-            code = _say("terminated; start it again to resume", TERMINATED)
+            code = _say(f"terminated; {_resumption(error)}", TERMINATED)
         case ReaderGone():
             code = _close_quietly()
         case SyncError():
             code = _say(str(error), code_of(error))
         case OSError():
-            code = _say(f"storage refused: {error.strerror or error}", STORAGE)
+            code = _say(_refusal(error), STORAGE)
         case _:
             code = _say(BUG_MET.format(type(error).__name__), BUG)
     return code
+
+
+def _resumption(error: BaseException) -> str:
+    """How what was broken off goes on: as whoever was interrupted has noted on it."""
+    cause = error.__cause__ if isinstance(error, click.Abort) else error  # click makes its own of a Ctrl-C
+    return "; ".join(getattr(cause, "__notes__", ())) or "start it again to resume"
+
+
+def _refusal(error: OSError) -> str:
+    about = "" if error.filename is None else f" {os.fsdecode(error.filename)}:"
+    return f"storage refused:{about} {error.strerror or error}"
 
 
 def _usage(error: click.ClickException) -> int:

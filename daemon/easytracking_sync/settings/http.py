@@ -39,3 +39,8 @@ class Http(Section):
         """Where to listen; None for nowhere."""
         host, _, port = self.listen.rpartition(":")
         return Listen(host.strip("[]"), int(port)) if self.listen else None
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether somebody gave the address, be it the default's."""
+        return "listen" in self.model_fields_set

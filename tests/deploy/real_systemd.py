@@ -304,7 +304,7 @@ class Trial:
         self.machine.run("systemctl", "stop", UNIT)
         self.machine.run("sh", "-c", "cd /opt/easytracking-sync/venv/bin; ln -sfn /usr/bin/python3.0 python")
         expect(self.command("version", check=False).returncode != 0, "the venv is not broken")
-        self.install("--no-copy")
+        self.install("--no-copy", "--wheel", wheel)
         expect(self.command("version").returncode == 0, "the venv was not rebuilt")
         self.machine.run("systemctl", "start", UNIT)
 

@@ -140,9 +140,24 @@ def test_row_12_below_min_free_bytes_nothing_is_reserved(make: Make) -> None:
     assert len(entries(station)) == 4
     assert len(station.observer.named("storage.failed")) == 1
     assert "min_free_bytes" in str(station.engine.storage_failure)
+    assert "nothing is reserved" in str(station.engine.storage_failure)
     disk.free = 1 << 30
     assert settle(station).waiting == 0
     assert_home(station)
+
+
+def test_row_12_a_full_archive_disk_is_not_hidden_by_a_spool_with_room(make: Make) -> None:
+    class TwoDisks(FullDisk):
+        def free_bytes(self, folder: Path) -> int:
+            return 1 << 40 if folder.name == "spool" else self.free
+
+    disk = TwoDisks()
+    station = make(FEW, files=disk, min_free_bytes=1 << 30, blobs="files")
+    disk.free = (1 << 30) - 1
+    assert settle(station).waiting == 4
+    assert station.simulator.count("reserve") == 0
+    assert str(station.engine.storage_failure).startswith(f"{station.folder}")
+    assert "spool has" not in str(station.engine.storage_failure)
 
 
 def test_row_12_what_was_reserved_before_the_disk_filled_up_is_still_acknowledged(make: Make) -> None:

@@ -115,8 +115,8 @@ DURABLE = (
         "spool-reserve-eaten",
         "a large parcel may fill the disk to its last byte",
         "archive/spool.py",
-        "if poured.crosses(FREE_CHECK_BYTES, len(chunk)) and not self.has_room():",
-        "if poured.crosses(FREE_CHECK_BYTES, len(chunk)) and poured.count < 0:",
+        "if poured.crosses(FREE_CHECK_BYTES, len(chunk)) and (short := self._own_room.shortage()):",
+        "if poured.count < 0 and (short := self._own_room.shortage()):",
         (f"{SPOOL}::test_a_parcel_is_refused_before_the_reserve_is_eaten",),
     ),
     Mutant(

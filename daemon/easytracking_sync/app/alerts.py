@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from easytracking_sync.app.calendar import due_after
 from easytracking_sync.app.station import Station
 from easytracking_sync.archive.plights import Plight
+from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import StorageFault
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.observe.alarms.channels import AppriseChannel, open_channels
 from easytracking_sync.observe.alarms.decision import Disk, Limits, Watched
@@ -18,7 +18,7 @@ from easytracking_sync.observe.alarms.heartbeat import Heart
 from easytracking_sync.observe.alarms.letters import Writer
 from easytracking_sync.observe.alarms.post import Post
 from easytracking_sync.observe.alarms.watch import AlarmWatch, Wishes
-from easytracking_sync.settings import Settings, StorageBackend
+from easytracking_sync.settings import Settings
 
 GRACE = timedelta(minutes=15)
 """A service that starts after a long rest lists first, and is called silent then."""
@@ -59,19 +59,13 @@ def silent_at(settings: Settings, label: str, plight: Plight) -> datetime:
     return due_after(settings.schedule(label), settings.timezone, last, settings.alerts.silent_intervals)
 
 
-def fullest_disk(settings: Settings, effects: Effects) -> Disk | None:
+def fullest_disk(archive: Archive) -> Disk | None:
     """The disk with the least room among those that the archive and its downloads lie on; None where none says."""
-    path = settings.database.sqlite_path
-    folders = [settings.spool_path]
-    folders += [path.absolute().parent] if path is not None else []
-    folders += [settings.blobs_path] if settings.storage.backend is StorageBackend.FILESYSTEM else []
-    found = []
-    for folder in folders:
-        try:
-            found.append(Disk(str(folder), effects.files.free_bytes(folder), "" if path else socket.gethostname()))
-        except (StorageFault, FileNotFoundError):  # not made yet, or not to be reached: whoever needs it says so
-            continue
-    return min(found, key=lambda disk: disk.free_bytes, default=None)
+    fullest = archive.spool.room.fullest()
+    if fullest is None:
+        return None
+    place = "" if archive.database.is_sqlite else socket.gethostname()
+    return Disk(str(fullest.folder), fullest.free_bytes, place)
 
 
 def alarm_watch(
@@ -112,5 +106,5 @@ def alarm_watch(
         Post(channels, clock, observer) if channels else None,
         Heart(heartbeat, clock, observer) if heartbeat else None,
         look=look,
-        disk=lambda: fullest_disk(settings, effects),
+        disk=lambda: fullest_disk(at_work.archive),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from easytracking_sync.archive.room import Room
 from easytracking_sync.effects import Files, storage_faults
 from easytracking_sync.errors import StorageFault
 
@@ -35,11 +36,21 @@ class Spool:
     put parcels into one folder, if each has a `writer` of its own: its parts are then nobody else's.
     """
 
-    def __init__(self, folder: Path, files: Files, *, min_free_bytes: int = 0, writer: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        files: Files,
+        *,
+        min_free_bytes: int = 0,
+        beside: Collection[Path] = (),
+        writer: str = "",
+    ) -> None:
+        """What is spooled goes on to the folders `beside`: without room there, nothing is to be asked for either."""
+        self.room = Room((folder, *beside), files, min_free_bytes)
+        self._own_room = Room((folder,), files, min_free_bytes)
         self._folder = folder
         self._inspection = folder / "inspection"
         self._files = files
-        self._min_free_bytes = min_free_bytes
         self._writer = "".join(letter if letter.isalnum() else "-" for letter in writer)
 
     def prepare(self) -> None:
@@ -48,15 +59,8 @@ class Spool:
         self._files.make_folder(self._inspection)
 
     def has_room(self) -> bool:
-        """Whether `min_free_bytes` are still free; where they are not, nothing is reserved."""
-        return self._files.free_bytes(self._folder) >= self._min_free_bytes
-
-    def shortage(self) -> str:
-        """In words, why there is no room."""
-        free, wanted = (
-            f"{count / 1e6:,.0f} MB" for count in (self._files.free_bytes(self._folder), self._min_free_bytes)
-        )
-        return f"{self._folder} has {free} free, less than storage.min_free_bytes ({wanted}); nothing is reserved"
+        """Whether `min_free_bytes` are still free on every disk; where they are not, nothing is reserved."""
+        return self.room.shortage() is None
 
     @contextlib.contextmanager
     def receiving(self, name: str) -> Iterator[Callable[[bytes], object]]:
@@ -79,8 +83,8 @@ class Spool:
                 if poured.file is None:
                     poured.file = self._files.create(part)
                     closing.callback(self._drop, poured, part)
-                if poured.crosses(FREE_CHECK_BYTES, len(chunk)) and not self.has_room():
-                    raise StorageFault("the disk is nearly full (storage.min_free_bytes); free some space")
+                if poured.crosses(FREE_CHECK_BYTES, len(chunk)) and (short := self._own_room.shortage()):
+                    raise StorageFault(f"{short}; free some space")
                 with storage_faults("writing a parcel to the spool"):
                     poured.file.write(chunk)
                 poured.count += len(chunk)

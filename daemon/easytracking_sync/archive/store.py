@@ -84,10 +84,11 @@ def open_archive(
         if blobs_folder is None
         else FileBlobs(blobs_folder, effects.files, owner)
     )
+    beside = [folder for folder in (database.path and database.path.parent, blobs_folder) if folder is not None]
     return Archive(
         database=database,
         blobs=blobs,
-        spool=Spool(spool_folder, effects.files, min_free_bytes=min_free_bytes, writer=writer),
+        spool=Spool(spool_folder, effects.files, min_free_bytes=min_free_bytes, beside=beside, writer=writer),
         accounts=Accounts(database),
         pool=Pool(database),
         batches=Batches(database, owner, ALONE_FOREVER_SECONDS if alone else lease_seconds, alone=alone),

@@ -86,8 +86,9 @@ def _verdict(session: Session) -> Verdict:
     settings, now = session.settings, session.effects.clock.now()
     if not settings.accounts:
         return unknown("the configuration has no account")
-    disk, limits = fullest_disk(settings, session.effects), limits_of(settings)
+    limits = limits_of(settings)
     with session.archive() as archive:
+        disk = fullest_disk(archive)
         ids = {label: archive.accounts.find(*one.identity) for label, one in settings.accounts.items()}
         labels = {found: label for label, found in ids.items() if found is not None}
         plights = archive.plights.of(labels, settings.sync.max_attempts, now - LATELY)

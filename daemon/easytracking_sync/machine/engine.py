@@ -261,7 +261,8 @@ class Engine:
         if self._archive.spool.has_room():
             return True
         if self.storage_failure is None:
-            self._note_storage(StorageFault(self._archive.spool.shortage()))
+            short = self._archive.spool.room.shortage()
+            self._note_storage(StorageFault(f"{short or 'a disk was nearly full'}; nothing is reserved"))
         return False
 
     def _note_storage(self, fault: StorageFault) -> None:

@@ -263,6 +263,7 @@ case $action in
       rm -f "$units/$unit"
     done
     systemctl daemon-reload
+    systemctl reset-failed "$name*" 2>/dev/null || true
     rm -rf "$opt" "$wrapper" "${completions:?}/$name" "/etc/sysusers.d/$name.conf"
     say "taken away; what stays: $etc, $state and the account $name"
     ;;

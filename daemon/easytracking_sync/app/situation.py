@@ -11,7 +11,7 @@ from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.machine.account import Account
 from easytracking_sync.settings import Settings
 
-COUNT_EVERY_SECONDS = 30.0
+COUNT_EVERY_SECONDS = 10.0
 """Counting a large backlog costs something; the words may be so old."""
 
 MOST_NAMES = 5

@@ -23,6 +23,10 @@ class ServiceUnavailable(Transient):
     """The service did not answer, answered in part, or answered something that is not its own (an HTML page)."""
 
 
+class Unreachable(ServiceUnavailable):
+    """No connection to the service came about: its name, its address, its certificate, or our own line."""
+
+
 class DatabaseUnavailable(Transient):
     """The database is locked, gone or restarting; nothing was changed, or what was changed is found by reading."""
 

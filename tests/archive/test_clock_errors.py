@@ -10,7 +10,7 @@ from tests.archive.shelves import Shelf, listed
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.clock_errors import set_right
-from easytracking_sync.archive.pool import Listed
+from easytracking_sync.archive.intake import Listed
 from easytracking_sync.terms import BatchState, DocumentState
 
 YEARS = timedelta(days=3653)

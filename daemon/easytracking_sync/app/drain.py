@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from easytracking_sync.app.listers import LOOK_SECONDS, Listers
+from easytracking_sync.app.listers import LOOK_SECONDS, NO_PROGRESS_SECONDS, Listers
 from easytracking_sync.app.station import Station, farewell
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.machine.crew import Crew
 from easytracking_sync.machine.discovery import Span
 from easytracking_sync.machine.observer import Observer
+from easytracking_sync.terms import PauseReason
 
-NO_PROGRESS_SECONDS = 900.0
-"""Without a deadline, a one-shot gives up after this long without a single step forward."""
 COUNT_EVERY_SECONDS = 1.0
 
 
@@ -87,7 +86,7 @@ class Drain:
                 doing = "fetching" if self._listers.is_idle else "listing and fetching"
                 found = sum(listed.found.values())
                 progress.show(listed=found, archived=engine.tally.documents, waiting=waiting, doing=doing)
-            if (state := (listed.windows, engine.tally.moves)) != before:
+            if (state := (sum(listed.windows.values()), engine.tally.moves)) != before:
                 before, moved_at = state, now
             if at_rest and not self._movable() and not self._list_the_rests():
                 return self._left_over(waiting)
@@ -120,19 +119,16 @@ class Drain:
             if self._station.engine.tally.acknowledged > rest.acknowledged:
                 asked |= self._listers.ask(rest.account, rest.span)
             else:
-                self._listers.listed.problems.append(
-                    f"{rest.account.label}: one second holds more documents than a list may"
-                )
+                problems = self._listers.listed.problems.setdefault(rest.account.id, [])
+                problems.append(f"{rest.account.label}: one second holds more documents than a list may")
         return asked
 
     def _left_over(self, waiting: int) -> str:
-        refused = self._station.engine.gate.refused
+        pauses = self._station.archive.accounts.pauses(self._clock.now())
         paused = [
-            account.label
-            for account in self._station.accounts
-            if account.id not in refused and self._is_paused(account.id)
+            account.label for account in self._station.accounts if pauses.get(account.id) is PauseReason.PERMISSION
         ]
-        reasons = list(self._listers.listed.problems)
+        reasons = [problem for problems in self._listers.listed.problems.values() for problem in problems]
         if paused:
             reasons.append(f"{', '.join(paused)} paused: the service refuses every document")
         if waiting and reasons:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from easytracking_sync.archive.leases import Leases
@@ -13,7 +12,6 @@ from easytracking_sync.errors import DatabaseUnavailable
 
 LEASE_SECONDS = 120.0
 """From one step of a cycle to the next. Should a step take longer, two may list: work done twice, and no harm."""
-ASK_AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +20,23 @@ class Floor:
 
     leases: Leases
     clock: Clock
-    stop: threading.Event
 
     @contextmanager
-    def of(self, account_id: int, *, patient: bool) -> Iterator[bool]:
-        """Whether this instance has it. A patient one waits until it has, or until the stop."""
+    def of(self, account_id: int) -> Iterator[bool]:
+        """Whether this instance has it; if so, it is given back when the block ends."""
         has = self.keep(account_id)
-        while not has and patient and not self.clock.wait(self.stop, ASK_AGAIN_SECONDS):
-            has = self.keep(account_id)
         try:
             yield has
         finally:
-            if has:
-                self._leave(account_id)
+            if has and self.leases.are_shared:
+                with suppress(DatabaseUnavailable):  # it runs out by itself
+                    self.leases.give_back(_name(account_id))
 
     def keep(self, account_id: int) -> bool:
         """Take it, or hold it for longer; False while another instance has it."""
         if not self.leases.are_shared:
             return True
         return self.leases.take(_name(account_id), LEASE_SECONDS, self.clock.now())
-
-    def _leave(self, account_id: int) -> None:
-        if not self.leases.are_shared:
-            return
-        try:
-            self.leases.give_back(_name(account_id))
-        except DatabaseUnavailable:
-            return  # it runs out by itself
 
 
 def _name(account_id: int) -> str:

@@ -86,6 +86,7 @@ class HandedWork:
             seconds=self._clock.monotonic() - self._begun,
             refused_accounts=tuple(s.account for s in standings if s.pause_reason is PauseReason.CREDENTIALS),
             unreadable=int(told.get("unreadable", 0)),
+            storage_failure=told.get("storage_failure"),
             finished=not why,
             why_unfinished=why,
         )

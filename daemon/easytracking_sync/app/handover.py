@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
+from functools import partial
 from typing import Any
 
-from easytracking_sync.app.listers import Listers
+from easytracking_sync.app.listers import NO_PROGRESS_SECONDS, Listers
 from easytracking_sync.app.span import span_of
 from easytracking_sync.app.station import Station
 from easytracking_sync.archive.cycles import CycleRecord
@@ -47,11 +48,15 @@ class Handed:
 @dataclass(slots=True)
 class _Work:
     request: Request
-    wanted: Handed
-    to_list: list[Account]
     accounts: tuple[Account, ...]
-    listing: set[int] = field(default_factory=set)
+    moved_at: float  # monotonic
+    listing: set[int]
     records: list[CycleRecord | None] = field(default_factory=list)
+    seen: tuple[object, ...] = ()  # what stood when something moved last
+
+    @property
+    def account_ids(self) -> list[int]:
+        return [account.id for account in self.accounts]
 
 
 class Desk:
@@ -62,19 +67,23 @@ class Desk:
         self._listers = listers
         self._clock = clock
         self._lock = threading.Lock()
+        self._taken: Request | None = None
         self._works: list[_Work] = []
 
     def beat(self, accounts: Sequence[Account]) -> None:
-        """Once a second or so, with the accounts as they are configured now."""
-        request = self._station.archive.requests.take(self._clock.now())
-        if request is not None:
-            self._begin(request, accounts)
+        """Once a second or so, with the accounts as they are configured now.
+
+        What a database that was busy did not take is done a beat later.
+        """
+        self._taken = self._taken or self._station.archive.requests.take(self._clock.now())
+        if self._taken is not None:
+            self._begin(self._taken, accounts)
+            self._taken = None
         for work in list(self._works):
-            self._go_on(work)
-            if self._is_done(work):
-                outcome = {"why_unfinished": self._left_over(work), "unreadable": _unreadable(work)}
+            outcome = self._outcome(work)
+            if outcome is not None:
                 self._station.archive.requests.end(work.request.id, outcome, self._clock.now())
-                self._works.remove(work)  # not before: a database that was busy is told a beat later
+                self._works.remove(work)
 
     def _begin(self, request: Request, accounts: Sequence[Account]) -> None:
         wanted = Handed.of(request.parameters)
@@ -82,49 +91,53 @@ class Desk:
         unknown = set(wanted.accounts) - {account.label for account in chosen}
         if unknown:
             why = f"the running service does not know {', '.join(sorted(unknown))}; restart it"
-            self._station.archive.requests.end(
-                request.id, {"why_unfinished": why, "unreadable": 0}, self._clock.now()
-            )
+            self._station.archive.requests.end(request.id, {"why_unfinished": why}, self._clock.now())
             return
         self._station.archive.accounts.resume([account.id for account in chosen])
+        work = _Work(request, chosen, self._clock.monotonic(), {account.id for account in chosen})
         for account in chosen:
             self._station.engine.gate.forget(account.id)
-        self._works.append(_Work(request, wanted, list(chosen), chosen))
+            self._listers.try_now(account.id)
+            span = span_of(account, self._clock.now(), wanted.start, wanted.end, new_only=wanted.new_only)
+            self._listers.ask(account, span, partial(self._note_end, work, account.id))
+        self._works.append(work)
 
-    def _go_on(self, work: _Work) -> None:
-        for account in list(work.to_list):
-            now = self._clock.now()
-            span = span_of(account, now, work.wanted.start, work.wanted.end, new_only=work.wanted.new_only)
-
-            def ended(record: CycleRecord | None, account: Account = account) -> None:
-                with self._lock:
-                    work.records.append(record)
-                    work.listing.discard(account.id)
-
-            with self._lock:
-                work.listing.add(account.id)
-            if self._listers.ask(account, span, ended):
-                work.to_list.remove(account)
-            else:  # its regular cycle is under way: once more a beat later
-                with self._lock:
-                    work.listing.discard(account.id)
-
-    def _is_done(self, work: _Work) -> bool:
+    def _note_end(self, work: _Work, account_id: int, record: CycleRecord | None) -> None:
         with self._lock:
-            if work.to_list or work.listing:
-                return False
-        waiting = self._station.archive.pool.waiting([account.id for account in work.accounts])
-        now = self._clock.now()
-        return not any(
-            count and self._station.archive.accounts.paused(account_id, now) is None
-            for account_id, count in waiting.items()
-        )
+            work.records.append(record)
+            work.listing.discard(account_id)
 
-    def _left_over(self, work: _Work) -> str:
+    def _outcome(self, work: _Work) -> dict[str, Any] | None:
+        """What the command is told; None as long as something may move."""
+        with self._lock:
+            open_ids = set(work.listing)
+        waiting = self._station.archive.pool.waiting(work.account_ids)
+        told: dict[str, Any] = {"why_unfinished": self._left_over(work, open_ids), "unreadable": _unreadable(work)}
+        shortage = self._station.engine.storage_failure
+        if shortage is not None and any(waiting.values()):
+            return {**told, "storage_failure": shortage}
+        pauses = self._station.archive.accounts.pauses(self._clock.now())
+        if not open_ids and all(account_id in pauses for account_id, count in waiting.items() if count):
+            return told
+        if self._is_stuck(work, open_ids, waiting):
+            why = f"nothing moved for {NO_PROGRESS_SECONDS / 60:g} minutes; the service goes on"
+            return {**told, "why_unfinished": "; ".join(part for part in (why, told["why_unfinished"]) if part)}
+        return None
+
+    def _is_stuck(self, work: _Work, open_ids: set[int], waiting: Mapping[int, int]) -> bool:
+        now = self._clock.monotonic()
+        windows = self._listers.listed.windows
+        stands = (sorted(open_ids), dict(waiting), [windows.get(account_id, 0) for account_id in work.account_ids])
+        if stands != work.seen:
+            work.seen, work.moved_at = stands, now
+        return now - work.moved_at >= NO_PROGRESS_SECONDS
+
+    def _left_over(self, work: _Work, open_ids: set[int]) -> str:
         outcomes = {record.outcome if record else "a list that did not come" for record in work.records}
-        now: datetime = self._clock.now()
-        paused = [a.label for a in work.accounts if self._station.archive.accounts.paused(a.id, now)]
-        reasons = sorted(outcomes - {"complete"})
+        troubles = {self._listers.listed.troubles.get(account_id, "") for account_id in open_ids}
+        pauses = self._station.archive.accounts.pauses(self._clock.now())
+        paused = [account.label for account in work.accounts if account.id in pauses]
+        reasons = sorted((outcomes | troubles) - {"complete", ""})
         if paused:
             reasons.append(f"{', '.join(paused)} paused")
         return "; ".join(reasons)

@@ -11,21 +11,36 @@ from easytracking_sync.errors import Transient
 from easytracking_sync.machine.discovery import Cycle
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.machine.turns import Turns
 
-STEP_SECONDS = 3600.0
-"""Longer than any step that does not hang: a list may take five minutes to come, and as long to be taken in."""
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How one step went: whether there are more, or what kept it from being made and how long to wait for it."""
+
+    more: bool
+    trouble: Transient | None = None
+    pause_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Lister:
-    """Steps through cycles, and waits where the service does not answer; `turns` hears of both."""
+    """Steps through cycles."""
 
     effects: Effects
     policy: Policy
     observer: Observer
     stop: threading.Event
-    turns: Turns | None = None
+
+    def step(self, cycle: Cycle, failures: int) -> Step:
+        """The next step, after so many failures in a row. CredentialsRefused and Fatal escape; Transient does not."""
+        try:
+            return Step(cycle.step())
+        except Transient as trouble:
+            if self.stop.is_set():  # the call was broken off on purpose
+                return Step(more=False)
+            self.observer.note("list.failed", level="warning", account=cycle.account.label, reason=str(trouble))
+            policy = replace(self.policy, roll=self.effects.dice.random())
+            return Step(more=True, trouble=trouble, pause_seconds=policy.backoff(failures + 1, trouble.retry_after))
 
     def list_through(
         self,
@@ -33,24 +48,16 @@ class Lister:
         on_step: Callable[[Cycle], object],
         on_trouble: Callable[[Cycle, Transient], object],
     ) -> None:
-        """Until the cycle's end or a stop. CredentialsRefused and Fatal escape; transient errors are waited out."""
+        """Until the cycle's end or a stop; what is transient is waited out. Errors as for `step`."""
         failures = 0
         more = True
         while more and not self.stop.is_set():
-            if self.turns is not None:
-                self.turns.begin(STEP_SECONDS)
-            try:
-                more = cycle.step()
-            except Transient as trouble:
-                if self.stop.is_set():  # the call was broken off on purpose
-                    return
+            made = self.step(cycle, failures)
+            more = made.more
+            if made.trouble is not None:
                 failures += 1
-                on_trouble(cycle, trouble)
-                self.observer.note("list.failed", level="warning", account=cycle.account.label, reason=str(trouble))
-                if self.turns is not None:
-                    self.turns.rest()
-                policy = replace(self.policy, roll=self.effects.dice.random())
-                self.effects.clock.wait(self.stop, policy.backoff(failures, trouble.retry_after))
-            else:
+                on_trouble(cycle, made.trouble)
+                self.effects.clock.wait(self.stop, made.pause_seconds)
+            elif not self.stop.is_set():
                 failures = 0
                 on_step(cycle)

@@ -32,6 +32,9 @@ SECRETS_EVERY_SECONDS = 60.0
 STORAGE_SAID_EVERY_SECONDS = 600.0
 """A disk that stays full is no news every second."""
 
+TRIED_AT_ONCE = (PauseReason.CREDENTIALS, PauseReason.UNREACHABLE)
+"""Pauses that end when the account has changed, or with a restart, which may have changed it."""
+
 Watch = Callable[[Station], contextlib.AbstractContextManager[Pulse]]
 """Whatever looks on while the service runs over a station: who is to be told, until the context ends."""
 
@@ -98,6 +101,7 @@ class Service:
         self._observer = observer
         self._accounts: Mapping[str, Account] = {account.label: account for account in at_work.accounts}
         self._rung: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._changed: set[str] = set()
         patience = max(LEAST_PATIENCE_SECONDS, patience_seconds or PATIENCE_SECONDS)
         workers = settings.sync.workers
         self._crew = Crew(at_work.engine, effects.clock, observer, workers=workers, patience_seconds=patience)
@@ -114,7 +118,8 @@ class Service:
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; raises what is Fatal, and a bug. Everything is resumable afterwards."""
         archive, accounts = self._station.archive, self._station.account_ids
-        archive.accounts.resume(accounts, PauseReason.CREDENTIALS)  # a restart may bring another secret
+        for reason in TRIED_AT_ONCE:
+            archive.accounts.resume(accounts, reason)
         archive.requests.give_back()
         self._crew.start()
         self._listers.start()
@@ -159,7 +164,7 @@ class Service:
         self._alarm.tend()
         try:
             while not self._rung.empty():
-                self._begin_cycle(self._accounts[self._rung.get()])
+                self._begin_cycle(self._rung.get())
             for rest in self._listers.take_rests():
                 self._listers.ask(rest.account, rest.span)
             self._desk.beat(tuple(self._accounts.values()))
@@ -176,18 +181,26 @@ class Service:
             self._storage_asked_at = now
             self._station.engine.storage_failure = None  # said when it came; said anew if it stays
 
-    def _begin_cycle(self, account: Account) -> None:
+    def _begin_cycle(self, label: str) -> None:
         """The newest window, and one older in rotation; a paused account waits for its pause to end."""
-        archive = self._station.archive
-        if archive.accounts.paused(account.id, self._effects.clock.now()) is PauseReason.CREDENTIALS:
-            return
-        span = Span.of_cycle(account, self._effects.clock.now(), archive.accounts.turn(account.id))
+        archive, account = self._station.archive, self._accounts[label]
+        try:
+            if archive.accounts.paused(account.id, self._effects.clock.now()) in TRIED_AT_ONCE:
+                return
+            span = Span.of_cycle(account, self._effects.clock.now(), archive.accounts.turn(account.id))
+        except (DatabaseUnavailable, StorageFault):
+            self._rung.put(label)
+            raise
 
         def ended(record: CycleRecord | None) -> None:
-            self._situation.cycle_ended(account.label, record, self._settings)
+            self._situation.cycle_ended(label, record, self._settings)
+            if label in self._changed:
+                self._rung.put(label)
 
-        if not self._listers.ask(account, span, ended, patient=False):
-            self._observer.note("cycle.overlapped", level="warning", account=account.label)
+        if self._listers.ask(account, span, ended, patient=False):
+            self._changed.discard(label)
+        elif account.id not in self._listers.listed.troubles:  # which is told already
+            self._observer.note("cycle.overlapped", level="warning", account=label)
 
     def _look_at_secrets(self) -> None:
         """An account whose login was refused is tried at once when its secret has changed."""
@@ -199,7 +212,7 @@ class Service:
         refused = [
             label
             for label, account in self._accounts.items()
-            if archive.accounts.paused(account.id, moment) is PauseReason.CREDENTIALS
+            if archive.accounts.paused(account.id, moment) in TRIED_AT_ONCE
         ]
         if not refused:
             return
@@ -253,8 +266,10 @@ class Service:
         self._accounts = {**self._accounts, label: account}
         self._station.engine.replace(account)
         self._replaced.append(old)  # a thread may be in the middle of a call
-        self._station.archive.accounts.resume((account.id,), PauseReason.CREDENTIALS)
+        self._station.archive.accounts.resume((account.id,))
         self._observer.note("secret.changed", account=label)
+        self._changed.add(label)  # should a list be under way with what it had before, another follows
+        self._listers.drop(account.id)
         self._rung.put(label)
 
 

@@ -38,6 +38,7 @@ class Policy:
     most_asks: int = 3
     refusals_to_pause: int = 8
     permission_pause_seconds: float = HOUR_SECONDS
+    list_patience_seconds: float = 900.0
     slow_pauses: tuple[float, ...] = (HOUR_SECONDS, 6 * HOUR_SECONDS, DAY_SECONDS)
     quarantine_retry_seconds: float = DAY_SECONDS
     unacknowledgeable_retry_seconds: float = DAY_SECONDS

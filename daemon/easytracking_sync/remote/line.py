@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from easytracking_sync.effects import Clock
-from easytracking_sync.errors import ServiceUnavailable, SyncError, UsageError
+from easytracking_sync.errors import ServiceUnavailable, SyncError, Unreachable, UsageError
 from easytracking_sync.remote.endpoint import Endpoint
 from easytracking_sync.remote.speech import Censor
 
@@ -32,6 +32,7 @@ SMALL_BODY_BYTES: Final = 64 * 1024
 _INFLATE_STEP = 64 * 1024
 _LONGEST_SECONDS_TEXT = 15
 
+_NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 _NETWORK_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
 
 
@@ -201,7 +202,8 @@ class Line:
     ) -> Iterator[Reply]:
         """Send, and give the reply with its body unread; closed afterwards whatever happens.
 
-        ServiceUnavailable where no status came. What the body of the `with` raises escapes unchanged.
+        ServiceUnavailable where no status came, Unreachable where not even a connection did.
+        What the body of the `with` raises escapes unchanged.
         """
         timeout = httpx.Timeout(call.silence_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
         begun = self.clock.monotonic()
@@ -212,7 +214,8 @@ class Line:
             response = self._client.send(request, stream=True)
         except _NETWORK_ERRORS as error:
             self._tell(call, "none", begun)
-            raise ServiceUnavailable(self.message(call, self._no_answer(error))) from error
+            kind = Unreachable if isinstance(error, _NO_CONNECTION) else ServiceUnavailable
+            raise kind(self.message(call, self._no_answer(error))) from error
         reply = Reply(response, self, call, until)
         self.clock_ahead = reply.clock_ahead
         try:

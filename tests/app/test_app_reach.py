@@ -1,4 +1,4 @@
-"""When an address counts as dead: after a quarter of an hour without a connection. Then 1 h, 6 h, 24 h, day by day."""
+"""When an address counts as dead: after a quarter of an hour without a connection. Then 1 h, 6 h, 24 h, daily."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built
 
-.PHONY: env demo test test-long mutants fuzz test-systemd test-container test-deploy lint check lock clean
+.PHONY: env demo test test-long mutants fuzz simulate crash gate test-systemd test-container test-deploy lint check lock clean
 
 env: $(STAMP)
 
@@ -44,6 +44,13 @@ simulate: env
 # Every effect of a job dies or fails; EVERY=1 leaves none out (hours).
 crash: env
 	@$(BIN)/python -m tests.crash.enumeration $(if $(EVERY),--every)
+
+# That nothing is lost: two thousand stories, every crash, every seeded defect, a minute of hostile input.
+gate: env
+	@$(MAKE) --no-print-directory simulate SEEDS=2000
+	@$(MAKE) --no-print-directory crash
+	@$(MAKE) --no-print-directory mutants
+	@$(MAKE) --no-print-directory fuzz SECONDS=60
 
 # The installation in a booted systemd, and the image in containers: they need root and tools that they get with apt.
 test-systemd: env

@@ -112,6 +112,7 @@ def booted(root: Path, binds: dict[Path, str]) -> Iterator[Machine]:
         yield machine
     finally:
         if machine is not None and nspawn.poll() is None:
+            step("powering off")
             machine.run("systemctl", "poweroff", check=False)
         with contextlib.suppress(subprocess.TimeoutExpired):
             nspawn.wait(40)

@@ -8,6 +8,7 @@ if a mutant survives, with 2 if the tests themselves are in trouble.
 from __future__ import annotations
 
 import argparse
+import compileall
 import importlib
 import multiprocessing
 import os
@@ -34,6 +35,16 @@ PROVES_NOTHING = re.compile(r"\b(NameError|ImportError|ModuleNotFoundError|Synta
 FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 NURSERY = multiprocessing.get_context("forkserver")
 
+OPTIONS = (
+    "-x",
+    "-rf",
+    "--no-header",
+    "--tb=short",
+    "--assert=plain",  # to rewrite the tests takes longer than to run them
+    "--hypothesis-seed=0",
+    *("-p", "no:xdist", "-p", "no:anyio"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
 PRELOADED = (
     "pytest",
     "hypothesis.strategies",
@@ -47,6 +58,7 @@ PRELOADED = (
     "httpx",
     "lxml.etree",
     "msgspec",
+    "psycopg",
     "pydantic_settings",
     "rich.progress",
     "structlog",
@@ -80,7 +92,7 @@ class Verdict:
 
 
 def copy(source: Path, target: Path) -> None:
-    """A tree of the program, compiled files included: only what is changed is compiled again."""
+    """A tree of the program, its files' times included: what was compiled stays so."""
     for folder in TRAVELLING:
         shutil.copytree(source / folder, target / folder)
 
@@ -102,9 +114,7 @@ def examine(tree: Path, module: str, tests: Sequence[str], said: Path) -> None:
     found = str(importlib.import_module(module).__file__)
     if not found.startswith(str(tree)):
         sys.exit(f"{module} came from {found}, not from {tree}")
-    options = ["-x", "-p", "no:xdist", "-rf", "--tb=short", "--hypothesis-seed=0", "--no-header"]
-    loaded = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # what is preloaded needs no better assertions
-    code = pytest.main([*options, *loaded, *tests])
+    code = pytest.main([*OPTIONS, *tests])
     sys.stdout.flush()
     os._exit(code)  # whatever threads a defect has left behind
 
@@ -198,6 +208,7 @@ def main() -> int:
         workshop = Path(name).resolve()
         sound = workshop / "sound"
         copy(ROOT, sound)
+        compileall.compile_dir(sound / "daemon", quiet=1)  # once for all: only what is changed is compiled again
         if not tests_hold(mutants, sound, pool):
             return 2
         held = time.monotonic() - begun

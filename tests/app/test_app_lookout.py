@@ -16,7 +16,7 @@ import pytest
 from tests.support.watched import watched
 
 from easytracking_sync.app.lookout import HEALTHY_SECONDS, Lookout
-from easytracking_sync.app.station import station
+from easytracking_sync.app.station import existing_archive, station
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.observer import Silent
@@ -120,3 +120,16 @@ def test_a_default_port_in_use_is_told_and_done_without_unless_somebody_chose_it
         chosen = Lookout(settings_in(tmp_path, "127.0.0.1:8464"), Effects())
         with pytest.raises(UsageError, match=r"^http\.listen: "), chosen.watch(at_work, Silent()):
             pass
+
+
+def test_an_account_that_was_renamed_meanwhile_keeps_its_metrics_under_the_name_the_service_knows(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "archive.db").write_bytes(empty_archive())
+    with watched(settings_in(tmp_path)) as service:
+        service.until("service.started")
+        with existing_archive(settings_in(tmp_path)) as archive:
+            archive.accounts.rename("acme", "italia", datetime.now(UTC))
+        found = service.metrics()
+    assert found['easytracking_documents{account="acme",state="stored"}'] == 0
+    assert found['easytracking_documents_waiting{account="acme"}'] == 0

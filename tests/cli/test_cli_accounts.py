@@ -42,17 +42,33 @@ def test_an_account_that_the_configuration_calls_otherwise_is_told(run: Run, sto
     assert "another account's there" in run("--config", stock.config, "accounts", "list").out
 
 
-def test_rename_keeps_the_documents_and_says_what_to_change(
+def test_a_label_that_the_configuration_still_has_is_not_changed_and_it_says_where_to_begin(
     run: Run, stock: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = stock.document("acme", 1)
+    """The next start would take the old one up again, and until then commands and service would differ."""
+    stock.document("acme", 1)
     monkeypatch.setenv("EASYTRACKING_ACCOUNTS__ACME__PASSWORD", "canary-elsewhere")
-    with alone(stock.archive.database, {"pid": "1"}):  # beside a running service
+    told = run("--config", stock.config, "accounts", "rename", "acme", "acme-italia")
+    assert told.code == 2
+    assert "rename its table [accounts.acme] to [accounts.acme-italia]" in told.complaint
+    assert "environment EASYTRACKING_ACCOUNTS__ACME__PASSWORD" in told.complaint
+    assert "canary" not in told.complaint
+    assert stock.archive.catalogue.labels() == ("acme",)
+
+
+def test_a_label_that_the_configuration_has_otherwise_is_not_made_a_third_one(run: Run, stock: Stock) -> None:
+    stock.document("acme", 1)
+    stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
+    told = run("--config", stock.config, "accounts", "rename", "acme", "other")
+    assert (told.code, "the configuration calls acme italia" in told.complaint) == (2, True)
+
+
+def test_rename_keeps_the_documents_and_works_beside_a_running_service(run: Run, stock: Stock) -> None:
+    row = stock.document("acme", 1)
+    stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.acme-italia]"))
+    with alone(stock.archive.database, {"pid": "1"}):
         told = run("--config", stock.config, "accounts", "rename", "ACME", "acme-italia")
-    assert told.code == 0
-    assert "[accounts.acme] of the configuration to [accounts.acme-italia]" in told.out
-    assert "environment EASYTRACKING_ACCOUNTS__ACME__PASSWORD" in told.out
-    assert "canary" not in told.out
+    assert (told.code, told.out) == (0, "acme is called acme-italia in the archive now.\n")
     assert stock.archive.catalogue.find("acme-italia/1").row_id == row
     with stock.archive.database.read() as connection:
         events = connection.execute(tables.event.select().where(tables.event.c.name == "account.renamed")).all()
@@ -81,8 +97,7 @@ def test_a_label_is_given_once_and_a_wrong_one_is_one_clear_line(
     assert stock.archive.catalogue.labels() == ("acme", "beta")
 
 
-def test_a_label_of_the_configuration_may_be_taken_up_for_the_same_account(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1)
-    stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
-    told = run("--config", stock.config, "accounts", "rename", "acme", "italia")
-    assert (told.code, told.out) == (0, "acme is called italia in the archive now.\n")
+def test_an_account_that_the_configuration_does_not_have_may_be_called_anything(run: Run, stock: Stock) -> None:
+    stock.document("gone", 1)
+    assert run("--config", stock.config, "accounts", "rename", "gone", "former").code == 0
+    assert stock.archive.catalogue.labels() == ("former",)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 stocked = importlib.import_module("stocked")
 NOW = stocked.NOW
+ROME = ZoneInfo("Europe/Rome")
 
 
 def test_status_shows_every_account_and_what_is_wrong_with_it(run: Run, stock: Stock) -> None:
@@ -158,3 +160,62 @@ def test_no_secret_of_the_configuration_is_ever_shown(run: Run, stock: Stock, tm
     ):
         told = run("--log-level", "debug", "--config", stock.config, *command)
         assert "canary-acme" not in told.out + told.err
+
+
+def test_status_says_when_the_service_lists_next_and_why_a_list_did_not_come(run: Run, stock: Stock) -> None:
+    stock.configure("acme", "idle", "refused")
+    soon, later = datetime.now(UTC) + timedelta(minutes=10), datetime.now(UTC) + timedelta(days=2)
+    for label in ("acme", "idle", "refused", "gone"):
+        stock.archive.accounts.note_next_runs({stock.account(label): soon})
+    stock.archive.accounts.note_trouble(stock.account("acme"), "no connection to 127.0.0.1:9")
+    stock.paused("refused", PauseReason.CREDENTIALS, later, "the login is refused")
+    stock.archive.accounts.note_trouble(stock.account("refused"), "the login is refused")
+    told = run("--config", stock.config, "status")
+    shown = {line.split()[0]: line.split()[-2:] for line in told.out.splitlines()[1:5]}
+    there, then = (at.astimezone(ROME).strftime("%Y-%m-%d %H:%M").split() for at in (soon, later))
+    assert (shown["acme"], shown["idle"], shown["refused"], shown["gone"][-1]) == (there, there, then, "-")
+    assert "acme: its list does not come: no connection to 127.0.0.1:9" in told.out
+    assert told.out.count("the login is refused") == 1
+    assert "overdue" not in told.out
+    fields = json.loads(run("--config", stock.config, "status", "--json").out)
+    acme, gone, _, refused = fields["accounts"]
+    assert (acme["trouble"], acme["overdue"], gone["next_run_at"]) == ("no connection to 127.0.0.1:9", False, None)
+    assert refused["next_run_at"] == f"{later:%Y-%m-%dT%H:%M:%S}Z"
+    assert fields["shortage"] is None
+
+
+def test_a_run_that_did_not_come_is_overdue_after_a_minute(run: Run, stock: Stock) -> None:
+    for late, overdue in ((20, False), (70, True)):
+        due = datetime.now(UTC) - timedelta(seconds=late)
+        stock.archive.accounts.note_next_runs({stock.account("acme"): due})
+        told = run("--config", stock.config, "status")
+        assert (", overdue" in told.out) is overdue
+        assert ("is the service running?" in told.out) is overdue
+        (acme,) = json.loads(run("--config", stock.config, "status", "--json").out)["accounts"]
+        assert acme["overdue"] is overdue
+
+
+def test_status_names_the_disk_for_whose_sake_nothing_is_reserved(run: Run, stock: Stock) -> None:
+    stock.document("acme", 1, DocumentState.DISCOVERED, next_attempt_at=NOW)
+    stock.config.write_text(stock.config.read_text().replace("min_free_bytes = 0", f"min_free_bytes = {10**15}"))
+    told = run("--config", stock.config, "status")
+    assert told.code == 0
+    (line,) = [line for line in told.out.splitlines() if line.startswith("Disk nearly full: ")]
+    assert str(stock.folder) in line
+    assert "storage.min_free_bytes (1,000,000,000 MB)" in line
+    short = json.loads(run("--config", stock.config, "status", "--json").out)["shortage"]
+    assert short["needed_bytes"] == 10**15
+    assert 0 < short["free_bytes"] < 10**15
+    assert short["folder"].startswith(str(stock.folder))
+    assert "nothing new is fetched until there is room" in run("--config", stock.config, "explain", "acme/1").out
+
+
+def test_an_account_is_the_same_whatever_the_configuration_calls_it(run: Run, stock: Stock) -> None:
+    stock.document("acme", 1, DocumentState.DISCOVERED, next_attempt_at=NOW)
+    stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
+    told = run("--config", stock.config, "status")
+    assert "not in the configuration" not in told.out
+    assert "acme: the configuration calls it italia" in told.out
+    assert "never" in told.out.splitlines()[1]
+    assert not told.out.splitlines()[2].startswith("italia")
+    assert "has no account" not in run("--config", stock.config, "explain", "acme/1").out

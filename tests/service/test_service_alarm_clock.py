@@ -189,3 +189,18 @@ def test_an_hourly_cron_is_never_apart_by_more_than_two_hours_across_a_clock_cha
 def test_the_longest_gap_of_a_working_days_schedule_is_its_night() -> None:
     gap = longest_gap(Schedule(timedelta(0), "0 8,20 * * *"), ROME, datetime(2026, 6, 1, tzinfo=UTC))
     assert gap == timedelta(hours=12)
+
+
+def test_when_it_rings_next_is_known_without_asking_the_calendar() -> None:
+    """A calendar that counts years of missed runs holds its lock; nobody else may wait for that."""
+    bench = Bench(QUARTER)
+    assert bench.alarm.due == {}
+    bench.alarm.start()
+    try:
+        due = bench.alarm.due["acme"]
+        assert due == bench.alarm.next_run("acme")
+        bench.alarm.reschedule({"acme": HOURLY})
+        assert bench.alarm.due["acme"] != due
+    finally:
+        bench.alarm.stop()
+    assert set(bench.alarm.due) == {"acme"}

@@ -368,3 +368,46 @@ def test_whoever_interrupts_a_handed_over_catch_up_is_told_that_the_service_goes
             catch_up(place.settings(), CatchUp(), effects=Effects(clock=Interrupting()))
         assert any("the running service goes on" in note for note in raised.value.__notes__)
         eventually(lambda: late in place.simulator.marked())
+
+
+def called(place: Town, label: str, other: str) -> Settings:
+    """The configuration after somebody gave an account another label in it."""
+    accounts = {other if name == label else name: one for name, one in place.settings().accounts.items()}
+    return place.settings().model_copy(update={"accounts": accounts})
+
+
+@pytest.mark.parametrize("renamed", ["in the configuration", "in the archive too"])
+def test_a_handed_over_catch_up_leaves_out_no_account_that_is_called_otherwise_by_now(
+    tmp_path: Path, renamed: str
+) -> None:
+    with town(tmp_path) as place, running(place, every="1h"):
+        eventually(lambda: all_marked(place))
+        settings = called(place, "demo1", "italia")
+        if renamed == "in the archive too":
+            with existing_archive(settings) as archive:
+                archive.accounts.rename("demo1", "italia", datetime.now(UTC))
+        outcome = catch_up(settings, CatchUp(deadline_seconds=PATIENCE_SECONDS))
+        found = {count.label: count.acknowledged for count in outcome.counts}
+        name = "demo1" if renamed == "in the configuration" else "italia"
+        assert found == {name: len(place.simulator.ids("demo1")), "demo2": len(place.simulator.ids("demo2"))}
+        if renamed == "in the configuration":
+            outcome = catch_up(settings, CatchUp(("italia",), deadline_seconds=PATIENCE_SECONDS))
+            assert ([count.label for count in outcome.counts], outcome.finished) == (["demo1"], True)
+
+
+def test_the_archive_says_when_each_account_is_listed_next_and_nothing_once_the_service_has_ended(
+    tmp_path: Path,
+) -> None:
+    def next_runs(place: Town) -> list[datetime | None]:
+        with existing_archive(place.settings()) as archive:
+            return [standing.next_run_at for standing in archive.catalogue.standings()]
+
+    with town(tmp_path) as place:
+        begun = datetime.now(UTC)
+        with running(place, every="1h"):
+            eventually(lambda: all_marked(place))
+            eventually(lambda: None not in next_runs(place))
+            for at in next_runs(place):
+                assert at is not None
+                assert 3500 < (at - begun).total_seconds() < 3700 + PATIENCE_SECONDS
+        assert next_runs(place) == [None, None]

@@ -74,6 +74,7 @@ class AlarmClock:
             for label, schedule in schedules.items()
         }
         self._calendar: _Calendar | None = None
+        self._due: dict[str, datetime] = {}
         self._seen = _Clocks(clock.now(), now)
 
     def start(self) -> None:
@@ -111,6 +112,12 @@ class AlarmClock:
         if overdue:
             self._observer.note("schedule.stalled", level="error", accounts=", ".join(overdue))
             self._new_calendar()
+
+    @property
+    def due(self) -> Mapping[str, datetime]:
+        """Label → when it is to be rung for next, as it was announced last; waits for nobody's lock."""
+        with self._lock:
+            return dict(self._due)
 
     def next_run(self, label: str) -> datetime | None:
         """When the calendar means to ring for this account."""
@@ -163,6 +170,9 @@ class AlarmClock:
 
     def _announce(self, label: str) -> None:
         at, gap = self.next_run(label), self._watches[label].gap_seconds
+        if at is not None:
+            with self._lock:
+                self._due[label] = at
         self._observer.note("cycle.scheduled", level="debug", account=label, at=at, longest_seconds=gap)
 
     def _listen(self, event: JobEvent) -> None:

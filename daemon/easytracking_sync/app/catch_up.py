@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 
 from easytracking_sync.app import preview
@@ -10,9 +12,9 @@ from easytracking_sync.app.drain import Drain, Ended
 from easytracking_sync.app.handed_work import HandedWork
 from easytracking_sync.app.outcome import CatchUp, Outcome, Progress, count_of
 from easytracking_sync.app.span import span_of
-from easytracking_sync.app.station import RUNNING_SERVICE, Station, station
+from easytracking_sync.app.station import RUNNING_SERVICE, Station, existing_archive, station
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import LockHeld
+from easytracking_sync.errors import LockHeld, UsageError
 from easytracking_sync.machine.observer import Observer, Silent
 from easytracking_sync.settings import Settings
 
@@ -38,13 +40,14 @@ def catch_up(
     observer = observer or Silent()
     if request.dry_run:
         return _dry_run(settings, request, effects, transport, observer)
-    handed = HandedWork(settings, request, effects, progress)
+    handed: HandedWork | None = None
     while True:
         try:
             return _run(settings, request, effects, transport, progress, observer)
         except LockHeld as held:
             if held.command != RUNNING_SERVICE:
                 raise
+        handed = handed or HandedWork(*_as_archived(settings, request, effects), effects, progress)
         try:
             outcome = handed.wait()
         except BaseException as broken_off:
@@ -111,8 +114,24 @@ def _dry_run(
     )
 
 
+def _as_archived(settings: Settings, request: CatchUp, effects: Effects) -> tuple[Settings, CatchUp]:
+    """The same accounts by the archive's labels, which are the running service's too: the configuration may call them
+    otherwise until it is started anew, and none must be left out."""
+    with existing_archive(settings, effects) as archive:
+        archived = {entry.identity: entry.label for entry in archive.accounts.entries()}
+    names = {label: archived.get(identity, label) for identity, label in settings.labels.items()}
+    if len(set(names.values())) < len(names):
+        raise UsageError(
+            "a label is one account's in the archive and another's in the configuration; see accounts list"
+        )
+    accounts = {names[label]: account for label, account in settings.accounts.items()}
+    chosen = tuple(names[label] for label in request.accounts)
+    return settings.model_copy(update={"accounts": accounts}), replace(request, accounts=chosen)
+
+
 def _outcome(at_work: Station, ended: Ended, seconds: float) -> Outcome:
-    labels = [account.label for account in at_work.accounts]
+    ids = at_work.account_ids  # somebody may have renamed one meanwhile
+    labels = [entry.label for entry in at_work.archive.accounts.entries() if entry.id in ids]
     refused = at_work.engine.gate.refused
     tally = at_work.engine.tally
     return Outcome(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -101,8 +102,14 @@ class Lookout:
             raise DatabaseUnavailable("the archive is not open yet")
         archive, lately = self._station.archive, self._effects.clock.now() - LATELY
         require_current(archive.database)
-        plights = archive.plights.of(self._station.account_ids, self._settings.sync.max_attempts, lately)
-        return archive.catalogue.standings(tuple(self._settings.accounts)), plights
+        ours = {account.id: account.label for account in self._station.accounts}  # the archive's may have changed
+        plights = archive.plights.of(ours, self._settings.sync.max_attempts, lately)
+        names = {entry.label: ours[entry.id] for entry in archive.accounts.entries() if entry.id in ours}
+        standings = archive.catalogue.standings(tuple(names))
+        return (
+            tuple(replace(one, account=names[one.account]) for one in standings if one.account in names),
+            tuple(replace(one, label=ours[one.account_id]) for one in plights),
+        )
 
     def _free_bytes(self) -> Mapping[str, int]:
         return {place: self._effects.files.free_bytes(folder) for place, folder in self._places().items()}

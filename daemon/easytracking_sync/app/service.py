@@ -11,6 +11,7 @@ from easytracking_sync.app.alarm_clock import AlarmClock
 from easytracking_sync.app.alerts import GRACE, LAST_FLUSH_SECONDS, alarm_watch
 from easytracking_sync.app.handover import Desk
 from easytracking_sync.app.listers import Listers
+from easytracking_sync.app.next_runs import NextRuns
 from easytracking_sync.app.pulse import UNWATCHED, Pulse
 from easytracking_sync.app.reload import Change, change
 from easytracking_sync.app.situation import Situation
@@ -94,6 +95,7 @@ class Service:
         self._replaced: list[Account] = []
         self._hung: tuple[str, ...] = ()
         self._situation = Situation(at_work.archive, effects.clock)
+        self._next_runs = NextRuns(at_work.archive.accounts, effects.clock)
         self._pulse = pulse
         self._settings = settings
         self._reload = reload
@@ -143,6 +145,7 @@ class Service:
         failure = self._failure()
         if failure is not None:
             raise failure
+        self._next_runs.forget()
 
     def _words(self) -> str:
         """What is going on, in one line."""
@@ -172,6 +175,7 @@ class Service:
                 self._told_to_reload.clear()
                 self._read_again()
             self._look_at_secrets()
+            self._next_runs.note({self._accounts[label].id: at for label, at in self._alarm.due.items()})
         except (DatabaseUnavailable, StorageFault) as trouble:  # a full disk may be emptied
             self._observer.note("service.troubled", level="error", reason=str(trouble))
         if self._alarms is not None:

@@ -124,10 +124,18 @@ class Accounts:
         with self._database.write() as connection:
             connection.execute(sa.update(account).where(account.c.id == account_id).values(trouble=trouble))
 
-    def note_next_run(self, account_id: int, at: datetime | None) -> None:
-        """When the service means to list the account again."""
+    def note_next_runs(self, runs: Mapping[int, datetime]) -> None:
+        """When the service means to list each of these accounts again."""
         with self._database.write() as connection:
-            connection.execute(sa.update(account).where(account.c.id == account_id).values(next_run_at=at))
+            for account_id, at in sorted(runs.items()):
+                connection.execute(sa.update(account).where(account.c.id == account_id).values(next_run_at=at))
+
+    def forget_next_runs(self, runs: Mapping[int, datetime]) -> None:
+        """It means so no more; what another instance has noted since is left alone."""
+        with self._database.write() as connection:
+            for account_id, at in sorted(runs.items()):
+                mine = account.c.id == account_id, account.c.next_run_at == at
+                connection.execute(sa.update(account).where(*mine).values(next_run_at=None))
 
     def turn(self, account_id: int) -> int:
         """A number that grows by one with each call: which of the older windows is listed next."""

@@ -98,6 +98,9 @@ class Standing:
     pause_reason: PauseReason | None = None
     paused_until: datetime | None = None
     pause_message: str | None = None
+    next_run_at: datetime | None = None  # when the service means to list it again; None where none does
+    trouble: str | None = None  # why its list did not come last
+    identity: tuple[str, str] = ("", "")  # base URL and user name, which no relabelling changes
 
     def count(self, *states: DocumentState) -> int:
         """Documents in these states."""

@@ -42,6 +42,9 @@ def standing_of(connection: Connection, account: Row[Any], incomplete: int) -> S
         pause_reason=PauseReason(account.pause_reason) if account.pause_reason else None,
         paused_until=account.paused_until,
         pause_message=account.pause_message,
+        next_run_at=account.next_run_at,
+        trouble=account.trouble,
+        identity=(account.base_url, account.username),
     )
 
 

@@ -49,22 +49,25 @@ def list_accounts(invocation: Invocation) -> None:
 Example:
   easytracking-sync accounts rename acme acme-italia
 
-Exit codes: 0 renamed, 2 unknown, or the label is another account's.""",
+The label stands in the archive and in the configuration. Rename the table [accounts.OLD] of the
+configuration first: this command follows it at once, and a service when it is started anew.
+
+Exit codes: 0 renamed, 2 unknown, the label is another account's, or the configuration has the old one.""",
 )
 @click.argument("old", metavar="OLD", type=LABEL)
 @click.argument("new", metavar="NEW", type=LABEL)
 @click.pass_obj
 def rename(invocation: Invocation, old: str, new: str) -> None:
-    """Give an account another label. Its documents stay its own; the configuration is then to be changed alike."""
+    """Give an account another label, as the configuration has it by now. Its documents stay its own."""
     session = begin(invocation)
     settings = session.settings
     with session.archive() as archive:
         entries = {entry.label: entry for entry in archive.accounts.entries()}
         _refuse_taken(settings, entries.get(old), new)
+        if new not in entries:
+            _refuse_configured(settings, entries.get(old), old, new)
         archive.accounts.rename(old, new, session.effects.clock.now())
     click.echo(f"{old} is called {new} in the archive now.")
-    for line in _to_change(settings, old, new):
-        click.echo(line)
 
 
 def _row(session: Session, entry: AccountEntry, standing: Standing) -> tuple[str, ...]:
@@ -93,13 +96,19 @@ def _refuse_taken(settings: Settings, entry: AccountEntry | None, new: str) -> N
         raise UsageError(f"{new} is another account in the configuration already; labels are given once")
 
 
-def _to_change(settings: Settings, old: str, new: str) -> list[str]:
-    """What the configuration says by the old label; as long as it does, the next start takes the old one up again."""
-    if old not in settings.accounts:
-        return []
-    sources = {key: source for key, source in settings.sources.items() if key.startswith(f"accounts.{old}.")}
-    lines = [f"Rename the table [accounts.{old}] of the configuration to [accounts.{new}] before the next start:"]
-    lines.append(f"until then the next `{NAME} run` or `{NAME} catch-up` calls it {old} again.")
-    named = sorted({source for source in sources.values() if source.startswith(("environment ", "credential "))})
-    lines += [f"The same goes for the {source}." for source in named]
-    return lines
+def _refuse_configured(settings: Settings, entry: AccountEntry | None, old: str, new: str) -> None:
+    """A label that only the archive has would go with the next start, and commands and service would differ."""
+    label = settings.labels.get(entry.identity) if entry is not None else None
+    if label is None or label == new:
+        return
+    if label != old:
+        raise UsageError(
+            f"the configuration calls {old} {label}; rename it to that, or change the configuration first"
+        )
+    sources = {source for key, source in settings.sources.items() if key.startswith(f"accounts.{old}.")}
+    named = sorted(source for source in sources if source.startswith(("environment ", "credential ")))
+    also = f", and what is named after it ({', '.join(named)})" if named else ""
+    raise UsageError(
+        f"the configuration still calls it {old}: rename its table [accounts.{old}] to [accounts.{new}]{also}, "
+        f"then repeat `{NAME} accounts rename {old} {new}`; a running service is to be started anew"
+    )

@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 import click
 
 from easytracking_sync.archive.entries import DocumentEntry, Happening, Journey, Standing
+from easytracking_sync.archive.room import Shortage
 from easytracking_sync.cli import screen
 from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.cli.invoices import facts_of
-from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.cli.session import Session, begin, shortage_of
 from easytracking_sync.observe.plain import visible
 from easytracking_sync.terms import AcknowledgeWith, BatchState, DocumentState
 
@@ -83,6 +84,7 @@ def explain(invocation: Invocation, document: str) -> None:
         happenings = archive.catalogue.happenings(entry)
         journey = archive.catalogue.journey(entry)
         (standing,) = archive.catalogue.standings((entry.account,))
+        short = shortage_of(archive)
     screen.show_facts(facts_of(entry, zone))
     if entry.files:
         _say("Files")
@@ -93,7 +95,7 @@ def explain(invocation: Invocation, document: str) -> None:
     rows = [(_to_the_second(at, zone), batch, *told) for at, batch, *told in story]
     screen.show_table(("WHEN", "BATCH", "WHAT", "DETAIL"), rows)
     _say("What happens next")
-    for line in _next(session, entry, journey, standing):
+    for line in (*_next(session, entry, journey, standing), *_shortage(entry, short)):
         click.echo(visible(line))
 
 
@@ -146,13 +148,13 @@ def _next(session: Session, entry: DocumentEntry, journey: Journey | None, stand
             yield f"It is tried again, alone, {when}; `{NAME} quarantine retry {entry.shown_id}` tries it now."
             yield f'`{NAME} quarantine accept {entry.shown_id} --reason "…"` closes it for good.'
         case DocumentState.ACKNOWLEDGED:
-            yield from _is_home(session, entry)
+            yield from _is_home(session, entry, standing)
         case DocumentState.WITHDRAWN:
             yield "Nothing: the service does not list it any more. Should it list it again, it is fetched."
         case DocumentState.ACCEPTED:
             yield f"Nothing: an operator closed it ({entry.reason or 'without a reason'})."
     if entry.held:
-        number = 2 if _acknowledges(session, entry) is AcknowledgeWith.PHASE2 else 1
+        number = 2 if _acknowledges(session, standing) is AcknowledgeWith.PHASE2 else 1
         release = f"{NAME} phase set {number} {entry.shown_id}"
         yield f"It is held, since its phase was cleared here: left alone until `{release}`."
     if entry.state in NOT_DONE:
@@ -188,10 +190,10 @@ def _travels(session: Session, entry: DocumentEntry, journey: Journey | None) ->
         yield f"The last {tries} failed for a passing reason; the pauses grow."
 
 
-def _is_home(session: Session, entry: DocumentEntry) -> Iterator[str]:
+def _is_home(session: Session, entry: DocumentEntry, standing: Standing) -> Iterator[str]:
     if entry.acknowledged_at is not None:
         yield "Nothing: it is home, and the service was told."
-    elif _acknowledges(session, entry) is AcknowledgeWith.NONE:
+    elif _acknowledges(session, standing) is AcknowledgeWith.NONE:
         yield 'Nothing: it is home, and the account leaves no trace (acknowledge = "none").'
     else:
         yield "It is home, and the service was not told." + ("" if entry.held else " It is, when it is listed again.")
@@ -203,8 +205,15 @@ def _obstacles(session: Session, entry: DocumentEntry, standing: Standing) -> It
     if standing.paused_until is not None and standing.paused_until > session.effects.clock.now():
         until = screen.moment(standing.paused_until, session.settings.timezone)
         yield f"Before that, the account is paused until {until}: {standing.pause_message or standing.pause_reason}."
-    if entry.account not in session.settings.accounts:
+    if standing.trouble and standing.trouble != standing.pause_message:
+        yield f"The account's list does not come: {standing.trouble}."
+    if standing.identity not in session.settings.labels:
         yield f"But the configuration has no account {entry.account}: nothing is done for it until it has."
+
+
+def _shortage(entry: DocumentEntry, short: Shortage | None) -> Iterator[str]:
+    if short is not None and entry.state in {DocumentState.DISCOVERED, DocumentState.QUARANTINED}:
+        yield f"But nothing new is fetched until there is room: {short}."
 
 
 def _when(session: Session, at: datetime | None) -> str:
@@ -213,6 +222,6 @@ def _when(session: Session, at: datetime | None) -> str:
     return f"after {_to_the_second(at, session.settings.timezone)}"
 
 
-def _acknowledges(session: Session, entry: DocumentEntry) -> AcknowledgeWith | None:
-    account = session.settings.accounts.get(entry.account)
-    return None if account is None else account.acknowledge
+def _acknowledges(session: Session, standing: Standing) -> AcknowledgeWith | None:
+    label = session.settings.labels.get(standing.identity)
+    return None if label is None else session.settings.accounts[label].acknowledge

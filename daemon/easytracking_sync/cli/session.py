@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote
 
 import click
 
 from easytracking_sync.app import existing_archive
+from easytracking_sync.archive.room import Shortage
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.cli.invocation import LOG, Invocation
 from easytracking_sync.effects import Effects, SystemClock
-from easytracking_sync.errors import UsageError
+from easytracking_sync.errors import StorageFault, UsageError
 from easytracking_sync.observe.log import Log, LogFormat, LogObserver
 from easytracking_sync.settings import Settings, load_settings
 
@@ -64,6 +65,13 @@ def open_log(invocation: Invocation, *, unless_told: str = "warning") -> Log:
     if context is not None:
         context.meta[LOG] = log
     return log
+
+
+def shortage_of(archive: Archive) -> Shortage | None:
+    """The disk that is too full for anything new to be fetched; None where there is none, or none that says so."""
+    with suppress(StorageFault):
+        return archive.spool.room.shortage()
+    return None
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:

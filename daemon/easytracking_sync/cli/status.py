@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -10,25 +10,32 @@ import click
 from easytracking_sync.app import archive_of
 from easytracking_sync.app.alerts import fullest_disk, limits_of, silent_at
 from easytracking_sync.archive.entries import Standing
+from easytracking_sync.archive.room import Shortage
 from easytracking_sync.archive.schema import require_current, revision, shown
 from easytracking_sync.cli import json_lines, screen
 from easytracking_sync.cli.exits import DONE
 from easytracking_sync.cli.invocation import Invocation
 from easytracking_sync.cli.probe import Grade, Room, Verdict, unknown, verdict
-from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.cli.session import Session, begin, shortage_of
 from easytracking_sync.errors import DatabaseUnavailable, StorageBroken, StorageFault, SyncError
 from easytracking_sync.observe.alarms.decision import Watched, standing
 from easytracking_sync.observe.alarms.watch import LATELY
 from easytracking_sync.observe.plain import visible
-from easytracking_sync.terms import DocumentState
+from easytracking_sync.terms import DocumentState, PauseReason
 
-HEADS = ("ACCOUNT", "LAST SUCCESS", "HOME", "WAITING", "TO MARK", "QUARANTINE", "INCOMPLETE", "NEXT")
+HEADS = ("ACCOUNT", "LAST SUCCESS", "HOME", "WAITING", "TO MARK", "QUARANTINE", "INCOMPLETE", "NEXT RUN")
+
+OVERDUE = timedelta(minutes=1)
+"""A run that did not come for so long will not come by itself."""
+
+NOT_LISTED = (PauseReason.CREDENTIALS, PauseReason.UNREACHABLE)
+"""Pauses in which the service does not even list."""
 
 
 @click.command(
     epilog="""\b
 HOME is stored here and marked at the service; WAITING is on its way; TO MARK is stored and the
-service is still to be told.
+service is still to be told. NEXT RUN is when the running service lists the account again.
 
 Examples:
   easytracking-sync status
@@ -44,7 +51,7 @@ line says why: 0 OK, 1 WARNING, 2 CRITICAL (nothing new comes home), 3 UNKNOWN."
 @click.option("--check", "as_probe", is_flag=True, help="One line for a monitoring system, and its exit codes.")
 @click.pass_obj
 def status(invocation: Invocation, *, as_json: bool, as_probe: bool) -> int:
-    """Show each account's last success, backlog, trouble and next attempt; safe while another process writes."""
+    """Show each account's last success, backlog, trouble and next run; safe while another process writes."""
     if as_probe:
         if as_json:
             raise click.UsageError("--json and --check: one of the two")
@@ -57,15 +64,16 @@ def status(invocation: Invocation, *, as_json: bool, as_probe: bool) -> int:
         if begun:
             require_current(archive.database)
         standings = archive.catalogue.standings() if begun else ()
+        short = shortage_of(archive) if begun else None
     finally:
         archive.close()
     if as_json:
-        fields = [_fields(standing) for standing in _with_silent(session, standings)]
-        click.echo(json_lines.line({"archive": where, "accounts": fields}))
+        fields = [_fields(session, standing) for standing in _with_silent(session, standings)]
+        click.echo(json_lines.line({"archive": where, "shortage": _short_fields(short), "accounts": fields}))
     elif not begun:
         click.echo(f"There is no archive at {where} yet; `easytracking-sync catch-up` makes it.")
     else:
-        _show(session, _with_silent(session, standings), where)
+        _show(session, _with_silent(session, standings), short, where)
     return DONE
 
 
@@ -101,12 +109,13 @@ def _verdict(session: Session) -> Verdict:
 
 def _with_silent(session: Session, standings: tuple[Standing, ...]) -> list[Standing]:
     """Configured accounts that never ran stand there too, with nothing."""
-    known = {standing.account for standing in standings}
-    silent = [Standing(label) for label in session.settings.accounts if label not in known]
+    known = {standing.identity for standing in standings}
+    labels = session.settings.labels
+    silent = [Standing(label, identity=identity) for identity, label in labels.items() if identity not in known]
     return sorted([*standings, *silent], key=lambda standing: standing.account)
 
 
-def _show(session: Session, standings: list[Standing], where: str) -> None:
+def _show(session: Session, standings: list[Standing], short: Shortage | None, where: str) -> None:
     zone, now = session.settings.timezone, session.effects.clock.now()
     rows = [
         (
@@ -117,7 +126,7 @@ def _show(session: Session, standings: list[Standing], where: str) -> None:
             str(one.count(DocumentState.STORED) - one.unacknowledgeable),
             str(one.count(DocumentState.QUARANTINED)),
             str(one.incomplete),
-            screen.moment(one.next_attempt_at, zone),
+            _next_run(session, one),
         )
         for one in standings
     ]
@@ -125,7 +134,30 @@ def _show(session: Session, standings: list[Standing], where: str) -> None:
     for one in standings:
         for remark in _remarks(session, one, now):
             click.echo(f"{one.account}: {visible(remark)}")
+    if any(_is_overdue(session, one) for one in standings):
+        click.echo("A run is overdue: is the service running?")
+    if short is not None:
+        click.echo(f"Disk nearly full: {visible(str(short))}; nothing new is fetched until there is room.")
     click.echo(f"Archive: {where}")
+
+
+def _next_run_at(session: Session, one: Standing) -> datetime | None:
+    """When the service means to list it: not before a pause in which it does not is over."""
+    if one.next_run_at is None or one.identity not in session.settings.labels:
+        return None
+    if one.paused_until is not None and one.pause_reason in NOT_LISTED:
+        return max(one.next_run_at, one.paused_until)
+    return one.next_run_at
+
+
+def _is_overdue(session: Session, one: Standing) -> bool:
+    at = _next_run_at(session, one)
+    return at is not None and session.effects.clock.now() - at > OVERDUE
+
+
+def _next_run(session: Session, one: Standing) -> str:
+    at = screen.moment(_next_run_at(session, one), session.settings.timezone)
+    return f"{at}, overdue" if _is_overdue(session, one) else at
 
 
 def _waiting(one: Standing, now: datetime) -> str:
@@ -137,6 +169,8 @@ def _waiting(one: Standing, now: datetime) -> str:
 
 def _remarks(session: Session, one: Standing, now: datetime) -> list[str]:
     remarks = []
+    if one.trouble and one.trouble != one.pause_message:
+        remarks.append(f"its list does not come: {one.trouble}")
     if one.paused_until is not None and one.paused_until > now:
         until = screen.moment(one.paused_until, session.settings.timezone)
         remarks.append(f"paused until {until}: {one.pause_message or one.pause_reason}")
@@ -152,12 +186,21 @@ def _remarks(session: Session, one: Standing, now: datetime) -> list[str]:
     for state, what in ((DocumentState.WITHDRAWN, "withdrawn by the service"), (DocumentState.ACCEPTED, "accepted")):
         if one.count(state):
             remarks.append(f"{screen.count(one.count(state), 'document')} {what}")
-    if one.account not in session.settings.accounts:
+    label = session.settings.labels.get(one.identity)
+    if label is None:
         remarks.append("is in the archive, but not in the configuration: nothing is fetched for it")
+    elif label != one.account:
+        remarks.append(f"the configuration calls it {label}: so will the archive, when the service is started anew")
     return remarks
 
 
-def _fields(one: Standing) -> dict[str, Any]:
+def _short_fields(short: Shortage | None) -> dict[str, Any] | None:
+    if short is None:
+        return None
+    return {"folder": str(short.folder), "free_bytes": short.free_bytes, "needed_bytes": short.needed_bytes}
+
+
+def _fields(session: Session, one: Standing) -> dict[str, Any]:
     paused = None
     if one.paused_until is not None:
         reason = one.pause_reason.value if one.pause_reason else None
@@ -172,5 +215,8 @@ def _fields(one: Standing) -> dict[str, Any]:
         "incomplete": one.incomplete,
         "unreadable": one.unreadable,
         "paused": paused,
+        "trouble": one.trouble,
+        "next_run_at": json_lines.instant(_next_run_at(session, one)),
+        "overdue": _is_overdue(session, one),
         "next_attempt_at": json_lines.instant(one.next_attempt_at),
     }

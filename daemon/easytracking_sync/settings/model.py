@@ -218,6 +218,11 @@ class Settings(BaseSettings):
         return Schedule(self.sync.every, self.sync.cron)
 
     @property
+    def labels(self) -> Mapping[tuple[str, str], str]:
+        """Identity → label: an archive may call an account otherwise, until the service is started anew."""
+        return {account.identity: label for label, account in self.accounts.items()}
+
+    @property
     def spool_path(self) -> Path:
         """The folder for parcels on their way: `storage.spool`, or spool/ beside the SQLite file, or in HOME."""
         return self.storage.spool or self._home / "spool"

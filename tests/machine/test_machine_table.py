@@ -44,6 +44,7 @@ DESIGN: dict[tuple[BatchState, Happened], tuple[Leads, Leads]] = {
     (R, H.PENDING): (Leads(R), Leads(R)),
     (R, H.PARCEL_SPOOLED): (Leads(F), Leads(F)),
     (R, H.JOB_LOST): (Leads(P), Leads(P)),
+    (P, H.STORAGE_FAILED): (Leads(P), Leads(P)),  # the database's disk was full when a pause was to be noted
     (R, H.STORAGE_FAILED): (Leads(P), Leads(P)),  # the answer was given once: what could not be kept is lost
     (F, H.DOCUMENTS_STORED): (Leads(S, Fate.LANDED), Leads(S, Fate.LANDED)),
     (F, H.NOTHING_USABLE): (Leads(GONE, Fate.LANDED), Leads(GONE, Fate.LANDED)),

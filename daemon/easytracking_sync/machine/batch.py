@@ -184,6 +184,7 @@ TABLE: Mapping[tuple[BatchState, Happened], Move] = {
     (PLANNED, Happened.JOB_CREATED): _reserved,
     (PLANNED, Happened.REFUSED): _refused,
     (PLANNED, Happened.PAUSED): _recalled,
+    (PLANNED, Happened.STORAGE_FAILED): _wait,
     (PLANNED, Happened.UNAVAILABLE): _wait,
     # RESERVED → fetch
     (RESERVED, Happened.PENDING): _poll_later,

@@ -63,6 +63,7 @@ LONG = (
     "tests/end_to_end/",
     "tests/postgres/",
     "test_power_loss_sqlite.py",
+    "test_real_processes.py",
     "test_service_many_accounts.py",
     "test_cli_database.py",
     "[postgresql",

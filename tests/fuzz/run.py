@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,16 +40,16 @@ class TooSlowError(BaseException):
     """An input took longer than it may. No code of the program catches it."""
 
 
-def within_bounds(target: Target) -> Target:
+def within_bounds(target: Target, seconds: float = MOST_SECONDS) -> Target:
     """The target, ended where an input takes too long. Memory is bounded for the process as a whole."""
 
     def expire(number: int, frame: FrameType | None) -> None:
-        raise TooSlowError(f"more than {MOST_SECONDS} seconds of work")
+        raise TooSlowError(f"more than {seconds} seconds of work")
 
     signal.signal(signal.SIGVTALRM, expire)
 
     def bounded(data: bytes) -> None:
-        signal.setitimer(signal.ITIMER_VIRTUAL, MOST_SECONDS)
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
         try:
             target(bytes(data))
         finally:
@@ -184,7 +185,10 @@ def campaign(seconds: float, names: Sequence[str]) -> int:
         "by atheris" if _has_atheris() else "by Hypothesis alone: atheris is not here (make env installs it on Linux)"
     )
     sys.stdout.write(f"\n{total:,} inputs in {time.monotonic() - begun:.0f} s, {how}\n")
-    return 1 if any(ended.code for ended in ends) else 0
+    if any(ended.code for ended in ends):
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 def _has_atheris() -> bool:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fuzz.mutations import spoilt
+from tests.fuzz.run import TooSlowError, within_bounds
 from tests.fuzz.seeds import SEEDS
 from tests.fuzz.targets import TARGETS, target_named
 
@@ -69,3 +71,15 @@ BOTTOMLESS = {
 @pytest.mark.parametrize("target", BOTTOMLESS)
 def test_what_is_nested_without_end_is_refused(target: str) -> None:
     meet(target, BOTTOMLESS[target])
+
+
+def test_an_input_that_takes_too_long_is_ended_and_told() -> None:
+    """What `make fuzz` relies on: no code of the program can catch it."""
+
+    def endless(data: bytes) -> None:
+        while True:
+            with suppress(Exception):
+                data += b"."
+
+    with pytest.raises(TooSlowError):
+        within_bounds(endless, seconds=0.05)(b"")

@@ -6,24 +6,18 @@ Debian is booted in a container that shares this machine's loopback, where the s
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
-from tests.deploy.ground import (  # noqa: E402  the path is set above
-    BARE,
+from tests.deploy.booted import UNIT, Machine, booted  # noqa: E402  the path is set above
+from tests.deploy.ground import (  # noqa: E402
     Done,
-    Impossible,
     bare_debian,
     build_wheel,
     committed,
@@ -43,82 +37,12 @@ from tests.deploy.ground import (  # noqa: E402  the path is set above
 
 from easytracking_simulator import Fault, Kind, Simulator  # noqa: E402
 
-UNIT = "easytracking-sync"
 STATE = "/var/lib/easytracking-sync"
 ETC = "/etc/easytracking-sync"
 QUICK = "[Service]\nRestartSec=1s\nWatchdogSec=10s\n"
 HUNG = f"[Service]\nExecStart=\nExecStart=/opt/easytracking-sync/venv/bin/{UNIT} run --hang-after 3\n"
 SCORE = 11
 """Exposure times ten."""
-
-
-class Machine:
-    """A booted system. `run` runs a command in it, as root."""
-
-    def __init__(self, root: Path, leader: int) -> None:
-        self.root = root
-        self._leader = leader
-
-    def run(
-        self, *command: str | Path, check: bool = True, seconds: float = 300, stdin: str = "", **env: str
-    ) -> Done:
-        """In the machine, with a bare environment."""
-        del stdin
-        prefix = ("nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "--")
-        return run(*prefix, *command, check=check, seconds=seconds, env={**BARE, "HOME": "/root", **env}, cwd="/")
-
-    def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        """A file of root's."""
-        target = self.root / path.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-        target.chmod(mode)
-
-    def show(self, prop: str, unit: str = UNIT) -> str:
-        """A property of a unit."""
-        return self.run("systemctl", "show", "--value", "--property", prop, unit).stdout.strip()
-
-    def journal(self, unit: str = UNIT) -> str:
-        """What the unit wrote since the boot."""
-        return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit).stdout
-
-
-@contextlib.contextmanager
-def booted(root: Path, binds: dict[Path, str]) -> Iterator[Machine]:
-    """A system on this root, up to its end."""
-    if not Path("/run/systemd").is_mount():
-        Path("/run/systemd").mkdir(exist_ok=True)
-        run("mount", "-t", "tmpfs", "tmpfs", "/run/systemd")
-    name = f"easytracking-{os.getpid()}"
-    bound = [f"--bind-ro={source}:{target}" for source, target in binds.items()]
-    nspawn = subprocess.Popen(
-        ["systemd-nspawn", "-q", "-D", root, "--boot", "--register=no", "--keep-unit", f"--machine={name}", *bound],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    children = Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children")
-    machine = None
-    try:
-        eventually(lambda: nspawn.poll() is not None or children.read_text().split(), "systemd-nspawn starts")
-        if nspawn.poll() is not None:
-            raise Impossible("systemd-nspawn cannot run here")
-        machine = Machine(root, int(children.read_text().split()[0]))
-        up = ("running", "degraded")
-        eventually(
-            lambda: machine.run("systemctl", "is-system-running", check=False).stdout.strip() in up, "systemd is up"
-        )
-        yield machine
-    finally:
-        if machine is not None and nspawn.poll() is None:
-            step("powering off")
-            machine.run("systemctl", "poweroff", check=False)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            nspawn.wait(40)
-        if nspawn.poll() is None:
-            os.killpg(nspawn.pid, signal.SIGKILL)
-            nspawn.wait(10)
 
 
 class Trial:

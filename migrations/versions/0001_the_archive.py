@@ -33,7 +33,9 @@ def upgrade() -> None:
         sa.Column("rotation", sa.Integer(), server_default="0", nullable=False),
         sa.Column("refused_in_row", sa.Integer(), server_default="0", nullable=False),
         sa.Column("refused_since", INSTANT, nullable=True),
-        sa.CheckConstraint("pause_reason IN ('credentials', 'permission', 'unreachable')", name=op.f("ck_account_pause_reason")),
+        sa.CheckConstraint(
+            "pause_reason IN ('credentials', 'permission', 'unreachable')", name=op.f("ck_account_pause_reason")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
         sa.UniqueConstraint("base_url", "username", name=op.f("uq_account_base_url_username")),
         sa.UniqueConstraint("label", name=op.f("uq_account_label")),

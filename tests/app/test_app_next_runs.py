@@ -44,17 +44,17 @@ def test_only_news_are_written(stock: Stock) -> None:
     acme, beta = stock.account("acme"), stock.account("beta")
     runs = NextRuns(accounts, SystemClock())
     for _ in range(3):
-        runs.note({acme: NOON, beta: NOON})
+        runs.keep({acme: NOON, beta: NOON})
     assert accounts.written == 1
-    runs.note({acme: NOON, beta: NOON + HOUR})
+    runs.keep({acme: NOON, beta: NOON + HOUR})
     assert (accounts.written, next_run(stock, "acme"), next_run(stock, "beta")) == (2, NOON, NOON + HOUR)
 
 
 def test_an_end_takes_back_its_own_and_leaves_what_another_instance_noted(stock: Stock) -> None:
     acme, beta = stock.account("acme"), stock.account("beta")
     ours, theirs = (NextRuns(stock.archive.accounts, SystemClock()) for _ in range(2))
-    ours.note({acme: NOON, beta: NOON})
-    theirs.note({beta: NOON + HOUR})
+    ours.keep({acme: NOON, beta: NOON})
+    theirs.keep({beta: NOON + HOUR})
     ours.forget()
     assert (next_run(stock, "acme"), next_run(stock, "beta")) == (None, NOON + HOUR)
 
@@ -71,7 +71,7 @@ def test_an_end_is_not_held_up_by_a_database_that_does_not_answer(stock: Stock) 
 
     clock = Impatient()
     runs = NextRuns(stock.archive.accounts, clock)
-    runs.note({stock.account("acme"): NOON})
+    runs.keep({stock.account("acme"): NOON})
     with stock.archive.database.write() as connection:
         connection.execute(sa.select(account.c.id))
         runs.forget()

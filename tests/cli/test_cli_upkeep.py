@@ -167,7 +167,7 @@ def test_status_says_when_the_service_lists_next_and_why_a_list_did_not_come(run
     soon, later = datetime.now(UTC) + timedelta(minutes=10), datetime.now(UTC) + timedelta(days=2)
     for label in ("acme", "idle", "refused", "gone"):
         stock.archive.accounts.note_next_runs({stock.account(label): soon})
-    stock.archive.accounts.note_trouble(stock.account("acme"), "no connection to 127.0.0.1:9")
+    stock.archive.accounts.note_trouble(stock.account("acme"), "acme: no connection to 127.0.0.1:9")
     stock.paused("refused", PauseReason.CREDENTIALS, later, "the login is refused")
     stock.archive.accounts.note_trouble(stock.account("refused"), "the login is refused")
     told = run("--config", stock.config, "status")
@@ -179,7 +179,11 @@ def test_status_says_when_the_service_lists_next_and_why_a_list_did_not_come(run
     assert "overdue" not in told.out
     fields = json.loads(run("--config", stock.config, "status", "--json").out)
     acme, gone, _, refused = fields["accounts"]
-    assert (acme["trouble"], acme["overdue"], gone["next_run_at"]) == ("no connection to 127.0.0.1:9", False, None)
+    assert (acme["trouble"], acme["overdue"], gone["next_run_at"]) == (
+        "acme: no connection to 127.0.0.1:9",
+        False,
+        None,
+    )
     assert refused["next_run_at"] == f"{later:%Y-%m-%dT%H:%M:%S}Z"
     assert fields["shortage"] is None
 

@@ -23,7 +23,7 @@ class NextRuns:
         self._clock = clock
         self._noted: dict[int, datetime] = {}
 
-    def note(self, runs: Mapping[int, datetime]) -> None:
+    def keep(self, runs: Mapping[int, datetime]) -> None:
         """Account → when it is to be listed; written only where that is news. DatabaseUnavailable, StorageFault."""
         news = {account_id: at for account_id, at in runs.items() if self._noted.get(account_id) != at}
         if news:

@@ -175,7 +175,7 @@ class Service:
                 self._told_to_reload.clear()
                 self._read_again()
             self._look_at_secrets()
-            self._next_runs.note({self._accounts[label].id: at for label, at in self._alarm.due.items()})
+            self._next_runs.keep({self._accounts[label].id: at for label, at in self._alarm.due.items()})
         except (DatabaseUnavailable, StorageFault) as trouble:  # a full disk may be emptied
             self._observer.note("service.troubled", level="error", reason=str(trouble))
         if self._alarms is not None:

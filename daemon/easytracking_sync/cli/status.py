@@ -170,7 +170,7 @@ def _waiting(one: Standing, now: datetime) -> str:
 def _remarks(session: Session, one: Standing, now: datetime) -> list[str]:
     remarks = []
     if one.trouble and one.trouble != one.pause_message:
-        remarks.append(f"its list does not come: {one.trouble}")
+        remarks.append(f"its list does not come: {one.trouble.removeprefix(f'{one.account}: ')}")
     if one.paused_until is not None and one.paused_until > now:
         until = screen.moment(one.paused_until, session.settings.timezone)
         remarks.append(f"paused until {until}: {one.pause_message or one.pause_reason}")

@@ -41,7 +41,7 @@ def longest_gap(schedule: Schedule, zone: ZoneInfo, now: datetime) -> timedelta:
     trigger = trigger_of(schedule, zone, now)
     last, gap = now, timedelta()
     for _ in range(12):
-        following = trigger.get_next_fire_time(last, last)
+        following = _following(trigger, last)
         if following is None:
             break
         gap = max(gap, following - last)
@@ -55,11 +55,18 @@ def due_after(schedule: Schedule, zone: ZoneInfo, after: datetime, runs: int) ->
         return after + runs * schedule.every
     trigger, due = trigger_of(schedule, zone, after), after
     for _ in range(runs):
-        following = trigger.get_next_fire_time(due, due)
+        following = _following(trigger, due)
         if following is None:
             return datetime.max.replace(tzinfo=UTC)
         due = following
     return due
+
+
+def _following(trigger: BaseTrigger, after: datetime) -> datetime | None:
+    """The next run, in UTC: in the hour that comes twice the trigger answers with the run it was given, and two local
+    times differ by what the walls show, not by what elapses."""
+    following: datetime | None = trigger.get_next_fire_time(None, after.astimezone(UTC) + timedelta(seconds=1))
+    return None if following is None else following.astimezone(UTC)
 
 
 def _listed(numbers: Sequence[int], whole: int) -> str:

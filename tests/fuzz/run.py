@@ -8,6 +8,7 @@ repository, and the command that shows it again is printed. Without atheris, Hyp
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import resource
 import shutil
@@ -151,7 +152,12 @@ def spend(name: str, seconds: float, folder: Path) -> Ended:
     command = [sys.executable, "-m", "tests.fuzz.run", "--target", name, "--for", str(seconds), "--into", str(folder)]
     patience = 3 * seconds + 120
     with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(folder)},  # libFuzzer ends its process without cleaning up
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     ) as child:
         try:
             said, _ = child.communicate(timeout=patience)

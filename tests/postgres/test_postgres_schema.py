@@ -77,7 +77,9 @@ def test_two_instances_that_start_together_migrate_one_after_the_other(server: S
         database.close()
 
 
-def test_a_migration_that_dies_at_any_statement_leaves_an_empty_database(server: Server, empty_database: str) -> None:
+def test_row_24_a_migration_that_dies_at_any_statement_leaves_an_empty_database(
+    server: Server, empty_database: str
+) -> None:
     for statement in itertools.count(0, 7):
         database = Database(empty_database)
         left = itertools.count(statement, -1)
@@ -122,7 +124,7 @@ schema.migrate(database)
 """
 
 
-def test_a_process_killed_in_the_middle_of_a_migration_holds_nobody_up(empty_database: str) -> None:
+def test_row_24_a_process_killed_in_the_middle_of_a_migration_holds_nobody_up(empty_database: str) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, empty_database], check=False, capture_output=True)
     assert killed.returncode == -9
     database = Database(empty_database)

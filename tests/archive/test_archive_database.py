@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -16,6 +17,7 @@ from sqlalchemy.engine import make_url
 from easytracking_sync.archive import schema
 from easytracking_sync.archive.database import (
     Database,
+    insist_on_durability,
     refuse_network_file_system,
     sqlite_path,
     wal_is_safe,
@@ -143,6 +145,23 @@ def test_a_commit_survives_a_power_cut_in_the_mode_this_library_allows(database:
         found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in names]
     expected = ["wal", 2] if wal_is_safe(sqlite3.sqlite_version_info) else ["delete", 3]
     assert found == [*expected, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("journal", "synchronous"), [("DELETE", "FULL"), ("TRUNCATE", "EXTRA"), ("MEMORY", "EXTRA"), ("WAL", "NORMAL")]
+)
+def test_row_13_a_database_that_would_forget_commits_is_not_worked_with(
+    tmp_path: Path, journal: str, synchronous: str
+) -> None:
+    """NO-ACK-BEFORE-DURABLE: SQLite may grant less than it is asked for, and says so only to whoever asks again."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "some.db", isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {journal}")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+        with pytest.raises(StorageBroken, match="power cut"):
+            insist_on_durability(connection)
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = EXTRA")
+        insist_on_durability(connection)
 
 
 def test_an_error_shows_no_parameter(database: Database) -> None:

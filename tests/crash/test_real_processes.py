@@ -119,7 +119,7 @@ INJECTED = [
     ("pwrite64", "EIO", 90),
     ("rename", "EIO", 1),
     ("rename", "ENOSPC", 1),
-    ("unlink", "EIO", 8),
+    ("unlink", "EIO", 2),
     ("write", "ENOSPC", 1),
     ("write", "EIO", 2),
     ("ftruncate", "EIO", 1),

@@ -8,6 +8,7 @@ with limits of its own, and no connection to a server that forgets commits at a 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 import threading
@@ -35,6 +36,9 @@ BUSY_SECONDS = 30
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs"}
 )
+LEAST_SYNCHRONOUS = {"delete": 3, "wal": 2}
+"""By journal mode: EXTRA, so that a removed journal stays removed; FULL, so that the last commit is on the disk."""
+
 WAL_RESET_FIXED = {(3, 50): 7, (3, 44): 6}
 """Patch releases of older lines that carry the fix; 3.51.3 and later have it all."""
 
@@ -130,6 +134,7 @@ class Database:
         for pragma in (f"journal_mode = {journal}", f"synchronous = {synchronous}", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("PRAGMA trusted_schema = OFF")
+        insist_on_durability(connection)
 
     def _prepare_postgresql(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         del record
@@ -166,6 +171,17 @@ class Database:
         """What a driver says, without the password, whatever it quotes."""
         said, password = str(error), self.url.password
         return said.replace(str(password), "********") if password else said
+
+
+def insist_on_durability(connection: sqlite3.Connection) -> None:
+    """StorageBroken unless a commit over this connection survives a power cut: SQLite may grant less than was asked."""
+    journal = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+    synchronous = int(connection.execute("PRAGMA synchronous").fetchone()[0])
+    if synchronous < LEAST_SYNCHRONOUS.get(journal, math.inf):
+        raise StorageBroken(
+            f"SQLite would forget commits at a power cut (journal_mode {journal}, synchronous {synchronous}); "
+            "put the database on a file system that lets it work, or use PostgreSQL"
+        )
 
 
 def upsert(connection: Connection, table: sa.Table) -> sqlite_dialect.Insert | postgresql_dialect.Insert:

@@ -189,9 +189,9 @@ class Server:
 
     def start(self) -> None:
         """Begin to serve; once."""
-        threading.Thread(target=self._work, name="http", daemon=True).start()
         host, port, *_ = self._socket.getsockname()
         self._observer.note("http.listening", address=_shown(host, port))
+        threading.Thread(target=self._work, name="http", daemon=True).start()
 
     def stop(self) -> None:
         """Serve no more; what is being answered gets a moment."""

@@ -31,6 +31,7 @@ class FileBlobs:
         self._owner = "".join(letter if letter.isalnum() else "-" for letter in owner)
         self._lock = threading.Lock()
         self._count = 0
+        self._rooted = False
 
     def put(self, sources: Iterable[BlobSource]) -> None:
         """Durable when it returns; see Blobs. What is there already is read and synced before it is relied on."""
@@ -107,9 +108,10 @@ class FileBlobs:
         return True
 
     def _write(self, source: BlobSource, target: Path) -> None:
-        if self._files.size(self._root) is None:
+        if not self._rooted:  # whether it is new or was left unsynced by one that died
             self._files.make_folder(self._root)
             self._files.sync_folder(self._root.parent)
+            self._rooted = True
         for folder in (self._root / ARRIVING, target.parent):
             self._files.make_folder(folder)
         arriving = self._root / ARRIVING / self._temporary_name(source.sha256)

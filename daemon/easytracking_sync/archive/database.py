@@ -174,7 +174,7 @@ class Database:
 
 
 def insist_on_durability(connection: sqlite3.Connection) -> None:
-    """StorageBroken unless a commit over this connection survives a power cut: SQLite may grant less than was asked."""
+    """StorageBroken unless a commit over this connection survives a power cut: SQLite may grant less than asked."""
     journal = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
     synchronous = int(connection.execute("PRAGMA synchronous").fetchone()[0])
     if synchronous < LEAST_SYNCHRONOUS.get(journal, math.inf):

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Row
 
 from easytracking_sync.archive.tables import batch, batch_document, document
 from easytracking_sync.archive.versions import newest_wanted
-from easytracking_sync.terms import Batch, BatchState, CarriedDocument, Purpose
+from easytracking_sync.terms import Batch, BatchState, CarriedDocument, Claim, Purpose
 
 BATCH_COLUMNS = (
     "id",
@@ -77,12 +77,13 @@ def as_batch(row: Row[*tuple[Any, ...]]) -> Batch:
     return Batch(**{**values, "state": BatchState(row.state), "purpose": Purpose(row.purpose)})
 
 
-def carried_by(connection: Connection, batch_id: int) -> tuple[CarriedDocument, ...]:
-    """The documents it still carries, in the order of their rows."""
+def claimed(connection: Connection, row: Row[*tuple[Any, ...]]) -> Claim:
+    """The claim to the batch of this row: the documents it still carries, in order, and their newest version."""
     rows = connection.execute(
-        sa.select(document.c.id, document.c.doc_id)
+        sa.select(document.c.id, document.c.doc_id, document.c.wanted_at)
         .join(batch_document, batch_document.c.document_id == document.c.id)
-        .where(batch_document.c.batch_id == batch_id, batch_document.c.carried)
+        .where(batch_document.c.batch_id == row.id, batch_document.c.carried)
         .order_by(document.c.id)
-    )
-    return tuple(CarriedDocument(row.id, row.doc_id) for row in rows)
+    ).all()
+    documents = tuple(CarriedDocument(one.id, one.doc_id) for one in rows)
+    return Claim(as_batch(row), documents, max((one.wanted_at for one in rows), default=None))

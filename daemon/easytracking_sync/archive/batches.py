@@ -13,14 +13,13 @@ from sqlalchemy.engine import Connection, Row
 
 from easytracking_sync.archive import journal
 from easytracking_sync.archive.accounts import forget_refusals, lock_account
-from easytracking_sync.archive.batch_rows import BATCH_COLUMNS, as_batch, carried_by
+from easytracking_sync.archive.batch_rows import BATCH_COLUMNS, as_batch, claimed
 from easytracking_sync.archive.claiming import Wanted, claimable, lease_parameters, next_due, others_in_flight
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.leases import lease_end
 from easytracking_sync.archive.settling import Commit, lock_documents, settle
 from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.archive.tables import batch, event
-from easytracking_sync.archive.versions import newest_wanted
 from easytracking_sync.errors import StaleLease
 from easytracking_sync.terms import LIVE_STATES, Batch, BatchState, Claim
 
@@ -64,15 +63,13 @@ class Batches:
             row = connection.execute(taking, parameters).first()
             if row is None or not self._has_room(connection, row, wanted, now):
                 return None
-            claimed = connection.execute(
+            mine = connection.execute(
                 sa.update(batch)
                 .where(batch.c.id == row.id, batch.c.epoch == row.epoch)
                 .values(epoch=row.epoch + 1, **self._mine(now))
                 .returning(batch)
             ).one()
-            documents = carried_by(connection, row.id)
-            known_at = newest_wanted(connection, [carried.document_id for carried in documents])
-            return Claim(as_batch(claimed), documents, known_at)
+            return claimed(connection, mine)
 
     def renew(self, now: datetime) -> Mapping[int, int]:
         """Hold all that this worker holds for a lease's length from now; those batches with their epochs.

@@ -158,9 +158,17 @@ install_units() {
   systemctl daemon-reload
 }
 
+# A catch-up at its work is "activating", as is a service that migrates, or waits for its next start.
+is_under_way() {
+  case $(systemctl is-active "$1" || true) in
+    active | activating | deactivating | reloading | refreshing) ;;
+    *) return 1 ;;
+  esac
+}
+
 stop_services() {
   for unit in "$name.service" "$name-catch-up.timer" "$name-catch-up.service"; do
-    if systemctl is-active --quiet "$unit"; then
+    if is_under_way "$unit"; then
       [ "$unit" = "$name-catch-up.service" ] || restart="$restart $unit"
       say "stopping $unit"
       systemctl stop "$unit"
@@ -185,7 +193,9 @@ copy_archive() {
   sed "s|^program=.*|program=$fresh/bin/$name|" "$here/deploy/systemd/$name.sh" >"$work/run.sh"
   sh "$work/run.sh" database backup --if-sqlite --to "$target" || code=$?
   [ "$code" -eq 0 ] || fail "the archive could not be copied ($code); nothing was changed. Mend that, or: --no-copy"
-  find "$folder" -name 'archive-*.db' ! -path "$target" -newermt '1970-01-02' -delete
+  if [ -e "$target" ]; then
+    find "$folder" -name 'archive-*.db' ! -path "$target" -newermt '1970-01-02' -delete
+  fi
 }
 
 upgrade_program() {

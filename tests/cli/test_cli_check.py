@@ -95,6 +95,23 @@ def test_a_name_that_the_dns_does_not_know_is_told_as_such(run: Run, well: Stock
     assert "no address is known here for nowhere.invalid: see accounts.acme.environment or base_url" in told.out
 
 
+def test_an_address_that_answers_as_something_else_is_not_called_out_of_reach(run: Run, well: Stock) -> None:
+    with practice_services({"acme": 1}, seed=1) as services:
+        well.configure("acme", base_url=f"{services['acme'].login.base_url}/elsewhere")
+        told = run("--config", well.config, "check")
+    assert told.code == 75
+    assert "was reached: see accounts.acme.environment or base_url and route" in line(told, "acme: ")[1]
+
+
+def test_a_database_server_that_does_not_answer_is_told_with_what_to_see_to(run: Run, well: Stock) -> None:
+    text = well.config.read_text(encoding="utf-8").replace("[storage]", f'[storage]\nspool = "{well.folder}/spool"')
+    text = text.replace(f"sqlite:///{well.path}", "postgresql+psycopg://nobody@127.0.0.1:9/archive")
+    well.config.write_text(text, encoding="utf-8")
+    told = offline(run, well)
+    assert told.code == 75
+    assert "database.url" in line(told, "database: ")[1]
+
+
 @pytest.mark.parametrize(
     ("flaw", "mend"),
     [

@@ -198,8 +198,8 @@ def test_what_may_be_secret_in_an_address_of_alerts_is_known_so_that_it_can_be_h
     urls = [
         "mailtos://user:pw-1@mail.example?to=m@e.it",
         "tgram://123456789:abcdef-token/42",
-        "json://a.example/hook-one",
+        "json://a.example/hook-one?overflow=split&password=query-one&query-two=",
     ]
     secrets = set(bench.load(f"[alerts]\nurls = {json.dumps(urls)}\n{acme}").alerts.secrets)
-    assert {*urls, "pw-1", "123456789", "abcdef-token", "hook-one"} <= secrets
-    assert not secrets & {"mail.example", "user", "to", "42"}
+    assert {*urls, "pw-1", "123456789", "abcdef-token", "hook-one", "query-one", "query-two"} <= secrets
+    assert not secrets & {"mail.example", "user", "to", "42", "overflow", "password"}

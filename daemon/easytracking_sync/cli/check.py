@@ -20,7 +20,7 @@ from easytracking_sync.cli.findings import Finding, Told, tell
 from easytracking_sync.cli.invocation import Invocation
 from easytracking_sync.cli.reach import accounts
 from easytracking_sync.cli.session import Session, begin
-from easytracking_sync.errors import SyncError, UsageError
+from easytracking_sync.errors import DatabaseUnavailable, SyncError, UsageError
 from easytracking_sync.settings import Settings, StorageBackend
 from easytracking_sync.settings.present import HIDDEN, scheme_and_host
 from easytracking_sync.terms import AcknowledgeWith
@@ -144,14 +144,20 @@ def database(session: Session) -> Iterator[Finding]:
     try:
         archive = archive_of(session.settings, session.effects)
     except SyncError as error:
-        yield Finding(f"database: {error}", code_of(error))
+        yield _closed(session.settings, error)
         return
     try:
         yield from _look_into(archive)
     except SyncError as error:
-        yield Finding(f"database: {error}", code_of(error))
+        yield _closed(session.settings, error)
     finally:
         archive.close()
+
+
+def _closed(settings: Settings, error: SyncError) -> Finding:
+    is_served = isinstance(error, DatabaseUnavailable) and settings.database.sqlite_path is None
+    mend = "see that it runs, and that database.url names it; the service waits until it answers" if is_served else ""
+    return Finding(f"database: {error}", code_of(error), mend)
 
 
 def _look_into(archive: Archive) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from easytracking_sync.cli import screen
 from easytracking_sync.cli.exits import CREDENTIALS, DONE, FINDINGS, USAGE, code_of
 from easytracking_sync.cli.findings import Finding
 from easytracking_sync.cli.session import Session
-from easytracking_sync.errors import Refused, SyncError, UsageError
+from easytracking_sync.errors import Refused, ServiceUnavailable, SyncError, Unreachable, UsageError
 from easytracking_sync.remote import EasyTracking, ListQuery
 from easytracking_sync.settings import Account
 from easytracking_sync.terms import Window, WindowKind
@@ -78,6 +78,16 @@ def mend(error: SyncError, label: str, account: Account, address: str) -> str:
         return f"set accounts.{label}.username and password; hammering may lock the user"
     if isinstance(error, Refused):
         return "the login works, but this user may not list: ask the vendor for the permission"
+    if isinstance(error, ServiceUnavailable) and not isinstance(error, Unreachable):
+        return (
+            f"{address} was reached: see accounts.{label}.environment or base_url and route, and whatever stands "
+            "between; where they are right, the vendor's service is not well: wait"
+        )
+    return _mend_way(error, label, account, address)
+
+
+def _mend_way(error: SyncError, label: str, account: Account, address: str) -> str:
+    """No connection came about."""
     proxy = account.proxy.get_secret_value()
     host, by_proxy = urlsplit(proxy or address).hostname or "", bool(proxy)
     for cause in _causes(error):

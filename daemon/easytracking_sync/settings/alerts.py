@@ -50,7 +50,8 @@ class Alerts(Section):
             rest = text.partition("://")[2]
             login, _, _ = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")
             known_host = scheme_and_host(text).partition("://")[2]
-            parts = [part for part in re.split(r"[/?#&=@:,]", rest) if len(part) >= LEAST_SECRET]
+            said = re.sub(r"(?<=[?&])[A-Za-z_]+=(?=[^&=])", "", rest)  # an option's name is a word, like "password"
+            parts = [part for part in re.split(r"[/?#&=@:,]", said) if len(part) >= LEAST_SECRET]
             for part in (login.partition(":")[2], *parts):
                 if part and part != known_host:
                     yield from (part, unquote(part))

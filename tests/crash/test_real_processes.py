@@ -88,7 +88,7 @@ def has_come_to(place: Place, process: subprocess.Popen[str], calls: int) -> boo
     return place.simulator.count() >= calls or process.poll() is not None
 
 
-def test_row_8_and_16_killed_again_and_again_while_invoices_arrive_nothing_is_lost_or_told_early(few: Place) -> None:
+def test_row_08_and_16_killed_again_and_again_while_invoices_arrive_nothing_is_lost_or_told_early(few: Place) -> None:
     """SIGKILL at random moments, from the start of the interpreter to the last acknowledgement."""
     dice = random.Random(f"kills/{KILLS}")
     killed = 0

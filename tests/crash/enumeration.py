@@ -190,7 +190,7 @@ def planned(sites: Iterable[Site], pool: Callable[..., Iterable[object]], *, eve
         trials += singles(site, effects, begin, every=every, turn=turn)
         if site.documents == 1:
             trials += pairs(site, effects, begin)
-    return trials
+    return sorted(trials, key=lambda trial: -trial.site.documents)  # the long ones first, so that all end together
 
 
 def report(trials: Sequence[Trial], seconds: float, *, every: bool) -> None:

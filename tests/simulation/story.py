@@ -67,13 +67,14 @@ class Story:
         self.instances = 2 if dice.random() < 0.3 else 1
         self.blobs = "files" if self.instances == 1 and dice.random() < 0.35 else "database"
         self.cut = dice.choice(tuple(Cut))
+        self.accounts = dice.choice((1, 2))
         self.world: World
 
     def live(self, folder: Path) -> Figures:
         """The whole story; every invariant is watched on the way."""
         self.world = World(
             folder,
-            options=replace(QUIET, seed=self.seed),
+            options=replace(QUIET, seed=self.seed, accounts=self.accounts),
             deal=self._deal,
             seed=self.seed,
             horizon=timedelta(hours=2),
@@ -190,7 +191,7 @@ class Story:
         doc_id, self._next_id = self._next_id, self._next_id + 1
         received = self.world.time.now() - timedelta(seconds=dice.choice((0, 3600, 86400)))
         files = files_for(dice.randrange(6), signed=True) if dice.random() < 0.1 else self._files(doc_id)
-        simulator.add_document(dice.choice(("demo1", "demo2")), files, doc_id=doc_id, received_at=received)
+        simulator.add_document(dice.choice(simulator.accounts).username, files, doc_id=doc_id, received_at=received)
         self.world.notary.note_versions()
 
     def _files(self, doc_id: int) -> dict[str, tuple[str, bytes]]:

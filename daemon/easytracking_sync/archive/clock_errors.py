@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.tables import account, batch, document
+from easytracking_sync.archive.tables import Instant, account, batch, document
 from easytracking_sync.terms import LIVE_STATES, BatchState, DocumentState
 
 LONGEST_WAIT = timedelta(hours=1, minutes=5)
@@ -23,11 +24,22 @@ def set_right(database: Database, now: datetime) -> int:
     For when the clock was set back, and for a start: without it, what was put off by a minute while the clock was ten
     years ahead would wait for ten years.
     """
-    soon, late = now + LONGEST_WAIT, now + LONGEST_REST
+    instants = {"now": now, "soon": now + LONGEST_WAIT, "late": now + LONGEST_REST}
+    with database.read() as connection:
+        if not any(connection.execute(wrong, instants).first() for wrong, _ in _wrong_and_right()):
+            return 0
+    with database.write() as connection:
+        return sum(connection.execute(right, instants).rowcount for _, right in _wrong_and_right())
+
+
+@functools.cache
+def _wrong_and_right() -> tuple[tuple[sa.Select[int], sa.Update], ...]:
+    """What finds the rows of each kind, and what mends them."""
+    now, soon, late = (sa.bindparam(name, type_=Instant) for name in ("now", "soon", "late"))
     live = batch.c.state.in_(LIVE_STATES)
     rests = document.c.state == DocumentState.QUARANTINED
     waits = document.c.state.in_((DocumentState.DISCOVERED, DocumentState.QUARANTINED))
-    wrong: tuple[tuple[sa.Table, sa.ColumnElement[bool], dict[str, datetime]], ...] = (
+    kinds: tuple[tuple[sa.Table, sa.ColumnElement[bool], dict[str, sa.BindParameter[datetime]]], ...] = (
         (
             batch,
             live & (batch.c.next_attempt_at > sa.case((batch.c.state == BatchState.STORED, late), else_=soon)),
@@ -41,12 +53,7 @@ def set_right(database: Database, now: datetime) -> int:
         ),
         (account, account.c.paused_until > late, {"paused_until": late}),
     )
-    with database.read() as connection:
-        if not any(
-            connection.execute(sa.select(table.c.id).where(where).limit(1)).first() for table, where, _ in wrong
-        ):
-            return 0
-    with database.write() as connection:
-        return sum(
-            connection.execute(sa.update(table).where(where).values(right)).rowcount for table, where, right in wrong
-        )
+    return tuple(
+        (sa.select(table.c.id).where(where).limit(1), sa.update(table).where(where).values(**right))
+        for table, where, right in kinds
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -95,7 +96,19 @@ def _until_signalled(stop: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard: queue.SimpleQueue[int] = (
+        queue.SimpleQueue()
+    )  # all that a handler may touch: it interrupts an event's own lock
+
+    def tell() -> None:
+        heard.get()
+        stop.set()
+
+    threading.Thread(target=tell, name="signals", daemon=True).start()
+    former = {
+        number: signal.signal(number, lambda number, _: heard.put(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:

@@ -49,6 +49,7 @@ class Served(Place):
         path = super().config
         text = path.read_text(encoding="utf-8").replace(f"sqlite:///{self.folder}/archive.db", self.url)
         text = text.replace("[storage]\n", f'[storage]\nspool = "{self.folder}/spool"\n')
+        text = text.replace("[sync]\n", "[sync]\njobs_in_flight = 1\n")  # one batch after the other: time for faults
         path.write_text(text, encoding="utf-8")
         return path
 
@@ -71,7 +72,7 @@ def few(tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture
 def served(tmp_path: Path, postgres_archive: str) -> Iterator[Served]:
-    with placed(tmp_path / "served", replace(FEW, documents=400, job_seconds=0.5)) as place:
+    with placed(tmp_path / "served", replace(FEW, documents=400, job_seconds=1.5)) as place:
         yield Served(place.folder, place.simulator, place.base_url, postgres_archive)
 
 
@@ -175,7 +176,7 @@ def test_row_14_and_15_a_database_killed_in_mid_transaction_loses_nothing_that_w
                     "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() "
                     "AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND backend_xid IS NOT NULL",
                     name,
-                    5.0,
+                    1.0,
                 )
             if process.poll() is not None:
                 break

@@ -6,12 +6,9 @@ import contextlib
 import difflib
 import importlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -19,6 +16,7 @@ from click.shell_completion import CompletionItem
 
 from easytracking_sync.cli.exits import BUG, INTERRUPTED, STORAGE, TERMINATED, USAGE, code_of
 from easytracking_sync.cli.invocation import LOG, NAME, Invocation
+from easytracking_sync.cli.signals import Terminated, ending_the_command
 from easytracking_sync.errors import SyncError
 from easytracking_sync.observe.plain import visible
 
@@ -67,10 +65,6 @@ BUG_MET = (
 
 class ReaderGone(Exception):
     """Whoever read our output has had enough (`| head`)."""
-
-
-class Terminated(BaseException):
-    """SIGTERM."""
 
 
 _EXPECTED = (click.ClickException, click.Abort, click.exceptions.Exit, SyncError, OSError)
@@ -176,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def execute(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Whatever goes wrong is one line on stderr, never a traceback."""
     try:
-        with _terminable():
+        with ending_the_command():
             answer = commands.main(arguments, prog_name=NAME, standalone_mode=False)
     except (Exception, KeyboardInterrupt, Terminated) as error:  # noqa: BLE001 - the last resort: one line, a code
         return _ended_by(error)
@@ -256,21 +250,3 @@ def _give_up_unwritten() -> None:
             with contextlib.suppress(OSError, ValueError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the command like Ctrl-C does, so that everything is given back in order."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        del number, frame
-        raise Terminated
-
-    former = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)

@@ -1,4 +1,4 @@
-"""Signals to the service, as events. Imports next to nothing, so that they are heard from the very beginning."""
+"""Signals: to the service as events, to other commands as exceptions. Imports next to nothing, to hear them early."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import queue
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -51,3 +52,56 @@ class Signals:
     def _tell(self) -> None:
         while (number := self._heard.get()) is not None:
             (self.reload if number == signal.SIGHUP else self.stop).set()
+
+
+class Terminated(BaseException):
+    """SIGTERM."""
+
+
+INSIST_SECONDS = 1.0
+
+
+@contextlib.contextmanager
+def ending_the_command() -> Iterator[None]:
+    """SIGTERM and Ctrl-C end what runs in the block by an exception, so that everything is given back in order.
+
+    Such an exception is lost where Python can give it to nobody (in a finaliser, in a callback of the database's
+    driver). It is raised again, then.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    ended = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        del frame
+        heard.put(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+    threading.Thread(target=_insist, args=(heard, ended), name="signals", daemon=True).start()
+    former = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        heard.put(None)
+        ended.set()
+
+
+def _insist(heard: queue.SimpleQueue[int | None], ended: threading.Event) -> None:
+    number = heard.get()
+    main = threading.main_thread().ident
+    while number is not None and main is not None and not ended.wait(INSIST_SECONDS):
+        if not _is_unwinding(main):
+            signal.pthread_kill(main, number)
+
+
+def _is_unwinding(thread: int) -> bool:
+    """Whether that thread is on its way out, by a signal's exception or by what came of it."""
+    current = sys._current_exceptions().get(thread)  # noqa: SLF001  documented, whatever its name says
+    error = current[1] if isinstance(current, tuple) else current
+    while error is not None and not isinstance(error, (KeyboardInterrupt, Terminated)):
+        error = error.__context__
+    return error is not None

@@ -3,6 +3,7 @@ those that ask for it, a PostgreSQL server of this process's own."""
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ if ROOT not in sys.path:  # pytest's own script does not put it there
 
 from tests.support import postgres  # noqa: E402  the path is set above
 
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell's background would have it ignored, in children too
 settings.register_profile("house", deadline=None, max_examples=50)
 settings.load_profile("house")
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib
 import json
+import re
 import socket
 import ssl
 import threading
@@ -479,7 +480,7 @@ def answering(context: ssl.SSLContext | None) -> Iterator[tuple[int, list[bytes]
                     connection, _ = listening.accept()
                     connection.settimeout(5)
                     with context.wrap_socket(connection, server_side=True) if context else connection as open_:
-                        heard.append(open_.recv(65_536))
+                        heard.append(whole_request(open_))
                         open_.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
         thread = threading.Thread(target=answer)
@@ -489,6 +490,20 @@ def answering(context: ssl.SSLContext | None) -> Iterator[tuple[int, list[bytes]
         finally:
             stop.set()
             thread.join()
+
+
+def whole_request(connection: socket.socket) -> bytes:
+    """Head and body: hanging up on what was not read yet would reset the line."""
+    request = connection.recv(65_536)
+    while piece := connection.recv(65_536) if is_cut(request) else b"":
+        request += piece
+    return request
+
+
+def is_cut(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: *(\d+)", head)
+    return bool(request) and (not end or (length is not None and len(body) < int(length[1])))
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:

@@ -22,10 +22,10 @@ HOURLY = Schedule(timedelta(0), "0 * * * *")
 
 
 class TwoClocks:
-    """A wall clock that may be set, and a monotonic one that may not."""
+    """A wall clock that may be set, and a monotonic one that may not. The calendar's own thread has the real one."""
 
     def __init__(self) -> None:
-        self.wall = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+        self.wall = datetime.now(UTC)
         self.elapsed = 0.0
 
     def now(self) -> datetime:

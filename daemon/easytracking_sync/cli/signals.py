@@ -65,6 +65,8 @@ INSIST_SECONDS = 1.0
 def ending_the_command() -> Iterator[None]:
     """SIGTERM and Ctrl-C end what runs in the block by an exception, so that everything is given back in order.
 
+    A Ctrl-C that whoever started us keeps from us (a shell's background) stays ignored.
+
     Such an exception is lost where Python can give it to nobody (in a finaliser, in a callback of the database's
     driver). It is raised again, then.
     """
@@ -80,7 +82,8 @@ def ending_the_command() -> Iterator[None]:
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
     threading.Thread(target=_insist, args=(heard, ended), name="signals", daemon=True).start()
-    former = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    numbers = [number for number in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(number) != signal.SIG_IGN]
+    former = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:

@@ -157,9 +157,9 @@ def survive(trial: Trial) -> Verdict:
 def singles(site: Site, effects: Sequence[Effect], begin: int, *, every: bool, turn: int) -> Iterator[Trial]:
     """One blow a job. Of alike effects the sample strikes the first, the middle or the last, in turn with the blows.
 
-    Of the large jobs, which are alike, each takes its share: the `turn`s of a blob store cover every cell and blow.
+    Of the large jobs, which are alike, each takes its share: the `turn`s cover every cell and blow.
     """
-    shares = 1 if every or site.documents == 1 else 2 * (len(SIZES) - 1)
+    shares = 1 if every or site.documents == 1 else len(SITES) * (len(SIZES) - 1)
     count = itertools.count()
     for cell, numbers in sorted(cells_of(effects, begin).items()):
         blows = sorted({blow for number in numbers for blow in applicable(effects[number])}, key=list(Blow).index)
@@ -186,7 +186,7 @@ def planned(sites: Iterable[Site], pool: Callable[..., Iterable[object]], *, eve
     for found in pool(undisturbed, sites):
         assert isinstance(found, tuple)
         site, effects, begin = found
-        turn = SIZES.index(site.documents) + (len(SIZES) - 1) * (site.database == "postgresql")
+        turn = SIZES.index(site.documents) + (len(SIZES) - 1) * SITES.index((site.database, site.blobs))
         trials += singles(site, effects, begin, every=every, turn=turn)
         if site.documents == 1:
             trials += pairs(site, effects, begin)
@@ -214,7 +214,7 @@ def report(trials: Sequence[Trial], seconds: float, *, every: bool) -> None:
         print(
             "A sample: of one document every effect is struck by each blow on SQLite (looks into folder and archive "
             "by one in each place); on PostgreSQL, and with 99, 100 and 101, which share the blows among them and "
-            "among the databases, one of alike effects after the same call: the first, the middle or the last, in "
+            "among the sites, one of alike effects after the same call: the first, the middle or the last, in "
             "turn. `make crash EVERY=1` leaves none out."
         )
 

@@ -66,11 +66,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 LONG = (
     "tests/end_to_end/",
     "tests/postgres/",
-    "test_power_loss_sqlite.py",
-    "test_real_processes.py",
+    "tests/crash/",
+    "test_service_run.py",
+    "test_service_alarms.py",
+    "test_service_dead_addresses.py",
     "test_service_many_accounts.py",
     "test_cli_database.py",
-    "[postgresql",
+    "postgresql]",
+    "postgresql-",
 )
 """What `make test-long` runs: real processes by the dozen, servers of their own, the second database."""
 

@@ -30,7 +30,7 @@ def work(invocation: Invocation, signals: Signals, *, hang_after: float | None =
         return settings
 
     session = begin_with(load(), log)
-    if signals.stop.is_set():
+    if signals.number is not None:
         return
     effects = session.effects
     if hang_after is not None:

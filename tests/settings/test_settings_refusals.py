@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from easytracking_sync.errors import UsageError
@@ -412,6 +412,8 @@ def test_two_variables_for_one_key_are_refused_by_both_names(bench: Bench, acme:
 
 
 @given(st.text(max_size=40), st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
+@example("[KEY]", "0")
+@example("ACCOUNTS__[KEY]__PASSWORD", "0")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_variable_says_the_answer_is_settings_or_plain_lines_without_it(
     bench: Bench, name: str, secret: str

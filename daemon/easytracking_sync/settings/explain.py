@@ -39,7 +39,9 @@ def explain(error: ValidationError, layers: list[Layer]) -> list[str]:
 
 
 def _key_of(detail: ErrorDetails) -> Key:
-    return tuple(str(part) for part in detail["loc"] if part != "[key]")
+    """Where it is. pydantic marks a wrong label with a part of its own, which somebody may have for a key as well."""
+    key = tuple(str(part) for part in detail["loc"])
+    return key[:-1] if key[-1:] == ("[key]",) and detail["type"] != "extra_forbidden" else key
 
 
 def _nearest(wrong: Key) -> str | None:

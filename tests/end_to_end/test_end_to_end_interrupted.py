@@ -64,9 +64,7 @@ def test_row_25_terminated_while_a_call_hangs_it_ends_within_ten_seconds_and_res
         assert process.returncode == 143, err
         *log, told = err.splitlines()
         assert told == "easytracking-sync: terminated; start it again to resume"
-        assert all('"event": "batch.lost"' in line for line in log), (
-            "what was reserved is reserved anew"
-        )
+        assert all('"event": "batch.lost"' in line for line in log), "what was reserved is reserved anew"
         small.expect_nothing_told_too_early()
     small.simulator.calm()
     small.catch_up()

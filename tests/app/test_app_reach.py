@@ -30,7 +30,7 @@ class Bench:
         self.reach = Reach(self.station.archive.accounts, self.clock, self.notes, Policy())
 
     def fails(self, trouble: Transient = NO_LINE, *, since: float, account: int = 0) -> bool:
-        return self.reach.is_given_up((self.one, self.two)[account], trouble, self.clock.monotonic() - since)
+        return self.reach.gives_up((self.one, self.two)[account], trouble, self.clock.monotonic() - since)
 
     def paused(self, account: int = 0) -> PauseReason | None:
         return self.station.archive.accounts.paused((self.one, self.two)[account].id, self.clock.now())

@@ -6,8 +6,6 @@ import itertools
 import re
 import shutil
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from tests.archive.shelves import ON_SQLITE, Shelf
+from tests.support.midway import killed_midway
 
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.database import Database
@@ -202,30 +201,10 @@ def test_row_24_a_later_migration_that_dies_at_any_statement_leaves_the_old_arch
     assert schema.revision(shelf.archive.database) == LATER
 
 
-KILLED_MIDWAY = """
-import os, sys
-import sqlalchemy as sa
-from easytracking_sync.archive import schema
-from easytracking_sync.archive.database import Database
-
-database = Database(sys.argv[1])
-left = [int(sys.argv[2])]
-
-def die(*_):
-    left[0] -= 1
-    if left[0] < 0:
-        os.kill(os.getpid(), 9)
-
-sa.event.listen(database._engine, "before_cursor_execute", die)
-schema.migrate(database)
-"""
-
-
 def test_row_24_a_process_killed_in_the_middle_of_a_migration_loses_nothing(tmp_path: Path) -> None:
     """The half-written pages and the journal that remain are rolled back by whoever opens the file next."""
     url = f"sqlite:///{tmp_path / 'archive.db'}"
-    killed = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, url, "25"], check=False, capture_output=True)
-    assert killed.returncode == -9
+    killed_midway(url)
     database = Database(url)
     assert schema.revision(database) is None
     assert table_names(database) == set()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.hook import Quiet, served
 
 from easytracking_sync.observe.alarms import channels as channels_module
 
@@ -27,32 +26,18 @@ def hook() -> Iterator[tuple[int, list[tuple[str, Any]]]]:
     """A webhook that refuses whatever has "bad" in its path; its port, and what it got."""
     got: list[tuple[str, Any]] = []
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Answer(Quiet):
+        def do_POST(self) -> None:  # noqa: N802  http.server's name
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             got.append((self.path, body))
-            self.send_response(500 if "bad" in self.path else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(500 if "bad" in self.path else 200)
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802  http.server's name
             got.append((self.path, None))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(200)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server.server_port, got
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(Answer) as port:
+        yield port, got
 
 
 def configured(stock: Stock, *urls: str, more: str = "") -> tuple[Any, ...]:

@@ -10,11 +10,12 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.certificates import self_signed
 
 from easytracking_sync.cli.practice import practice_services
 from easytracking_sync.cli.reach import clock_finding
@@ -250,30 +251,5 @@ def tls_server(certificate: Path, key: Path) -> Iterator[int]:
 
 def signed(folder: Path, flaw: str) -> tuple[Path, Path]:
     """A certificate for localhost with this flaw and its key, as PEM files."""
-    x509: Any = pytest.importorskip("cryptography.x509")
-    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415  absent without the simulator extra
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
-    now = datetime.now(UTC)
-    end = now - timedelta(days=1) if flaw == "expired" else now + timedelta(days=1)
-    host = "elsewhere.example" if flaw == "name" else "localhost"
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=2))
-        .not_valid_after(end)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = folder / "ca.pem", folder / "key.pem"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate, private
+    lasts = timedelta(days=-1 if flaw == "expired" else 1)
+    return self_signed(folder, host="elsewhere.example" if flaw == "name" else "localhost", lasts=lasts)

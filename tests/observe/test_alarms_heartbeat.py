@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from tests.support.hook import Quiet, served
 from tests.support.station import Recorder, VirtualClock
 
 from easytracking_sync.effects import SystemClock
@@ -19,27 +19,13 @@ def monitor(status: int, location: str = "") -> Iterator[tuple[str, list[str]]]:
     """A monitor that answers so; its address, and the paths that were called."""
     called: list[str] = []
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Answer(Quiet):
+        def do_GET(self) -> None:  # noqa: N802  http.server's name
             called.append(self.path)
-            self.send_response(status)
-            if location:
-                self.send_header("Location", location)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(status, **({"Location": location} if location else {}))
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/ping/s3cret", called
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(Answer) as port:
+        yield f"http://127.0.0.1:{port}/ping/s3cret", called
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,11 @@ import pytest
 from tests.archive.shelves import Shelf
 from tests.postgres.cutter import Cut, Cutter
 from tests.support.postgres import Server
+from tests.support.station import Station, cycle_of, drain, list_through
+
+from easytracking_sync.errors import DatabaseUnavailable
+
+MOST_TRIES = 500
 
 MakeCutter = Callable[..., Cutter]
 
@@ -33,3 +38,16 @@ def cutter(server: Server) -> Iterator[MakeCutter]:
     yield make
     for one in made:
         one.close()
+
+
+def home(station: Station) -> None:
+    """List, and work to the end, however often the database is out of reach."""
+    for _ in range(MOST_TRIES):
+        try:
+            list_through(station, cycle_of(station, station.accounts["demo1"]))
+            drain(station)
+            if not sum(station.archive.pool.waiting(station.account_ids).values()):
+                return
+        except DatabaseUnavailable:
+            continue
+    raise AssertionError("it does not come to an end")

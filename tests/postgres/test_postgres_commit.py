@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.archive.shelves import Shelf
-from tests.postgres.conftest import MakeCutter
+from tests.postgres.conftest import MakeCutter, home
 from tests.postgres.cutter import Cut
 from tests.support.postgres import Server
-from tests.support.station import SMALL, Station, build, cycle_of, drain, list_through
+from tests.support.station import SMALL, build
 from tests.support.truth import Notary, assert_home
 
 from easytracking_sync.archive import tables
@@ -23,7 +23,6 @@ from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.terms import BatchState, Fate
 
 FEW = replace(SMALL, documents=5)
-MOST_TRIES = 500
 A_MOMENT_SECONDS = 0.3
 
 
@@ -62,19 +61,6 @@ def test_a_transaction_whose_answer_is_lost_is_reported_as_unknown(
     assert found == (0 if cut is Cut.BEFORE else 1)
     assert line.cuts == 1
     database.close()
-
-
-def home(station: Station) -> None:
-    """List, and work to the end, however often the database is out of reach."""
-    for _ in range(MOST_TRIES):
-        try:
-            list_through(station, cycle_of(station, station.accounts["demo1"]))
-            drain(station)
-            if not sum(station.archive.pool.waiting(station.account_ids).values()):
-                return
-        except DatabaseUnavailable:
-            continue
-    raise AssertionError("it does not come to an end")
 
 
 @pytest.mark.parametrize("seed", range(3))

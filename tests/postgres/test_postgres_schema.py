@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 import threading
 
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from tests.support.midway import killed_midway
 from tests.support.postgres import Server
 
 from easytracking_sync.archive import schema, tables
@@ -105,28 +104,8 @@ def test_row_24_a_migration_that_dies_at_any_statement_leaves_an_empty_database(
     again.close()
 
 
-KILLED_MIDWAY = """
-import os, sys
-import sqlalchemy as sa
-from easytracking_sync.archive import schema
-from easytracking_sync.archive.database import Database
-
-database = Database(sys.argv[1])
-left = [25]
-
-def die(*_):
-    left[0] -= 1
-    if left[0] < 0:
-        os.kill(os.getpid(), 9)
-
-sa.event.listen(database._engine, "before_cursor_execute", die)
-schema.migrate(database)
-"""
-
-
 def test_row_24_a_process_killed_in_the_middle_of_a_migration_holds_nobody_up(empty_database: str) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, empty_database], check=False, capture_output=True)
-    assert killed.returncode == -9
+    killed_midway(empty_database)
     database = Database(empty_database)
     schema.migrate(database)
     schema.require_current(database)

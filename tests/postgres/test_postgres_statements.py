@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.support.station import SMALL, Station, build, cycle_of, drain, list_through
+from tests.postgres.conftest import home
+from tests.support.station import SMALL, Station, build
 from tests.support.truth import Notary, assert_home
 
 from easytracking_sync.archive import tables
-from easytracking_sync.errors import DatabaseUnavailable
 
 FEW = replace(SMALL, documents=3)
-MOST_TRIES = 200
 
 
 @dataclass
@@ -45,19 +44,6 @@ class Axe:
             line: Any = connection.connection.dbapi_connection
             line.pgconn.finish()
             self.cuts += 1
-
-
-def home(station: Station) -> None:
-    """List, and work to the end, however often the database is out of reach."""
-    for _ in range(MOST_TRIES):
-        try:
-            list_through(station, cycle_of(station, station.accounts["demo1"]))
-            drain(station)
-            if not sum(station.archive.pool.waiting(station.account_ids).values()):
-                return
-        except DatabaseUnavailable:
-            continue
-    raise AssertionError("it does not come to an end")
 
 
 @pytest.mark.parametrize("nth", range(1, 5))

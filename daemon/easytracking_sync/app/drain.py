@@ -105,12 +105,10 @@ class Drain:
         """Whether anything waits that an account which is not paused may still bring home in this run."""
         try:
             waiting = self._station.archive.pool.waiting(self._station.account_ids)
-            return any(count and not self._is_paused(account_id) for account_id, count in waiting.items())
+            pauses = self._station.archive.accounts.pauses(self._clock.now())
         except DatabaseUnavailable:
             return True
-
-    def _is_paused(self, account_id: int) -> bool:
-        return self._station.archive.accounts.paused(account_id, self._clock.now()) is not None
+        return any(count and account_id not in pauses for account_id, count in waiting.items())
 
     def _list_the_rests(self) -> bool:
         """Whether there are seconds to list again: only as long as acknowledging makes room in their answer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -112,17 +112,17 @@ class Desk:
         with self._lock:
             open_ids = set(work.listing)
         waiting = self._station.archive.pool.waiting(work.account_ids)
-        told: dict[str, Any] = {"why_unfinished": self._left_over(work, open_ids), "unreadable": _unreadable(work)}
+        pauses = self._station.archive.accounts.pauses(self._clock.now())
+        reasons = self._left_over(work, open_ids, pauses)
+        told: dict[str, Any] = {"unreadable": _unreadable(work)}
         shortage = self._station.engine.storage_failure
         if shortage is not None and any(waiting.values()):
-            return {**told, "storage_failure": shortage}
-        pauses = self._station.archive.accounts.pauses(self._clock.now())
-        if not open_ids and all(account_id in pauses for account_id, count in waiting.items() if count):
-            return told
-        if self._is_stuck(work, open_ids, waiting):
-            why = f"nothing moved for {NO_PROGRESS_SECONDS / 60:g} minutes; the service goes on"
-            return {**told, "why_unfinished": "; ".join(part for part in (why, told["why_unfinished"]) if part)}
-        return None
+            told["storage_failure"] = shortage
+        elif open_ids or any(count and account_id not in pauses for account_id, count in waiting.items()):
+            if not self._is_stuck(work, open_ids, waiting):
+                return None
+            reasons.insert(0, f"nothing moved for {NO_PROGRESS_SECONDS / 60:g} minutes; the service goes on")
+        return {**told, "why_unfinished": "; ".join(reasons)}
 
     def _is_stuck(self, work: _Work, open_ids: set[int], waiting: Mapping[int, int]) -> bool:
         now = self._clock.monotonic()
@@ -132,15 +132,12 @@ class Desk:
             work.seen, work.moved_at = stands, now
         return now - work.moved_at >= NO_PROGRESS_SECONDS
 
-    def _left_over(self, work: _Work, open_ids: set[int]) -> str:
+    def _left_over(self, work: _Work, open_ids: set[int], pauses: Collection[int]) -> list[str]:
         outcomes = {record.outcome if record else "a list that did not come" for record in work.records}
         troubles = {self._listers.listed.troubles.get(account_id, "") for account_id in open_ids}
-        pauses = self._station.archive.accounts.pauses(self._clock.now())
         paused = [account.label for account in work.accounts if account.id in pauses]
         reasons = sorted((outcomes | troubles) - {"complete", ""})
-        if paused:
-            reasons.append(f"{', '.join(paused)} paused")
-        return "; ".join(reasons)
+        return [*reasons, f"{', '.join(paused)} paused"] if paused else reasons
 
 
 def _unreadable(work: _Work) -> int:

@@ -220,7 +220,7 @@ class Listers:
                 more = made.more
                 if made.trouble is None:
                     self._note_step(listing)
-                elif self._is_given_up(listing, made.trouble):
+                elif self._gives_up(listing, made.trouble):
                     return None, self._give_up(listing, made.trouble)
                 else:
                     return made.pause_seconds, None
@@ -228,12 +228,12 @@ class Listers:
             return None, self._write_down(listing.cycle, str(refusal))
         return None, self._end(listing)
 
-    def _is_given_up(self, listing: _Listing, trouble: Transient) -> bool:
+    def _gives_up(self, listing: _Listing, trouble: Transient) -> bool:
         if listing.failures == 0:
             listing.failing_since = self._effects.clock.monotonic()
         listing.failures += 1
         self._note(listing.account, trouble)
-        return self._reach.is_given_up(listing.account, trouble, listing.failing_since)
+        return self._reach.gives_up(listing.account, trouble, listing.failing_since)
 
     def _give_up(self, listing: _Listing, trouble: Transient) -> CycleRecord:
         self._note_problems(listing.account, [str(trouble)])

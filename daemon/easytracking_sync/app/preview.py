@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -15,13 +15,14 @@ from easytracking_sync.app.station import archive_of, chosen_accounts, machine_a
 from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.schema import require_current, revision
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.effects import Effects
-from easytracking_sync.errors import CredentialsRefused, SyncError, Transient
-from easytracking_sync.machine.account import Gate
+from easytracking_sync.effects import Clock, Effects
+from easytracking_sync.errors import CredentialsRefused, SyncError
+from easytracking_sync.machine.account import Gate, NoPauses
 from easytracking_sync.machine.discovery import Cycle
 from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.policy import Policy
 from easytracking_sync.settings import Settings
-from easytracking_sync.terms import PauseReason, Window
+from easytracking_sync.terms import Window
 
 NOBODY = 0
 """The row id of an account that the archive has not heard of."""
@@ -54,7 +55,7 @@ def look(
 ) -> Preview:
     """List what the accounts have and count what the archive has not; for each account that answers."""
     seen = Preview()
-    until = effects.clock.monotonic() + (PATIENCE_SECONDS if deadline_seconds is None else deadline_seconds)
+    patience = _Patience(effects.clock, deadline_seconds, seen.problems)
     archive = archive_of(settings, effects)
     try:
         known = revision(archive.database) is not None
@@ -62,41 +63,54 @@ def look(
             require_current(archive.database)
         for label in chosen_accounts(settings, labels):
             account_id = archive.accounts.find(*settings.accounts[label].identity) if known else None
+            counting = _Counting(archive if account_id else None)
             with service_of(settings, label, effects, transport) as service:
                 account = machine_account(account_id or NOBODY, label, settings, service)
-                counting = _Counting(archive if account_id else None)
                 span = span_of(account, effects.clock.now(), start, end, new_only=new_only)
-                gate = Gate(counting, effects.clock, observer, policy_of(settings))
+                gate = Gate(NoPauses(), effects.clock, observer, policy_of(settings))
                 cycle = Cycle(counting, gate, effects.clock, observer, account, span)
-                stop = threading.Event()
-
-                def give_up(_: Cycle, trouble: Transient, stop: threading.Event = stop) -> None:
-                    if effects.clock.monotonic() >= until:
-                        stop.set()
-                        seen.problems.append(str(trouble))
-
-                def watch_deadline(_: Cycle, stop: threading.Event = stop) -> None:
-                    if deadline_seconds is not None and effects.clock.monotonic() >= until:
-                        stop.set()
-                        seen.problems.append("the deadline passed; the list is not complete")
-
                 try:
-                    lister = Lister(effects, policy_of(settings), observer, stop)
-                    lister.list_through(cycle, watch_deadline, give_up)
+                    patience.list_through(cycle, effects, policy_of(settings), observer)
                 except CredentialsRefused:
                     seen.refused += (label,)
                 except SyncError as trouble:
                     seen.problems.append(str(trouble))
-                seen.would_fetch[label] = len(counting.unknown)
-                seen.unreadable += cycle.unreadable
-                seen.problems += cycle.problems
+            seen.would_fetch[label] = len(counting.unknown)
+            seen.unreadable += cycle.unreadable
+            seen.problems += cycle.problems
     finally:
         archive.close()
     return seen
 
 
+class _Patience:
+    """How long all accounts together may take; what it cuts short is among the `problems`."""
+
+    def __init__(self, clock: Clock, deadline_seconds: float | None, problems: list[str]) -> None:
+        self._clock = clock
+        self._has_deadline = deadline_seconds is not None
+        self._until = clock.monotonic() + (PATIENCE_SECONDS if deadline_seconds is None else deadline_seconds)
+        self._problems = problems
+
+    def list_through(self, cycle: Cycle, effects: Effects, policy: Policy, observer: Observer) -> None:
+        """Until the cycle's end or the patience's; CredentialsRefused and what is permanent escape."""
+        stop = threading.Event()
+
+        def end_if_late(problem: str) -> None:
+            if self._clock.monotonic() >= self._until:
+                stop.set()
+                self._problems.append(problem)
+
+        def go_on(_: Cycle) -> None:
+            if self._has_deadline:
+                end_if_late("the deadline passed; the list is not complete")
+
+        lister = Lister(effects, policy, observer, stop)
+        lister.list_through(cycle, go_on, lambda _, trouble: end_if_late(str(trouble)))
+
+
 class _Counting:
-    """An intake, and a memory of pauses, that keeps nothing but the ids nobody knows here."""
+    """An intake that keeps nothing but the ids nobody knows here."""
 
     def __init__(self, archive: Archive | None) -> None:
         self._archive = archive
@@ -121,12 +135,3 @@ class _Counting:
     ) -> int:
         del account_id, window, present, begun_at, receiver_piva, receiver_cf
         return 0
-
-    def pause_slowly(
-        self, account_id: int, reason: PauseReason, pauses: Sequence[float], message: str, now: datetime
-    ) -> datetime:
-        del account_id, reason, pauses, message
-        return now
-
-    def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:
-        pass

@@ -28,8 +28,8 @@ class Reach:
         self._lock = threading.Lock()
         self._dead: set[int] = set()
 
-    def is_given_up(self, account: Account, trouble: Transient, failing_since: float) -> bool:
-        """Whether the list, which has failed since that monotonic moment, is to be left alone for now."""
+    def gives_up(self, account: Account, trouble: Transient, failing_since: float) -> bool:
+        """A list has failed since that monotonic moment: whether it is left alone for now. A dead account pauses."""
         with self._lock:
             was_dead = account.id in self._dead
         failing_seconds = self._clock.monotonic() - failing_since

@@ -18,11 +18,11 @@ from easytracking_sync.archive.pool import Known
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, SyncError, Transient
-from easytracking_sync.machine.account import Account, Gate
+from easytracking_sync.machine.account import Account, Gate, NoPauses
 from easytracking_sync.machine.discovery import Cycle
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
-from easytracking_sync.terms import DocumentState, PauseReason, Window, WindowKind
+from easytracking_sync.terms import DocumentState, Window, WindowKind
 
 STORED = (DocumentState.STORED, DocumentState.ACKNOWLEDGED)
 PATIENCE_SECONDS = 300.0
@@ -89,7 +89,7 @@ def compare(
         with service_of(settings, label, effects, transport) as service:
             account = machine_account(account_id or 0, label, settings, service)
             comparing = _Comparing(archive, account_id, proof)
-            gate = Gate(comparing, effects.clock, observer, policy_of(settings))
+            gate = Gate(NoPauses(), effects.clock, observer, policy_of(settings))
             span = span_of(account, effects.clock.now(), start, end, new_only=False)
             cycle = Cycle(comparing, gate, effects.clock, observer, account, span)
             _list(cycle, proof, settings, effects, observer, on_step)
@@ -201,15 +201,6 @@ class _Comparing:
         gone = self._archive.pool.unlisted(account_id, window, present, begun_at)
         self._proof.unlisted.update(gone)
         return len(gone)
-
-    def pause_slowly(
-        self, account_id: int, reason: PauseReason, pauses: Sequence[float], message: str, now: datetime
-    ) -> datetime:
-        del account_id, reason, pauses, message
-        return now
-
-    def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:
-        pass
 
 
 def _is_old_enough(here: Known, listed: Listed) -> bool:

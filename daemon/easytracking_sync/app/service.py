@@ -212,12 +212,8 @@ class Service:
         if now - self._secrets_read_at < SECRETS_EVERY_SECONDS:
             return
         self._secrets_read_at = now
-        archive, moment = self._station.archive, self._effects.clock.now()
-        refused = [
-            label
-            for label, account in self._accounts.items()
-            if archive.accounts.paused(account.id, moment) in TRIED_AT_ONCE
-        ]
+        pauses = self._station.archive.accounts.pauses(self._effects.clock.now())
+        refused = [label for label, account in self._accounts.items() if pauses.get(account.id) in TRIED_AT_ONCE]
         if not refused:
             return
         try:

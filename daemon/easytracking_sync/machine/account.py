@@ -55,6 +55,19 @@ class Pauses(Protocol):
     def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None: ...
 
 
+class NoPauses:
+    """For whoever only looks: nothing is remembered, and each account is tried once."""
+
+    def pause_slowly(
+        self, account_id: int, reason: PauseReason, pauses: Sequence[float], message: str, now: datetime
+    ) -> datetime:
+        del account_id, reason, pauses, message
+        return now
+
+    def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:
+        del account_ids, reason
+
+
 class Gate:
     """Every call to a service goes through here: a refused login pauses its account at once, and no other.
 

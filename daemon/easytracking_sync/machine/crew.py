@@ -88,11 +88,6 @@ class Crew:
         with self._lock:
             return self._at_work == 0
 
-    @property
-    def has_stopped(self) -> bool:
-        """Whether nothing more is claimed: after `stop`, or after a failure."""
-        return self._stop.is_set()
-
     def stop(self) -> None:
         """Claim nothing more; what is under way goes on."""
         self._stop.set()

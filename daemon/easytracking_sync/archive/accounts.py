@@ -39,6 +39,19 @@ class AccountEntry:
         return self.base_url, self.username
 
 
+_THIS = account.c.id == sa.bindparam("account_id", type_=sa.Integer)
+_FIND = sa.select(account.c.id).where(
+    account.c.base_url == sa.bindparam("base_url"), account.c.username == sa.bindparam("username")
+)
+_PAUSE = sa.select(account.c.pause_reason, account.c.paused_until).where(_THIS)
+_LOCK = sa.select(account.c.id).where(_THIS).with_for_update(key_share=True)
+_FORGET = (
+    sa.update(account)
+    .where(_THIS, account.c.refused_in_row > 0)
+    .values(refused_in_row=0, refused_since=None, pause_reason=None, paused_until=None, pause_message=None)
+)
+
+
 class Accounts:
     """The account table. An account is its base URL and user name; its label may change."""
 
@@ -72,7 +85,7 @@ class Accounts:
         """The id of this account, where the archive knows it."""
         with self._database.read() as connection:
             found: int | None = connection.execute(
-                sa.select(account.c.id).where(account.c.base_url == base_url, account.c.username == username)
+                _FIND, {"base_url": base_url, "username": username}
             ).scalar_one_or_none()
         return found
 
@@ -166,9 +179,7 @@ class Accounts:
     def paused(self, account_id: int, now: datetime) -> PauseReason | None:
         """Why the account is paused at this instant, if it is."""
         with self._database.read() as connection:
-            row = connection.execute(
-                sa.select(account.c.pause_reason, account.c.paused_until).where(account.c.id == account_id)
-            ).one()
+            row = connection.execute(_PAUSE, {"account_id": account_id}).one()
         return PauseReason(row.pause_reason) if row.pause_reason and row.paused_until > now else None
 
     def pauses(self, now: datetime) -> Mapping[int, PauseReason]:
@@ -185,8 +196,7 @@ def lock_account(connection: Connection, account_id: int) -> None:
 
     Every transaction locks in one order, so that none waits for one that waits for it: a batch, accounts, documents.
     """
-    query = sa.select(account.c.id).where(account.c.id == account_id)
-    connection.execute(query.with_for_update(key_share=True))
+    connection.execute(_LOCK, {"account_id": account_id})
 
 
 def _add(connection: Connection, label: str, base_url: str, username: str, now: datetime) -> int:
@@ -195,8 +205,7 @@ def _add(connection: Connection, label: str, base_url: str, username: str, now: 
     new = upsert(connection, account).on_conflict_do_nothing().returning(account.c.id)
     added: int | None = connection.execute(new, row).scalar_one_or_none()
     if added is None:
-        mine = account.c.base_url == base_url, account.c.username == username
-        return int(connection.execute(sa.select(account.c.id).where(*mine)).scalar_one())
+        return int(connection.execute(_FIND, {"base_url": base_url, "username": username}).scalar_one())
     journal.record(connection, "account.added", now, account_id=added)
     return added
 
@@ -248,11 +257,7 @@ def count_refusal(
 
 def forget_refusals(connection: Connection, account_id: int) -> None:
     """A reservation went through: whatever was refused before was the documents' own affair."""
-    connection.execute(
-        sa.update(account)
-        .where(account.c.id == account_id, account.c.refused_in_row > 0)
-        .values(refused_in_row=0, refused_since=None, pause_reason=None, paused_until=None, pause_message=None)
-    )
+    connection.execute(_FORGET, {"account_id": account_id})
 
 
 def _recall(connection: Connection, account_id: int, until: datetime, now: datetime) -> None:

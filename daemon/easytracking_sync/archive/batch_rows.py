@@ -31,6 +31,17 @@ BATCH_COLUMNS = (
     "parcel",
 )
 
+_OWN_ID = sa.bindparam("own_id", type_=sa.Integer)
+_INSERT = sa.insert(batch).returning(batch.c.id)
+_ROOT = sa.update(batch).where(batch.c.id == _OWN_ID).values(root_id=batch.c.id)
+_CARRY = sa.insert(batch_document)
+_CARRIED = (
+    sa.select(document.c.id, document.c.doc_id, document.c.wanted_at)
+    .join(batch_document, batch_document.c.document_id == document.c.id)
+    .where(batch_document.c.batch_id == _OWN_ID, batch_document.c.carried)
+    .order_by(document.c.id)
+)
+
 
 def insert_batch(
     connection: Connection,
@@ -54,11 +65,11 @@ def insert_batch(
         "created_at": now,
         "updated_at": now,
     }
-    batch_id = int(connection.execute(sa.insert(batch).returning(batch.c.id), row).scalar_one())
+    batch_id = int(connection.execute(_INSERT, row).scalar_one())
     if parent is None:
-        connection.execute(sa.update(batch).where(batch.c.id == batch_id).values(root_id=batch_id))
+        connection.execute(_ROOT, {"own_id": batch_id})
     carried = [{"batch_id": batch_id, "document_id": document_id} for document_id in document_ids]
-    connection.execute(sa.insert(batch_document), carried)
+    connection.execute(_CARRY, carried)
     return batch_id
 
 
@@ -79,11 +90,6 @@ def as_batch(row: Row[*tuple[Any, ...]]) -> Batch:
 
 def claimed(connection: Connection, row: Row[*tuple[Any, ...]]) -> Claim:
     """The claim to the batch of this row: the documents it still carries, in order, and their newest version."""
-    rows = connection.execute(
-        sa.select(document.c.id, document.c.doc_id, document.c.wanted_at)
-        .join(batch_document, batch_document.c.document_id == document.c.id)
-        .where(batch_document.c.batch_id == row.id, batch_document.c.carried)
-        .order_by(document.c.id)
-    ).all()
+    rows = connection.execute(_CARRIED, {"own_id": row.id}).all()
     documents = tuple(CarriedDocument(one.id, one.doc_id) for one in rows)
     return Claim(as_batch(row), documents, max((one.wanted_at for one in rows), default=None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Collection, Mapping
@@ -14,9 +15,9 @@ from sqlalchemy.engine import Connection, Row
 from easytracking_sync.archive import journal
 from easytracking_sync.archive.accounts import forget_refusals, lock_account
 from easytracking_sync.archive.batch_rows import BATCH_COLUMNS, as_batch, claimed
-from easytracking_sync.archive.claiming import Wanted, claimable, lease_parameters, next_due, others_in_flight
+from easytracking_sync.archive.claiming import OWNER, Wanted, claimable, lease_parameters, next_due, others_in_flight
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.leases import lease_end
+from easytracking_sync.archive.leases import lease_end, lease_terms
 from easytracking_sync.archive.settling import Commit, lock_documents, settle
 from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.archive.tables import batch, event
@@ -52,7 +53,9 @@ class Batches:
     def claim(self, wanted: Wanted, now: datetime) -> Claim | None:
         """Take one due batch that nobody holds, and raise its epoch; None where there is none."""
         looking, taking = (
-            claimable(is_sqlite=self._database.is_sqlite, may_reserve=wanted.may_reserve, taking=taking)
+            claimable(
+                wanted.states, is_sqlite=self._database.is_sqlite, may_reserve=wanted.may_reserve, taking=taking
+            )
             for taking in (False, True)
         )
         parameters = wanted.parameters(self._owner, now, self._longest_lease)
@@ -64,10 +67,8 @@ class Batches:
             if row is None or not self._has_room(connection, row, wanted, now):
                 return None
             mine = connection.execute(
-                sa.update(batch)
-                .where(batch.c.id == row.id, batch.c.epoch == row.epoch)
-                .values(epoch=row.epoch + 1, **self._mine(now))
-                .returning(batch)
+                _taking(is_sqlite=self._database.is_sqlite),
+                {"batch_id": row.id, "seen_epoch": row.epoch, **self._lease(now)},
             ).one()
             return claimed(connection, mine)
 
@@ -85,8 +86,9 @@ class Batches:
             rows = connection.execute(
                 sa.update(batch)
                 .where(batch.c.id.in_(mine))
-                .values(**self._mine(now))
-                .returning(batch.c.id, batch.c.epoch)
+                .values(_mine(is_sqlite=self._database.is_sqlite))
+                .returning(batch.c.id, batch.c.epoch),
+                self._lease(now),
             ).all()
         return {row.id: row.epoch for row in rows}
 
@@ -114,7 +116,7 @@ class Batches:
             connection.execute(
                 sa.update(batch)
                 .where(batch.c.id == claim.batch.id, batch.c.epoch == claim.batch.epoch)
-                .values(lease_owner=None, lease_until=None)
+                .values(_NOBODYS)
             )
 
     def postpone(self, claim: Claim, until: datetime) -> None:
@@ -123,7 +125,7 @@ class Batches:
             connection.execute(
                 sa.update(batch)
                 .where(batch.c.id == claim.batch.id, batch.c.epoch == claim.batch.epoch)
-                .values(lease_owner=None, lease_until=None, next_attempt_at=until)
+                .values({**_NOBODYS, "next_attempt_at": until})
             )
 
     def release_all(self) -> None:
@@ -190,8 +192,8 @@ class Batches:
             return True
         return as_batch(row) == after and (row.lease_owner is None or self._keeps(after))
 
-    def _mine(self, now: datetime) -> dict[str, Any]:
-        return {"lease_owner": self._owner, "lease_until": lease_end(self._database, now, self._lease_seconds)}
+    def _lease(self, now: datetime) -> dict[str, Any]:
+        return {"owner": self._owner, **lease_terms(now, self._lease_seconds)}
 
     def _keeps(self, after: Batch) -> bool:
         """Where several hosts share the work, a parcel in this one's spool is for this one to store."""
@@ -199,11 +201,7 @@ class Batches:
 
     def _void(self, whose: sa.ColumnElement[bool]) -> None:
         with self._database.write() as connection:
-            connection.execute(
-                sa.update(batch)
-                .where(batch.c.state.in_(LIVE_STATES), whose)
-                .values(lease_owner=None, lease_until=None)
-            )
+            connection.execute(sa.update(batch).where(batch.c.state.in_(LIVE_STATES), whose).values(_NOBODYS))
 
     def _has_room(self, connection: Connection, row: Row[*tuple[Any, ...]], wanted: Wanted, now: datetime) -> bool:
         """Two instances that claim for one account at once count one after the other (BOUNDED)."""
@@ -216,16 +214,32 @@ class Batches:
     def _move(self, connection: Connection, commit: Commit, now: datetime) -> None:
         before, after = commit.claim.batch, commit.after
         values = {column: getattr(after, column) for column in BATCH_COLUMNS if column not in ("id", "epoch")}
-        held = self._mine(now) if self._keeps(after) else {"lease_owner": None, "lease_until": None}
+        seen = {"batch_id": before.id, "seen_epoch": before.epoch, "seen_state": before.state}
         moved = connection.execute(
-            sa.update(batch)
-            .where(
-                batch.c.id == before.id,
-                batch.c.epoch == before.epoch,
-                batch.c.state == before.state,
-                batch.c.lease_owner == self._owner,
-            )
-            .values(**values, **held, updated_at=now)
+            _moving(is_sqlite=self._database.is_sqlite, keeping=self._keeps(after)),
+            {**values, **seen, **self._lease(now), "updated_at": now},
         )
         if moved.rowcount != 1:
             raise StaleLease(f"batch {before.id}: another worker holds it by now; this result is dropped")
+
+
+_THIS = sa.and_(batch.c.id == sa.bindparam("batch_id"), batch.c.epoch == sa.bindparam("seen_epoch"))
+_NOBODYS: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
+
+
+def _mine(*, is_sqlite: bool) -> dict[str, Any]:
+    return {"lease_owner": OWNER, "lease_until": lease_end(is_sqlite=is_sqlite)}
+
+
+@functools.cache
+def _taking(*, is_sqlite: bool) -> sa.sql.dml.ReturningUpdate[Any]:
+    return (
+        sa.update(batch).where(_THIS).values(epoch=batch.c.epoch + 1, **_mine(is_sqlite=is_sqlite)).returning(batch)
+    )
+
+
+@functools.cache
+def _moving(*, is_sqlite: bool, keeping: bool) -> sa.Update:
+    """Of a batch that this worker holds; executed with the columns that it sets."""
+    still = batch.c.state == sa.bindparam("seen_state"), batch.c.lease_owner == OWNER
+    return sa.update(batch).where(_THIS, *still).values(_mine(is_sqlite=is_sqlite) if keeping else _NOBODYS)

@@ -29,6 +29,15 @@ TRANSACTION_BYTES = 32 << 20
 AT_ONCE = 16
 """Small blobs are read and written this many a statement: at most so many MiB in memory."""
 
+_HEADS = (
+    sa.select(tables.blob.c.sha256, tables.blob.c.size, tables.blob.c.encoding, tables.blob_chunk.c.content)
+    .outerjoin(
+        tables.blob_chunk,
+        sa.and_(tables.blob_chunk.c.sha256 == tables.blob.c.sha256, tables.blob_chunk.c.position == 0),
+    )
+    .where(tables.blob.c.sha256.in_(sa.bindparam("hashes", expanding=True)))
+)
+
 
 NAMES_AT_ONCE = 500
 
@@ -143,13 +152,10 @@ class DatabaseBlobs:
 
     def _heads(self, hashes: Sequence[str]) -> Iterator[_Head]:
         """What the database has of these blobs: the row, and the first chunk, which is often the only one."""
-        blob, chunk = tables.blob, tables.blob_chunk
-        first = sa.and_(chunk.c.sha256 == blob.c.sha256, chunk.c.position == 0)
-        query = sa.select(blob.c.sha256, blob.c.size, blob.c.encoding, chunk.c.content).outerjoin(chunk, first)
         for start in range(0, len(hashes), AT_ONCE):
             few = hashes[start : start + AT_ONCE]
             with self._database.read() as connection:
-                rows = connection.execute(query.where(blob.c.sha256.in_(few))).all()
+                rows = connection.execute(_HEADS, {"hashes": few}).all()
             for row in rows:
                 yield _Head(row.sha256, row.size, row.encoding, row.content)
 

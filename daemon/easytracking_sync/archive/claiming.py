@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from easytracking_sync.archive.leases import SERVER_CLOCK
+from easytracking_sync.archive.leases import NOW, lease_clock
 from easytracking_sync.archive.tables import Instant, account, batch, document
 from easytracking_sync.terms import LIVE_STATES, BatchState, DocumentState, PauseReason
 
 ACCOUNT_IDS: sa.BindParameter[int] = sa.bindparam("account_ids", expanding=True)
-STATES: sa.BindParameter[str] = sa.bindparam("states", expanding=True)
 PERFORMING: sa.BindParameter[int] = sa.bindparam("performing", expanding=True)
 OWNER = sa.bindparam("owner", type_=sa.Text)
 JOBS_IN_FLIGHT = sa.bindparam("jobs_in_flight", type_=sa.Integer)
-NOW = sa.bindparam("now", type_=Instant)
 LATEST_END = sa.bindparam("latest_end", type_=Instant)
 SERVERS_LATEST_END = sa.type_coerce(
     sa.func.clock_timestamp() + sa.bindparam("longest_lease", type_=sa.Interval), Instant
@@ -31,7 +29,7 @@ class Wanted:
     """Which batches a worker may claim now."""
 
     account_ids: Collection[int]
-    states: Collection[BatchState]
+    states: tuple[BatchState, ...]
     jobs_in_flight: int
     may_reserve: bool = True  # False while the disk has no room
     performing: Collection[int] = ()  # batches this worker is at; its other leases are leftovers of a lost commit
@@ -40,7 +38,6 @@ class Wanted:
         """What `claimable` is to be executed with."""
         return {
             "account_ids": list(self.account_ids),
-            "states": list(self.states),
             "performing": list(self.performing),
             "jobs_in_flight": self.jobs_in_flight,
             "owner": owner,
@@ -55,26 +52,25 @@ def lease_parameters(now: datetime, longest_lease: timedelta) -> dict[str, Any]:
 
 
 @functools.cache
-def claimable(*, is_sqlite: bool, may_reserve: bool, taking: bool) -> sa.Select[Any]:
-    """The batch that has been due for longest and that nobody holds; with `taking`, its row is locked."""
+def claimable(states: tuple[BatchState, ...], *, is_sqlite: bool, may_reserve: bool, taking: bool) -> sa.Select[Any]:
+    """The batch of these states that has been due for longest and that nobody holds; `taking` locks its row."""
     paused = sa.and_(account.c.paused_until.is_not(None), account.c.paused_until > NOW)
     refused_login = paused & (account.c.pause_reason == PauseReason.CREDENTIALS)
-    ready = [
-        batch.c.state == BatchState.FETCHED,  # needs no service
-        batch.c.state.in_((BatchState.RESERVED, BatchState.STORED)) & ~refused_login,
-    ]
-    if may_reserve:
-        room = others_in_flight(is_sqlite=is_sqlite) < JOBS_IN_FLIGHT
-        ready.append((batch.c.state == BatchState.PLANNED) & ~paused & room)
+    ready: Mapping[BatchState, sa.ColumnElement[bool]] = {
+        BatchState.PLANNED: ~paused & (others_in_flight(is_sqlite=is_sqlite) < JOBS_IN_FLIGHT),
+        BatchState.RESERVED: ~refused_login,
+        BatchState.FETCHED: sa.true(),  # needs no service
+        BatchState.STORED: ~refused_login,
+    }
+    due = [(batch.c.state == state) & ready[state] for state in states if may_reserve or state != BatchState.PLANNED]
     query = (
         sa.select(batch)
         .join(account, account.c.id == batch.c.account_id)
         .where(
             batch.c.account_id.in_(ACCOUNT_IDS),
-            batch.c.state.in_(STATES),
             batch.c.next_attempt_at <= NOW,
             _is_free(is_sqlite=is_sqlite),
-            sa.or_(*ready),
+            sa.or_(sa.false(), *due),
         )
         .order_by(batch.c.next_attempt_at, batch.c.id)
         .limit(1)
@@ -98,7 +94,7 @@ def next_due(*, is_sqlite: bool) -> tuple[sa.Select[Any], sa.Select[Any]]:
 def others_in_flight(*, is_sqlite: bool) -> sa.ScalarSelect[int]:
     """Beside the batch itself: one whose reservation this worker could not commit must not stand in its own way."""
     other = batch.alias("other")
-    being_reserved = (other.c.state == BatchState.PLANNED) & (other.c.lease_until > _clock(is_sqlite=is_sqlite))
+    being_reserved = (other.c.state == BatchState.PLANNED) & (other.c.lease_until > lease_clock(is_sqlite=is_sqlite))
     return (
         sa.select(sa.func.count())
         .select_from(other)
@@ -115,11 +111,7 @@ def _is_free(*, is_sqlite: bool) -> sa.ColumnElement[bool]:
     """Held by nobody any more, or by this worker without its being at it (kept for it, or a lost commit's rest)."""
     return sa.or_(
         batch.c.lease_until.is_(None),
-        batch.c.lease_until <= _clock(is_sqlite=is_sqlite),
+        batch.c.lease_until <= lease_clock(is_sqlite=is_sqlite),
         batch.c.lease_until > (LATEST_END if is_sqlite else SERVERS_LATEST_END),  # its clock was set back since
         (batch.c.lease_owner == OWNER) & batch.c.id.not_in(PERFORMING),
     )
-
-
-def _clock(*, is_sqlite: bool) -> sa.ColumnElement[datetime]:
-    return NOW if is_sqlite else SERVER_CLOCK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -120,21 +121,8 @@ class _Differences:
     """How a chunk of a listing differs from what the archive knows."""
 
     def __init__(self, connection: Connection, listed: Listed, *, lock: bool = False) -> None:
-        query = sa.select(
-            document.c.id,
-            document.c.doc_id,
-            document.c.state,
-            document.c.fingerprint,
-            document.c.raw,
-            document.c.acknowledged_at,
-            document.c.held,
-        ).where(
-            document.c.account_id == listed.account_id,
-            document.c.doc_id.in_([element.doc_id for element in listed.documents]),
-        )
-        if lock:  # what is decided here must still be so when it is written
-            query = query.order_by(document.c.id).with_for_update(key_share=True)
-        rows = connection.execute(query)
+        doc_ids = [element.doc_id for element in listed.documents]
+        rows = connection.execute(_known(lock=lock), {"account_id": listed.account_id, "doc_ids": doc_ids})
         known: dict[int, Row[*tuple[Any, ...]]] = {row.doc_id: row for row in rows}
         self.new = [element for element in listed.documents if element.doc_id not in known]
         self.changed: list[tuple[Row[*tuple[Any, ...]], ListedDocument]] = []
@@ -154,6 +142,24 @@ class _Differences:
     @property
     def any(self) -> bool:
         return bool(self.new or self.changed or self.returned or self.relisted)
+
+
+@functools.cache
+def _known(*, lock: bool) -> sa.Select[Any]:
+    """What the archive has of `doc_ids`; with `lock`, what is decided of it still holds when it is written."""
+    query = sa.select(
+        document.c.id,
+        document.c.doc_id,
+        document.c.state,
+        document.c.fingerprint,
+        document.c.raw,
+        document.c.acknowledged_at,
+        document.c.held,
+    ).where(
+        document.c.account_id == sa.bindparam("account_id", type_=sa.Integer),
+        document.c.doc_id.in_(sa.bindparam("doc_ids", expanding=True)),
+    )
+    return query.order_by(document.c.id).with_for_update(key_share=True) if lock else query
 
 
 def _is_relisted(row: Row[*tuple[Any, ...]], listed: Listed) -> bool:

@@ -14,6 +14,8 @@ from easytracking_sync.archive import tables
 Scalar = str | int | float | bool | None
 Detail = Mapping[str, Scalar | list[str]]
 
+_APPEND = sa.insert(tables.event).inline()
+
 
 def record(
     connection: Connection,
@@ -27,7 +29,7 @@ def record(
 ) -> None:
     """Append one event within the caller's transaction. `name` is `noun.past`."""
     connection.execute(
-        sa.insert(tables.event),
+        _APPEND,
         {
             "name": name,
             "at": at,

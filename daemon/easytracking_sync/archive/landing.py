@@ -12,8 +12,26 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import journal, versions
-from easytracking_sync.archive.tables import batch_document, document, file
+from easytracking_sync.archive.tables import Instant, batch_document, document, file
 from easytracking_sync.terms import Claim, DocumentState, Landed, Landing
+
+HOME = (Landing.WHOLE, Landing.INCOMPLETE)
+
+_KEEP = (
+    sa.update(document)
+    .where(document.c.id == sa.bindparam("own_id"))
+    .values(
+        state=DocumentState.STORED,
+        stored_at=sa.bindparam("now", type_=Instant),
+        next_attempt_at=None,
+        missing_types=sa.bindparam("missing"),
+        attempts=0,
+        asks=0,
+        suspect=False,
+        alone=False,
+        reason=None,
+    )
+)
 
 Setback = Callable[[int], tuple[DocumentState, datetime]]
 """From the number of attempts so far to the state a failed document goes to, and when it may travel again."""
@@ -30,6 +48,7 @@ class Terms:
 def land(connection: Connection, claim: Claim, landed: Sequence[Landed], terms: Terms, now: datetime) -> None:
     """Write file rows and document states for a stored parcel, within the caller's transaction."""
     _write_files(connection, claim, landed, now)
+    _keep(connection, [one for one in landed if one.landing in HOME], now)
     for one in landed:
         _place(connection, claim, one, terms, now)
 
@@ -64,16 +83,19 @@ def set_back(
     _record(connection, claim, name, document_id, now, {"attempts": attempts, "reason": reason})
 
 
+def _keep(connection: Connection, home: Sequence[Landed], now: datetime) -> None:
+    rows = [{"own_id": one.document.document_id, "now": now, "missing": ",".join(one.missing)} for one in home]
+    if rows:
+        connection.execute(_KEEP, rows)
+
+
 def _place(connection: Connection, claim: Claim, one: Landed, terms: Terms, now: datetime) -> None:
     document_id = one.document.document_id
     match one.landing:
         case Landing.WHOLE | Landing.INCOMPLETE:
-            missing = ",".join(one.missing)
-            values: dict[str, Any] = {"attempts": 0, "asks": 0, "suspect": False, "alone": False, "reason": None}
-            values |= {"state": DocumentState.STORED, "stored_at": now, "next_attempt_at": None}
-            _update(connection, document_id, **values, missing_types=missing)
-            if missing:
-                _record(connection, claim, "document.incomplete", document_id, now, {"missing": missing})
+            if one.missing:
+                missing = {"missing": ",".join(one.missing)}
+                _record(connection, claim, "document.incomplete", document_id, now, missing)
         case Landing.ASK_AGAIN:
             asks = document.c.asks + 1
             _send_back(

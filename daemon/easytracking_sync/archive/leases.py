@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive.database import Database, upsert
 from easytracking_sync.archive.tables import Instant, lease
 
 INSTANCE_SECONDS = 30.0
-SERVER_CLOCK = sa.func.clock_timestamp(type_=Instant)
+NOW = sa.bindparam("now", type_=Instant)
+
+_SERVER_CLOCK = sa.func.clock_timestamp(type_=Instant)
+_ENDS = sa.bindparam("ends", type_=Instant)
+_SERVER_ENDS = sa.type_coerce(sa.func.clock_timestamp() + sa.bindparam("lasts", type_=sa.Interval), Instant)
 
 
-def lease_clock(where: Database | Connection, now: datetime) -> sa.ColumnElement[datetime]:
-    """The instant leases are counted by: the server's own, or ours where one instance works alone (SQLite)."""
-    return sa.literal(now, Instant) if _is_sqlite(where) else SERVER_CLOCK
+def lease_clock(*, is_sqlite: bool) -> sa.ColumnElement[datetime]:
+    """The instant leases are counted by: the server's, or ours (`now`) where one instance works alone (SQLite)."""
+    return NOW if is_sqlite else _SERVER_CLOCK
 
 
-def lease_end(where: Database | Connection, now: datetime, seconds: float) -> sa.ColumnElement[datetime]:
-    """The end of a lease that begins now."""
+def lease_end(*, is_sqlite: bool) -> sa.ColumnElement[datetime]:
+    """The end of a lease that begins now, in a statement that is executed with `lease_terms`."""
+    return _ENDS if is_sqlite else _SERVER_ENDS
+
+
+def lease_terms(now: datetime, seconds: float) -> dict[str, Any]:
+    """What a statement with `lease_clock` and `lease_end` is executed with; each database uses its own part of it."""
     lasts = timedelta(seconds=seconds)
-    if _is_sqlite(where):
-        return sa.literal(now + lasts, Instant)
-    return sa.type_coerce(sa.func.clock_timestamp() + sa.literal(lasts, sa.Interval), Instant)
-
-
-def _is_sqlite(where: Database | Connection) -> bool:
-    return where.is_sqlite if isinstance(where, Database) else where.dialect.name == "sqlite"
+    return {"now": now, "ends": now + lasts, "lasts": lasts}
 
 
 class Leases:
@@ -48,8 +51,8 @@ class Leases:
 
     def take(self, name: str, seconds: float, now: datetime) -> bool:
         """Hold this name for so long from now; False while another instance does."""
-        clock = lease_clock(self._database, now)
-        until = lease_end(self._database, now, seconds)
+        clock = lease_clock(is_sqlite=self._database.is_sqlite)
+        until = lease_end(is_sqlite=self._database.is_sqlite)
         with self._database.write() as connection:
             new = upsert(connection, lease).values(name=name, owner=self._owner, epoch=1, taken_at=clock, until=until)
             taken = new.on_conflict_do_update(
@@ -57,7 +60,8 @@ class Leases:
                 set_={"owner": self._owner, "epoch": lease.c.epoch + 1, "taken_at": clock, "until": until},
                 where=sa.or_(lease.c.until <= clock, lease.c.owner == self._owner),
             )
-            return connection.execute(taken.returning(lease.c.epoch)).scalar_one_or_none() is not None
+            epoch = connection.execute(taken.returning(lease.c.epoch), lease_terms(now, seconds))
+            return epoch.scalar_one_or_none() is not None
 
     def announce(self, now: datetime) -> None:
         """By an instance at work, every ten seconds or so: nobody takes the archive for idle meanwhile."""

@@ -10,14 +10,22 @@ from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive.accounts import lock_account
 from easytracking_sync.archive.batch_rows import insert_batch
-from easytracking_sync.archive.tables import Instant, account, batch, document
+from easytracking_sync.archive.leases import NOW
+from easytracking_sync.archive.tables import account, batch, document
 from easytracking_sync.terms import MOST_IDS_PER_CALL, BatchState, DocumentState, PauseReason, Purpose
 
 NOT_YET_HOME = (DocumentState.DISCOVERED, DocumentState.QUARANTINED)
 LOADING = (BatchState.PLANNED, BatchState.RESERVED, BatchState.FETCHED)
 
 ACCOUNT_ID = sa.bindparam("account_id", type_=sa.Integer)
-NOW = sa.bindparam("now", type_=Instant)
+
+_PAUSE = sa.select(account.c.pause_reason).where(account.c.id == ACCOUNT_ID)
+_LIVE = sa.select(batch.c.purpose).where(batch.c.account_id == ACCOUNT_ID, batch.c.state.in_(LOADING))
+_DEPART = (
+    sa.update(document)
+    .where(document.c.id.in_(sa.bindparam("ids", expanding=True)))
+    .values(state=DocumentState.BATCHED)
+)
 
 
 @functools.cache
@@ -53,12 +61,9 @@ def plan_account(connection: Connection, account_id: int, now: datetime, jobs_in
     probed by a single one.
     """
     lock_account(connection, account_id)
-    pause = connection.execute(sa.select(account.c.pause_reason).where(account.c.id == account_id)).scalar_one()
+    pause = connection.execute(_PAUSE, {"account_id": account_id}).scalar_one()
     probing = pause == PauseReason.PERMISSION
-    rows = connection.execute(
-        sa.select(batch.c.purpose).where(batch.c.account_id == account_id, batch.c.state.in_(LOADING))
-    ).scalars()
-    live = list(rows)
+    live = list(connection.execute(_LIVE, {"account_id": account_id}).scalars())
     made = 0
     for purpose in (Purpose.FRESH, Purpose.SUSPECT, Purpose.ALONE):
         while len(live) < jobs_in_flight and (purpose is Purpose.FRESH or purpose not in live):
@@ -67,7 +72,7 @@ def plan_account(connection: Connection, account_id: int, now: datetime, jobs_in
             if not ids or (probing and live):
                 break
             insert_batch(connection, account_id, BatchState.PLANNED, purpose, ids, now)
-            connection.execute(sa.update(document).where(document.c.id.in_(ids)).values(state=DocumentState.BATCHED))
+            connection.execute(_DEPART, {"ids": ids})
             live.append(purpose)
             made += 1
     return made

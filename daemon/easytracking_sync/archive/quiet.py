@@ -30,10 +30,10 @@ def undisturbed(database: Database, command: str, now: datetime) -> Iterator[Non
 
 
 def _is_worked_on(database: Database, now: datetime) -> bool:
-    clock = lease_clock(database, now)
+    clock = lease_clock(is_sqlite=database.is_sqlite)
     alive = (
         sa.select(batch.c.id).where(batch.c.lease_until > clock),
         sa.select(lease.c.name).where(lease.c.until > clock),
     )
     with database.read() as connection:
-        return any(connection.execute(query.limit(1)).first() is not None for query in alive)
+        return any(connection.execute(query.limit(1), {"now": now}).first() is not None for query in alive)

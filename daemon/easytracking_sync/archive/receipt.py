@@ -16,6 +16,14 @@ from easytracking_sync.terms import Claim, DocumentState
 
 _SEAL: Final = object()
 
+_CARRIED = document.c.id.in_(sa.bindparam("ids", expanding=True))
+_STORED = sa.select(document.c.id, document.c.held).where(_CARRIED, document.c.state == DocumentState.STORED)
+_WANTED = (
+    sa.select(file.c.document_id, file.c.type, file.c.sha256)
+    .join(document, document.c.id == file.c.document_id)
+    .where(_CARRIED, file.c.seen_at >= document.c.wanted_at)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DurableReceipt:
@@ -44,19 +52,8 @@ def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collect
     """
     ids = [carried.document_id for carried in claim.documents]
     with database.read() as connection:
-        stored = {
-            row.id: row.held
-            for row in connection.execute(
-                sa.select(document.c.id, document.c.held).where(
-                    document.c.id.in_(ids), document.c.state == DocumentState.STORED
-                )
-            )
-        }
-        rows = connection.execute(
-            sa.select(file.c.document_id, file.c.type, file.c.sha256)
-            .join(document, document.c.id == file.c.document_id)
-            .where(document.c.id.in_(ids), file.c.seen_at >= document.c.wanted_at)
-        ).all()
+        stored = {row.id: row.held for row in connection.execute(_STORED, {"ids": ids})}
+        rows = connection.execute(_WANTED, {"ids": ids}).all()
     hashes: dict[int, set[str]] = defaultdict(set)
     with_original: set[int] = set()
     for row in rows:

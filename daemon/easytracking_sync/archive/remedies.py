@@ -143,7 +143,8 @@ def _accept_stored(connection: Connection, entry: DocumentEntry, reason: str, no
     ).one_or_none()
     if found is None:
         return False
-    free = sa.or_(batch.c.lease_until.is_(None), batch.c.lease_until <= lease_clock(connection, now))
+    clock = lease_clock(is_sqlite=connection.dialect.name == "sqlite")
+    free = sa.or_(batch.c.lease_until.is_(None), batch.c.lease_until <= clock)
     moved = connection.execute(
         sa.update(batch)
         .where(batch.c.id == found.id, batch.c.epoch == found.epoch, batch.c.state == BatchState.STORED, free)
@@ -154,7 +155,8 @@ def _accept_stored(connection: Connection, entry: DocumentEntry, reason: str, no
             updated_at=now,
             lease_owner=None,
             lease_until=None,
-        )
+        ),
+        {"now": now},
     )
     if moved.rowcount != 1:
         raise BusyDocument(f"{entry.shown_id} is being worked on right now; try again in a moment")

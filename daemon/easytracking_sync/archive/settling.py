@@ -13,9 +13,20 @@ from sqlalchemy.engine import Connection
 from easytracking_sync.archive.accounts import count_refusal
 from easytracking_sync.archive.batch_rows import insert_batch
 from easytracking_sync.archive.landing import Terms, land, set_back
-from easytracking_sync.archive.tables import batch_document, document
+from easytracking_sync.archive.leases import NOW
+from easytracking_sync.archive.tables import Instant, batch_document, document
 from easytracking_sync.archive.versions import next_version
 from easytracking_sync.terms import Batch, BatchState, Claim, DocumentState, Fate, Landed
+
+_STORED = document.c.id.in_(sa.bindparam("ids", expanding=True)), document.c.state == DocumentState.STORED
+_TOLD = {"acknowledged_at": sa.bindparam("told_at", type_=Instant), "unacknowledgeable": False, "reason": None}
+_HOME = sa.update(document).where(*_STORED).values(state=DocumentState.ACKNOWLEDGED, next_attempt_at=None, **_TOLD)
+_AROUND_AGAIN = (
+    sa.update(document)
+    .where(*_STORED, document.c.wanted_at > sa.bindparam("reserved_at", type_=Instant))
+    .values(state=DocumentState.DISCOVERED, next_attempt_at=NOW, **_TOLD)
+    .returning(document.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +68,8 @@ def _follow(connection: Connection, commit: Commit, now: datetime) -> None:
     ids = [carried.document_id for carried in commit.claim.documents]
     match commit.fate:
         case Fate.CARRIED:
-            if BatchState.PLANNED in (
-                commit.after.state,
-                commit.halves_in,
-            ):  # what was read back was not whole: it travels again
+            # What was read back was not whole: it travels again.
+            if BatchState.PLANNED in (commit.after.state, commit.halves_in):
                 _update(connection, ids, state=DocumentState.BATCHED)
             if commit.unacknowledgeable:
                 _update(connection, ids, unacknowledgeable=True, reason=commit.reason, failed_at=now)
@@ -78,21 +87,12 @@ def _acknowledge(
     connection: Connection, ids: Sequence[int], reserved_at: datetime, told_at: datetime | None, now: datetime
 ) -> None:
     """A version listed after the older one was reserved sends the document around once more."""
-    newer = document.c.wanted_at > reserved_at
-    told = {"acknowledged_at": told_at, "unacknowledgeable": False, "reason": None}
-    mine = document.c.id.in_(ids), document.c.state == DocumentState.STORED
-    again = connection.execute(
-        sa.update(document)
-        .where(*mine, newer)
-        .values(state=DocumentState.DISCOVERED, next_attempt_at=now, **told)
-        .returning(document.c.id)
-    ).scalars()
+    told = {"ids": ids, "told_at": told_at}
+    again = connection.execute(_AROUND_AGAIN, {**told, "reserved_at": reserved_at, "now": now}).scalars()
     for document_id in again.all():  # what came of the older one must not count as the newer's
         wanted_at = next_version(connection, document_id, now)
         connection.execute(sa.update(document).where(document.c.id == document_id).values(wanted_at=wanted_at))
-    connection.execute(
-        sa.update(document).where(*mine).values(state=DocumentState.ACKNOWLEDGED, next_attempt_at=None, **told)
-    )
+    connection.execute(_HOME, told)
 
 
 def _suspect(connection: Connection, commit: Commit, now: datetime) -> None:

@@ -7,6 +7,7 @@ seam is httpx's transport, handed to `remote`.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -147,6 +148,20 @@ class LocalFiles:
     def free_bytes(self, folder: Path) -> int:
         with storage_faults(f"asking how full {folder} is"):
             return shutil.disk_usage(folder).free
+
+
+def make_durable_folder(files: Files, path: Path) -> None:
+    """The folder exists afterwards, and no power cut takes it or what had to be made above it. Repeating is safe.
+
+    Whoever died in the middle has left one folder unsynced at most: the deepest that exists.
+    """
+    missing = list(itertools.takewhile(lambda folder: files.size(folder) is None, (path, *path.parents)))
+    deepest = missing[-1].parent if missing else path
+    with contextlib.suppress(StorageFault):  # where its parent may not even be read, it was not made here
+        files.sync_folder(deepest.parent)
+    for folder in reversed(missing):
+        files.make_folder(folder)
+        files.sync_folder(folder.parent)
 
 
 class SystemClock:

@@ -85,8 +85,18 @@ def test_refused_credentials_are_told_from_a_service_out_of_reach(run: Run, well
         refused = run("--config", well.config, "check")
     gone = run("--config", well.config, "check")
     assert (refused.code, gone.code) == (4, 75)
-    assert "accounts.acme.username" in refused.out
+    assert "set accounts.acme.username and password; " in refused.out
     assert "nothing listens at 127.0.0.1" in gone.out
+
+
+def test_a_client_secret_of_ones_own_may_be_what_is_refused(
+    run: Run, well: Stock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EASYTRACKING_ACCOUNTS__ACME__CLIENT_SECRET", "one's own")
+    with practice_services({"acme": 1}, seed=1) as services:
+        well.configure("acme", base_url=services["acme"].login.base_url)
+        refused = run("--config", well.config, "check")
+    assert "set accounts.acme.username, password and client_secret; " in refused.out
 
 
 def test_a_name_that_the_dns_does_not_know_is_told_as_such(run: Run, well: Stock) -> None:

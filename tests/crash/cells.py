@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.simulation.fate import Blow, Effect, Kind, applicable
+from tests.simulation.fate import Effect, Kind
 
 CALLS = (
     (re.compile(r"POST .*AccessToken"), "log in"),
@@ -16,7 +16,6 @@ CALLS = (
     (re.compile(r"POST .*/jobs"), "reserve"),
     (re.compile(r"POST .*set-fase-1"), "acknowledge"),
 )
-DEALT = (*Blow,)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,12 +41,6 @@ def cells_of(effects: Sequence[Effect], begin: int) -> dict[Cell, list[int]]:
         if number >= begin:
             found[Cell(effect.kind, what, place)].append(number)
     return dict(found)
-
-
-def blows_for(effect: Effect) -> list[Blow]:
-    """Everything that may befall it. What was killed before it and what was killed after the one before are the same
-    moment for the program, and yet both are dealt: between the two another may have been answered."""
-    return applicable(effect)
 
 
 def _plain(effect: Effect) -> str:

@@ -8,14 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.support.hook import Quiet, served
 
 from easytracking_sync.observe.alarms.decision import Kind
 from easytracking_sync.settings import load_settings
@@ -215,22 +214,13 @@ def page() -> Iterator[dict[str, Any]]:
     """A page at a port of its own, which answers with `status`."""
     told: dict[str, Any] = {"status": 200}
 
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Page(Quiet):
+        def do_GET(self) -> None:  # noqa: N802  http.server's name
             told["path"] = self.path
-            self.send_response(told["status"])
-            self.end_headers()
-            self.wfile.write(b"the loop has not turned for 99 seconds\n")
+            self.answer(told["status"], body=b"the loop has not turned for 99 seconds\n")
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its base's name
-            """Silent."""
-
-    server = HTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    told["port"] = server.server_port
-    yield told
-    server.shutdown()
-    server.server_close()
+    with served(Page) as told["port"]:
+        yield told
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (401, 1)])

@@ -8,6 +8,7 @@ BLOBS = "tests/archive/test_archive_blobs.py"
 BLOB_FILES = "tests/archive/test_archive_blob_files.py"
 DATABASE = "tests/archive/test_archive_database.py"
 FILES = "tests/archive/test_local_files.py"
+FOLDERS = "tests/archive/test_durable_folders.py"
 LANDING = "tests/archive/test_archive_landing.py"
 SCHEMA = "tests/archive/test_archive_schema.py"
 SPOOL = "tests/archive/test_archive_spool.py"
@@ -69,6 +70,22 @@ DURABLE = (
         "            os.fsync(folder)\n",
         "            os.fstat(folder)\n",
         (f"{FILES}::test_row_12_a_folder_that_cannot_be_synced_is_a_broken_promise",),
+    ),
+    Mutant(
+        "new-folders-not-synced",
+        "a folder is made, and the one above it not synced",
+        "effects.py",
+        "        files.make_folder(folder)\n        files.sync_folder(folder.parent)\n",
+        "        files.make_folder(folder)\n",
+        (f"{FOLDERS}::test_row_13_folders_made_after_a_death_in_the_middle_survive_a_power_cut[0-killed before]",),
+    ),
+    Mutant(
+        "found-folder-not-synced",
+        "a folder that one who died has made is taken for durable",
+        "effects.py",
+        "        files.sync_folder(deepest.parent)\n",
+        "        pass\n",
+        (f"{FOLDERS}::test_row_13_folders_made_after_a_death_in_the_middle_survive_a_power_cut[5-killed after]",),
     ),
     Mutant(
         "spool-no-fsync",

@@ -22,7 +22,7 @@ def monitor(status: int, location: str = "") -> Iterator[tuple[str, list[str]]]:
     class Answer(Quiet):
         def do_GET(self) -> None:  # noqa: N802  http.server's name
             called.append(self.path)
-            self.answer(status, **({"Location": location} if location else {}))
+            self.answer(status, location=location)
 
     with served(Answer) as port:
         yield f"http://127.0.0.1:{port}/ping/s3cret", called

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.service.test_service_run import Town, all_marked, eventually, town
+from tests.support.hook import Quiet, served
 
 from easytracking_sync.app import CatchUp, Outcome, catch_up, existing_archive, serve
 from easytracking_sync.machine.observer import Silent
@@ -39,33 +39,19 @@ def hook() -> Iterator[Hook]:
     made = Hook()
     made.answers.set()
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
+    class Answer(Quiet):
+        def do_POST(self) -> None:  # noqa: N802  http.server's name
             body: Any = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             made.answers.wait(30)
             made.titles.append(body["title"].removeprefix("easytracking-sync: "))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self.answer(200)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        def handle_error(self, request: object, client_address: object) -> None:
-            """Whoever called had no patience."""
-
-    server = Quiet(("127.0.0.1", 0), Answer)
-    made.url = f"json://127.0.0.1:{server.server_port}/"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield made
-    finally:
-        made.answers.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(Answer) as port:
+        made.url = f"json://127.0.0.1:{port}/"
+        try:
+            yield made
+        finally:
+            made.answers.set()
 
 
 def told_to(hook: Hook, place: Town) -> Settings:

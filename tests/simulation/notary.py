@@ -67,7 +67,6 @@ class Notary:
     requested: set[int] = field(default_factory=set)
     told: Counter[int] = field(default_factory=Counter)
     rotten: set[str] = field(default_factory=set)
-    looks: int = 0
     _versions: dict[int, list[frozenset[Held]]] = field(default_factory=dict)
     _batches: dict[int, str] = field(default_factory=dict)
     _epochs: dict[int, int] = field(default_factory=dict)
@@ -110,7 +109,6 @@ class Notary:
 
     def see_commit(self) -> None:
         """A transaction was committed."""
-        self.looks += 1
         rows = self.ledger.rows("SELECT id, state, epoch FROM batch")
         batches = {row[0]: row[1] for row in rows}
         epochs = {row[0]: row[2] for row in rows}

@@ -73,7 +73,7 @@ class World:
         if self.url is None:
             self.url = f"sqlite:///{self.folder / 'archive.db'}"
             (self.folder / "archive.db").write_bytes(empty_archive())
-        blobs_folder = self.folder / "blobs" if self.blobs == "files" else None
+        blobs_folder = self.folder / "files" / "blobs" if self.blobs == "files" else None
         self.notary = Notary(Ledger(self.url, blobs_folder), self.simulator)
         self.notary.alone = self.instances == 1
         if self.notary.alone:

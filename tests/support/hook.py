@@ -11,22 +11,28 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Quiet(BaseHTTPRequestHandler):
     """Says nothing on the screen."""
 
-    def answer(self, status: int, **headers: str) -> None:
-        """An empty answer."""
+    def answer(self, status: int, body: bytes = b"", *, location: str = "") -> None:
+        """A whole answer; with a location, a redirection's."""
         self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", "0")
+        if location:
+            self.send_header("Location", location)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         pass
 
 
+class _Patient(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Whoever called had no patience."""
+
+
 @contextmanager
 def served(answer: type[Quiet]) -> Iterator[int]:
     """This server, until the block ends; its port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), answer)
+    server = _Patient(("127.0.0.1", 0), answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from easytracking_sync.archive.blobs import BlobRotten, BlobSource
-from easytracking_sync.effects import Files, storage_faults
+from easytracking_sync.effects import Files, make_durable_folder, storage_faults
 from easytracking_sync.errors import StorageFault
 
 PIECE_BYTES = 1 << 20
@@ -108,9 +108,8 @@ class FileBlobs:
         return True
 
     def _write(self, source: BlobSource, target: Path) -> None:
-        if not self._rooted:  # whether it is new or was left unsynced by one that died
-            self._files.make_folder(self._root)
-            self._files.sync_folder(self._root.parent)
+        if not self._rooted:
+            make_durable_folder(self._files, self._root)
             self._rooted = True
         for folder in (self._root / ARRIVING, target.parent):
             self._files.make_folder(folder)

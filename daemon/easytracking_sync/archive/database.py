@@ -24,6 +24,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from easytracking_sync.archive import postgresql
+from easytracking_sync.effects import LocalFiles, make_durable_folder
 from easytracking_sync.errors import (
     DatabaseUnavailable,
     StorageBroken,
@@ -215,7 +216,7 @@ def sqlite_path(url: URL) -> Path:
 def prepare_private_file(path: Path) -> None:
     """The database's folder (0700) and file (0600) exist afterwards; repeating is safe."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_durable_folder(LocalFiles(), path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StorageFault(f"cannot create the database {path}: {error.strerror}") from error

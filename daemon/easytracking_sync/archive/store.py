@@ -25,7 +25,7 @@ from easytracking_sync.archive.pool import Pool
 from easytracking_sync.archive.remedies import Remedies
 from easytracking_sync.archive.requests import Requests
 from easytracking_sync.archive.spool import Spool
-from easytracking_sync.effects import Effects
+from easytracking_sync.effects import Effects, LocalFiles, make_durable_folder
 from easytracking_sync.errors import LockHeld, StorageFault
 
 ALONE_FOREVER_SECONDS = 10 * 365 * 86_400.0
@@ -114,7 +114,7 @@ def alone(database: Database, holder: Mapping[str, str]) -> Iterator[None]:
         return
     path = database.path.with_name(database.path.name + ".lock")
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_durable_folder(LocalFiles(), path.parent)
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StorageFault(f"cannot open the lock {path}: {error.strerror}") from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from easytracking_sync.archive.blobs import BlobRotten, Blobs
 from easytracking_sync.archive.entries import DocumentEntry, FileEntry
 from easytracking_sync.cli.safe_names import distinct_names, safe_name
-from easytracking_sync.effects import Files, storage_faults
+from easytracking_sync.effects import Files, make_durable_folder, storage_faults
 from easytracking_sync.errors import LockHeld, StorageFault, UsageError
 
 PART = ".part"
@@ -120,7 +120,7 @@ def exclusively(folder: Path, files: Files) -> Iterator[None]:
     """Make the folder and hold it, so that no other export writes into it; LockHeld where one does."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--to {folder} is not a folder")
-    files.make_folder(folder)
+    make_durable_folder(files, folder)
     with storage_faults(f"opening {folder}"):
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

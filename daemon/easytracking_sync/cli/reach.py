@@ -13,6 +13,7 @@ from easytracking_sync.cli import screen
 from easytracking_sync.cli.exits import CREDENTIALS, DONE, FINDINGS, USAGE, code_of
 from easytracking_sync.cli.findings import Finding
 from easytracking_sync.cli.session import Session
+from easytracking_sync.environments import CLIENT_SECRET
 from easytracking_sync.errors import Refused, ServiceUnavailable, SyncError, Unreachable, UsageError
 from easytracking_sync.remote import EasyTracking, ListQuery
 from easytracking_sync.settings import Account
@@ -75,7 +76,9 @@ def _try(service: EasyTracking, label: str, account: Account, query: ListQuery) 
 def mend(error: SyncError, label: str, account: Account, address: str) -> str:
     """What to do about an account that cannot log in or list; `address` is where it tried to."""
     if code_of(error) == CREDENTIALS:
-        return f"set accounts.{label}.username and password; hammering may lock the user"
+        own_secret = account.client_secret.get_secret_value() != CLIENT_SECRET
+        keys = "username, password and client_secret" if own_secret else "username and password"
+        return f"set accounts.{label}.{keys}; hammering may lock the user"
     if isinstance(error, Refused):
         return "the login works, but this user may not list: ask the vendor for the permission"
     if isinstance(error, ServiceUnavailable) and not isinstance(error, Unreachable):

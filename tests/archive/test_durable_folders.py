@@ -1,0 +1,49 @@
+"""A folder, and those above it that had to be made, outlive a power cut once they were said to be there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.simulation.disk import MortalFiles
+from tests.simulation.fate import Blow, CrashError, Fate
+
+from easytracking_sync.effects import LocalFiles, make_durable_folder
+from easytracking_sync.errors import StorageFault
+
+EFFECTS = 11  # four looks and a sync above what is there, then three folders made, each one's parent synced
+
+
+class Deaf(LocalFiles):
+    """Some folder above may be passed through and not be read."""
+
+    def sync_folder(self, path: Path) -> None:
+        raise StorageFault(f"opening the folder {path}: permission denied")
+
+
+@pytest.mark.parametrize("blow", [Blow.KILLED, Blow.KILLED_AFTER])
+@pytest.mark.parametrize("number", range(EFFECTS))
+def test_row_13_folders_made_after_a_death_in_the_middle_survive_a_power_cut(
+    tmp_path: Path, number: int, blow: Blow
+) -> None:
+    """NO-LOSS: what the dead one left unsynced is synced by the next, who finds it there."""
+    fate = Fate(deal=lambda place, _: blow if place == number else None)
+    files = MortalFiles(fate)
+    with pytest.raises(CrashError):
+        make_durable_folder(files, tmp_path / "a" / "b" / "c")
+    fate.revive()
+    make_durable_folder(files, tmp_path / "a" / "b" / "c")
+    files.cut_power()
+    assert (tmp_path / "a" / "b" / "c").is_dir()
+
+
+def test_the_deaths_above_are_all_there_are(tmp_path: Path) -> None:
+    fate = Fate()
+    make_durable_folder(MortalFiles(fate), tmp_path / "a" / "b" / "c")
+    assert len(fate.trace) == EFFECTS
+
+
+def test_a_folder_whose_parent_cannot_be_read_is_one_that_was_there(tmp_path: Path) -> None:
+    make_durable_folder(Deaf(), tmp_path)
+    with pytest.raises(StorageFault):
+        make_durable_folder(Deaf(), tmp_path / "new")

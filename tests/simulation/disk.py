@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import io
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from random import Random
 from typing import Any, BinaryIO
@@ -39,7 +41,6 @@ class Entry:
     """A change of a folder that is not synced: `undo` makes it not have been."""
 
     number: int
-    folder: Path
     undo: Callable[[], object]
 
 
@@ -51,7 +52,7 @@ class MortalFiles(LocalFiles):
         self._dice = Random(f"disk/{seed}")
         self._fate = fate
         self._dirty: dict[Path, bytes] = {}  # what of each file would be left
-        self._entries: list[Entry] = []
+        self._entries: defaultdict[Path, list[Entry]] = defaultdict(list)  # by the folder that changed
         self._number = 0
         fate.on_power_cut = self.cut_power
         fate.is_unsynced = lambda: bool(self._dirty or self._entries)
@@ -67,7 +68,7 @@ class MortalFiles(LocalFiles):
         self._entries.clear()
 
     def make_folder(self, path: Path) -> None:
-        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        missing = list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
         with self._fate.effect(Kind.CHANGE, f"make {path.name}", _refusing(f"making {path.name}")):
             super().make_folder(path)
         for folder in reversed(missing):
@@ -102,7 +103,7 @@ class MortalFiles(LocalFiles):
     def sync_folder(self, path: Path) -> None:
         with self._fate.effect(Kind.SYNC, "a folder", lambda _: StorageBroken("fsync of a folder failed")):
             super().sync_folder(path)
-        self._entries = [entry for entry in self._entries if entry.folder != path]
+        self._entries.pop(path, None)
 
     def remove(self, path: Path) -> None:
         before = _content(path)
@@ -129,7 +130,7 @@ class MortalFiles(LocalFiles):
 
     def _note(self, folder: Path, undo: Callable[[], object]) -> None:
         self._number += 1
-        self._entries.append(Entry(self._number, folder, undo))
+        self._entries[folder].append(Entry(self._number, undo))
 
     def _left(self, written: bytes, durable: bytes) -> bytes:
         if self.cut is Cut.ALL:
@@ -138,12 +139,11 @@ class MortalFiles(LocalFiles):
         return self._dice.choice([*choices, written, durable] if self.cut is Cut.SOME else choices)
 
     def _lost(self) -> list[Entry]:
-        if self.cut is not Cut.SOME:
-            return self._entries if self.cut is Cut.ALL else []
-        lost = []
-        for folder in sorted({entry.folder for entry in self._entries}):
-            changes = [entry for entry in self._entries if entry.folder == folder]
-            lost += changes[self._dice.randint(0, len(changes)) :]
+        lost: list[Entry] = []
+        if self.cut is not Cut.BYTES:
+            for _, changes in sorted(self._entries.items()):
+                kept = self._dice.randint(0, len(changes)) if self.cut is Cut.SOME else 0
+                lost += changes[kept:]
         return lost
 
 

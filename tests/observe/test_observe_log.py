@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from easytracking_sync.archive.schema import migrate
 from easytracking_sync.archive.store import open_archive
 from easytracking_sync.effects import Effects
-from easytracking_sync.observe.log import Log, LogFormat, LogObserver, bound
+from easytracking_sync.observe.log import Log, LogFormat, LogObserver
 from easytracking_sync.observe.plain import visible
 
 
@@ -123,17 +123,6 @@ def test_row_25_logging_never_raises(stream: io.StringIO) -> None:
     stream.close()
     observer.note("batch.stored", "error")
     assert stream.closed
-
-
-def test_account_and_batch_can_be_bound_for_a_while() -> None:
-    stream = io.StringIO()
-    log = Log("debug", LogFormat.JSON, StandingClock(), stream=stream)
-    with bound(account="acme", batch=3):
-        log.write("info", "batch.fetched", {})
-    log.write("info", "batch.fetched", {})
-    first, second = map(json.loads, stream.getvalue().splitlines())
-    assert (first["account"], first["batch"]) == ("acme", 3)
-    assert "account" not in second
 
 
 def test_the_standard_librarys_warnings_come_through_and_its_chatter_does_not() -> None:

@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TextIO
@@ -77,12 +77,7 @@ class Log:
         self._stream = stream
         self._clock = clock
         self._form = form or (LogFormat.CONSOLE if self._is_terminal() else LogFormat.JSON)
-        processors: list[structlog.typing.Processor] = [
-            structlog.contextvars.merge_contextvars,
-            self._stamp,
-            self.redactor,
-            self._render,
-        ]
+        processors: list[structlog.typing.Processor] = [self._stamp, self.redactor, self._render]
         self._lines = _Lines(None, processors, {})
 
     def write(self, level: str, name: str, facts: MutableMapping[str, Any]) -> None:
@@ -129,13 +124,6 @@ class Log:
         with contextlib.suppress(ValueError, AttributeError):
             return (self._stream or sys.stderr).isatty()
         return False
-
-
-@contextlib.contextmanager
-def bound(**facts: object) -> Iterator[None]:
-    """Every line of this thread carries these facts (account, batch) until the block ends."""
-    with structlog.contextvars.bound_contextvars(**facts):
-        yield
 
 
 def _json_value(value: object) -> str:

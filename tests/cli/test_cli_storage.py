@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
+from tests.simulation.disk import MortalFiles
+from tests.simulation.fate import Blow, CrashError, Fate
 
 from easytracking_sync.archive import relocation, tables
 from easytracking_sync.archive.blob_files import FileBlobs
@@ -134,6 +136,26 @@ class Dying(LocalFiles):
         if self._left == 0:
             raise KeyboardInterrupt
         super().sync_folder(path)
+
+
+def test_row_13_what_a_killed_move_had_not_synced_is_synced_by_the_next(stock: Stock, tmp_path: Path) -> None:
+    """NO-LOSS: whole in memory is not on the disk; a power cut after the source was emptied takes nothing."""
+    fill(stock, 2)
+    database, source = stock.archive.database, stock.archive.blobs
+    hashes = {part.sha256 for doc_id in (1, 2) for part in stock.archive.catalogue.find(str(doc_id)).files}
+    calm = Fate()
+    relocate(database, source, FileBlobs(tmp_path / "calm", MortalFiles(calm), "one"), has_room=lambda _: True)
+    assert len(calm.trace) > 20
+    for death in range(len(calm.trace)):
+        root = tmp_path / str(death) / "blobs"
+        fate = Fate(deal=lambda number, _, death=death: Blow.KILLED if number == death else None)  # type: ignore[misc]
+        files = MortalFiles(fate)
+        with pytest.raises(CrashError):
+            relocate(database, source, FileBlobs(root, files, "one"), has_room=lambda _: True)
+        fate.revive()
+        relocate(database, source, FileBlobs(root, files, "two"), has_room=lambda _: True)
+        files.cut_power()
+        assert FileBlobs(root, LocalFiles(), "three").whole(hashes) == hashes, calm.trace[death]
 
 
 def test_a_disk_without_room_stops_the_move_and_keeps_what_is_copied(

@@ -13,7 +13,9 @@ from tests.support.station import ROME, SMALL, Station, Wish, cycle_of, list_thr
 from tests.support.truth import assert_home, entries, states
 
 from easytracking_simulator import WITHOUT_FIELD, Counts, Faults, odd_element, status
-from easytracking_sync.errors import ServiceUnavailable
+from easytracking_sync.archive.intake import Absorbed, Listed
+from easytracking_sync.archive.pool import Pool
+from easytracking_sync.errors import DatabaseUnavailable, ServiceUnavailable
 from easytracking_sync.machine.discovery import Cycle, Span, again
 from easytracking_sync.remote import EasyTracking, Listing, ListQuery
 from easytracking_sync.terms import (
@@ -311,6 +313,36 @@ def test_a_list_step_that_fails_changes_nothing_and_may_be_repeated(make: Make) 
         pass
     assert found(station) == set(station.simulator.ids())
     assert cycle.is_complete
+
+
+class Busy:
+    """A pool whose database is away whenever it is asked for the first time."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._calls = 0
+        self.withdraw = pool.withdraw
+
+    def absorb(self, listed: Listed, now: datetime) -> Absorbed:
+        self._calls += 1
+        if self._calls % 2:
+            raise DatabaseUnavailable("away")
+        return self._pool.absorb(listed, now)
+
+
+@pytest.mark.parametrize("apart", [0, 1], ids=["in one second", "in two"])
+def test_a_list_cut_short_that_could_not_be_taken_in_is_listed_again(make: Make, apart: int) -> None:
+    """NO-LOSS: at the finest grain what came is taken in, and the window stays to be listed until it was."""
+    station = make(replace(SMALL, documents=0, total_counts=Counts.MATCH), wrap=lambda inner: Top(inner, 3))
+    for number in range(4):
+        station.simulator.add_document("demo1", received_at=SECOND + timedelta(seconds=apart * (number % 2)))
+    at = SECOND.astimezone(ROME).replace(tzinfo=None)
+    span = Span.between(at, at + timedelta(seconds=1), marked_too=False)
+    cycle = cycle_of(station, station.accounts["demo1"], span)
+    cycle._intake = Busy(station.archive.pool)
+    list_through(station, cycle)
+    assert len(found(station)) == (4 if apart else 3)
+    assert cycle.is_complete == bool(apart)
 
 
 @pytest.mark.parametrize("field_name", ["piva", "cf"])

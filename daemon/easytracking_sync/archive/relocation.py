@@ -60,8 +60,8 @@ def relocate(
 ) -> Relocated:
     """Copy every blob that a file row names and `target` has not whole; read back and hash each. Removes nothing.
 
-    May be killed and repeated at any moment: what is whole in the target is hashed and left. A blob that is whole in
-    neither is counted as rotten. StorageFault where `has_room` says no to so many bytes more.
+    May be killed and repeated at any moment: what is whole in the target is hashed, synced and left. A blob that
+    is whole in neither is counted as rotten. StorageFault where `has_room` says no to so many bytes more.
     """
     done = Relocated()
     for page in referenced(database):
@@ -71,7 +71,8 @@ def relocate(
         weight = sum(page[sha256] for sha256 in good)
         if weight and not has_room(weight):
             raise StorageFault("no room for the copy; free some space and repeat: what is copied stays")
-        target.put(BlobSource(sha256, page[sha256], partial(source.read, sha256)) for sha256 in sorted(good))
+        wanted = sorted(good | there)  # a run that died may have left whole what it had not synced
+        target.put(BlobSource(sha256, page[sha256], partial(source.read, sha256)) for sha256 in wanted)
         unproven = good - target.whole(good)
         if unproven:
             raise StorageFault(f"blob {min(unproven)} does not read back as it was copied; see to the disk")

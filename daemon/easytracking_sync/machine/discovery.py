@@ -161,7 +161,6 @@ class Cycle:
                 return Listing((), None, (), 0)
 
     def _narrow(self, task: _Task, listing: Listing | None, begun_at: datetime) -> None:
-        self._tasks.popleft()
         halves = task.window.halves()
         if halves is None:
             task.area.complete = False
@@ -172,11 +171,13 @@ class Cycle:
             )
             if listing is not None:
                 self._take_in(task, listing, begun_at)
+            self._tasks.popleft()
             self._finish(task)
             return
         if listing is not None and task.window.end - task.window.start <= task.window.grain:
             task.area.complete = False  # between two seconds there may be fractions: take what came with both
             self._take_in(task, listing, begun_at)
+        self._tasks.popleft()
         task.area.left += 1
         for half in halves:  # the later half ends up first: newest documents come home soonest
             self._tasks.appendleft(_Task(half, task.marked, task.area))

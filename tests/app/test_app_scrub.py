@@ -78,6 +78,16 @@ def test_row_23_what_rotted_alarms_and_goes_back_to_be_fetched(stock: Stock) -> 
     assert (again.rotten, again.refetched) == (1, 0)
 
 
+def test_what_lay_there_before_counts_no_more_once_it_is_sent_for(stock: Stock) -> None:
+    """NO-LOSS: a parcel that lacks the rotten file must not find it here."""
+    (row,) = fill(stock, 1)
+    rot(stock, [row])
+    run_scrub(stock)
+    with stock.archive.database.read() as connection:
+        (seen_at,) = connection.execute(sa.select(tables.file.c.seen_at)).scalars()
+    assert stock.value(tables.document.c.wanted_at, row) > seen_at
+
+
 def outcome_entry(stock: Stock) -> Any:
     return stock.archive.catalogue.find("acme/1")
 

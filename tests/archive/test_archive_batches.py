@@ -280,6 +280,18 @@ def test_a_commit_whose_answer_was_lost_is_told_from_one_that_never_was(shelf: S
     assert shelf.archive.batches.was_committed(commit)
 
 
+def test_a_like_move_in_an_earlier_epoch_vouches_for_no_lost_commit(shelf: Shelf) -> None:
+    """FAIL-STOP: a batch that lost its job once, and was lost a second time by an answer that never came."""
+    account_id = shelf.account()
+    shelf.batch(account_id, [1], RESERVED)
+    shelf.move(shelf.claim(account_id), PLANNED, batch={"losses": 1, "job_id": None})
+    shelf.move(shelf.claim(account_id), RESERVED, batch={"job_id": "another"})
+    commit = shelf.moved(shelf.claim(account_id), PLANNED, batch={"losses": 2, "job_id": None})
+    assert not shelf.archive.batches.was_committed(commit)
+    shelf.archive.batches.commit(commit, shelf.now)
+    assert shelf.archive.batches.was_committed(commit)
+
+
 def test_a_batch_given_back_is_as_it_was_and_one_put_off_is_not_due(shelf: Shelf) -> None:
     account_id = shelf.account()
     shelf.batch(account_id, [1])

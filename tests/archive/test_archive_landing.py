@@ -103,7 +103,11 @@ def test_a_name_is_kept_as_it_came_whatever_it_is(shelf: Shelf, name: str) -> No
 @pytest.mark.parametrize(
     ("landing", "state", "values"),
     [
-        ({"landing": Landing.WHOLE}, "stored", {"attempts": 0, "suspect": False, "missing_types": "", "asks": 0}),
+        (
+            {"landing": Landing.WHOLE},
+            "stored",
+            {"attempts": 0, "suspect": False, "alone": False, "missing_types": "", "asks": 0},
+        ),
         ({"landing": Landing.INCOMPLETE, "missing": ("FU", "MT")}, "stored", {"missing_types": "FU,MT", "asks": 0}),
         (
             {"landing": Landing.ASK_AGAIN, "reason": "no MT"},
@@ -122,7 +126,7 @@ def test_each_landing_places_its_document_and_keeps_whatever_came(
     account_id = shelf.account()
     shelf.batch(account_id, [1], BatchState.FETCHED)
     with shelf.archive.database.write() as connection:
-        connection.execute(sa.update(tables.document).values(attempts=5, asks=2))
+        connection.execute(sa.update(tables.document).values(attempts=5, asks=2, suspect=True, alone=True))
     land(shelf, account_id, files=shelf.files({"MT": b"<m/>"}), **landing)
     row = shelf.document(account_id, 1)
     assert (row.state, {name: getattr(row, name) for name in values}) == (state, values)
@@ -232,4 +236,33 @@ def test_a_version_listed_while_the_older_was_under_way_sends_the_document_aroun
     shelf.clock.forward(1)
     shelf.absorb(account_id, [listed(1, number="1/bis")])
     shelf.move(claim, BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    assert shelf.states(account_id) == {1: "discovered", 2: "acknowledged"}
+
+
+def test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files(shelf: Shelf) -> None:
+    """NO-LOSS: the newer was listed after the older was reserved and before its parcel was stored."""
+    account_id = shelf.planned([1])
+    claim = shelf.claim(account_id)
+    shelf.move(claim, BatchState.RESERVED, batch={"job_id": "j", "reserved_at": claim.known_at}, accepted=True)
+    shelf.clock.forward(1)
+    shelf.absorb(account_id, [listed(1, number="1/bis")])
+    shelf.move(shelf.claim(account_id), BatchState.FETCHED, batch={"parcel": "p"})
+    land(shelf, account_id, files=shelf.files({"FA": b"<older/>"}))
+    shelf.move(shelf.claim(account_id), BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    assert shelf.states(account_id) == {1: "discovered"}
+    shelf.clock.forward(1)
+    shelf.archive.pool.plan([account_id], shelf.now, jobs_in_flight=1)
+    (held,) = shelf.archive.pool.held(shelf.claim(account_id)).values()
+    assert held.types == frozenset()
+
+
+def test_halves_of_a_refused_acknowledgement_remember_what_was_reserved(shelf: Shelf) -> None:
+    """NO-LOSS: a version listed since then is fetched, though the batch was halved after the listing."""
+    account_id = shelf.planned([1, 2])
+    claim = shelf.store(account_id)
+    shelf.clock.forward(1)
+    shelf.absorb(account_id, [listed(1, number="1/bis")])
+    shelf.move(claim, BatchState.SPLIT, halves_in=BatchState.STORED)
+    for half in shelf.claims(account_id):
+        shelf.move(half, BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
     assert shelf.states(account_id) == {1: "discovered", 2: "acknowledged"}

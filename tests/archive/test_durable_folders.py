@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from tests.simulation.disk import MortalFiles
-from tests.simulation.fate import Blow, CrashError, Fate
+from tests.simulation.fate import Blow, CrashError, Fate, Kind
 
 from easytracking_sync.effects import LocalFiles, make_durable_folder
-from easytracking_sync.errors import StorageFault
+from easytracking_sync.errors import StorageBroken, StorageFault
 
 EFFECTS = 11  # four looks and a sync above what is there, then three folders made, each one's parent synced
 
@@ -41,6 +41,13 @@ def test_the_deaths_above_are_all_there_are(tmp_path: Path) -> None:
     fate = Fate()
     make_durable_folder(MortalFiles(fate), tmp_path / "a" / "b" / "c")
     assert len(fate.trace) == EFFECTS
+
+
+def test_row_12_a_sync_above_that_fails_is_a_broken_promise(tmp_path: Path) -> None:
+    """FAIL-STOP: only what may not be opened is passed over; what was opened and cannot be synced is not."""
+    fate = Fate(deal=lambda _, effect: Blow.BROKEN if effect.kind is Kind.SYNC else None)
+    with pytest.raises(StorageBroken):
+        make_durable_folder(MortalFiles(fate), tmp_path)
 
 
 def test_a_folder_whose_parent_cannot_be_read_is_one_that_was_there(tmp_path: Path) -> None:

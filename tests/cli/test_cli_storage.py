@@ -120,6 +120,22 @@ def test_a_move_that_is_killed_goes_on_where_it_was(stock: Stock, tmp_path: Path
     assert target.whole(hashes) == set(hashes)
 
 
+def test_a_copy_that_does_not_read_back_stops_the_move(stock: Stock, tmp_path: Path) -> None:
+    """BYTE-IDENTITY: what the disk made of it is read before anybody may empty the source."""
+    fill(stock, 1)
+    database, source = stock.archive.database, stock.archive.blobs
+    with pytest.raises(StorageFault, match="does not read back"):
+        relocate(database, source, FileBlobs(tmp_path / "blobs", Spoiling(), "one"), has_room=lambda _: True)
+
+
+class Spoiling(LocalFiles):
+    """A disk that keeps other bytes than it was given."""
+
+    def rename(self, source: Path, target: Path) -> None:
+        super().rename(source, target)
+        target.write_bytes(target.read_bytes()[::-1])
+
+
 class Dying(LocalFiles):
     """The process is killed at a rename."""
 

@@ -330,6 +330,53 @@ class Busy:
         return self._pool.absorb(listed, now)
 
 
+def test_the_cycles_of_one_rotation_list_the_whole_history(make: Make) -> None:
+    """ACK-LIVENESS: the newest window each time, and every other one once, document dates included."""
+    station = make(wishes=SINCE_2019)
+    (account,) = station.accounts.values()
+    newest, *older = Span.whole_history(account, station.clock.now(), marked_too=False).windows
+    assert len(older) > 10
+    turns = [station.archive.accounts.turn(account.id) for _ in older]
+    cycles = [Span.of_cycle(account, station.clock.now(), turn).windows for turn in turns]
+    assert {windows[0] for windows in cycles} == {newest}
+    assert sorted(windows[1] for windows in cycles) == sorted(older)
+
+
+def test_what_was_first_listed_between_the_two_phases_is_not_taken_for_withdrawn(make: Make) -> None:
+    """It came after the unmarked ones were listed, and was found meanwhile: neither list can show it."""
+    station = make(replace(SMALL, documents=0))
+    account = station.accounts["demo1"]
+    at = station.clock.now().astimezone(ROME).replace(tzinfo=None, microsecond=0)
+    span = Span.between(at - timedelta(hours=1), at + timedelta(hours=1), marked_too=True)
+    slow = cycle_of(station, account, span)
+    assert slow.step()
+    station.clock.forward(timedelta(seconds=60))
+    new = station.simulator.add_document("demo1", received_at=station.clock.now())
+    list_through(station, cycle_of(station, account, span))
+    assert states(station)[new] == DocumentState.DISCOVERED
+    station.clock.forward(timedelta(seconds=60))
+    list_through(station, slow)
+    assert states(station)[new] == DocumentState.DISCOVERED
+
+
+class Between:
+    """A service that keeps fractions of a second, hides them, and gives one of two documents between two seconds."""
+
+    def list_documents(self, query: ListQuery) -> Listing:
+        if query.window.start == query.window.end:
+            return Listing((), 0, (), 0)
+        return Listing((ListedDocument(doc_id=1, raw=b"{}", fingerprint="0" * 64),), 2, (), 1)
+
+
+def test_what_came_of_a_crowd_between_two_seconds_is_taken_in(make: Make) -> None:
+    """NO-LOSS: neither of the seconds alone will show it."""
+    station = make()
+    account = replace(station.accounts["demo1"], service=cast("EasyTracking", Between()))
+    at = SECOND.astimezone(ROME).replace(tzinfo=None)
+    list_through(station, cycle_of(station, account, Span.between(at, at + timedelta(seconds=1), marked_too=False)))
+    assert found(station) == {1}
+
+
 @pytest.mark.parametrize("apart", [0, 1], ids=["in one second", "in two"])
 def test_a_list_cut_short_that_could_not_be_taken_in_is_listed_again(make: Make, apart: int) -> None:
     """NO-LOSS: at the finest grain what came is taken in, and the window stays to be listed until it was."""

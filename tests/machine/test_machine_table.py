@@ -134,6 +134,13 @@ def test_each_loss_doubles_the_next_deadline_up_to_23_hours() -> None:
     assert hours == [1, 2, 4, 8, 16, 23, 23]
 
 
+def test_a_reserved_batch_remembers_what_was_known_before_the_call() -> None:
+    """NO-LOSS: a version listed while the reservation was under way may not be the one that was reserved."""
+    known_at = NOW - timedelta(minutes=3)
+    created = Event(H.JOB_CREATED, job_id="a-job", known_at=known_at)
+    assert advance(batch(P, 2), created, NOW, POLICY).batch.reserved_at == known_at
+
+
 def test_a_reserved_batch_remembers_its_job_and_is_asked_for_soon() -> None:
     """RESERVED: the jobId, the instant of reservation, and the first poll after `poll_first_seconds`."""
     after = advance(batch(P, 2, failures=5, polls=9), event(H.JOB_CREATED), NOW, POLICY).batch

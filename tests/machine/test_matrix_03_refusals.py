@@ -113,6 +113,19 @@ def test_row_03_bad_ids_are_bisected_when_acknowledging_too(make: Make) -> None:
     assert not entries(station)[bad].unacknowledgeable
 
 
+def test_row_03_a_neighbour_that_is_marked_marks_no_document(make: Make) -> None:
+    """NO-LOSS: a refused acknowledgement counts as made before where the list shows this very document."""
+    station = make(replace(SMALL, documents=0))
+    at = station.clock.now()
+    good, bad = (station.simulator.add_document("demo1", received_at=at) for _ in range(2))
+    station.simulator.faults = Faults(unmarkable=frozenset({bad}))
+    settle(station)
+    station.clock.forward(DAY)
+    drain(station)
+    assert station.simulator.marked() == {good}
+    assert (entries(station)[bad].state, entries(station)[bad].unacknowledgeable) == (DocumentState.STORED, True)
+
+
 def test_row_03_everything_refused_is_a_lost_permission_and_nobody_s_attempt(make: Make) -> None:
     """Eight single refusals in a row, no success between: the account pauses with an alarm, no attempt counted."""
     station = make()

@@ -11,6 +11,7 @@ from tests.archive.shelves import Shelf, listed
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.clock_errors import set_right
 from easytracking_sync.archive.intake import Listed
+from easytracking_sync.archive.receipt import read_back
 from easytracking_sync.terms import BatchState, DocumentState
 
 YEARS = timedelta(days=3653)
@@ -87,6 +88,36 @@ def test_row_20_a_version_listed_after_the_clock_was_set_back_is_newer_all_the_s
     assert shelf.archive.pool.absorb(change, earlier).changed == 1
     (wanted,) = shelf.rows(sa.select(tables.document.c.wanted_at).where(tables.document.c.doc_id == 2))
     assert wanted[0] > before
+
+
+AHEAD = {
+    "its bytes were seen": (tables.file, "seen_at"),
+    "its batch was reserved": (tables.batch, "reserved_at"),
+    "its company was listed": (tables.document, "wanted_at"),
+}
+
+
+@pytest.mark.parametrize("case", AHEAD)
+def test_row_20_a_new_version_is_newer_than_all_that_a_clock_ahead_noted(shelf: Shelf, case: str) -> None:
+    """NO-LOSS: of the document itself, of the batch that carries it, and of the others in it."""
+    table, column = AHEAD[case]
+    account_id = shelf.planned([1, 2])
+    shelf.store(account_id)
+    ahead = shelf.now + YEARS
+    others = [tables.document.c.doc_id == 2] if table is tables.document else []
+    with shelf.archive.database.write() as connection:
+        connection.execute(sa.update(table).where(*others).values({column: ahead}))
+    shelf.absorb(account_id, [listed(1, number="1/bis")])
+    assert shelf.document(account_id, 1).wanted_at > ahead
+
+
+def test_row_20_bytes_that_came_after_the_clock_was_set_back_are_those_that_were_wanted(shelf: Shelf) -> None:
+    """ACK-LIVENESS: listed by a clock ten years ahead, fetched once it was right: home, and not fetched in a ring."""
+    account_id = shelf.planned([1])
+    put(shelf, tables.document, wanted_at=shelf.now + YEARS)
+    claim = shelf.store(account_id)
+    receipt = read_back(shelf.archive.database, shelf.archive.blobs, claim, {"FA"})
+    assert receipt.doc_ids == (1,)
 
 
 def test_row_20_an_acknowledgement_noted_by_a_clock_far_ahead_hides_no_relisting(shelf: Shelf) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
 BATCHES = "tests/archive/test_archive_batches.py"
+CLOCKS = "tests/archive/test_clock_errors.py"
 DISCOVERY = "tests/machine/test_machine_discovery.py"
 FOLDERS = "tests/archive/test_durable_folders.py"
 LANDING = "tests/archive/test_archive_landing.py"
@@ -26,6 +27,38 @@ OVERLOOKED = (
         "newest_wanted(connection, document_ids) if parent is None else parent.reserved_at",
         "newest_wanted(connection, document_ids)",
         (f"{LANDING}::test_halves_of_a_refused_acknowledgement_remember_what_was_reserved",),
+    ),
+    Mutant(
+        "version-not-after-its-company",
+        "a new version may be older than what its company was reserved with",
+        "archive/versions.py",
+        "        .where(mates.c.batch_id == live, mates.c.carried),",
+        "        .where(mates.c.batch_id == live, mates.c.carried, mate.c.id < 0),",
+        (f"{CLOCKS}::test_row_20_a_new_version_is_newer_than_all_that_a_clock_ahead_noted",),
+    ),
+    Mutant(
+        "version-not-after-its-bytes",
+        "a new version may be older than the bytes that are there",
+        "archive/versions.py",
+        "sa.select(sa.func.max(file.c.seen_at)).where(file.c.document_id == document_id)",
+        "sa.select(sa.func.max(file.c.seen_at)).where(file.c.document_id == -document_id)",
+        (f"{CLOCKS}::test_row_20_a_new_version_is_newer_than_all_that_a_clock_ahead_noted",),
+    ),
+    Mutant(
+        "version-not-after-reserved",
+        "a new version may be older than the reservation it is not part of",
+        "archive/versions.py",
+        "sa.select(sa.func.max(batch.c.reserved_at)).where(batch.c.id == live)",
+        "sa.select(sa.func.max(batch.c.reserved_at)).where(batch.c.id == -live)",
+        (f"{CLOCKS}::test_row_20_a_new_version_is_newer_than_all_that_a_clock_ahead_noted",),
+    ),
+    Mutant(
+        "bytes-before-they-were-wanted",
+        "bytes that came after a clock was set back are older than what was wanted",
+        "archive/versions.py",
+        "max(now, row.wanted_at)",
+        "min(now, row.wanted_at)",
+        (f"{CLOCKS}::test_row_20_bytes_that_came_after_the_clock_was_set_back_are_those_that_were_wanted",),
     ),
     Mutant(
         "once-alone-always-alone",

@@ -44,7 +44,7 @@ class FileBlobs:
             else:
                 self._write(source, target)
             folders |= {target.parent, target.parent.parent, self._root}
-        for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        for folder in sorted(folders, key=lambda folder: (-len(folder.parts), folder)):
             self._files.sync_folder(folder)
 
     def read(self, sha256: str) -> Iterator[bytes]:
@@ -67,7 +67,7 @@ class FileBlobs:
 
     def whole(self, hashes: Collection[str]) -> frozenset[str]:
         """See Blobs."""
-        return frozenset(sha256 for sha256 in hashes if self._is_whole(sha256))
+        return frozenset(sha256 for sha256 in sorted(hashes) if self._is_whole(sha256))
 
     def names(self) -> Iterator[Sequence[str]]:
         """See Blobs. A page is a folder."""

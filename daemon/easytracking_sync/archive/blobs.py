@@ -117,7 +117,7 @@ class DatabaseBlobs:
 
     def whole(self, hashes: Collection[str]) -> frozenset[str]:
         """See Blobs."""
-        return frozenset(head.sha256 for head in self._heads(tuple(hashes)) if self._is_whole(head))
+        return frozenset(head.sha256 for head in self._heads(sorted(hashes)) if self._is_whole(head))
 
     def sweep(self, now: datetime) -> None:
         """See Blobs. A transaction that was not committed leaves nothing."""

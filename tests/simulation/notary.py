@@ -104,7 +104,7 @@ class Notary:
         assert call == "set-fase-1", f"ACK-SUBSET: nothing is ever cleared or marked otherwise: {call}"
         assert set(ids) <= self.requested, "ACK-SUBSET: acknowledged without having been requested"
         for doc_id in ids:
-            self._expect_durable(doc_id, account)
+            self.expect_durable(doc_id, account)
         self.told.update(ids)
 
     def see_commit(self) -> None:
@@ -169,7 +169,7 @@ class Notary:
     def _can_come_again(self, doc_id: int, held: Held) -> bool:
         return held in self.truth(doc_id) and not self.simulator.true_document(doc_id).withdrawn
 
-    def _expect_durable(self, doc_id: int, account: str) -> None:
+    def expect_durable(self, doc_id: int, account: str) -> None:
         """At the moment the service is told: committed, readable, and the service's own bytes.
 
         A host that was frozen may say again what another has said meanwhile, of a version that was whole then.

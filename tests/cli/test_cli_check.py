@@ -165,7 +165,20 @@ def test_an_archive_that_others_can_read_has_failed_and_a_folder_that_they_can_o
     well.folder.chmod(0o755)
     told = offline(run, well)
     assert told.code == 0
-    assert line(told, f"{well.folder} can be read") == ("warn", f"chmod 700 {well.folder}")
+    assert line(told, f"{well.folder} can be read") == (
+        "warn",
+        f"chmod 700 {well.folder}, if nothing else lies in it",
+    )
+
+
+def test_a_folder_that_everybody_uses_is_not_to_be_closed(run: Run, well: Stock) -> None:
+    """Whoever followed that for /tmp would lock all others out of it."""
+    well.folder.chmod(0o1777)
+    told = offline(run, well)
+    assert line(told, f"{well.folder} can be read") == (
+        "warn",
+        "give the archive a folder of its own: everybody uses this one",
+    )
 
 
 def test_a_file_with_secrets_that_everybody_can_read_should_be_closed(run: Run, well: Stock) -> None:

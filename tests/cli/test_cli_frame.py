@@ -65,6 +65,16 @@ def test_every_command_explains_itself_with_an_example_and_its_exit_codes(run: R
         assert "Exit codes" in told.out
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_help_page_is_a_line_an_example_and_cuts_no_sentence_short(run: Run, name: str) -> None:
+    command = commands.get_command(click.Context(commands), name)
+    pages = [[name]] + [[name, within] for within in getattr(command, "commands", ())]
+    for page in pages:
+        lines = run(*page, "--help").out.splitlines()
+        assert not [line for line in lines if line.endswith("...") and not line.startswith("Usage: ")]
+        assert not [line for line in lines if "Examples:" in line.removeprefix("  Examples:")]
+
+
 def test_help_lists_every_command(run: Run) -> None:
     out = run("--help").out
     assert all(name in out for name in COMMANDS)
@@ -87,6 +97,11 @@ def test_help_lists_every_command(run: Run) -> None:
         (["invoices", "list", "--state", "lost"], "lost"),
         (["invoices", "list", "--limit", "0"], "--limit"),
         (["invoices", "list", "--type", ","], "names nothing"),
+        (["invoices", "list", "--sender", ""], "is empty"),
+        (["invoices", "list", "--receiver", " "], "is empty"),
+        (["invoices", "list", "--number", ""], "is empty"),
+        (["invoices", "export", "--to", ""], "is empty"),
+        (["database", "backup", "--to", ""], "is empty"),
         (["invoices", "list", "--from", "2026-02-01", "--until", "2026-01-01"], "before"),
         (["invoices", "list", "--to", "2026-02-01", "--until", "2026-01-01"], "one of the two"),
         (["invoices", "show", "acme/9"], "there is no document acme/9"),

@@ -245,6 +245,12 @@ def test_an_export_follows_no_link_out_of_its_folder(run: Run, stock: Stock) -> 
     assert list(outside.iterdir()) == []
 
 
+def test_a_folder_that_is_a_dangling_link_is_told_as_such(run: Run, stock: Stock) -> None:
+    (stock.folder / "out").symlink_to(stock.folder / "elsewhere")
+    told = run("--config", stock.config, "invoices", "export", "--to", stock.folder / "out")
+    assert (told.code, "a symbolic link that leads nowhere" in told.complaint) == (2, True)
+
+
 def test_a_dangling_link_in_a_files_place_is_left_alone(run: Run, stock: Stock) -> None:
     stock.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
     place = stock.folder / "out" / "acme" / "2026-05" / "1"

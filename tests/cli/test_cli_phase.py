@@ -85,7 +85,7 @@ def test_what_is_refused_is_named_and_keeps_nothing_else_from_it(
     told = run("--config", stock.config, "phase", "clear", 1, *known)
     assert told.code == 3
     (line,) = told.err.splitlines()
-    assert line.startswith(f"easytracking-sync: demo1/{known[2]}: ")
+    assert line.startswith(f"easytracking-sync: demo1/{known[2]}: clear-fase-1: ")
     assert "5 documents; 1 failed" in told.out
     assert known[2] not in held(stock)
     assert len(held(stock)) == 5

@@ -50,6 +50,25 @@ def test_the_proof_holds_breaks_and_is_mended(run: Run, served: Served) -> None:
     assert (again.code, [json.loads(line)["holds"] for line in again.out.splitlines()]) == (0, [True])
 
 
+def test_the_proof_does_not_call_home_what_an_operator_closed_nor_prove_what_is_not_there(
+    run: Run, served: Served
+) -> None:
+    command = ("--config", served.config, "reconcile")
+    assert run("--config", served.config, "catch-up").code == 0
+    database = Database(f"sqlite:///{served.folder}/archive.db")
+    with database.write() as connection:
+        closed = tables.document.c.doc_id == min(served.simulator.ids())
+        connection.execute(sa.update(tables.document).where(closed).values(state="accepted"))
+    database.close()
+    told = run(*command)
+    assert told.code == 0
+    assert "demo1: 1 document closed with `easytracking-sync quarantine accept`" in told.out
+    assert "6 listed documents, but for 1 closed by an operator all home" in told.out.splitlines()[-1]
+    nothing = run(*command, "--from", "2099-01-01")
+    assert (nothing.code, "holds" in nothing.out) == (0, False)
+    assert "The service lists no document there" in nothing.out
+
+
 def test_a_comparison_that_is_not_complete_is_no_proof(run: Run, served: Served) -> None:
     assert run("--config", served.config, "migrate").code == 0
     for doc_id in served.simulator.ids():
@@ -73,7 +92,7 @@ def test_refused_credentials_end_with_4(run: Run, served: Served) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--account", "acne"], "no account is called acne"),
+        (["--account", "acne"], "there is no account 'acne'; the configuration has acme"),
         (["--from", "2026-02-30"], "is not a day"),
         (["--from", "2026-02-01", "--to", "2026-01-31"], "2026-01-31 is before 2026-02-01"),
     ],

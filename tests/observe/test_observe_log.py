@@ -7,7 +7,7 @@ import json
 import logging
 import logging.config
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,14 @@ def test_json_lines_carry_the_instant_in_utc_the_level_the_event_and_its_facts()
 def test_console_lines_are_one_line_each() -> None:
     line = write_one(LogFormat.CONSOLE, account="acme", reason="two words", nothing=None)
     assert line == '2026-11-22T12:00:00.000Z info     batch.stored account=acme reason="two words"\n'
+
+
+@pytest.mark.parametrize("form", list(LogFormat))
+def test_every_instant_is_written_as_the_line_s_own_is(form: LogFormat) -> None:
+    rome = timezone(timedelta(hours=1))
+    line = write_one(form, until=datetime(2026, 11, 23, 13, 0, 0, 250999, tzinfo=rome))
+    assert "2026-11-23T12:00:00.250Z" in line
+    assert "2026-11-23 " not in line
 
 
 def test_foreign_text_cannot_steer_the_terminal() -> None:

@@ -120,10 +120,10 @@ def farewell(crew: Crew, accounts: Iterable[Account]) -> None:
 
 def chosen_accounts(settings: Settings, labels: tuple[str, ...]) -> tuple[str, ...]:
     """The labels to work for; UsageError for one that the configuration does not have, or where there is none."""
-    unknown = [label for label in labels if label not in settings.accounts]
-    if unknown:
-        have = ", ".join(settings.accounts) or "none"
-        raise UsageError(f"no account is called {', '.join(unknown)}; the configuration has: {have}")
+    for label in labels:
+        if label not in settings.accounts:
+            have = ", ".join(settings.accounts) or "none"
+            raise UsageError(f"there is no account {label!a}; the configuration has {have}")
     if not settings.accounts:
         raise UsageError("the configuration has no account; add a table [accounts.NAME]")
     return labels or tuple(settings.accounts)

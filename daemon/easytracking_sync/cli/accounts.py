@@ -63,6 +63,10 @@ def rename(invocation: Invocation, old: str, new: str) -> None:
     settings = session.settings
     with session.archive() as archive:
         entries = {entry.label: entry for entry in archive.accounts.entries()}
+        if old not in entries:
+            raise UsageError(f"the archive has no account {old}; it has {', '.join(sorted(entries)) or 'none'}")
+        if old == new:
+            raise UsageError(f"{old} is its label already")
         _refuse_taken(settings, entries.get(old), new)
         if new not in entries:
             _refuse_configured(settings, entries.get(old), old, new)

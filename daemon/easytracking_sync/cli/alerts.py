@@ -27,6 +27,7 @@ def alerts() -> None:
 
 
 @alerts.command(
+    short_help="Send one message through every channel.",
     epilog="""\b
 Each channel is told by its scheme and host only; the rest of an address is a secret.
 The heartbeat's monitor, where there is one, is called as well.
@@ -36,7 +37,7 @@ Examples:
   easytracking-sync alerts test
   easytracking-sync alerts test --language en
 
-Exit codes: 0 every channel accepted it, 2 there is no channel, or a wrong one, 75 some did not."""
+Exit codes: 0 every channel accepted it, 2 there is no channel, or a wrong one, 75 some did not.""",
 )
 @click.option(
     "--language", type=click.Choice([language.value for language in Language]), help="Instead of the configured."

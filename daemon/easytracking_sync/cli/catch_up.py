@@ -97,7 +97,7 @@ def show_outcome(outcome: Outcome, settings: Settings) -> None:
             str(one.acknowledged),
             str(one.stored),
             str(one.waiting - one.stored),
-            str(one.quarantined + one.unacknowledgeable),
+            str(one.quarantined),
             str(one.incomplete),
             one.paused or "",
         )
@@ -123,8 +123,11 @@ def tell_problems(outcome: Outcome) -> None:
     said += [f"not finished: {outcome.why_unfinished}"] if not outcome.finished else []
     said += [f"{screen.count(outcome.unreadable, 'list element')} without an id"] if outcome.unreadable else []
     said += [f"{screen.count(outcome.bugs, 'bug')} met; see the log at --log-level debug"] if outcome.bugs else []
-    in_trouble = sum(one.quarantined + one.unacknowledgeable for one in outcome.counts)
-    if in_trouble:
-        said.append(f"{screen.count(in_trouble, 'document')} in trouble; see `{NAME} quarantine list`")
+    for number, what in (
+        (sum(one.quarantined for one in outcome.counts), "in quarantine"),
+        (sum(one.unacknowledgeable for one in outcome.counts), "stored, but the service refuses the mark"),
+    ):
+        if number:
+            said.append(f"{screen.count(number, 'document')} {what}; see `{NAME} quarantine list`")
     for line in said:
         click.echo(f"{NAME}: {visible(line)}", err=True)

@@ -196,7 +196,10 @@ def alerts(settings: Settings) -> Iterator[Finding]:
 
 
 def _privacy(name: str, path: Path) -> Finding:
-    """A file that others can read has failed; a folder only should be closed, since the files in it are."""
+    """A file that others can read has failed; a folder only should be closed, since the files in it are.
+
+    A folder that is not the archive's own is never to be closed: that would lock everybody out of it.
+    """
     mode = _mode(path)
     if mode is None:
         return Finding(f"{name}: {path} is made when it is needed")
@@ -204,7 +207,9 @@ def _privacy(name: str, path: Path) -> Finding:
         return Finding(f"{name}: {path} is private")
     what = f"{name}: {path} can be read by other users ({mode:o})"
     if path.is_dir():
-        return Finding(what, mend=f"chmod 700 {path}")
+        is_shared = bool(mode & stat.S_ISVTX) or path.resolve() == Path(path.anchor)
+        elsewhere = f"give the {name} a folder of its own: everybody uses this one"
+        return Finding(what, mend=elsewhere if is_shared else f"chmod 700 {path}, if nothing else lies in it")
     return Finding(what, FINDINGS, f"chmod 600 {path}: it holds invoices")
 
 

@@ -22,6 +22,7 @@ def config() -> None:
 
 
 @config.command(
+    short_help="Show every key, its value and its source.",
     epilog="""\b
 Secrets are shown as ********. After the # stands where a value came from.
 

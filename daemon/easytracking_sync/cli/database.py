@@ -16,6 +16,7 @@ from easytracking_sync.cli import screen
 from easytracking_sync.cli.exits import DONE, FINDINGS
 from easytracking_sync.cli.gauge import gauge
 from easytracking_sync.cli.invocation import NAME, Invocation
+from easytracking_sync.cli.kinds import PLACE
 from easytracking_sync.cli.session import begin
 from easytracking_sync.errors import UsageError
 from easytracking_sync.settings import Database, Settings, StorageBackend
@@ -39,15 +40,15 @@ Example:
   easytracking-sync database backup --to /srv/backup/archive-2026-11-22.db
 
 \b
-Exit codes: 0 copied and checked, 2 there is no SQLite archive, or the file exists, 74 no room, or the
-archive cannot be read.""",
+Exit codes: 0 copied and checked, 2 there is no SQLite archive, the file exists, or its folder does
+not, 74 no room, or the archive cannot be read.""",
 )
 @click.option(
     "--to",
     "target",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=PLACE,
     help="The copy: a new file; the folder must be there.",
 )
 @click.option("--if-sqlite", is_flag=True, help="Where there is no SQLite archive, say so and succeed.")
@@ -62,11 +63,14 @@ def backup(invocation: Invocation, target: Path, *, if_sqlite: bool) -> None:
             raise UsageError(why)
         click.echo(f"Nothing was copied: {why}.")
         return
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"--to: the folder {target.absolute().parent} is not there; make it first")
     count = back_up(path, target.absolute(), session.effects.files)
     click.echo(f"The archive as it was lies in {target}, {screen.size(count)}.")
 
 
 @database.command(
+    short_help="Copy the archive to another database.",
     epilog="""\b
 Between SQLite and PostgreSQL, either way. Stop the service first. The target must be empty; an
 unfinished copy goes on: the files' bytes where they were, the rows from the beginning. The archive
@@ -87,7 +91,7 @@ files had rotten already, 5 a service works on the archive, 74 no room, 75 datab
     "--to-file",
     "file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PLACE,
     help="A file that holds the URL, for one with a password.",
 )
 @click.pass_obj

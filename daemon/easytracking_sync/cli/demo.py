@@ -17,6 +17,7 @@ from easytracking_sync.cli.catch_up import lies_in, perform, tell_problems
 from easytracking_sync.cli.exits import FINDINGS, exit_code
 from easytracking_sync.cli.export import Export, exclusively
 from easytracking_sync.cli.invocation import NAME, Invocation
+from easytracking_sync.cli.kinds import PLACE
 from easytracking_sync.cli.practice import PracticeService, practice_services
 from easytracking_sync.cli.session import Session, begin_with, open_log
 from easytracking_sync.effects import storage_faults
@@ -42,9 +43,7 @@ Example:
 
 Exit codes: 0 everything came home and was proven, 2 the folder is not the demo's, 3 a proof failed.""",
 )
-@click.option(
-    "--dir", "folder", metavar="DIR", type=click.Path(path_type=Path), default=Path("demo"), show_default=True
-)
+@click.option("--dir", "folder", metavar="DIR", type=PLACE, default=Path("demo"), show_default=True)
 @click.pass_obj
 def demo(invocation: Invocation, folder: Path) -> int:
     """Fetch 300 invoices of two companies from two simulated services, over real sockets, and prove it."""

@@ -118,6 +118,8 @@ class Export:
 @contextlib.contextmanager
 def exclusively(folder: Path, files: Files) -> Iterator[None]:
     """Make the folder and hold it, so that no other export writes into it; LockHeld where one does."""
+    if folder.is_symlink() and not folder.exists():
+        raise UsageError(f"--to {folder} is a symbolic link that leads nowhere; mend it, or name another folder")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--to {folder} is not a folder")
     make_durable_folder(files, folder)

@@ -11,7 +11,7 @@ import click
 from easytracking_sync.archive.entries import Filters
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.cli import options
-from easytracking_sync.cli.kinds import DAY, LISTED, STATE, require_order
+from easytracking_sync.cli.kinds import DAY, LISTED, STATE, TEXT, require_order
 from easytracking_sync.cli.session import known_accounts
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import DocumentState
@@ -43,9 +43,9 @@ OPTIONS = (
     click.option("--until", "received_to", metavar="DAY", type=DAY, help="Received on this day or earlier."),
     click.option("--document-date-from", metavar="DAY", type=DAY, help="Dated on this day or later."),
     click.option("--document-date-to", metavar="DAY", type=DAY, help="Dated on this day or earlier."),
-    click.option("--sender", metavar="CODE", help="The sender's VAT number or tax code."),
-    click.option("--receiver", metavar="CODE", help="The receiver's VAT number or tax code."),
-    click.option("--number", metavar="N", help="The invoice's number, exactly."),
+    click.option("--sender", metavar="CODE", type=TEXT, help="The sender's VAT number or tax code."),
+    click.option("--receiver", metavar="CODE", type=TEXT, help="The receiver's VAT number or tax code."),
+    click.option("--number", metavar="N", type=TEXT, help="The invoice's number, exactly."),
     click.option("--type", "document_types", metavar="TD01,…", type=LISTED, default=(), help="Document types."),
     click.option("--incomplete", is_flag=True, help="Only documents that lack a file which was asked for."),
     click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many."),

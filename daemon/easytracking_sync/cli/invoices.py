@@ -15,7 +15,7 @@ from easytracking_sync.cli.exits import DONE, FINDINGS, STORAGE, worst
 from easytracking_sync.cli.export import Export, Exported, exclusively
 from easytracking_sync.cli.filters import Given, filtering, filters_of
 from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import DAY, LISTED
+from easytracking_sync.cli.kinds import DAY, LISTED, PLACE
 from easytracking_sync.cli.session import begin
 from easytracking_sync.observe.plain import visible
 
@@ -29,6 +29,7 @@ def invoices() -> None:
 
 @invoices.command(
     "list",
+    short_help="List documents, or print them as JSON.",
     epilog="""\b
 Examples:
   easytracking-sync invoices list --from 2026-05-01 --until 2026-05-31
@@ -58,6 +59,7 @@ def list_invoices(invocation: Invocation, *, as_json: bool, day_to: object, **gi
 
 
 @invoices.command(
+    short_help="Show one document, its files and its history.",
     epilog="""\b
 Example:
   easytracking-sync invoices show acme/4574622
@@ -88,10 +90,12 @@ def show(invocation: Invocation, document: str) -> None:
 
 
 @invoices.command(
+    short_help="Write documents' files into a folder.",
     epilog="""\b
 Files lie in DIR/ACCOUNT/YYYY-MM/ID/, by month of reception. What is there already is compared
 and never overwritten: repeat an export and it writes only what is new.
 
+\b
 Examples:
   easytracking-sync invoices export --to /srv/invoices
   easytracking-sync invoices export --to may --from 2026-05-01 --until 2026-05-31 --types FA
@@ -100,7 +104,7 @@ Examples:
 Exit codes: 0 all there, 2 wrong option, 3 files of that name with other bytes are in the way,
 5 another export writes there, 74 disk full, or the archive's own copy is damaged.""",
 )
-@click.option("--to", "folder", metavar="DIR", type=click.Path(path_type=Path), required=True, help="The folder.")
+@click.option("--to", "folder", metavar="DIR", type=PLACE, required=True, help="The folder.")
 @click.option("--types", metavar="FA,MT,…", type=LISTED, default=(), help="Only these types of file.")
 @filtering
 @click.pass_obj

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from datetime import date
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -59,6 +61,30 @@ class Listed(click.ParamType[tuple[str, ...]]):
         return words
 
 
+class Text(click.ParamType[str]):
+    """Text that is not blank: a script's empty variable is refused, since it would mean everything."""
+
+    name = "text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not text.strip():
+            self.fail("is empty; leave the option out, or say what is meant", param, ctx)
+        return text
+
+
+class Place(click.Path):
+    """The path of a file or folder. An empty one is refused, since it would mean the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("is empty; name one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Label(click.ParamType[str]):
     """An account's label, in lower case."""
 
@@ -75,6 +101,8 @@ DAY = Day()
 LABEL = Label()
 SECONDS = Seconds()
 LISTED = Listed()
+PLACE = Place()
+TEXT = Text()
 STATE = click.Choice([state.value for state in DocumentState])
 
 

@@ -103,7 +103,8 @@ def _report(session: Session, changes: Sequence[PhaseChange], verb: Verb, phase:
     """One line for each document that failed, then how many went well; the exit code."""
     for change in changes:
         if change.trouble is not None:
-            click.echo(f"{NAME}: {change.document.shown_id}: {visible(str(change.trouble))}", err=True)
+            why = str(change.trouble).removeprefix(f"{change.document.account}: ")
+            click.echo(f"{NAME}: {change.document.shown_id}: {visible(why)}", err=True)
     done = Counter(change.document.account for change in changes if change.trouble is None)
     what = "set" if verb is Verb.SET else "cleared"
     total = screen.count(sum(done.values()), "document")

@@ -48,6 +48,7 @@ def list_quarantine(invocation: Invocation) -> int:
 
 
 @quarantine.command(
+    short_help="Make documents due now instead of tomorrow.",
     epilog="""\b
 Examples:
   easytracking-sync quarantine retry                 everything

@@ -166,7 +166,7 @@ def _findings(proof: Proof) -> Iterator[str]:
     if proof.unreadable:
         yield f"{screen.count(proof.unreadable, 'list element')} without an id"
     if proof.accepted:
-        yield f"{screen.count(proof.accepted, 'document')} accepted as lost, with a reason"
+        yield f"{screen.count(proof.accepted, 'document')} closed with `{NAME} quarantine accept`"
 
 
 def _first(ids: Sequence[int]) -> str:
@@ -176,8 +176,13 @@ def _first(ids: Sequence[int]) -> str:
 
 def _verdict(proofs: Sequence[Proof]) -> str:
     if all(proof.holds for proof in proofs):
-        listed = screen.count(sum(proof.listed for proof in proofs), "listed document")
-        return f"The proof holds: {listed}, all home, whole and known to the service as such."
+        number = sum(proof.listed for proof in proofs)
+        if not number:
+            return "The service lists no document there: nothing was to be proven."
+        accepted = sum(proof.accepted for proof in proofs)
+        but_for = f"but for {accepted} closed by an operator " if accepted else ""
+        listed = screen.count(number, "listed document")
+        return f"The proof holds: {listed}, {but_for}all home, whole and known to the service as such."
     if not all(proof.is_complete for proof in proofs):
         return "No proof: the comparison is not complete."
     return f"The proof does not hold. See `{NAME} explain DOC`; `{NAME} reconcile --repair` mends what can be."

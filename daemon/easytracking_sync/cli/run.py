@@ -30,6 +30,7 @@ Exit codes:
   2    the configuration is wrong
   5    another instance works on this archive
   74   the storage failed
+  75   the database is out of reach
   130  interrupted (Ctrl-C)""",
 )
 @click.option("--hang-after", type=click.FloatRange(min=0), hidden=True, help="For tests of a watchdog.")

@@ -101,7 +101,7 @@ def known_accounts(settings: Settings, archive: Archive, chosen: Collection[str]
     labels = tuple(label.lower() for label in chosen)
     for label in labels:
         if label not in known:
-            raise UsageError(f"--account: there is no account {label!a}; there are {', '.join(known) or 'none'}")
+            raise UsageError(f"there is no account {label!a}; there are {', '.join(known) or 'none'}")
     return labels
 
 

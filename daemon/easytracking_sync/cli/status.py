@@ -37,6 +37,7 @@ NOT_LISTED = (PauseReason.CREDENTIALS, PauseReason.UNREACHABLE)
 HOME is stored here and marked at the service; WAITING is on its way; TO MARK is stored and the
 service is still to be told. NEXT RUN is when the running service lists the account again.
 
+\b
 Examples:
   easytracking-sync status
   easytracking-sync status --json | jq '.accounts[] | select(.quarantined > 0)'

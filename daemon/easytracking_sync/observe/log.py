@@ -143,7 +143,9 @@ def _console_line(event: Facts, *, coloured: bool) -> str:
 
 
 def _console_value(value: object) -> str:
-    text = visible(value if isinstance(value, str) else json.dumps(value, default=str))
+    if isinstance(value, datetime):
+        value = _json_value(value)
+    text = visible(value if isinstance(value, str) else json.dumps(value, default=_json_value))
     return f'"{text}"' if not text or " " in text else text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, MutableMapping
+from datetime import datetime
 from typing import Any
 
 HIDDEN = "********"
@@ -41,7 +42,7 @@ class Redactor:
 
     def _value(self, value: object) -> Any:
         match value:
-            case bool() | int() | float() | None:
+            case bool() | int() | float() | datetime() | None:
                 return value
             case str():
                 return self.text(str(value))

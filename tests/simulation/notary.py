@@ -161,6 +161,12 @@ class Notary:
             found.setdefault(doc_id, set()).add(held)
         return found
 
+    def expect_causes(self, *, by_hand: bool, cut_short: bool) -> None:
+        """At the end: only people accept what is not home; only cut parcels leave a document without a type."""
+        for doc_id, state, missing in self.ledger.rows("SELECT doc_id, state, missing_types FROM document"):
+            assert by_hand or state != "accepted", f"NO-LOSS: {doc_id} is accepted, and by nobody"
+            assert cut_short or not missing, f"NO-LOSS: {doc_id} is home without {missing}, which always came"
+
     def truth(self, doc_id: int) -> frozenset[Held]:
         """What the service holds of a document now, without the copy nobody asked for."""
         files = self.simulator.true_document(doc_id).files

@@ -72,9 +72,8 @@ def live(seed: int) -> Told:
         try:
             figures = story.live(_world_in(Path(name) / "once"))
             if seed % TWICE_EVERY == 0:
-                again = Story(seed)
-                again.live(_world_in(Path(name) / "twice"))
-                assert story.world.trace == again.world.trace, "DETERMINISM: the second trace differs"
+                second = Story(seed).live(_world_in(Path(name) / "twice"))
+                assert figures.trace == second.trace, "DETERMINISM: the second trace differs"
         except BaseException:  # noqa: BLE001  whatever it was is told, with the command that replays it
             return Told(None, traceback.format_exc(), seed)
         return Told(figures, seed=seed)
@@ -129,6 +128,8 @@ def main() -> int:
         if time.monotonic() - shown >= SHOW_EVERY_SECONDS:
             shown = time.monotonic()
             print(f"… {total.seeds + len(failed)} of {len(seeds)} seeds, {len(failed)} failed", flush=True)
+        if single and told.figures is not None:
+            print(f"the trace of seed {told.seed}: {told.figures.trace}")
     report(total, time.monotonic() - begun)
     if failed:
         print(f"*** {len(failed)} seeds broke an invariant; replay one: make simulate SEED={failed[0]} ***")

@@ -3,6 +3,7 @@ keyboard, hosts that freeze; and then a clear sky, under which everything must c
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -43,6 +44,7 @@ class Figures:
     blows: Counter[tuple[Kind, Blow]]
     faults: Counter[str]  # of the service
     events: Counter[str]  # jumps, freezes, what people did
+    trace: str  # a hash of every effect in its order
 
 
 @dataclass
@@ -89,6 +91,7 @@ class Story:
             self._storm()
             self._clear_up()
             self.world.settle_for_good()
+            self.world.notary.expect_causes(by_hand=self.events["operator: accept"] > 0, cut_short=self._gale > 0)
             return self._figures()
         except BaseException as error:
             self._explain(error)
@@ -295,6 +298,7 @@ class Story:
             blows=world.dealt,
             faults=faults,
             events=self.events,
+            trace=hashlib.sha256(repr(world.trace).encode()).hexdigest()[:16],
         )
 
     def _explain(self, error: BaseException) -> None:

@@ -6,12 +6,17 @@ how to replay it.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tests.simulation.story import Story
 
 SEEDS = range(6)
+SEED_WITH_FILES = "8"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -27,8 +32,26 @@ def test_a_seed_tells_the_same_story_twice(folder: Path, seed: int) -> None:
     """DETERMINISM."""
     traces = []
     for number in range(2):
-        story = Story(seed)
         (folder / str(number)).mkdir()
-        story.live(folder / str(number) / "world")
-        traces.append(story.world.trace)
+        traces.append(Story(seed).live(folder / str(number) / "world").trace)
     assert traces[0] == traces[1]
+
+
+def test_a_seed_tells_the_same_story_in_another_process() -> None:
+    """DETERMINISM: whoever replays a failure has other hashes, and so other orders of what has none of its own."""
+    assert _told("1") == _told("2")
+
+
+def _told(hashes: str) -> str:
+    lived = subprocess.run(
+        [sys.executable, "-m", "tests.simulation.simulate", "--seed", SEED_WITH_FILES],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": hashes},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (trace,) = (
+        line for line in lived.stdout.splitlines() if line.startswith(f"the trace of seed {SEED_WITH_FILES}: ")
+    )
+    return trace

@@ -59,6 +59,11 @@ def end(world: World) -> None:
     world.expect_all_home(quarantined=(102,))
 
 
+def causes(world: World) -> None:
+    """Nobody did anything, and no parcel was cut short."""
+    world.notary.expect_causes(by_hand=False, cut_short=False)
+
+
 def another_version(world: World) -> None:
     """Of which the service says that it is marked, so that nobody hears of it."""
     world.simulator.change_document(101, files_for(4), number="101/bis")
@@ -100,6 +105,14 @@ TAMPERINGS: Mapping[str, Tampering] = {
         end,
     ),
     "NO-LOSS: 103 was never discovered": (sql("DELETE FROM document WHERE doc_id = 103"), end),
+    "NO-LOSS: 101 is accepted, and by nobody": (
+        sql("UPDATE document SET state = 'accepted', reason = 'so' WHERE doc_id = 101"),
+        causes,
+    ),
+    "NO-LOSS: 101 is home without MT, which always came": (
+        sql("UPDATE document SET missing_types = 'MT' WHERE doc_id = 101"),
+        causes,
+    ),
     "MONOTONE-STATE: a new batch is fetched": (sql((BATCH, 99, "fetched", 1)), commit),
     "MONOTONE-STATE: document 1 went from acknowledged to withdrawn": (
         sql("UPDATE document SET state = 'withdrawn' WHERE id = 1"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -205,6 +207,27 @@ def test_what_the_listing_says_nothing_about_stays(shelf: Shelf, case: str) -> N
     before = shelf.dump()
     assert shelf.archive.pool.withdraw(account_id, WINDOW, (), shelf.now) == 0
     assert shelf.dump() == before
+
+
+def test_what_a_worker_takes_while_it_is_looked_for_is_not_withdrawn(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NO-LOSS: between the look and the withdrawal another transaction may have sent it on its way."""
+    account_id = shelf.account()
+    shelf.absorb(account_id, [listed(1, received=MORNING)])
+    shelf.clock.forward(60)
+    write = shelf.archive.database.write
+
+    @contextmanager
+    def late() -> Iterator[sa.Connection]:
+        with write() as connection:
+            connection.execute(sa.update(tables.document).values(state="batched"))
+        with write() as connection:
+            yield connection
+
+    monkeypatch.setattr(shelf.archive.database, "write", late)
+    assert shelf.archive.pool.withdraw(account_id, WINDOW, (), shelf.now) == 0
+    assert shelf.states(account_id) == {1: "batched"}
 
 
 def test_a_filtered_listing_takes_away_only_what_its_filter_would_show(shelf: Shelf) -> None:

@@ -9,6 +9,7 @@ CLOCKS = "tests/archive/test_clock_errors.py"
 DISCOVERY = "tests/machine/test_machine_discovery.py"
 FOLDERS = "tests/archive/test_durable_folders.py"
 LANDING = "tests/archive/test_archive_landing.py"
+POOL = "tests/archive/test_archive_pool.py"
 STORAGE = "tests/cli/test_cli_storage.py"
 
 OVERLOOKED = (
@@ -145,6 +146,14 @@ OVERLOOKED = (
                 "        task.area.left += 1\n",
             ),
         ),
+    ),
+    Mutant(
+        "withdrawn-on-its-way",
+        "what went on its way since it was looked for is withdrawn all the same",
+        "archive/pool.py",
+        ".where(document.c.id.in_(chunk), *still)",
+        ".where(document.c.id.in_(chunk))",
+        (f"{POOL}::test_what_a_worker_takes_while_it_is_looked_for_is_not_withdrawn",),
     ),
     Mutant(
         "broken-sync-above",

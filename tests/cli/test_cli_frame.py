@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from easytracking_sync import __version__, errors
 from easytracking_sync.app import AccountCount, Outcome
 from easytracking_sync.archive.tables import SCHEMA
-from easytracking_sync.cli import COMMANDS, commands
+from easytracking_sync.cli import COMMANDS, commands, screen
 from easytracking_sync.cli.exits import WORST_FIRST, code_of, exit_code, worst
 
 if TYPE_CHECKING:
@@ -73,6 +73,21 @@ def test_a_help_page_is_a_line_an_example_and_cuts_no_sentence_short(run: Run, n
         lines = run(*page, "--help").out.splitlines()
         assert not [line for line in lines if line.endswith("...") and not line.startswith("Usage: ")]
         assert not [line for line in lines if "Examples:" in line.removeprefix("  Examples:")]
+
+
+@pytest.mark.parametrize("columns", [10, 80, 100, 200])
+def test_a_terminal_of_any_width_breaks_no_head_no_moment_and_no_number(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is long folds within its column, and where even that finds no room, the lines run on."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    moments = ["2026-11-22 15:43", "2026-11-22 15:58"]
+    heads = ("ACCOUNT", "LAST SUCCESS", "QUARANTINE", "INCOMPLETE", "NEXT RUN", "REASON")
+    screen.show_table(heads, [("acme", moments[0], "123456", "0", moments[1], "refused " * 8)], numbers={2, 3})
+    out = capsys.readouterr().out
+    assert all(part in out for part in (*heads, *moments, "123456"))
+    assert out.count("refused") == 8
 
 
 def test_help_lists_every_command(run: Run) -> None:

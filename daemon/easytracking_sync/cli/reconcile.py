@@ -33,6 +33,7 @@ not home. UNMARKED: home, and the service does not know it. NOT LISTED: here, an
 let go of it, which is no fault. ROTTEN: stored files that are not what was stored.
 
 Without --repair it changes nothing, here or at the service, and may run beside the service.
+An account that does not answer for five minutes is given up.
 
 \b
 Examples:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -19,22 +19,40 @@ from easytracking_sync.observe.plain import visible
 MEASURED_ROWS: Final = 200
 """A long list is aligned by its first rows and then streamed."""
 
+UNBROKEN: Final = 20
+"""A column whose cells are no longer than this is never broken: half a moment or half a word is hard to read."""
+
+GAP: Final = 2
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def show_table(
     heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[int] = (), title: str = ""
 ) -> None:
-    """A short table: drawn on a terminal, aligned text elsewhere. `numbers` are the columns set to the right."""
+    """A short table: drawn on a terminal, aligned text elsewhere and where the terminal is too narrow for it.
+
+    `numbers` are the columns set to the right.
+    """
     console = Console(highlight=False)
-    if not console.is_terminal:
+    widths = [max(len(visible(cell)) for cell in column) for column in zip(heads, *rows, strict=True)]
+    least = sum(min(width, UNBROKEN) for width in widths) + GAP * (len(widths) - 1)
+    if not console.is_terminal or least > console.width:
         if title:
             click.echo(title)
         stream_table(heads, rows, numbers=numbers)
         return
-    table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False)
-    for position, head in enumerate(heads):
-        table.add_column(head, justify="right" if position in numbers else "left", overflow="fold")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        show_edge=False,
+        padding=(0, GAP - 1, 0, 0),
+        pad_edge=False,
+    )
+    for position, (head, width) in enumerate(zip(heads, widths, strict=True)):
+        side: JustifyMethod = "right" if position in numbers else "left"
+        table.add_column(head, justify=side, overflow="fold", no_wrap=width <= UNBROKEN)
     for row in rows:
         table.add_row(*(Text(visible(cell), style=_style(cell)) for cell in row))
     console.print(table)

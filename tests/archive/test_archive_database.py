@@ -205,7 +205,7 @@ def test_a_file_that_is_no_database_stops_the_program(tmp_path: Path, *, writing
     path.write_bytes(b"this was a database once" * 1000)
     database = Database(f"sqlite:///{path}")
     with (
-        pytest.raises(StorageBroken, match="cannot be trusted"),
+        pytest.raises(StorageBroken, match=f"{path} cannot be trusted .*; see database.url"),
         database.write() if writing else database.read() as c,
     ):
         c.execute(sa.text("SELECT 1 FROM sqlite_master"))

@@ -201,6 +201,11 @@ def test_row_24_a_later_migration_that_dies_at_any_statement_leaves_the_old_arch
     assert schema.revision(shelf.archive.database) == LATER
 
 
+def test_an_address_is_shown_without_its_password_and_a_file_as_it_is_called() -> None:
+    assert schema.shown(Database("sqlite:////srv/perché no/a.db")) == "sqlite:////srv/perché no/a.db"
+    assert schema.shown(Database("postgresql+psycopg://me:secret@db/archive")).count("secret") == 0
+
+
 def test_row_24_a_process_killed_in_the_middle_of_a_migration_loses_nothing(tmp_path: Path) -> None:
     """The half-written pages and the journal that remain are rolled back by whoever opens the file next."""
     url = f"sqlite:///{tmp_path / 'archive.db'}"

@@ -64,7 +64,7 @@ def test_the_proof_does_not_call_home_what_an_operator_closed_nor_prove_what_is_
     assert told.code == 0
     assert "demo1: 1 document closed with `easytracking-sync quarantine accept`" in told.out
     assert "6 listed documents, but for 1 closed by an operator all home" in told.out.splitlines()[-1]
-    nothing = run(*command, "--from", "2099-01-01")
+    nothing = run(*command, "--to", "2001-12-31")
     assert (nothing.code, "holds" in nothing.out) == (0, False)
     assert "The service lists no document there" in nothing.out
 
@@ -94,6 +94,7 @@ def test_refused_credentials_end_with_4(run: Run, served: Served) -> None:
     [
         (["--account", "acne"], "there is no account 'acne'; the configuration has acme"),
         (["--from", "2026-02-30"], "is not a day"),
+        (["--from", "2099-01-01"], "2099-01-01 lies ahead"),
         (["--from", "2026-02-01", "--to", "2026-01-31"], "2026-01-31 is before 2026-02-01"),
     ],
 )

@@ -76,6 +76,13 @@ def test_refused_credentials_end_with_4_and_name_the_account(run: Run, tmp_path:
     assert any("acme: the service refuses the credentials" in line for line in told.err.splitlines())
 
 
+def test_a_first_day_that_lies_ahead_is_refused(run: Run, stock: Stock) -> None:
+    """A slip of the year would look like a catch-up that found nothing."""
+    told = run("--config", stock.config, "catch-up", "--from", "2099-01-01")
+    assert (told.code, told.out) == (2, "")
+    assert "--from: 2099-01-01 lies ahead" in told.err
+
+
 def test_a_service_out_of_reach_ends_with_75_at_the_deadline(stock: Stock) -> None:
     command = [
         sys.executable,

@@ -163,7 +163,7 @@ class Database:
 
     def _translation(self, error: DBAPIError) -> SyncError | SQLAlchemyError:
         if self.is_sqlite:
-            return _sqlite_translation(error)
+            return _sqlite_translation(error, self.url.database)
         lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
         state = getattr(error.orig, "sqlstate", None)
         return postgresql.meaning(state, self._shown(error.orig), lost=lost) or error
@@ -241,14 +241,15 @@ def refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) 
         )
 
 
-def _sqlite_translation(error: DBAPIError) -> SyncError | SQLAlchemyError:
+def _sqlite_translation(error: DBAPIError, file: str | None) -> SyncError | SQLAlchemyError:
     said = str(error.orig)
     if "disk is full" in said or "No space left" in said:
         return StorageFault("the disk that holds the database is full; free some space")
     if "disk I/O error" in said or "malformed" in said or "not a database" in said:
-        return StorageBroken(f"the database cannot be trusted ({said}); see to the disk, then restore or restart")
+        advice = "see database.url and the disk, then restore it or restart"
+        return StorageBroken(f"the database {file} cannot be trusted ({said}); {advice}")
     if "readonly" in said or "unable to open" in said:
-        return StorageFault(f"the database cannot be written ({said}); check its path and permissions")
+        return StorageFault(f"the database {file} cannot be written ({said}); check its path and permissions")
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         if "no such" in said or "syntax error" in said:
             return error

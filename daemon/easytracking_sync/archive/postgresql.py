@@ -125,7 +125,8 @@ def meaning(state: str | None, said: str, *, lost: bool) -> SyncError | None:
     if state in _MEND:
         return UsageError(f"PostgreSQL refuses ({line}); {_MEND[state]}")
     if lost or state in _WAIT or (state or "").startswith(_WAIT_CLASSES):
-        return DatabaseUnavailable(f"the database did not answer ({line})")
+        ask = "; does its server run, and is database.url right?" if state is None else ""
+        return DatabaseUnavailable(f"the database did not answer ({line}){ask}")
     if state is None and "invalid connection option" in said:
         return UsageError(f"database.url: {line}")
     return None

@@ -69,7 +69,9 @@ def migrate(database: Database) -> tuple[str | None, Path | None]:
 
 
 def shown(database: Database) -> str:
-    """The database's address without its password."""
+    """The database's address without its password, and a file as it is called."""
+    if database.path is not None:
+        return f"sqlite:///{database.url.database}"
     return database.url.render_as_string(hide_password=True)
 
 

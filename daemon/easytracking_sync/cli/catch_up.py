@@ -11,7 +11,7 @@ from easytracking_sync.app import CatchUp, Outcome
 from easytracking_sync.cli import options, screen
 from easytracking_sync.cli.exits import exit_code
 from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import DAY, SECONDS, require_order
+from easytracking_sync.cli.kinds import DAY, SECONDS, require_order, require_past
 from easytracking_sync.cli.progress import progress
 from easytracking_sync.cli.session import Session, begin
 from easytracking_sync.observe.plain import visible
@@ -67,6 +67,7 @@ def catch_up(
     labels = tuple(dict.fromkeys(label.lower() for label in accounts))
     request = CatchUp(labels, start, end, new_only, dry_run, deadline)
     session = begin(invocation)
+    require_past(start, session.effects.clock)
     outcome = perform(session, request)
     (show_preview if dry_run else show_outcome)(outcome, session.settings)
     tell_problems(outcome)

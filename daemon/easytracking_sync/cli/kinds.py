@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
+from easytracking_sync.effects import Clock
+from easytracking_sync.errors import UsageError
 from easytracking_sync.terms import DocumentState
 
 FIRST_YEAR = 2000
@@ -104,6 +106,12 @@ LISTED = Listed()
 PLACE = Place()
 TEXT = Text()
 STATE = click.Choice([state.value for state in DocumentState])
+
+
+def require_past(first: date | None, clock: Clock) -> None:
+    """Refuse a `--from` that lies ahead: nothing can have been received yet. Somebody's today is tomorrow here."""
+    if first is not None and first > (clock.now() + timedelta(days=1)).date():
+        raise UsageError(f"--from: {first} lies ahead, so nothing would be looked at")
 
 
 def require_order(first: date | None, last: date | None, names: str) -> None:

@@ -17,7 +17,7 @@ from easytracking_sync.cli.catch_up import tell_problems
 from easytracking_sync.cli.exits import CREDENTIALS, DONE, FINDINGS, STORAGE, UNFINISHED, exit_code, worst
 from easytracking_sync.cli.gauge import gauge
 from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import DAY, require_order
+from easytracking_sync.cli.kinds import DAY, require_order, require_past
 from easytracking_sync.cli.progress import progress
 from easytracking_sync.cli.session import Session, begin
 from easytracking_sync.observe.plain import visible
@@ -63,6 +63,7 @@ def reconcile(
     """Compare the service's lists with the archive, hash every stored file, and say whether all is home and whole."""
     require_order(start, end, "--from and --to")
     session = begin(invocation)
+    require_past(start, session.effects.clock)
     labels = chosen_accounts(session.settings, tuple(dict.fromkeys(label.lower() for label in accounts)))
     with session.archive() as archive:
         proofs = _compare(session, archive, labels, start, end)

@@ -17,9 +17,8 @@ if ROOT not in sys.path:  # pytest's own script does not put it there
 
 from tests.support import postgres  # noqa: E402  the path is set above
 
-signal.signal(
-    signal.SIGINT, signal.default_int_handler
-)  # a shell's background would have it ignored, in children too
+# A shell's background would have it ignored, in children too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("house", deadline=None, max_examples=50)
 settings.load_profile("house")
 

@@ -221,20 +221,23 @@ def test_a_document_that_is_not_stored_is_left_out_of_the_receipt(shelf: Shelf, 
     assert receipt(shelf, claim) == (1,)
 
 
-def test_the_bytes_of_an_older_version_vouch_for_no_newer_one(shelf: Shelf) -> None:
-    """The list said "changed" after these came: the newer bytes must be home before the service is told."""
+def overtaken(shelf: Shelf) -> tuple[int, Claim]:
+    """Two documents are stored, and since then the list has another version of the first."""
     account_id = shelf.planned([1, 2])
     claim = shelf.store(account_id)
     shelf.clock.forward(1)
     shelf.absorb(account_id, [listed(1, number="1/bis")])
+    return account_id, claim
+
+
+def test_the_bytes_of_an_older_version_vouch_for_no_newer_one(shelf: Shelf) -> None:
+    """The list said "changed" after these came: the newer bytes must be home before the service is told."""
+    _, claim = overtaken(shelf)
     assert receipt(shelf, claim) == (2,)
 
 
 def test_a_version_listed_while_the_older_was_under_way_sends_the_document_around_once_more(shelf: Shelf) -> None:
-    account_id = shelf.planned([1, 2])
-    claim = shelf.store(account_id)
-    shelf.clock.forward(1)
-    shelf.absorb(account_id, [listed(1, number="1/bis")])
+    account_id, claim = overtaken(shelf)
     shelf.move(claim, BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
     assert shelf.states(account_id) == {1: "discovered", 2: "acknowledged"}
 
@@ -258,10 +261,7 @@ def test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files(s
 
 def test_halves_of_a_refused_acknowledgement_remember_what_was_reserved(shelf: Shelf) -> None:
     """NO-LOSS: a version listed since then is fetched, though the batch was halved after the listing."""
-    account_id = shelf.planned([1, 2])
-    claim = shelf.store(account_id)
-    shelf.clock.forward(1)
-    shelf.absorb(account_id, [listed(1, number="1/bis")])
+    account_id, claim = overtaken(shelf)
     shelf.move(claim, BatchState.SPLIT, halves_in=BatchState.STORED)
     for half in shelf.claims(account_id):
         shelf.move(half, BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)

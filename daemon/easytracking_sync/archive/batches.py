@@ -112,21 +112,11 @@ class Batches:
 
     def release(self, claim: Claim) -> None:
         """Give a claimed batch back as it was; nothing happens if someone else holds it by now."""
-        with self._database.write() as connection:
-            connection.execute(
-                sa.update(batch)
-                .where(batch.c.id == claim.batch.id, batch.c.epoch == claim.batch.epoch)
-                .values(_NOBODYS)
-            )
+        self._give_back(claim, _NOBODYS)
 
     def postpone(self, claim: Claim, until: datetime) -> None:
         """Give a claimed batch back to be claimed no sooner than `until`; as `release` otherwise."""
-        with self._database.write() as connection:
-            connection.execute(
-                sa.update(batch)
-                .where(batch.c.id == claim.batch.id, batch.c.epoch == claim.batch.epoch)
-                .values({**_NOBODYS, "next_attempt_at": until})
-            )
+        self._give_back(claim, {**_NOBODYS, "next_attempt_at": until})
 
     def release_all(self) -> None:
         """Void the leases of dead workers: all, for the one instance that holds a SQLite archive alone.
@@ -198,6 +188,11 @@ class Batches:
     def _keeps(self, after: Batch) -> bool:
         """Where several hosts share the work, a parcel in this one's spool is for this one to store."""
         return after.state is BatchState.FETCHED and not self._alone
+
+    def _give_back(self, claim: Claim, values: Mapping[str, Any]) -> None:
+        seen = {"batch_id": claim.batch.id, "seen_epoch": claim.batch.epoch}
+        with self._database.write() as connection:
+            connection.execute(sa.update(batch).where(_THIS).values(values), seen)
 
     def _void(self, whose: sa.ColumnElement[bool]) -> None:
         with self._database.write() as connection:

@@ -67,9 +67,9 @@ def rename(invocation: Invocation, old: str, new: str) -> None:
             raise UsageError(f"the archive has no account {old}; it has {', '.join(sorted(entries)) or 'none'}")
         if old == new:
             raise UsageError(f"{old} is its label already")
-        _refuse_taken(settings, entries.get(old), new)
+        _refuse_taken(settings, entries[old], new)
         if new not in entries:
-            _refuse_configured(settings, entries.get(old), old, new)
+            _refuse_configured(settings, entries[old], old, new)
         archive.accounts.rename(old, new, session.effects.clock.now())
     click.echo(f"{old} is called {new} in the archive now.")
 
@@ -94,15 +94,15 @@ def _configured(settings: Settings, entry: AccountEntry) -> str:
     return "no: the label is another account's there" if entry.label in settings.accounts else "no"
 
 
-def _refuse_taken(settings: Settings, entry: AccountEntry | None, new: str) -> None:
+def _refuse_taken(settings: Settings, entry: AccountEntry, new: str) -> None:
     taken = settings.accounts.get(new)
-    if entry is not None and taken is not None and taken.identity != entry.identity:
+    if taken is not None and taken.identity != entry.identity:
         raise UsageError(f"{new} is another account in the configuration already; labels are given once")
 
 
-def _refuse_configured(settings: Settings, entry: AccountEntry | None, old: str, new: str) -> None:
+def _refuse_configured(settings: Settings, entry: AccountEntry, old: str, new: str) -> None:
     """A label that only the archive has would go with the next start, and commands and service would differ."""
-    label = settings.labels.get(entry.identity) if entry is not None else None
+    label = settings.labels.get(entry.identity)
     if label is None or label == new:
         return
     if label != old:

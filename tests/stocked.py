@@ -24,6 +24,8 @@ from easytracking_sync.effects import Effects
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purpose
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+"""Later than any clock these tests run under: commands read the real one."""
 
 
 def local(text: str) -> datetime:
@@ -144,7 +146,7 @@ class Stock:
             "state": state,
             "purpose": Purpose.FRESH,
             "size": len(row_ids),
-            "next_attempt_at": NOW + timedelta(days=1),
+            "next_attempt_at": NEVER,
             "created_at": NOW,
             "updated_at": NOW,
         }
@@ -156,7 +158,7 @@ class Stock:
 
     def quarantined(self, label: str, doc_id: int, files: FilesGiven | None = None, **values: Any) -> int:
         """A document that gave up."""
-        row = {"attempts": 8, "reason": "refused (403)", "next_attempt_at": NOW + timedelta(days=1), "suspect": True}
+        row = {"attempts": 8, "reason": "refused (403)", "next_attempt_at": NEVER, "suspect": True}
         return self.document(label, doc_id, DocumentState.QUARANTINED, files, **(row | values))
 
     def paused(self, label: str, reason: PauseReason, until: datetime, message: str) -> None:

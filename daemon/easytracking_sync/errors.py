@@ -71,6 +71,10 @@ class StaleLease(Permanent):
     """Another worker holds the batch by now: this one's result is dropped, nothing is committed."""
 
 
+class Outdated(Permanent):
+    """What was decided on has changed meanwhile, and nothing was changed: read again and decide again."""
+
+
 class Fatal(SyncError):
     """Stop: going on could lose something or needs a person first."""
 

@@ -5,9 +5,13 @@ Standard library only. Instants (`*_at`) are aware UTC datetimes; reception time
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import TypeVar
+
+T = TypeVar("T")
 
 MOST_IDS_PER_CALL = 100
 """Reserve and the phase calls take 1 to 100 ids (vendor's document, sections 5, 6, 8 to 11)."""
@@ -154,6 +158,33 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """Where one docId stands: the row that `machine.document.TABLE` moves.
+
+    `version` counts what the list said of it: it grows when its fields change, and when its bytes are wanted anew.
+    """
+
+    id: int
+    account_id: int
+    doc_id: int
+    state: DocumentState
+    version: int = 1
+    wanted_at: datetime | None = None  # when this version was first wanted
+    next_attempt_at: datetime | None = None  # only while it waits in the pool or in quarantine
+    attempts: int = 0
+    asks: int = 0  # how often its missing types were asked for
+    suspect: bool = False  # it failed before: it never travels with fresh documents
+    alone: bool = False  # its names collide with other documents': it travels alone
+    held: bool = False  # its phase was cleared through us: left alone until it is set again
+    unacknowledgeable: bool = False  # stored, but the service refuses to mark it
+    missing_types: tuple[str, ...] = ()  # asked for in vain
+    reason: str | None = None  # why it failed last, or why it was accepted
+    failed_at: datetime | None = None
+    stored_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """One to a hundred documents of one account on their way home; `epoch` grows with every claim."""
 
@@ -169,7 +200,7 @@ class Batch:
     losses: int = 0  # jobs that were lost
     polls: int = 0
     job_id: str | None = None
-    reserved_at: datetime | None = None  # the newest version known when the service last accepted it
+    reserved_at: datetime | None = None  # when the service last accepted it
     deadline_at: datetime | None = None
     parcel: str | None = None  # the spool's name for the zip
 
@@ -180,10 +211,20 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class CarriedDocument:
-    """A document inside a batch: the archive's row id and the service's docId."""
+    """A document inside a batch, and the version of it that the batch was planned or reserved for."""
 
-    document_id: int
-    doc_id: int
+    document: Document
+    version: int
+
+    @property
+    def document_id(self) -> int:
+        """The archive's row id."""
+        return self.document.id
+
+    @property
+    def doc_id(self) -> int:
+        """The service's id."""
+        return self.document.doc_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,36 +233,60 @@ class Claim:
 
     batch: Batch
     documents: tuple[CarriedDocument, ...]
-    known_at: datetime | None = None  # the newest of its documents' versions that was known when it was claimed
 
     @property
     def doc_ids(self) -> tuple[int, ...]:
         """The service's ids, in the batch's order."""
-        return tuple(document.doc_id for document in self.documents)
+        return tuple(carried.doc_id for carried in self.documents)
 
-
-class Fate(StrEnum):
-    """What becomes of a batch's documents in the transaction that moves the batch."""
-
-    CARRIED = "carried"  # they stay with the batch (or with its halves)
-    LANDED = "landed"  # each came out of the parcel its own way: see Landing
-    ACKNOWLEDGED = "acknowledged"
-    SUSPECTED = "suspected"  # back to the pool, an attempt more; they travel apart from now on
-    CLOSED = "closed"  # the operator accepted them
-
-
-class Landing(StrEnum):
-    """How one document came out of a parcel. Whatever files came are stored in every case."""
-
-    WHOLE = "whole"  # goes on to be acknowledged
-    INCOMPLETE = "incomplete"  # asked often enough: goes on, the missing types are recorded
-    ASK_AGAIN = "ask_again"  # a requested type is missing, or the list says there is a newer version
-    APART = "apart"  # its names collide with another document's: fetched alone
-    FAILED = "failed"  # without its original: an attempt more
+    @property
+    def document_ids(self) -> tuple[int, ...]:
+        """The archive's row ids, in the same order."""
+        return tuple(carried.document_id for carried in self.documents)
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
+class AccountStanding:
+    """Whether an account is paused, and what its last refusals say of its permission."""
+
+    id: int
+    refused_in_row: int = 0  # single fresh documents refused one after the other, with no success between
+    refused_since: datetime | None = None
+    pause_reason: PauseReason | None = None
+    paused_until: datetime | None = None
+    pause_message: str | None = None
+    slow_pauses: int = 0  # in a row
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What of one account is due to travel, each kind in the order it is to travel.
+
+    `loading` are the purposes of its batches that are planned, reserved or fetched. While the account is `probing`,
+    because everything it reserved was refused, `fresh` begins with the newest document.
+    """
+
+    account_id: int
+    loading: tuple[Purpose, ...] = ()
+    probing: bool = False
+    fresh: tuple[Document, ...] = ()
+    suspects: tuple[Document, ...] = ()
+    alone: tuple[Document, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDocument:
+    """What a listing is compared with: a document of the archive, in short."""
+
+    id: int
+    state: DocumentState
+    fingerprint: str
+    held: bool
+    acknowledged_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelFile:
     """One file of a document, as a parcel gave it and a blob holds it."""
 
     type: str
@@ -231,11 +296,15 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
-    """A carried document's outcome."""
+class KnownFile:
+    """A file row of the archive: these bytes belong to `version` of the document, and maybe to earlier ones."""
 
-    document: CarriedDocument
-    landing: Landing
-    files: tuple[StoredFile, ...] = ()
-    missing: tuple[str, ...] = ()
-    reason: str = ""
+    id: int
+    type: str
+    sha256: str
+    version: int
+
+
+def chunked(items: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
+    """The items in order, so many at a time."""
+    return (tuple(items[start : start + size]) for start in range(0, len(items), size))

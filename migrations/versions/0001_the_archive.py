@@ -132,6 +132,7 @@ def upgrade() -> None:
         sa.Column("account_id", BIG, nullable=False),
         sa.Column("doc_id", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
         sa.Column("next_attempt_at", INSTANT, nullable=True),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("asks", sa.Integer(), server_default="0", nullable=False),
@@ -189,7 +190,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_document_received"), "document", ["received"], unique=False)
     op.create_table(
         "event",
-        sa.Column("id", BIG, nullable=False),
+        sa.Column("id", BIG, autoincrement=False, nullable=False),
         sa.Column("at", INSTANT, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("account_id", BIG, nullable=True),
@@ -199,13 +200,38 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_event_account_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event")),
     )
-    op.create_index(op.f("ix_event_account_id"), "event", ["account_id"], unique=False)
-    op.create_index(op.f("ix_event_batch_id"), "event", ["batch_id"], unique=False)
-    op.create_index(op.f("ix_event_document_id"), "event", ["document_id"], unique=False)
+    op.create_index(op.f("ix_event_name_id"), "event", ["name", "id"], unique=False)
+    of_document, of_batch = (
+        sa.text("document_id IS NOT NULL"),
+        sa.text("document_id IS NULL AND batch_id IS NOT NULL"),
+    )
+    op.create_index(
+        op.f("ix_event_document_id"),
+        "event",
+        ["document_id"],
+        unique=False,
+        sqlite_where=of_document,
+        postgresql_where=of_document,
+    )
+    op.create_index(
+        op.f("ix_event_batch_id"),
+        "event",
+        ["batch_id"],
+        unique=False,
+        sqlite_where=of_batch,
+        postgresql_where=of_batch,
+    )
+    op.create_table(
+        "counter",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_counter")),
+    )
     op.create_table(
         "batch_document",
         sa.Column("batch_id", BIG, nullable=False),
         sa.Column("document_id", BIG, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("carried", sa.Boolean(), server_default=sa.true(), nullable=False),
         sa.ForeignKeyConstraint(["batch_id"], ["batch.id"], name=op.f("fk_batch_document_batch_id")),
         sa.ForeignKeyConstraint(["document_id"], ["document.id"], name=op.f("fk_batch_document_document_id")),
@@ -222,7 +248,7 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("fetched_at", INSTANT, nullable=False),
-        sa.Column("seen_at", INSTANT, nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["document_id"], ["document.id"], name=op.f("fk_file_document_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_file")),
         sa.UniqueConstraint("document_id", "type", "sha256", name=op.f("uq_file_document_id_type_sha256")),

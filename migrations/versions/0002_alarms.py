@@ -36,7 +36,3 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_alarm_account_id")),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_alarm")),
     )
-    telling = sa.text("name IN ('document.changed', 'document.bytes_changed', 'document.rotten', 'document.bare')")
-    op.create_index(
-        op.f("ix_event_telling"), "event", ["at"], unique=False, sqlite_where=telling, postgresql_where=telling
-    )

@@ -97,14 +97,14 @@ class Drain:
 
     def _count_waiting(self) -> int:
         try:
-            return sum(self._station.archive.pool.waiting(self._station.account_ids).values())
+            return sum(self._station.archive.documents.waiting(self._station.account_ids).values())
         except DatabaseUnavailable:
             return 0
 
     def _movable(self) -> bool:
         """Whether anything waits that an account which is not paused may still bring home in this run."""
         try:
-            waiting = self._station.archive.pool.waiting(self._station.account_ids)
+            waiting = self._station.archive.documents.waiting(self._station.account_ids)
             pauses = self._station.archive.accounts.pauses(self._clock.now())
         except DatabaseUnavailable:
             return True

@@ -111,7 +111,7 @@ class Desk:
         """What the command is told; None as long as something may move."""
         with self._lock:
             open_ids = set(work.listing)
-        waiting = self._station.archive.pool.waiting(work.account_ids)
+        waiting = self._station.archive.documents.waiting(work.account_ids)
         pauses = self._station.archive.accounts.pauses(self._clock.now())
         reasons = self._left_over(work, open_ids, pauses)
         told: dict[str, Any] = {"unreadable": _unreadable(work)}

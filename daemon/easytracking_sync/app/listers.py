@@ -23,7 +23,9 @@ from easytracking_sync.errors import (
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.crew import Crew
 from easytracking_sync.machine.discovery import Cycle, Span, again
+from easytracking_sync.machine.intake import Intake
 from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.pauses import Pauses
 
 MOST_LISTERS = 8
 LOOK_SECONDS = 0.25
@@ -92,8 +94,11 @@ class Listers:
         self._come = threading.Semaphore(0)
         self._waiting: list[_Listing] = []
         self._under_way: set[int] = set()  # accounts in a thread's hands
+        self._intake = Intake(at_work.archive, at_work.engine.policy)
         self._floor = Floor(at_work.archive.leases, effects.clock)
-        self._reach = Reach(at_work.archive.accounts, effects.clock, observer, at_work.engine.policy)
+        self._reach = Reach(
+            Pauses(at_work.archive.accounts, at_work.engine.policy), effects.clock, observer, at_work.engine.policy
+        )
         self._lister = Lister(effects, at_work.engine.policy, observer, self._stop)
 
     def start(self) -> None:
@@ -121,7 +126,7 @@ class Listers:
         with self._lock:
             if not patient and self._has_work(account.id):
                 return False
-            cycle = Cycle(self._station.archive.pool, engine.gate, self._effects.clock, self._observer, account, span)
+            cycle = Cycle(self._intake, engine.gate, self._effects.clock, self._observer, account, span)
             self._waiting.append(_Listing(account, cycle, engine.tally.acknowledged, on_end, patient))
         self._come.release()
         return True

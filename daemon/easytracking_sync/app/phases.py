@@ -14,6 +14,7 @@ from easytracking_sync.archive.entries import DocumentEntry
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import Refused, SyncError, UsageError
+from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.remote import EasyTracking
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import MOST_IDS_PER_CALL, AcknowledgeWith, DocumentState
@@ -93,8 +94,9 @@ def _change(
     effects: Effects,
 ) -> list[PhaseChange]:
     ours = phase == own_phase(acknowledge)
+    corrections = Corrections(archive)
     if ours and verb is Verb.CLEAR:  # held first: a listing in between must not set it again
-        archive.remedies.hold(documents, effects.clock.now(), held=True)
+        corrections.hold(documents, effects.clock.now(), held=True)
     call = {
         (Verb.SET, 1): service.set_phase_1,
         (Verb.CLEAR, 1): service.clear_phase_1,
@@ -105,11 +107,11 @@ def _change(
     now = effects.clock.now()
     done = [change.document for change in changes if change.trouble is None]
     if ours and verb is Verb.SET:
-        archive.remedies.hold(done, now, held=False)
+        corrections.hold(done, now, held=False)
     elif ours:  # where no answer came, the phase may be cleared: those stay held
         refused = [change.document for change in changes if isinstance(change.trouble, Refused)]
-        archive.remedies.hold([document for document in refused if not document.held], now, held=False)
-    archive.remedies.note(done, "phase.set" if verb is Verb.SET else "phase.cleared", {"phase": phase}, now)
+        corrections.hold([document for document in refused if not document.held], now, held=False)
+    corrections.note(done, "phase.set" if verb is Verb.SET else "phase.cleared", {"phase": phase}, now)
     return changes
 
 

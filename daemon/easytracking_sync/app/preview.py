@@ -12,13 +12,13 @@ import httpx
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.span import span_of
 from easytracking_sync.app.station import archive_of, chosen_accounts, machine_account, policy_of, service_of
-from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.schema import require_current, revision
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock, Effects
 from easytracking_sync.errors import CredentialsRefused, SyncError
 from easytracking_sync.machine.account import Gate, NoPauses
 from easytracking_sync.machine.discovery import Cycle
+from easytracking_sync.machine.intake import Absorbed, Listed
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.settings import Settings
@@ -119,7 +119,7 @@ class _Counting:
     def absorb(self, listed: Listed, now: datetime) -> Absorbed:
         del now
         ids = {element.doc_id for element in listed.documents}
-        known = {} if self._archive is None else self._archive.pool.states(listed.account_id, ids)
+        known = {} if self._archive is None else self._archive.documents.known(listed.account_id, ids)
         self.unknown |= ids - known.keys()
         return Absorbed(listed=len(listed.documents))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from datetime import datetime
 
-from easytracking_sync.archive.accounts import Accounts
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Transient, Unreachable
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.pauses import Pauses
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import PauseReason
 
@@ -20,7 +20,7 @@ class Reach:
     One that answers again ends the pauses of all: as a rule it was this machine's own line that was down.
     """
 
-    def __init__(self, accounts: Accounts, clock: Clock, observer: Observer, policy: Policy) -> None:
+    def __init__(self, accounts: Pauses, clock: Clock, observer: Observer, policy: Policy) -> None:
         self._accounts = accounts
         self._clock = clock
         self._observer = observer
@@ -60,6 +60,4 @@ class Reach:
             self._dead.discard(account_id)
 
     def _pause(self, account: Account, trouble: Unreachable) -> datetime:
-        return self._accounts.pause_slowly(
-            account.id, PauseReason.UNREACHABLE, self._policy.slow_pauses, str(trouble), self._clock.now()
-        )
+        return self._accounts.pause_slowly(account.id, PauseReason.UNREACHABLE, str(trouble), self._clock.now())

@@ -12,17 +12,16 @@ import httpx
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.span import days_of, span_of
 from easytracking_sync.app.station import machine_account, policy_of, service_of
-from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.integrity import Rotten
-from easytracking_sync.archive.pool import Known
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, SyncError, Transient
 from easytracking_sync.machine.account import Account, Gate, NoPauses
 from easytracking_sync.machine.discovery import Cycle
+from easytracking_sync.machine.intake import Absorbed, Listed
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
-from easytracking_sync.terms import DocumentState, Window, WindowKind
+from easytracking_sync.terms import DocumentState, KnownDocument, Window, WindowKind
 
 STORED = (DocumentState.STORED, DocumentState.ACKNOWLEDGED)
 PATIENCE_SECONDS = 300.0
@@ -161,10 +160,10 @@ class _Comparing:
     def absorb(self, listed: Listed, now: datetime) -> Absorbed:
         del now
         fresh = {element.doc_id for element in listed.documents} - self._seen
-        known: Mapping[int, Known] = {}
+        known: Mapping[int, KnownDocument] = {}
         filed = frozenset[int]()
         if self._account_id is not None:
-            known = self._archive.pool.states(self._account_id, fresh)
+            known = self._archive.documents.known(self._account_id, fresh)
             filed = self._archive.integrity.filed(self._account_id, fresh)
         for doc_id in sorted(fresh):
             self._judge(doc_id, known.get(doc_id), listed, has_files=doc_id in filed)
@@ -172,7 +171,7 @@ class _Comparing:
         self._proof.listed = len(self._seen)
         return Absorbed(listed=len(listed.documents))
 
-    def _judge(self, doc_id: int, here: Known | None, listed: Listed, *, has_files: bool) -> None:
+    def _judge(self, doc_id: int, here: KnownDocument | None, listed: Listed, *, has_files: bool) -> None:
         proof = self._proof
         if here is not None and here.state is DocumentState.ACCEPTED:
             proof.accepted += 1
@@ -198,11 +197,11 @@ class _Comparing:
     ) -> int:
         if self._account_id is None or receiver_piva or receiver_cf or window.kind is not WindowKind.RECEIVED:
             return 0
-        gone = self._archive.pool.unlisted(account_id, window, present, begun_at)
+        gone = self._archive.documents.not_listed(account_id, window, present, begun_at)
         self._proof.unlisted.update(gone)
         return len(gone)
 
 
-def _is_old_enough(here: Known, listed: Listed) -> bool:
+def _is_old_enough(here: KnownDocument, listed: Listed) -> bool:
     """Whether the service should have known by this listing: what was told while it was made does not count."""
     return here.acknowledged_at is None or here.acknowledged_at < listed.begun_at

@@ -13,6 +13,7 @@ from easytracking_sync.app.reconcile import Proof
 from easytracking_sync.app.scrub import is_suspicious
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
+from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
 
@@ -46,6 +47,7 @@ def repair(
     known = {entry.identity: entry for entry in archive.accounts.entries()}
     now = effects.clock.now()
     reopened = retried = 0
+    corrections = Corrections(archive)
     left_alone = []
     for proof in proofs:
         entry = known.get(settings.accounts[proof.account].identity)
@@ -54,14 +56,14 @@ def repair(
         if is_suspicious(len(proof.rotten), proof.files):
             left_alone.append(proof.account)
         else:
-            reopened += archive.integrity.refetch(proof.rotten, now)
-        reopened += archive.integrity.refetch_bare(entry.id, proof.bare, now)
+            reopened += corrections.fetch_rotten(proof.rotten, now)
+        reopened += corrections.fetch_bare(entry.id, proof.bare, now)
         wanted = {*proof.missing, *proof.unmarked}
         troubled = [
             one for one in archive.catalogue.troubled() if one.account == entry.label and one.doc_id in wanted
         ]
-        hastened = archive.remedies.retry(troubled, now)
-        retried += hastened.fetches + hastened.acknowledgements
+        retry = corrections.retry(troubled, now)
+        retried += retry.fetches + retry.acknowledgements
     outcome = catch_up(
         settings,
         CatchUp(tuple(proof.account for proof in proofs), start, end),

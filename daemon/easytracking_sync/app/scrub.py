@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from easytracking_sync.archive.integrity import Rotten
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock
+from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.machine.observer import Observer
 
 SUSPICIOUS = 20
@@ -77,6 +78,6 @@ def _send(archive: Archive, waiting: list[Rotten], outcome: ScrubOutcome, clock:
             "file.rotten", level="error", account=one.account, document=one.doc_id, type=one.type, sha256=one.sha256
         )
     outcome.lost += sum(not one.current for one in waiting)
-    outcome.refetched += archive.integrity.refetch(waiting, clock.now())
+    outcome.refetched += Corrections(archive).fetch_rotten(waiting, clock.now())
     outcome.shown += waiting[: HELD_BACK - len(outcome.shown)]
     waiting.clear()

@@ -46,7 +46,7 @@ class Situation:
     def _count(self, accounts: Mapping[str, Account]) -> str:
         labels = {account.id: label for label, account in accounts.items()}
         try:
-            waiting = sum(self._archive.pool.waiting(labels).values())
+            waiting = sum(self._archive.documents.waiting(labels).values())
             pauses = self._archive.accounts.pauses(self._clock.now())
         except DatabaseUnavailable:
             return f"{_count(len(labels), 'account')}, waiting for the database"

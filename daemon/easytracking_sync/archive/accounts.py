@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import journal
-from easytracking_sync.archive.database import Database, upsert
-from easytracking_sync.archive.tables import account, batch, batch_document, document
-from easytracking_sync.errors import UsageError
-from easytracking_sync.terms import Batch, BatchState, DocumentState, PauseReason, Purpose
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What a refused single document meant: whether it counts as an attempt, and whether the account pauses."""
-
-    counts: bool
-    paused_until: datetime | None = None
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.tables import account, upsert
+from easytracking_sync.errors import Outdated, UsageError
+from easytracking_sync.terms import AccountStanding, PauseReason
+from easytracking_sync.transition import AccountMove
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +38,8 @@ _FIND = sa.select(account.c.id).where(
 )
 _PAUSE = sa.select(account.c.pause_reason, account.c.paused_until).where(_THIS)
 _LOCK = sa.select(account.c.id).where(_THIS).with_for_update(key_share=True)
-_FORGET = (
-    sa.update(account)
-    .where(_THIS, account.c.refused_in_row > 0)
-    .values(refused_in_row=0, refused_since=None, pause_reason=None, paused_until=None, pause_message=None)
-)
+_STANDING_FIELDS = tuple(field.name for field in fields(AccountStanding))
+_STANDING = sa.select(*(account.c[name] for name in _STANDING_FIELDS)).where(_THIS)
 
 
 class Accounts:
@@ -115,18 +105,17 @@ class Accounts:
             detail = {"from": old, "to": new}
             journal.record(connection, "account.renamed", now, account_id=ids[old], detail=detail)
 
-    def pause_slowly(
-        self, account_id: int, reason: PauseReason, pauses: Sequence[float], message: str, now: datetime
-    ) -> datetime:
-        """Pause an account by the next of `pauses` (seconds; the last stays) until it is resumed; until when."""
+    def standing(self, account_id: int) -> AccountStanding:
+        """Whether it is paused, and what its refusals say of its permission."""
+        with self._database.read() as connection:
+            return _standing(connection, account_id)
+
+    def change(self, move: AccountMove, now: datetime) -> None:
+        """Change it, with a row in the journal where the move has a name; Outdated where it has changed meanwhile."""
         with self._database.write() as connection:
-            lock_account(connection, account_id)
-            row = connection.execute(sa.select(account.c.slow_pauses).where(account.c.id == account_id)).one()
-            until = now + timedelta(seconds=pauses[min(row.slow_pauses, len(pauses) - 1)])
-            again = row.slow_pauses + 1
-            connection.execute(sa.update(account).where(account.c.id == account_id).values(slow_pauses=again))
-            _pause(connection, account_id, reason, until, message, now)
-        return until
+            write(connection, move)
+            if move.name:
+                journal.record(connection, move.name, now, account_id=move.before.id, detail=move.detail)
 
     def note_trouble(self, account_id: int, trouble: str | None) -> None:
         """Why the account's list does not come; None when it came. Written only where that is news."""
@@ -191,12 +180,29 @@ class Accounts:
             }
 
 
-def lock_account(connection: Connection, account_id: int) -> None:
-    """Until this transaction ends, no other one counts, plans or lists for this account (SQLite's are alone anyway).
-
-    Every transaction locks in one order, so that none waits for one that waits for it: a batch, accounts, documents.
-    """
+def lock(connection: Connection, account_id: int) -> None:
+    """Until this transaction ends, no other one plans, lists or counts for this account."""
     connection.execute(_LOCK, {"account_id": account_id})
+
+
+def write(connection: Connection, move: AccountMove) -> None:
+    """Lock the account and change it; Outdated where it is not as it was when this was decided."""
+    lock(connection, move.before.id)
+    if _standing(connection, move.before.id) != move.before:
+        raise Outdated(f"account {move.before.id} has changed since it was read")
+    values = {
+        name: getattr(move.after, name)
+        for name in _STANDING_FIELDS
+        if getattr(move.after, name) != getattr(move.before, name)
+    }
+    if values:
+        connection.execute(sa.update(account).where(account.c.id == move.before.id).values(**values))
+
+
+def _standing(connection: Connection, account_id: int) -> AccountStanding:
+    row = connection.execute(_STANDING, {"account_id": account_id}).one()
+    reason = PauseReason(row.pause_reason) if row.pause_reason else None
+    return replace(AccountStanding(*row), pause_reason=reason)
 
 
 def _add(connection: Connection, label: str, base_url: str, username: str, now: datetime) -> int:
@@ -208,95 +214,3 @@ def _add(connection: Connection, label: str, base_url: str, username: str, now: 
         return int(connection.execute(_FIND, {"base_url": base_url, "username": username}).scalar_one())
     journal.record(connection, "account.added", now, account_id=added)
     return added
-
-
-def count_refusal(
-    connection: Connection, refused: Batch, now: datetime, *, to_pause: int, pause_seconds: float
-) -> Refusal:
-    """Within the transaction that abandons a refused single document: is it the document, or the account?
-
-    The caller has locked the account.
-
-    Fresh documents refused one after the other, with no success between and none in the batches they came from,
-    mean a lost permission. Then the account pauses, what was counted against those documents is taken back, and the
-    batches that were still to be reserved are recalled.
-    """
-    row = connection.execute(sa.select(account).where(account.c.id == refused.account_id)).one()
-    until = now + timedelta(seconds=pause_seconds)
-    if row.refused_in_row >= to_pause:
-        _recall(connection, row.id, until, now)
-        _pause(connection, row.id, PauseReason.PERMISSION, until, "every document is refused", now)
-        return Refusal(counts=False, paused_until=until)
-    kin_accepted = connection.execute(
-        sa.select(batch.c.id).where(batch.c.root_id == refused.root_id, batch.c.reserved_at.is_not(None)).limit(1)
-    ).first()
-    if kin_accepted is not None or refused.purpose is not Purpose.FRESH:
-        return Refusal(counts=True)
-    in_row = row.refused_in_row + 1
-    since = row.refused_since or now
-    connection.execute(
-        sa.update(account).where(account.c.id == row.id).values(refused_in_row=in_row, refused_since=since)
-    )
-    if in_row < to_pause:
-        return Refusal(counts=True)
-    connection.execute(
-        sa.update(document)
-        .where(
-            document.c.account_id == row.id,
-            document.c.state == DocumentState.DISCOVERED,
-            document.c.suspect,
-            document.c.attempts == 1,
-            document.c.failed_at >= since,
-        )
-        .values(attempts=0, next_attempt_at=until)
-    )
-    _recall(connection, row.id, until, now)
-    _pause(connection, row.id, PauseReason.PERMISSION, until, f"{in_row} documents in a row were refused", now)
-    return Refusal(counts=False, paused_until=until)
-
-
-def forget_refusals(connection: Connection, account_id: int) -> None:
-    """A reservation went through: whatever was refused before was the documents' own affair."""
-    connection.execute(_FORGET, {"account_id": account_id})
-
-
-def _recall(connection: Connection, account_id: int, until: datetime, now: datetime) -> None:
-    """The machine's (PLANNED, paused) → ABANDONED, for all that is still to be reserved; no attempt is counted.
-
-    Left where they are, these batches would take every place there is, and each hourly probe would be one of them:
-    what arrives meanwhile, and may well be had, would never be asked for. Halves of what was refused are suspects.
-    """
-    recalled = connection.execute(
-        sa.update(batch)
-        .where(
-            batch.c.account_id == account_id,
-            batch.c.state == BatchState.PLANNED,
-            batch.c.purpose.in_((Purpose.FRESH, Purpose.SUSPECT)),
-            batch.c.lease_owner.is_(None),
-        )
-        .values(state=BatchState.ABANDONED, epoch=batch.c.epoch + 1, next_attempt_at=now, updated_at=now)
-        .returning(batch.c.id, batch.c.root_id)
-    ).all()
-    for row in recalled:
-        carried = sa.select(batch_document.c.document_id).where(
-            batch_document.c.batch_id == row.id, batch_document.c.carried
-        )
-        values: dict[str, object] = {"state": DocumentState.DISCOVERED, "next_attempt_at": until}
-        if row.root_id != row.id:
-            values |= {"suspect": True, "failed_at": now}
-        connection.execute(sa.update(document).where(document.c.id.in_(carried)).values(**values))
-        connection.execute(sa.update(batch_document).where(batch_document.c.batch_id == row.id).values(carried=False))
-        detail: journal.Detail = {"reason": "the account pauses, since every document is refused"}
-        journal.record(connection, "batch.abandoned", now, account_id=account_id, batch_id=row.id, detail=detail)
-
-
-def _pause(
-    connection: Connection, account_id: int, reason: PauseReason, until: datetime, message: str, now: datetime
-) -> None:
-    connection.execute(
-        sa.update(account)
-        .where(account.c.id == account_id)
-        .values(pause_reason=reason, paused_until=until, pause_message=message)
-    )
-    detail = {"reason": reason.value, "until": until.isoformat(), "message": message}
-    journal.record(connection, "account.paused", now, account_id=account_id, detail=detail)

@@ -11,8 +11,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from easytracking_sync.archive.database import Database, upsert
-from easytracking_sync.archive.tables import alarm, told
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.tables import alarm, told, upsert
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from easytracking_sync.archive import journal
-from easytracking_sync.archive.accounts import forget_refusals, lock_account
-from easytracking_sync.archive.batch_rows import BATCH_COLUMNS, as_batch, claimed
+from easytracking_sync.archive.accounts import lock as lock_account
 from easytracking_sync.archive.claiming import OWNER, Wanted, claimable, lease_parameters, next_due, others_in_flight
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.leases import lease_end, lease_terms
-from easytracking_sync.archive.settling import Commit, lock_documents, settle
+from easytracking_sync.archive.documents import COLUMNS, as_document
+from easytracking_sync.archive.leases import lease_clock, lease_end, lease_terms
 from easytracking_sync.archive.spool import parcel_name
-from easytracking_sync.archive.tables import batch, event
-from easytracking_sync.errors import StaleLease
-from easytracking_sync.terms import LIVE_STATES, Batch, BatchState, Claim
+from easytracking_sync.archive.tables import batch, batch_document, document
+from easytracking_sync.errors import Outdated, StaleLease
+from easytracking_sync.terms import LIVE_STATES, Batch, BatchState, CarriedDocument, Claim, Purpose
+from easytracking_sync.transition import BatchMove, NewBatch
+
+FIELDS = tuple(field.name for field in fields(Batch))
+_SET_BY_MOVES = tuple(name for name in FIELDS if name not in {"id", "account_id", "root_id"})
+_OWN_ID = sa.bindparam("own_id", type_=sa.Integer)
+_INSERT = sa.insert(batch).returning(batch.c.id)
+_ROOT = sa.update(batch).where(batch.c.id == _OWN_ID).values(root_id=batch.c.id)
+_CARRIED = (
+    sa.select(*COLUMNS, batch_document.c.version.label("carried_version"))
+    .join(batch_document, batch_document.c.document_id == document.c.id)
+    .where(batch_document.c.batch_id == _OWN_ID, batch_document.c.carried)
+    .order_by(document.c.id)
+)
+_KNOW = (
+    sa.update(batch_document)
+    .where(
+        batch_document.c.batch_id == _OWN_ID, batch_document.c.document_id == sa.bindparam("known", type_=sa.Integer)
+    )
+    .values(version=sa.bindparam("version_now", type_=sa.Integer))
+)
 
 
 class Batches:
@@ -70,7 +88,7 @@ class Batches:
                 _taking(is_sqlite=self._database.is_sqlite),
                 {"batch_id": row.id, "seen_epoch": row.epoch, **self._lease(now)},
             ).one()
-            return claimed(connection, mine)
+            return _claimed(connection, mine)
 
     def renew(self, now: datetime) -> Mapping[int, int]:
         """Hold all that this worker holds for a lease's length from now; those batches with their epochs.
@@ -140,46 +158,53 @@ class Batches:
             ).all()
         return {row.parcel or parcel_name(row.id, row.job_id) for row in rows}
 
-    def commit(self, commit: Commit, now: datetime) -> None:
-        """Move the batch, its documents, halves and journal at once. StaleLease if the batch is not ours any more.
-
-        An unknown outcome (the commit's answer lost) is found by reading again: `was_committed`.
-        """
-        with self._database.write() as connection:
-            self._move(connection, commit, now)
-            if commit.refusals_to_pause is not None:
-                lock_account(connection, commit.after.account_id)
-            if commit.accepted:
-                forget_refusals(connection, commit.after.account_id)
-            lock_documents(connection, commit.claim)
-            settle(connection, commit, now)
-            if commit.after.state != commit.claim.batch.state or commit.unacknowledgeable:
-                detail: journal.Detail = {
-                    "documents": commit.after.size,
-                    "reason": commit.reason,
-                    "epoch": commit.after.epoch,
-                }
-                journal.record(
-                    connection,
-                    commit.name,
-                    now,
-                    account_id=commit.after.account_id,
-                    batch_id=commit.after.id,
-                    detail=detail,
-                )
-
-    def was_committed(self, commit: Commit) -> bool:
-        """Whether this very move is in the database, even where others have moved the batch on since.
-
-        A batch moves once an epoch at most: the journal says so for ever, the row as long as it stays as it was left.
-        """
-        after = commit.after
-        told = sa.select(event.c.detail).where(event.c.batch_id == after.id, event.c.name == commit.name)
+    def look_again(self, claim: Claim) -> Claim:
+        """The same claim with its documents as they are now; the versions it was reserved for stay."""
         with self._database.read() as connection:
-            details = connection.execute(told).scalars().all()
+            documents = {one.document_id: one.document for one in _carried(connection, claim.batch.id)}
+        carried = (replace(one, document=documents.get(one.document_id, one.document)) for one in claim.documents)
+        return replace(claim, documents=tuple(carried))
+
+    def carrying(self, document_id: int) -> Claim | None:
+        """The live batch that carries this document (row id), held by whomever; None where none does."""
+        mine = batch_document.c.document_id == document_id, batch_document.c.carried
+        query = sa.select(batch).join(batch_document).where(*mine, batch.c.state.in_(LIVE_STATES))
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+            return None if row is None else Claim(as_batch(row), _carried(connection, row.id))
+
+    def to_recall(self, account_id: int) -> tuple[Claim, ...]:
+        """An account's batches that are still to be reserved and that nobody holds."""
+        planned = batch.c.account_id == account_id, batch.c.state == BatchState.PLANNED, batch.c.lease_owner.is_(None)
+        with self._database.read() as connection:
+            rows = connection.execute(sa.select(batch).where(*planned).order_by(batch.c.id)).all()
+            return tuple(Claim(as_batch(row), _carried(connection, row.id)) for row in rows)
+
+    def kin_was_accepted(self, of: Batch) -> bool:
+        """Whether the service ever accepted a part of the batch that this one was split from."""
+        accepted = batch.c.root_id == of.root_id, batch.c.reserved_at.is_not(None)
+        with self._database.read() as connection:
+            return connection.execute(sa.select(batch.c.id).where(*accepted).limit(1)).first() is not None
+
+    def move(self, connection: Connection, move: BatchMove, now: datetime) -> None:
+        """Within the caller's transaction. StaleLease if a claimed batch is not ours; Outdated if a free one is not free."""
+        before, after = move.before, move.after
+        statement = _moving(
+            is_sqlite=self._database.is_sqlite, claimed=move.claimed, keeping=move.claimed and self._keeps(after)
+        )
+        values = {name: getattr(after, name) for name in _SET_BY_MOVES}
+        seen = {"batch_id": before.id, "seen_epoch": before.epoch, "seen_state": before.state}
+        moved = connection.execute(statement, {**values, **seen, **self._lease(now), "updated_at": now})
+        if moved.rowcount == 1:
+            return
+        if move.claimed:
+            raise StaleLease(f"batch {before.id}: another worker holds it by now; this result is dropped")
+        raise Outdated(f"batch {before.id} is held by a worker, or has moved since it was read")
+
+    def is_as_left(self, after: Batch) -> bool:
+        """Whether the row is just as a move left it, and nobody took it since."""
+        with self._database.read() as connection:
             row = connection.execute(sa.select(batch).where(batch.c.id == after.id)).one()
-        if any(json.loads(detail).get("epoch") == after.epoch for detail in details):
-            return True
         return as_batch(row) == after and (row.lease_owner is None or self._keeps(after))
 
     def _lease(self, now: datetime) -> dict[str, Any]:
@@ -206,17 +231,6 @@ class Batches:
         others = sa.select(others_in_flight(is_sqlite=self._database.is_sqlite)).where(batch.c.id == row.id)
         return bool(connection.execute(others, {"now": now}).scalar_one() < wanted.jobs_in_flight)
 
-    def _move(self, connection: Connection, commit: Commit, now: datetime) -> None:
-        before, after = commit.claim.batch, commit.after
-        values = {column: getattr(after, column) for column in BATCH_COLUMNS if column not in ("id", "epoch")}
-        seen = {"batch_id": before.id, "seen_epoch": before.epoch, "seen_state": before.state}
-        moved = connection.execute(
-            _moving(is_sqlite=self._database.is_sqlite, keeping=self._keeps(after)),
-            {**values, **seen, **self._lease(now), "updated_at": now},
-        )
-        if moved.rowcount != 1:
-            raise StaleLease(f"batch {before.id}: another worker holds it by now; this result is dropped")
-
 
 _THIS = sa.and_(batch.c.id == sa.bindparam("batch_id"), batch.c.epoch == sa.bindparam("seen_epoch"))
 _NOBODYS: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
@@ -234,7 +248,58 @@ def _taking(*, is_sqlite: bool) -> sa.sql.dml.ReturningUpdate[Any]:
 
 
 @functools.cache
-def _moving(*, is_sqlite: bool, keeping: bool) -> sa.Update:
-    """Of a batch that this worker holds; executed with the columns that it sets."""
-    still = batch.c.state == sa.bindparam("seen_state"), batch.c.lease_owner == OWNER
-    return sa.update(batch).where(_THIS, *still).values(_mine(is_sqlite=is_sqlite) if keeping else _NOBODYS)
+def _moving(*, is_sqlite: bool, claimed: bool, keeping: bool) -> sa.Update:
+    """Of a batch that this worker holds, or else that nobody does; executed with the columns that it sets."""
+    clock = lease_clock(is_sqlite=is_sqlite)
+    free = sa.or_(batch.c.lease_until.is_(None), batch.c.lease_until <= clock)
+    still = batch.c.state == sa.bindparam("seen_state"), batch.c.lease_owner == OWNER if claimed else free
+    set_to = {name: sa.bindparam(name, type_=batch.c[name].type) for name in (*_SET_BY_MOVES, "updated_at")}
+    lease = _mine(is_sqlite=is_sqlite) if keeping else _NOBODYS
+    return sa.update(batch).where(_THIS, *still).values(**set_to, **lease)
+
+
+def insert_batch(connection: Connection, account_id: int, new: NewBatch, now: datetime) -> int:
+    """A new batch and what it carries; its id."""
+    row = {
+        "account_id": account_id,
+        "root_id": new.root_id or 0,
+        "state": new.state,
+        "purpose": new.purpose,
+        "size": len(new.versions),
+        "next_attempt_at": now,
+        "created_at": now,
+        "updated_at": now,
+    }
+    batch_id = int(connection.execute(_INSERT, row).scalar_one())
+    if new.root_id is None:
+        connection.execute(_ROOT, {"own_id": batch_id})
+    carried = [
+        {"batch_id": batch_id, "document_id": document_id, "version": version}
+        for document_id, version in new.versions.items()
+    ]
+    connection.execute(sa.insert(batch_document), carried)
+    return batch_id
+
+
+def as_batch(row: Row[*tuple[Any, ...]]) -> Batch:
+    """The machine's batch of a row that has all its columns."""
+    values = {name: getattr(row, name) for name in FIELDS}
+    return Batch(**{**values, "state": BatchState(row.state), "purpose": Purpose(row.purpose)})
+
+
+def _carried(connection: Connection, batch_id: int) -> tuple[CarriedDocument, ...]:
+    rows = connection.execute(_CARRIED, {"own_id": batch_id}).all()
+    return tuple(CarriedDocument(as_document(row), row.carried_version) for row in rows)
+
+
+def _claimed(connection: Connection, row: Row[*tuple[Any, ...]]) -> Claim:
+    """The claim to the batch of this row. What is to be reserved is wanted in the versions that are known now."""
+    carried = _carried(connection, row.id)
+    if row.state == BatchState.PLANNED:
+        newer = [one for one in carried if one.document.version != one.version]
+        for one in newer:
+            connection.execute(
+                _KNOW, {"own_id": row.id, "known": one.document_id, "version_now": one.document.version}
+            )
+        carried = tuple(replace(one, version=one.document.version) for one in carried)
+    return Claim(as_batch(row), carried)

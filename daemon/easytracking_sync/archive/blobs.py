@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.database import Database, upsert
+from easytracking_sync.archive.database import Database
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import DatabaseUnavailable, Permanent
 
@@ -193,7 +193,7 @@ class DatabaseBlobs:
         ]
         with self._database.write() as connection:
             _remove(connection, sorted(hashes.intersection(rotten)))
-            new = upsert(connection, tables.blob).on_conflict_do_nothing().returning(tables.blob.c.sha256)
+            new = tables.upsert(connection, tables.blob).on_conflict_do_nothing().returning(tables.blob.c.sha256)
             ours = set(connection.execute(new, rows).scalars())
             _insert_chunks(connection, (source for source in group if source.sha256 in ours))
         others = hashes - ours

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Row
 
 from easytracking_sync.archive import history
 from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.documents import IDS_AT_ONCE
 from easytracking_sync.archive.entries import (
     DocumentEntry,
     Facts,
@@ -23,11 +24,10 @@ from easytracking_sync.archive.entries import (
     Standing,
     Stored,
 )
-from easytracking_sync.archive.intake import batched_ids
 from easytracking_sync.archive.standing import incomplete_by_account, standing_of
 from easytracking_sync.archive.tables import INCOMPLETE, account, document, file
 from easytracking_sync.errors import UsageError
-from easytracking_sync.terms import DocumentState
+from easytracking_sync.terms import DocumentState, chunked
 
 PAGE = 500
 """Documents read at once."""
@@ -108,7 +108,7 @@ class Catalogue:
                 query = sa.select(document.c.id).where(document.c.account_id == account_id, condition)
                 with self._database.read() as connection:
                     ids = connection.execute(query.order_by(document.c.id)).scalars().all()
-                for page in batched_ids(ids):
+                for page in chunked(ids, IDS_AT_ONCE):
                     yield from self._entries(page, label)
 
     def standings(self, labels: Collection[str] = ()) -> tuple[Standing, ...]:
@@ -175,7 +175,7 @@ class Catalogue:
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         rows = sorted(rows, key=lambda row: (row.received is None, str(row.received), row.id))
-        yield from batched_ids(row.id for row in rows)
+        yield from chunked([row.id for row in rows], IDS_AT_ONCE)
 
     def _many(self, account_id: int, filters: Filters) -> Iterator[Sequence[int]]:
         size = min(PAGE, filters.limit or PAGE)

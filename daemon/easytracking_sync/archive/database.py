@@ -16,14 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql as postgresql_dialect
-from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from easytracking_sync.archive import postgresql
+from easytracking_sync.archive import journal, postgresql
 from easytracking_sync.effects import LocalFiles, make_durable_folder
 from easytracking_sync.errors import (
     DatabaseUnavailable,
@@ -84,7 +82,7 @@ class Database:
         """One transaction; committed when the block ends, rolled back when it raises."""
         with self._writing, self._translated(), self._engine.connect() as connection:
             connection.execution_options(write=True)
-            with connection.begin():
+            with connection.begin(), journal.collected(connection):
                 yield connection
 
     @contextlib.contextmanager
@@ -183,12 +181,6 @@ def insist_on_durability(connection: sqlite3.Connection) -> None:
             f"SQLite would forget commits at a power cut (journal_mode {journal}, synchronous {synchronous}); "
             "put the database on a file system that lets it work, or use PostgreSQL"
         )
-
-
-def upsert(connection: Connection, table: sa.Table) -> sqlite_dialect.Insert | postgresql_dialect.Insert:
-    """An INSERT in the database's own form, which can say what to do with a row whose key is there already."""
-    kind = sqlite_dialect.insert if connection.dialect.name == "sqlite" else postgresql_dialect.insert
-    return kind(table)
 
 
 def _parsed(url: str) -> URL:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,17 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from easytracking_sync.archive import journal
 from easytracking_sync.archive.blobs import Blobs
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.intake import afresh, batched_ids
+from easytracking_sync.archive.documents import IDS_AT_ONCE
 from easytracking_sync.archive.tables import account, document, file
-from easytracking_sync.archive.versions import next_version
 from easytracking_sync.errors import StorageFault
-from easytracking_sync.terms import DocumentState
+from easytracking_sync.terms import chunked
 
 PAGE = 100
-PER_TRANSACTION = 200
 
 Between = tuple[datetime, datetime]
 """The first and the last reception time that count, naive and local."""
@@ -56,7 +53,7 @@ class Extent:
 
 
 class Integrity:
-    """Reads stored bytes from end to end, page by page, and sends what has rotten to be fetched again."""
+    """Reads stored bytes from end to end, page by page."""
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
@@ -75,7 +72,7 @@ class Integrity:
         It may run beside a service. What the disk does not let be read counts as rotten.
         """
         columns = sa.select(file.c.id, file.c.document_id, document.c.doc_id, account.c.label).add_columns(
-            file.c.type, file.c.sha256, file.c.size, (file.c.seen_at >= document.c.wanted_at).label("current")
+            file.c.type, file.c.sha256, file.c.size, (file.c.version >= document.c.version).label("current")
         )
         query = _of(columns, account_ids, between).order_by(file.c.id).limit(PAGE)
         last = 0
@@ -93,14 +90,14 @@ class Integrity:
         """Of these docIds those that have a file, of whatever type, since the version that is wanted was listed."""
         found: set[int] = set()
         with self._database.read() as connection:
-            for chunk in batched_ids(doc_ids):
+            for chunk in chunked(tuple(doc_ids), IDS_AT_ONCE):
                 rows = connection.execute(
                     sa.select(document.c.doc_id)
                     .join(file, file.c.document_id == document.c.id)
                     .where(
                         document.c.account_id == account_id,
                         document.c.doc_id.in_(chunk),
-                        file.c.seen_at >= document.c.wanted_at,
+                        file.c.version >= document.c.version,
                     )
                     .distinct()
                 )
@@ -118,23 +115,6 @@ class Integrity:
             count += len(set(page) - known)
         return count
 
-    def refetch(self, rotten: Sequence[Rotten], now: datetime) -> int:
-        """Send documents back to the pool so that their bytes come again; how many. Repeating is safe.
-
-        Only documents that are home are sent, for the version they have now: the others are on their way, or
-        somebody's decision.
-        """
-        ids = list(dict.fromkeys(one.document_id for one in rotten if one.current))
-        return self._reopen(document.c.id.in_, ids, "document.rotten", now)
-
-    def refetch_bare(self, account_id: int, doc_ids: Collection[int], now: datetime) -> int:
-        """The same for documents that count as home and have no file."""
-
-        def named(chunk: Sequence[int]) -> sa.ColumnElement[bool]:
-            return (document.c.account_id == account_id) & document.c.doc_id.in_(chunk)
-
-        return self._reopen(named, sorted(doc_ids), "document.bare", now)
-
     def _whole(self, hashes: Collection[str]) -> frozenset[str]:
         try:
             return self._blobs.whole(hashes)
@@ -146,25 +126,6 @@ class Integrity:
             return bool(self._blobs.whole((sha256,)))
         except StorageFault:
             return False
-
-    def _reopen(self, named: Any, ids: Sequence[int], name: str, now: datetime) -> int:
-        sent = 0
-        for start in range(0, len(ids), PER_TRANSACTION):
-            with self._database.write() as connection:
-                reopened = connection.execute(
-                    sa.update(document)
-                    .where(
-                        named(ids[start : start + PER_TRANSACTION]), document.c.state == DocumentState.ACKNOWLEDGED
-                    )
-                    .values(**afresh(now))
-                    .returning(document.c.id, document.c.account_id)
-                ).all()
-                for row in reopened:
-                    wanted_at = next_version(connection, row.id, now)
-                    connection.execute(sa.update(document).where(document.c.id == row.id).values(wanted_at=wanted_at))
-                    journal.record(connection, name, now, account_id=row.account_id, document_id=row.id)
-                sent += len(reopened)
-        return sent
 
 
 def _of(query: sa.Select[Any], account_ids: Collection[int] | None, between: Between | None) -> sa.Select[Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from easytracking_sync.archive.database import Database, upsert
-from easytracking_sync.archive.tables import Instant, lease
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.tables import Instant, lease, upsert
 
 INSTANCE_SECONDS = 30.0
 NOW = sa.bindparam("now", type_=Instant)

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.tables import (
-    BARE,
-    BYTES_CHANGED,
-    CHANGED,
-    INCOMPLETE,
-    ROTTEN,
-    TELLING,
-    account,
-    batch,
-    batch_document,
-    document,
-    event,
-    file,
-)
+from easytracking_sync.archive.tables import INCOMPLETE, account, batch, batch_document, document, event
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
-NOT_HOME = (DocumentState.DISCOVERED, DocumentState.BATCHED, DocumentState.QUARANTINED)
+CHANGED = ("document.changed", "document.bytes_changed")
+ROTTEN = ("document.rotten", "document.bare")
 
-UNSETTLED = timedelta(minutes=2)
-"""On a server, rows so young may still get lower neighbours: another instance's, committed late."""
+NOT_HOME = (DocumentState.DISCOVERED, DocumentState.BATCHED, DocumentState.QUARANTINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +38,6 @@ class Plight:
     incomplete: int = 0
     changed: int = 0  # lately, as asked for
     rotten: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Arrivals:
-    """Documents whose first files came, by account and receiver; `position` is where the next look begins."""
-
-    position: int
-    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # label → receiver ("" unknown) → documents
 
 
 class Plights:
@@ -106,50 +85,17 @@ class Plights:
     def some(self, account_id: int, what: str, lately: datetime, most: int) -> tuple[int, ...]:
         """The first docIds of what an account has: quarantined, unacknowledgeable, incomplete, changed, rotten."""
         mine = document.c.account_id == account_id
-        telling = sa.select(event.c.document_id).where(TELLING, event.c.at >= lately)
+        lately_noted = sa.select(event.c.document_id).where(event.c.at >= lately)
         conditions: Mapping[str, sa.ColumnElement[bool]] = {
             "quarantined": document.c.state == DocumentState.QUARANTINED,
             "unacknowledgeable": (document.c.state == DocumentState.STORED) & document.c.unacknowledgeable,
             "incomplete": INCOMPLETE,
-            "changed": document.c.id.in_(telling.where(event.c.name.in_((CHANGED, BYTES_CHANGED)))),
-            "rotten": document.c.id.in_(telling.where(event.c.name.in_((ROTTEN, BARE)))),
+            "changed": document.c.id.in_(lately_noted.where(event.c.name.in_(CHANGED))),
+            "rotten": document.c.id.in_(lately_noted.where(event.c.name.in_(ROTTEN))),
         }
         query = sa.select(document.c.doc_id).where(mine, conditions[what]).order_by(document.c.doc_id).limit(most)
         with self._database.read() as connection:
             return tuple(connection.execute(query).scalars())
-
-    def last_file(self) -> int:
-        """Where a look for arrivals begins that is to tell of later ones only."""
-        with self._database.read() as connection:
-            return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(file.c.id), 0))).scalar_one())
-
-    def arrivals(self, after: int, now: datetime) -> Arrivals:
-        """Documents whose first file came behind this position; on a server, not the very last ones."""
-        with self._database.read() as connection:
-            newest = sa.select(sa.func.coalesce(sa.func.max(file.c.id), after)).where(file.c.id > after)
-            upto = connection.execute(newest).scalar_one()
-            if upto > after and not self._database.is_sqlite:
-                young = sa.select(sa.func.min(file.c.id)).where(
-                    file.c.id > after, file.c.fetched_at > now - UNSETTLED
-                )
-                first_young = connection.execute(young).scalar_one()
-                upto = upto if first_young is None else first_young - 1
-            if upto <= after:
-                return Arrivals(after)
-            receiver = sa.func.coalesce(document.c.receiver_piva, document.c.receiver_cf, "")
-            rows = connection.execute(
-                sa.select(account.c.label, receiver.label("receiver"), sa.func.count().label("documents"))
-                .select_from(file)
-                .join(document, document.c.id == file.c.document_id)
-                .join(account, account.c.id == document.c.account_id)
-                .where(file.c.id > after, file.c.id <= upto, file.c.ordinal == 0)
-                .group_by(account.c.label, receiver)
-                .order_by(account.c.label, receiver)
-            ).all()
-        counts: dict[str, dict[str, int]] = {}
-        for row in rows:
-            counts.setdefault(row.label, {})[row.receiver] = row.documents
-        return Arrivals(upto, counts)
 
 
 Waiting = tuple[int, datetime | None]
@@ -204,10 +150,10 @@ def _events(connection: Connection, lately: datetime) -> dict[tuple[int, bool], 
     """Account, and whether something changed (else it rotted) → the documents."""
     query: sa.Select[Any] = (
         sa.select(event.c.account_id, event.c.name, event.c.document_id)
-        .where(TELLING, event.c.at >= lately)
+        .where(event.c.name.in_((*CHANGED, *ROTTEN)), event.c.at >= lately)
         .distinct()
     )
     found: dict[tuple[int, bool], set[int]] = {}
     for row in connection.execute(query):
-        found.setdefault((row.account_id, row.name in {CHANGED, BYTES_CHANGED}), set()).add(row.document_id)
+        found.setdefault((row.account_id, row.name in CHANGED), set()).add(row.document_id)
     return found

@@ -18,10 +18,8 @@ _SEAL: Final = object()
 
 _CARRIED = document.c.id.in_(sa.bindparam("ids", expanding=True))
 _STORED = sa.select(document.c.id, document.c.held).where(_CARRIED, document.c.state == DocumentState.STORED)
-_WANTED = (
-    sa.select(file.c.document_id, file.c.type, file.c.sha256)
-    .join(document, document.c.id == file.c.document_id)
-    .where(_CARRIED, file.c.seen_at >= document.c.wanted_at)
+_FILES = sa.select(file.c.document_id, file.c.type, file.c.sha256, file.c.version).where(
+    file.c.document_id.in_(sa.bindparam("ids", expanding=True))
 )
 
 
@@ -45,15 +43,17 @@ class DurableReceipt:
 
 
 def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collection[str]) -> DurableReceipt:
-    """Read every wanted file of the batch's stored documents to its end; the receipt names those that are whole.
+    """Read the files of the batch's stored documents to their ends; the receipt names the documents that are whole.
 
-    `originals` are the types of which a document must have one at least. A document with a rotten or absent blob,
+    Only files of the version that was fetched count. `originals` are the types of which a document must have one at least. A document with a rotten or absent blob,
     or without its original, is left out of the receipt. Repeating is safe.
     """
     ids = [carried.document_id for carried in claim.documents]
     with database.read() as connection:
         stored = {row.id: row.held for row in connection.execute(_STORED, {"ids": ids})}
-        rows = connection.execute(_WANTED, {"ids": ids}).all()
+        files = connection.execute(_FILES, {"ids": ids}).all()
+    fetched = {carried.document_id: carried.version for carried in claim.documents}
+    rows = [row for row in files if row.version >= fetched[row.document_id]]
     hashes: dict[int, set[str]] = defaultdict(set)
     with_original: set[int] = set()
     for row in rows:

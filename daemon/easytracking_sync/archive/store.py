@@ -18,13 +18,15 @@ from easytracking_sync.archive.blobs import Blobs, DatabaseBlobs
 from easytracking_sync.archive.catalogue import Catalogue
 from easytracking_sync.archive.cycles import Cycles
 from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.documents import Documents
+from easytracking_sync.archive.files import Files
 from easytracking_sync.archive.integrity import Integrity
+from easytracking_sync.archive.journal import Journal
 from easytracking_sync.archive.leases import Leases
 from easytracking_sync.archive.plights import Plights
-from easytracking_sync.archive.pool import Pool
-from easytracking_sync.archive.remedies import Remedies
 from easytracking_sync.archive.requests import Requests
 from easytracking_sync.archive.spool import Spool
+from easytracking_sync.archive.transitions import Transitions
 from easytracking_sync.effects import Effects, LocalFiles, make_durable_folder
 from easytracking_sync.errors import LockHeld, StorageFault
 
@@ -43,13 +45,15 @@ class Archive:
     blobs: Blobs
     spool: Spool
     accounts: Accounts
-    pool: Pool
+    documents: Documents
+    files: Files
     batches: Batches
+    transitions: Transitions
+    journal: Journal
     cycles: Cycles
     leases: Leases
     requests: Requests
     catalogue: Catalogue
-    remedies: Remedies
     integrity: Integrity
     alarms: Alarms
     plights: Plights
@@ -85,18 +89,21 @@ def open_archive(
         else FileBlobs(blobs_folder, effects.files, owner)
     )
     beside = [folder for folder in (database.path and database.path.parent, blobs_folder) if folder is not None]
+    batches = Batches(database, owner, ALONE_FOREVER_SECONDS if alone else lease_seconds, alone=alone)
     return Archive(
         database=database,
         blobs=blobs,
         spool=Spool(spool_folder, effects.files, min_free_bytes=min_free_bytes, beside=beside, writer=writer),
         accounts=Accounts(database),
-        pool=Pool(database),
-        batches=Batches(database, owner, ALONE_FOREVER_SECONDS if alone else lease_seconds, alone=alone),
+        documents=Documents(database),
+        files=Files(database),
+        batches=batches,
+        transitions=Transitions(database, batches),
+        journal=Journal(database),
         cycles=Cycles(database),
         leases=Leases(database, owner),
         requests=Requests(database),
         catalogue=Catalogue(database),
-        remedies=Remedies(database),
         integrity=Integrity(database, blobs),
         alarms=Alarms(database),
         plights=Plights(database),

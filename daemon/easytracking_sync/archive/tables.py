@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.types import TypeDecorator
 
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purpose
@@ -103,6 +104,7 @@ document = sa.Table(
     sa.Column("account_id", BigInt, sa.ForeignKey("account.id"), nullable=False),
     sa.Column("doc_id", sa.BigInteger, nullable=False),
     sa.Column("state", Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),  # of what is wanted of it
     sa.Column("next_attempt_at", Instant),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("asks", sa.Integer, nullable=False, server_default="0"),  # how often missing types were asked for
@@ -130,7 +132,7 @@ document = sa.Table(
     sa.Column("raw", sa.LargeBinary, nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False),
     sa.Column("discovered_at", Instant, nullable=False),
-    sa.Column("wanted_at", Instant, nullable=False),  # when the version that is wanted now was first listed
+    sa.Column("wanted_at", Instant, nullable=False),  # since when this version is wanted
     sa.Column("stored_at", Instant),
     sa.Column("acknowledged_at", Instant),
     sa.UniqueConstraint("account_id", "doc_id"),
@@ -139,6 +141,24 @@ document = sa.Table(
     sa.Index(None, "received"),
     sa.Index(None, "doc_id"),
     _one_of("state", DocumentState),
+)
+
+LISTED_COLUMNS = (
+    "sender_piva",
+    "sender_cf",
+    "receiver_piva",
+    "receiver_cf",
+    "document_date",
+    "number",
+    "document_type",
+    "sdi_id",
+    "received",
+    "received_text",
+    "file_name",
+    "annual_progressive",
+    "country_channel",
+    "raw",
+    "fingerprint",
 )
 
 INCOMPLETE = document.c.missing_types != sa.literal_column("''")
@@ -157,7 +177,7 @@ file = sa.Table(
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False, index=True),
     sa.Column("fetched_at", Instant, nullable=False),
-    sa.Column("seen_at", Instant, nullable=False),  # when a parcel last held these very bytes
+    sa.Column("version", sa.Integer, nullable=False),  # the newest version of the document that has these bytes
     sa.UniqueConstraint("document_id", "type", "sha256"),
 )
 
@@ -212,6 +232,7 @@ batch_document = sa.Table(
     metadata,
     sa.Column("batch_id", BigInt, sa.ForeignKey("batch.id"), primary_key=True),
     sa.Column("document_id", BigInt, sa.ForeignKey("document.id"), primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),  # of the document, when it was planned or last reserved
     # False once the document went back to the pool, or on to one of the halves
     sa.Column("carried", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Index(None, "document_id"),
@@ -220,27 +241,29 @@ batch_document = sa.Table(
 event = sa.Table(
     "event",
     metadata,
-    sa.Column("id", BigInt, primary_key=True),
+    sa.Column("id", BigInt, primary_key=True, autoincrement=False),  # given out by `counter`: see `archive.journal`
     sa.Column("at", Instant, nullable=False),
     sa.Column("name", Text, nullable=False),
-    sa.Column("account_id", BigInt, sa.ForeignKey("account.id"), index=True),
-    sa.Column("batch_id", BigInt, index=True),
-    sa.Column("document_id", BigInt, index=True),
+    sa.Column("account_id", BigInt, sa.ForeignKey("account.id")),
+    sa.Column("batch_id", BigInt),
+    sa.Column("document_id", BigInt),
     sa.Column("detail", Text, nullable=False, server_default="{}"),  # a JSON object
+    sa.Index(None, "name", "id"),
 )
 
-CHANGED, BYTES_CHANGED, ROTTEN, BARE = (
-    "document.changed",
-    "document.bytes_changed",
-    "document.rotten",
-    "document.bare",
+OF_DOCUMENT = event.c.document_id.is_not(None)
+OF_BATCH = event.c.document_id.is_(None) & event.c.batch_id.is_not(None)
+"""Word for word the partial indices' own conditions, as above."""
+
+sa.Index("ix_event_document_id", event.c.document_id, sqlite_where=OF_DOCUMENT, postgresql_where=OF_DOCUMENT)
+sa.Index("ix_event_batch_id", event.c.batch_id, sqlite_where=OF_BATCH, postgresql_where=OF_BATCH)
+
+counter = sa.Table(
+    "counter",
+    metadata,
+    sa.Column("name", Text, primary_key=True),
+    sa.Column("last", sa.BigInteger, nullable=False),  # the last number that was given out
 )
-"""Events that somebody is told about."""
-
-TELLING = event.c.name.in_([sa.literal_column(f"'{name}'") for name in (CHANGED, BYTES_CHANGED, ROTTEN, BARE)])
-"""Word for word the partial index's own condition, as above."""
-
-sa.Index("ix_event_telling", event.c.at, sqlite_where=TELLING, postgresql_where=TELLING)
 
 cycle = sa.Table(
     "cycle",
@@ -299,5 +322,11 @@ told = sa.Table(
     metadata,
     sa.Column("name", Text, primary_key=True),
     sa.Column("at", Instant, nullable=False),
-    sa.Column("position", sa.BigInteger, nullable=False),  # the last row of `file` that was told of
+    sa.Column("position", sa.BigInteger, nullable=False),  # the last row of `event` that was told of
 )
+
+
+def upsert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT in the database's own form, which can say what to do with a row whose key is there already."""
+    kind = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    return kind(table)

@@ -7,12 +7,12 @@ import contextlib
 import click
 
 from easytracking_sync.archive.entries import DocumentEntry
-from easytracking_sync.archive.remedies import BusyDocument, Remedies
 from easytracking_sync.archive.store import Archive, alone
 from easytracking_sync.cli import screen
 from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.cli.session import Session, begin
 from easytracking_sync.errors import LockHeld, UsageError
+from easytracking_sync.machine.corrections import BusyDocument, Corrections
 from easytracking_sync.terms import DocumentState
 
 HEADS = ("DOCUMENT", "TROUBLE", "ATTEMPTS", "SINCE", "NEXT TRY", "REASON")
@@ -67,7 +67,7 @@ def retry(invocation: Invocation, documents: tuple[str, ...]) -> None:
     session = begin(invocation)
     with session.archive() as archive:
         entries = _named(archive, documents) if documents else list(archive.catalogue.troubled())
-        hastened = Remedies(archive.database).retry(entries, session.effects.clock.now())
+        hastened = Corrections(archive).retry(entries, session.effects.clock.now())
     if not entries:
         click.echo("Nothing is in quarantine.")
         return
@@ -101,14 +101,14 @@ def accept(invocation: Invocation, document: str, reason: str) -> None:
 
 
 def _accept(session: Session, archive: Archive, entry: DocumentEntry, reason: str) -> None:
-    remedies = Remedies(archive.database)
+    corrections = Corrections(archive)
     try:
-        remedies.accept(entry, reason, session.effects.clock.now())
+        corrections.accept(entry, reason, session.effects.clock.now())
     except BusyDocument:
         # A run that was killed leaves its leases behind; where nobody holds the archive, they mean nothing.
         with contextlib.suppress(LockHeld), alone(archive.database, {"command": "quarantine accept"}):
             archive.batches.release_all()
-        remedies.accept(entry, reason, session.effects.clock.now())
+        corrections.accept(entry, reason, session.effects.clock.now())
 
 
 def _named(archive: Archive, documents: tuple[str, ...]) -> list[DocumentEntry]:

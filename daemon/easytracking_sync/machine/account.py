@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -49,19 +49,15 @@ class Account:
 class Pauses(Protocol):
     """Whoever remembers that a login was refused."""
 
-    def pause_slowly(
-        self, account_id: int, reason: PauseReason, pauses: Sequence[float], message: str, now: datetime
-    ) -> datetime: ...
+    def pause_slowly(self, account_id: int, reason: PauseReason, message: str, now: datetime) -> datetime: ...
     def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None: ...
 
 
 class NoPauses:
     """For whoever only looks: nothing is remembered, and each account is tried once."""
 
-    def pause_slowly(
-        self, account_id: int, reason: PauseReason, pauses: Sequence[float], message: str, now: datetime
-    ) -> datetime:
-        del account_id, reason, pauses, message
+    def pause_slowly(self, account_id: int, reason: PauseReason, message: str, now: datetime) -> datetime:
+        del account_id, reason, message
         return now
 
     def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:
@@ -118,7 +114,7 @@ class Gate:
                 self._refused_at[account.id] = now
             if first:
                 until = self._accounts.pause_slowly(
-                    account.id, PauseReason.CREDENTIALS, self._policy.slow_pauses, str(refusal), self._clock.now()
+                    account.id, PauseReason.CREDENTIALS, str(refusal), self._clock.now()
                 )
                 self._observer.note(
                     "credentials.refused", level="error", account=account.label, reason=str(refusal), until=until

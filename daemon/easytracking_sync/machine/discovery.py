@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Protocol
 
 from easytracking_sync.archive.cycles import CycleRecord
-from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Refused, TooLarge
 from easytracking_sync.machine import policy
 from easytracking_sync.machine.account import Account, Gate
-from easytracking_sync.machine.errands import marked_query
+from easytracking_sync.machine.batch_effects import marked_query
+from easytracking_sync.machine.intake import Absorbed, Listed
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.remote import Listing
 from easytracking_sync.terms import MOST_LISTED, AcknowledgeWith, Window, WindowKind

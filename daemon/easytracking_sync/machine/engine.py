@@ -5,6 +5,7 @@ Any number of threads may call `step`, or `claim` and `perform`, side by side.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,21 +14,33 @@ from enum import Enum
 
 from easytracking_sync.archive.claiming import Wanted
 from easytracking_sync.archive.clock_errors import set_right
-from easytracking_sync.archive.landing import Terms
-from easytracking_sync.archive.settling import Commit
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import CredentialsRefused, DatabaseUnavailable, StaleLease, StorageFault, Transient
+from easytracking_sync.errors import (
+    CredentialsRefused,
+    DatabaseUnavailable,
+    Outdated,
+    StaleLease,
+    StorageFault,
+    Transient,
+)
 from easytracking_sync.machine.account import Account, Gate
-from easytracking_sync.machine.batch import Event, Happened, advance
-from easytracking_sync.machine.errands import GOES_ON, Errand, Errands
+from easytracking_sync.machine.batch import BatchEvent, BatchHappened
+from easytracking_sync.machine.batch_effects import BatchEffects, Performed
+from easytracking_sync.machine.decision import Outcome, Permission, concerns_permission, decide
 from easytracking_sync.machine.holds import Holds
+from easytracking_sync.machine.intake import until_current
 from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.pauses import Pauses
+from easytracking_sync.machine.planning import plan
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import ParcelLimits
-from easytracking_sync.terms import BatchState, Claim, DocumentState, Fate, PauseReason, Purpose
+from easytracking_sync.terms import BatchState, Claim, chunked
+from easytracking_sync.transition import Transition
 
 COMMIT_TRIES = 5
+ACCOUNTS_AT_ONCE = 32
+"""Accounts whose batches are planned in one transaction."""
 SET_BACK_SECONDS = 60.0
 
 
@@ -74,7 +87,7 @@ class Engine:
         observer: Observer,
         bounds: Bounds,
     ) -> None:
-        self.gate = Gate(archive.accounts, effects.clock, observer, policy)
+        self.gate = Gate(Pauses(archive.accounts, policy), effects.clock, observer, policy)
         self.policy = policy
         self.tally = Tally()
         self.storage_failure: str | None = None
@@ -87,12 +100,12 @@ class Engine:
         self._claiming = threading.Lock()
         self._holds = Holds(archive.batches, effects.clock)
         self._seen_clock = effects.clock.now(), effects.clock.monotonic()
-        errands = Errands(archive, self.gate, effects.clock, bounds.parcel, policy.most_asks, observer)
-        self._errands: Mapping[BatchState, Callable[[Claim, Account], Errand]] = {
-            BatchState.PLANNED: errands.reserve,
-            BatchState.RESERVED: errands.fetch,
-            BatchState.FETCHED: errands.store,
-            BatchState.STORED: errands.acknowledge,
+        effect = BatchEffects(archive, self.gate, effects.clock, bounds.parcel, policy.most_asks, observer)
+        self._effect_of: Mapping[BatchState, Callable[[Claim, Account], Performed]] = {
+            BatchState.PLANNED: effect.reserve,
+            BatchState.RESERVED: effect.fetch,
+            BatchState.FETCHED: effect.store,
+            BatchState.STORED: effect.acknowledge,
         }
 
     def recover(self) -> None:
@@ -122,7 +135,7 @@ class Engine:
             self._mind_the_clock()
             may_reserve = lane is Lane.FETCH or self._has_room()
             if may_reserve and lane is not Lane.FETCH:
-                self._archive.pool.plan(self._accounts, now, self._bounds.jobs_in_flight)
+                self._plan(now)
             performing = self._holds.batch_ids
             wanted = Wanted(self._accounts, lane.value, self._bounds.jobs_in_flight, may_reserve, performing)
             asked_at = clock.monotonic()
@@ -136,17 +149,18 @@ class Engine:
         with self._holds.performing(claim):
             account = self._accounts[claim.batch.account_id]
             try:
-                errand = self._errands[claim.batch.state](claim, account)
+                performed = self._effect_of[claim.batch.state](claim, account)
             except CredentialsRefused:
                 self._archive.batches.release(claim)
                 return
             except StorageFault as fault:
                 self._note_storage(fault)
-                errand = Errand(Event(Happened.STORAGE_FAILED, str(fault)))
+                performed = Performed(Outcome(BatchEvent(BatchHappened.STORAGE_FAILED, str(fault))))
             except Transient as trouble:
-                errand = Errand(Event(Happened.UNAVAILABLE, str(trouble), retry_after=trouble.retry_after))
-            if self._holds.are_sure(claim) and self._commit(claim, account, errand):
-                errand.afterwards()
+                waits = BatchEvent(BatchHappened.UNAVAILABLE, str(trouble), retry_after=trouble.retry_after)
+                performed = Performed(Outcome(waits))
+            if self._holds.are_sure(claim) and self._commit(claim, account, performed.outcome):
+                performed.afterwards()
             else:
                 self._observer.note("batch.fenced", level="warning", account=account.label, batch=claim.batch.id)
 
@@ -191,45 +205,58 @@ class Engine:
             self._observer.note("clock.set_back", level="warning", seconds=round(back), hastened=hastened)
         self._seen_clock = wall, monotonic
 
-    def _commit(self, claim: Claim, account: Account, errand: Errand) -> bool:
+    def _plan(self, now: datetime) -> None:
+        """Put due documents into new batches; where another instance was faster, the next claim looks again."""
+        most, documents = self._bounds.jobs_in_flight, self._archive.documents
+        for some in chunked(documents.with_due(self._accounts, now, most), ACCOUNTS_AT_ONCE):
+            planned = (plan(documents.due(account_id, now, most), now, self.policy, most) for account_id in some)
+            transitions = [transition for transition in planned if transition is not None]
+            with contextlib.suppress(Outdated):
+                self._archive.transitions.apply_all(transitions, now)
+
+    def _commit(self, claim: Claim, account: Account, outcome: Outcome) -> bool:
         """Whether what came of the effect is in the database; False where another worker holds the batch by now."""
         now = self._effects.clock.now()
-        event = errand.event
-        decision = advance(claim.batch, event, now, replace(self.policy, roll=self._effects.dice.random()))
-        after = decision.batch
-        refused = event.happened is Happened.REFUSED and decision.fate is Fate.SUSPECTED
-        commit = Commit(
-            claim=claim,
-            after=after,
-            name=_event_name(claim, after.state, event),
-            terms=self._terms(now),
-            reason=event.reason,
-            fate=decision.fate,
-            halves_in=decision.halves_in,
-            landed=errand.landed,
-            unacknowledgeable=decision.unacknowledgeable,
-            accepted=event.happened is Happened.JOB_CREATED,
-            told=errand.told,
-            refusals_to_pause=self.policy.refusals_to_pause if refused else None,
-            pause_seconds=self.policy.permission_pause_seconds,
-        )
+        policy = replace(self.policy, roll=self._effects.dice.random())
+
+        def attempt() -> Transition:
+            current = self._archive.batches.look_again(claim) if tried else claim
+            tried.append(claim)
+            transition = decide(current, outcome, now, policy, self._permission(current, outcome.event, now))
+            self._persist(transition, now)
+            return transition
+
+        tried: list[Claim] = []
         try:
-            self._persist(commit, now)
+            transition = until_current(attempt)
         except StaleLease:
             return False
-        self._count(commit)
-        self._tell(commit, account, event)
-        if refused and self._archive.accounts.paused(account.id, now) is PauseReason.PERMISSION:
-            self._observer.note("account.paused", level="error", account=account.label, reason=event.reason)
+        self._count(transition, outcome)
+        self._tell(transition, account, outcome.event)
         return True
 
-    def _persist(self, commit: Commit, now: datetime) -> None:
+    def _permission(self, claim: Claim, event: BatchEvent, now: datetime) -> Permission | None:
+        """What the archive knows of the account's permission, where that matters."""
+        if not concerns_permission(claim, event):
+            return None
+        standing = self._archive.accounts.standing(claim.batch.account_id)
+        if event.happened is BatchHappened.JOB_CREATED:
+            return Permission(standing)
+        since = standing.refused_since or now
+        return Permission(
+            standing,
+            kin_accepted=self._archive.batches.kin_was_accepted(claim.batch),
+            suspects=self._archive.documents.failed_once_since(standing.id, since),
+            planned=self._archive.batches.to_recall(standing.id),
+        )
+
+    def _persist(self, transition: Transition, now: datetime) -> None:
         """Commit; where an answer was lost, read again before anything is assumed, and however often it takes."""
         in_doubt = False
         for attempt in range(1, COMMIT_TRIES + 1):
             try:
-                if not (in_doubt and self._archive.batches.was_committed(commit)):
-                    self._try_to_commit(commit, now, in_doubt=in_doubt)
+                if not (in_doubt and self._archive.transitions.was_applied(transition)):
+                    self._try_to_commit(transition, now, in_doubt=in_doubt)
             except DatabaseUnavailable:
                 if attempt == COMMIT_TRIES:
                     raise
@@ -238,23 +265,13 @@ class Engine:
             else:
                 return
 
-    def _try_to_commit(self, commit: Commit, now: datetime, *, in_doubt: bool) -> None:
+    def _try_to_commit(self, transition: Transition, now: datetime, *, in_doubt: bool) -> None:
         try:
-            self._archive.batches.commit(commit, now)
-        except StaleLease:
+            self._archive.transitions.apply(transition, now)
+        except (StaleLease, Outdated):
             # A server may finish an earlier try after its client lost it, and after it was looked for.
-            if not (in_doubt and self._archive.batches.was_committed(commit)):
+            if not (in_doubt and self._archive.transitions.was_applied(transition)):
                 raise
-
-    def _terms(self, now: datetime) -> Terms:
-        policy = replace(self.policy, roll=self._effects.dice.random())
-
-        def setback(attempts: int) -> tuple[DocumentState, datetime]:
-            gave_up = attempts >= policy.max_attempts
-            state = DocumentState.QUARANTINED if gave_up else DocumentState.DISCOVERED
-            return state, now + timedelta(seconds=policy.document_retry(attempts))
-
-        return Terms(setback=setback, ask_again_at=now + timedelta(seconds=policy.backoff(1)))
 
     def _has_room(self) -> bool:
         """Below `min_free_bytes` nothing is reserved, and it is said once."""
@@ -269,24 +286,28 @@ class Engine:
         self.storage_failure = str(fault)
         self._observer.note("storage.failed", level="error", reason=str(fault))
 
-    def _count(self, commit: Commit) -> None:
+    def _count(self, transition: Transition, outcome: Outcome) -> None:
+        move = transition.batches[0]
+        home = [one for one in outcome.verdicts if one.is_stored]
         with self._lock:
-            self.tally.moves += commit.after.state is not commit.claim.batch.state
-            home = [one for one in commit.landed if one.landing in GOES_ON]
+            self.tally.moves += move.after.state is not move.before.state
             self.tally.documents += len(home)
             self.tally.files += sum(len(one.files) for one in home)
             self.tally.bytes += sum(file.size for one in home for file in one.files)
-            if commit.fate is Fate.ACKNOWLEDGED:
-                self.tally.acknowledged += len(commit.claim.documents)
+            if move.after.state is BatchState.ACKNOWLEDGED:
+                self.tally.acknowledged += len(transition.documents)
 
-    def _tell(self, commit: Commit, account: Account, event: Event) -> None:
-        claim, after = commit.claim, commit.after
-        waits = after.state is claim.batch.state
-        if event.happened is Happened.PENDING:
+    def _tell(self, transition: Transition, account: Account, event: BatchEvent) -> None:
+        move = transition.batches[0]
+        after = move.after
+        waits = after.state is move.before.state
+        if transition.account is not None and transition.account.name:
+            self._observer.note(transition.account.name, level="error", account=account.label, reason=event.reason)
+        if event.happened is BatchHappened.PENDING:
             return
         troubled = waits or after.state in (BatchState.PLANNED, BatchState.SPLIT, BatchState.ABANDONED)
         self._observer.note(
-            commit.name if not waits else f"batch.{event.happened}",
+            move.name,
             level="warning" if troubled else "debug",
             account=account.label,
             batch=after.id,
@@ -294,13 +315,3 @@ class Engine:
             **({"reason": event.reason} if event.reason else {}),
             **({"next_attempt_at": after.next_attempt_at} if waits else {}),
         )
-
-
-def _event_name(claim: Claim, state: BatchState, event: Event) -> str:
-    if state is BatchState.PLANNED:
-        return "batch.lost" if event.happened is not Happened.PARCEL_GONE else "parcel.gone"
-    if state is claim.batch.state:
-        return f"batch.{event.happened}"
-    if claim.batch.purpose is Purpose.RELISTED and state is BatchState.ACKNOWLEDGED:
-        return "batch.acknowledged_again"
-    return f"batch.{state}"

@@ -1,75 +1,87 @@
-"""Pure: what a parcel, proven whole, means for each document that was asked for."""
+"""What a parcel, proven whole, means for each document that was asked for. Pure."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from easytracking_sync.archive.pool import Held
-from easytracking_sync.machine.account import Account
-from easytracking_sync.remote import Parcel
-from easytracking_sync.terms import CarriedDocument, Claim, Landed, Landing, StoredFile
+from easytracking_sync.machine.document import DocumentEvent, DocumentHappened
+from easytracking_sync.terms import CarriedDocument, KnownFile, ParcelFile
 
-NOTHING_HELD = Held(frozenset(), 0)
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a parcel held, by docId."""
+
+    files: Mapping[int, tuple[ParcelFile, ...]] = field(default_factory=dict)
+    collided: Collection[int] = ()  # their file names are another document's too
+    refused: Mapping[int, str] = field(default_factory=dict)  # why nothing of them can be believed
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an account wants of each document."""
+
+    original: str  # the file type without which a document is not home
+    types: frozenset[str]  # the types that are asked for again where they are missing
+    most_asks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What happens to one carried document. Its files are kept in every case."""
+
+    carried: CarriedDocument
+    event: DocumentEvent
+    files: tuple[ParcelFile, ...] = ()
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it goes on to be acknowledged."""
+        return self.event.happened is DocumentHappened.STORED
 
 
 def verdicts(
-    claim: Claim, parcel: Parcel, held: Mapping[int, Held], account: Account, most_asks: int
-) -> tuple[Landed, ...]:
-    """One landing for each carried document, in the batch's order.
+    documents: Sequence[CarriedDocument],
+    contents: Contents,
+    known: Mapping[int, Sequence[KnownFile]],
+    needs: Needs,
+) -> tuple[Verdict, ...]:
+    """One verdict for each carried document, in the batch's order; `known` are the files it has, by row id.
 
-    With its original there, a document goes on; requested types that are absent are asked for `most_asks` times
-    first. Without it, it goes back with an attempt more. Whatever came is kept in every case.
+    With its original there, a document is stored; requested types that are absent are asked for `most_asks` times
+    first. Without it, it goes back with an attempt more.
     """
-    files: dict[int, list[StoredFile]] = defaultdict(list)
-    for file in parcel.files:
-        files[file.doc_id].append(StoredFile(file.file_type, file.name, file.size, file.sha256))
-    return tuple(
-        _verdict(
-            document,
-            tuple(files[document.doc_id]),
-            held.get(document.document_id, NOTHING_HELD),
-            parcel,
-            account,
-            most_asks,
-            alone=len(claim.documents) == 1,
-        )
-        for document in claim.documents
-    )
+    return tuple(_verdict(one, contents, known, needs, alone=len(documents) == 1) for one in documents)
 
 
 def _verdict(
-    document: CarriedDocument,
-    files: tuple[StoredFile, ...],
-    held: Held,
-    parcel: Parcel,
-    account: Account,
-    most_asks: int,
+    carried: CarriedDocument,
+    contents: Contents,
+    known: Mapping[int, Sequence[KnownFile]],
+    needs: Needs,
     *,
     alone: bool,
-) -> Landed:
-    if document.doc_id in parcel.collided and not alone:
-        reason = "its file names are another document's too; it is fetched alone"
-        return Landed(document, Landing.APART, reason=reason)
-    present = held.types | {file.type for file in files}
-    if account.original.value not in present:
-        reason = parcel.refused.get(document.doc_id) or _absence(document, files, parcel, account.original.value)
-        return Landed(document, Landing.FAILED, files, reason=reason)
-    missing = _sorted(account.required_types - present)
-    if not missing:
-        return Landed(document, Landing.WHOLE, files)
-    if held.asks + 1 < most_asks:
-        return Landed(document, Landing.ASK_AGAIN, files, missing, f"without {', '.join(missing)}; asked for again")
-    return Landed(document, Landing.INCOMPLETE, files, missing)
+) -> Verdict:
+    if carried.doc_id in contents.collided and not alone:
+        reason = "its file names are also another document's; it is fetched alone"
+        return Verdict(carried, DocumentEvent(DocumentHappened.SET_APART, reason))
+    files = contents.files.get(carried.doc_id, ())
+    current = {file.type for file in known.get(carried.document_id, ()) if file.version >= carried.version}
+    present = current | {file.type for file in files}
+    if needs.original not in present:
+        reason = contents.refused.get(carried.doc_id) or _absence(carried, files, contents, needs.original)
+        return Verdict(carried, DocumentEvent(DocumentHappened.FAILED, reason), files)
+    missing = tuple(sorted(needs.types - present))
+    if missing and carried.document.asks + 1 < needs.most_asks:
+        reason = f"without {', '.join(missing)}; asked for again"
+        return Verdict(carried, DocumentEvent(DocumentHappened.ASKED_AGAIN, reason), files)
+    return Verdict(carried, DocumentEvent(DocumentHappened.STORED, missing=missing), files)
 
 
-def _absence(document: CarriedDocument, files: tuple[StoredFile, ...], parcel: Parcel, original: str) -> str:
-    if document.doc_id in parcel.collided:
-        return "its file names are another document's too, even when it is fetched alone"
+def _absence(carried: CarriedDocument, files: Sequence[ParcelFile], contents: Contents, original: str) -> str:
+    if carried.doc_id in contents.collided:
+        return "its file names are also another document's, even when it is fetched alone"
     if not files:
         return "the parcel held nothing of it"
-    return f"the parcel held {', '.join(_sorted({file.type for file in files}))} of it, but no {original}"
-
-
-def _sorted(types: Collection[str]) -> tuple[str, ...]:
-    return tuple(sorted(str(name) for name in types))
+    return f"the parcel held {', '.join(sorted({file.type for file in files}))} of it, but no {original}"

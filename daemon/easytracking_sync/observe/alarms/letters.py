@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from easytracking_sync.archive.plights import Arrivals
+from easytracking_sync.archive.journal import Arrivals
 from easytracking_sync.observe.alarms.decision import Alarm, Kind, Watched
 from easytracking_sync.observe.alarms.texts import DAYS, text
 from easytracking_sync.observe.plain import visible

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
 from easytracking_sync.archive.alarms import Bookmark, Changes, KnownAlarm
-from easytracking_sync.archive.plights import Arrivals, Plight
+from easytracking_sync.archive.journal import Arrivals
+from easytracking_sync.archive.plights import Plight
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Permanent, Transient
@@ -207,9 +208,9 @@ class AlarmWatch:
         """What came since this was told last; None the first time: what was there before is no news."""
         mark = self._archive.alarms.bookmark(name)
         if mark is None:
-            self._archive.alarms.move(name, None, Bookmark(now, self._archive.plights.last_file()))
+            self._archive.alarms.move(name, None, Bookmark(now, self._archive.journal.last()))
             return None
-        return mark, self._archive.plights.arrivals(mark.position, now)
+        return mark, self._archive.journal.arrivals(mark.position)
 
     def _last_due(self, at: time, now: datetime) -> datetime:
         """The last time that the clock on the wall showed this."""

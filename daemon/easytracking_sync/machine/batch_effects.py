@@ -14,9 +14,10 @@ from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import JobLost, ParcelBad, Refused, ServiceUnavailable, TooLarge
 from easytracking_sync.machine.account import Account, Gate
-from easytracking_sync.machine.batch import Event, Happened
+from easytracking_sync.machine.batch import BatchEvent, BatchHappened
+from easytracking_sync.machine.decision import Outcome
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.machine.verdict import verdicts
+from easytracking_sync.machine.verdict import Contents, Needs, verdicts
 from easytracking_sync.remote import (
     EasyTracking,
     ListQuery,
@@ -26,12 +27,10 @@ from easytracking_sync.remote import (
     inspect_parcel,
     open_file,
 )
-from easytracking_sync.terms import AcknowledgeWith, Batch, Claim, FileType, Landed, Landing, Window
+from easytracking_sync.terms import AcknowledgeWith, Batch, Claim, FileType, ParcelFile, Window
 
 JOBS_TYPES = frozenset({FileType.FA, FileType.MT, FileType.FU})
 """What the plain reservation gives; any other choice names its types (sections 5 and 6)."""
-
-GOES_ON = (Landing.WHOLE, Landing.INCOMPLETE)
 
 
 def _nothing() -> None:
@@ -39,16 +38,28 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class Performed:
     """What an effect came back with; `afterwards` is done once the commit stands, and may be lost."""
 
-    event: Event
-    landed: tuple[Landed, ...] = ()
-    told: bool = True
+    outcome: Outcome
     afterwards: Callable[[], object] = _nothing
 
 
-class Errands:
+def _performed(
+    happened: BatchHappened,
+    reason: str = "",
+    *,
+    told: bool = True,
+    afterwards: Callable[[], object] = _nothing,
+    job_id: str | None = None,
+    parcel: str | None = None,
+    retry_after: float | None = None,
+) -> Performed:
+    event = BatchEvent(happened, reason, job_id=job_id, parcel=parcel, retry_after=retry_after)
+    return Performed(Outcome(event, told=told), afterwards)
+
+
+class BatchEffects:
     """Reserve, fetch, store, acknowledge. Transient errors escape, and so do refused logins."""
 
     def __init__(
@@ -67,7 +78,7 @@ class Errands:
         self._most_asks = most_asks
         self._observer = observer
 
-    def reserve(self, claim: Claim, account: Account) -> Errand:
+    def reserve(self, claim: Claim, account: Account) -> Performed:
         """PLANNED: ask the service for a job."""
         with self._gate.calling(account) as service:
             try:
@@ -76,74 +87,79 @@ class Errands:
                 else:
                     job_id = service.reserve_types(claim.doc_ids, account.file_types)
             except Refused as refusal:
-                return Errand(Event(Happened.REFUSED, str(refusal)))
-        return Errand(Event(Happened.JOB_CREATED, job_id=job_id, known_at=claim.known_at))
+                return _performed(BatchHappened.REFUSED, str(refusal))
+        return _performed(BatchHappened.JOB_CREATED, job_id=job_id)
 
-    def fetch(self, claim: Claim, account: Account) -> Errand:
+    def fetch(self, claim: Claim, account: Account) -> Performed:
         """RESERVED: bring the parcel into the spool. One that lies there already needs no second answer."""
         batch = claim.batch
         job_id = batch.job_id or ""
         name = parcel_name(batch.id, job_id)
         if self._archive.spool.holds(name):
-            return Errand(Event(Happened.PARCEL_SPOOLED, parcel=name))
+            return _performed(BatchHappened.PARCEL_SPOOLED, parcel=name)
         try:
             with self._gate.calling(account) as service, self._archive.spool.receiving(name) as sink:
                 answer = service.fetch(job_id, sink, self._limits.most_total_bytes)
         except JobLost as lost:
-            return Errand(Event(Happened.JOB_LOST, str(lost)))
+            return _performed(BatchHappened.JOB_LOST, str(lost))
         except ServiceUnavailable as trouble:
             if self._is_overdue(batch):  # one document may be what the service fails over
-                return Errand(Event(Happened.JOB_LOST, f"the job is overdue; {trouble}"))
+                return _performed(BatchHappened.JOB_LOST, f"the job is overdue; {trouble}")
             raise
         if not isinstance(answer, Pending):
-            return Errand(Event(Happened.PARCEL_SPOOLED, parcel=name))
+            return _performed(BatchHappened.PARCEL_SPOOLED, parcel=name)
         if self._is_overdue(batch):
-            return Errand(Event(Happened.JOB_LOST, "the job is overdue"))
-        return Errand(Event(Happened.PENDING, retry_after=answer.retry_after))
+            return _performed(BatchHappened.JOB_LOST, "the job is overdue")
+        return _performed(BatchHappened.PENDING, retry_after=answer.retry_after)
 
-    def store(self, claim: Claim, account: Account) -> Errand:
+    def store(self, claim: Claim, account: Account) -> Performed:
         """FETCHED: prove the parcel, keep its bytes, and judge each document."""
         name = claim.batch.parcel or ""
         try:
             file = self._archive.spool.open(name)
         except FileNotFoundError:
-            return Errand(Event(Happened.PARCEL_GONE, "the spool holds no such parcel"))
+            return _performed(BatchHappened.PARCEL_GONE, "the spool holds no such parcel")
         with file:
             try:
                 parcel = inspect_parcel(file, requested=frozenset(claim.doc_ids), limits=self._limits)
                 self._keep(file, parcel)
             except (ParcelBad, BlobRotten) as bad:
                 keep = partial(self._archive.spool.keep_for_inspection, name)
-                return Errand(Event(Happened.PARCEL_BAD, str(bad)), afterwards=keep)
-        held = self._archive.pool.held(claim)
-        landed = verdicts(claim, parcel, held, account, self._most_asks)
+                return _performed(BatchHappened.PARCEL_BAD, str(bad), afterwards=keep)
+        known = self._archive.files.of(claim.document_ids)
+        judged = verdicts(claim.documents, _contents(parcel), known, self._needs(account))
         self._note_oddities(claim, account, parcel)
         lacks_original = any(file_type == account.original for _, file_type in parcel.absent)
         odd = bool(parcel.unindexed or parcel.refused or parcel.self_collided or lacks_original)
         away = self._archive.spool.keep_for_inspection if odd else self._archive.spool.remove
-        stored = sum(one.landing in GOES_ON for one in landed)
-        happened = Happened.DOCUMENTS_STORED if stored else Happened.NOTHING_USABLE
+        stored = sum(one.is_stored for one in judged)
+        happened = BatchHappened.DOCUMENTS_STORED if stored else BatchHappened.NOTHING_USABLE
         reason = "" if stored else f"none of its documents came with its original ({account.original})"
-        return Errand(Event(happened, reason, stored=stored), landed=landed, afterwards=partial(away, name))
+        outcome = Outcome(BatchEvent(happened, reason, stored=stored), judged, known)
+        return Performed(outcome, afterwards=partial(away, name))
 
-    def acknowledge(self, claim: Claim, account: Account) -> Errand:
+    def acknowledge(self, claim: Claim, account: Account) -> Performed:
         """STORED: read back what was stored, and tell the service about exactly that."""
         receipt = read_back(self._archive.database, self._archive.blobs, claim, {account.original})
         if set(receipt.doc_ids) != set(claim.doc_ids):
             gone = len(claim.documents) - len(receipt.doc_ids)
-            return Errand(Event(Happened.READ_BACK_FAILED, f"{gone} documents are not whole in the archive"))
+            return _performed(BatchHappened.READ_BACK_FAILED, f"{gone} documents are not whole in the archive")
         if account.acknowledge is AcknowledgeWith.NONE:
-            return Errand(Event(Happened.ACCEPTED, "the account leaves no trace"), told=False)
+            return _performed(BatchHappened.ACCEPTED, "the account leaves no trace", told=False)
         if not receipt.to_tell:
-            return Errand(Event(Happened.ACCEPTED, "the operator holds them"), told=False)
+            return _performed(BatchHappened.ACCEPTED, "the operator holds them", told=False)
         with self._gate.calling(account) as service:
             try:
                 acknowledge(service, receipt, account.acknowledge)
             except Refused as refusal:
                 if self._is_marked(service, claim, account):
-                    return Errand(Event(Happened.ACCEPTED, "it was marked already"))
-                return Errand(Event(Happened.REFUSED, str(refusal)))
-        return Errand(Event(Happened.ACCEPTED))
+                    return _performed(BatchHappened.ACCEPTED, "it was marked already")
+                return _performed(BatchHappened.REFUSED, str(refusal))
+        return _performed(BatchHappened.ACCEPTED)
+
+    def _needs(self, account: Account) -> Needs:
+        types = frozenset(str(wanted) for wanted in account.required_types)
+        return Needs(account.original.value, types, self._most_asks)
 
     def _is_overdue(self, batch: Batch) -> bool:
         return batch.deadline_at is not None and self._clock.now() >= batch.deadline_at
@@ -157,7 +173,7 @@ class Errands:
         """Whether a single refused document shows in the listing of the marked ones: then it needs no marking."""
         if len(claim.documents) != 1:
             return False
-        window = self._archive.pool.narrowest_window(claim.documents[0].document_id)
+        window = self._archive.documents.narrowest_window(claim.documents[0].document_id)
         if window is None:
             return False
         try:
@@ -178,6 +194,14 @@ class Errands:
                 self._observer.note(
                     name, level="warning", account=account.label, batch=claim.batch.id, count=len(found)
                 )
+
+
+def _contents(parcel: Parcel) -> Contents:
+    files: dict[int, tuple[ParcelFile, ...]] = {}
+    for part in parcel.files:
+        file = ParcelFile(part.file_type, part.name, part.size, part.sha256)
+        files[part.doc_id] = (*files.get(part.doc_id, ()), file)
+    return Contents(files, parcel.collided, parcel.refused)
 
 
 def acknowledge(service: EasyTracking, receipt: DurableReceipt, how: AcknowledgeWith) -> None:

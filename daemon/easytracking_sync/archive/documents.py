@@ -1,0 +1,299 @@
+"""The document table: what the machine reads of it, and the one place where a document's state is written."""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.leases import NOW
+from easytracking_sync.archive.tables import LISTED_COLUMNS, account, batch, document, upsert
+from easytracking_sync.errors import Outdated
+from easytracking_sync.terms import (
+    MOST_IDS_PER_CALL,
+    BatchState,
+    Document,
+    DocumentState,
+    Due,
+    KnownDocument,
+    ListedDocument,
+    PauseReason,
+    Purpose,
+    Window,
+    WindowKind,
+    chunked,
+)
+from easytracking_sync.transition import DocumentMove
+
+IDS_AT_ONCE = 500
+"""So many ids go into one statement at most; every database takes them."""
+
+NOT_HOME = (DocumentState.DISCOVERED, DocumentState.QUARANTINED)
+LOADING = (BatchState.PLANNED, BatchState.RESERVED, BatchState.FETCHED)
+
+FIELDS = tuple(field.name for field in fields(Document))
+COLUMNS = tuple(document.c[name] for name in FIELDS)
+_IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
+_ACCOUNT_ID = sa.bindparam("account_id", type_=sa.Integer)
+_OF = sa.select(*COLUMNS).where(document.c.id.in_(_IDS)).order_by(document.c.id)
+_KNOWN = sa.select(
+    document.c.id,
+    document.c.doc_id,
+    document.c.state,
+    document.c.fingerprint,
+    document.c.held,
+    document.c.acknowledged_at,
+).where(document.c.account_id == _ACCOUNT_ID, document.c.doc_id.in_(_IDS))
+_PAUSE = sa.select(account.c.pause_reason).where(account.c.id == _ACCOUNT_ID)
+_LOADING = sa.select(batch.c.purpose).where(batch.c.account_id == _ACCOUNT_ID, batch.c.state.in_(LOADING))
+
+
+def as_document(row: Row[*tuple[Any, ...]]) -> Document:
+    """The machine's document of a row that has all of COLUMNS, first and in order."""
+    values = dict(zip(FIELDS, row, strict=False))
+    values["state"] = DocumentState(values["state"])
+    values["missing_types"] = tuple(part for part in values["missing_types"].split(",") if part)
+    return Document(**values)
+
+
+class Documents:
+    """What the machine asks of the document table. Reads only, without locks: `transitions` compares again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, ids: Iterable[int]) -> tuple[Document, ...]:
+        """The documents of these row ids, in their order."""
+        found: list[Document] = []
+        with self._database.read() as connection:
+            for some in chunked(sorted(set(ids)), IDS_AT_ONCE):
+                found += (as_document(row) for row in connection.execute(_OF, {"ids": some}))
+        return tuple(found)
+
+    def known(self, account_id: int, doc_ids: Iterable[int]) -> Mapping[int, KnownDocument]:
+        """What the archive has of these docIds; those it has not heard of are absent."""
+        found: dict[int, KnownDocument] = {}
+        with self._database.read() as connection:
+            for some in chunked(tuple(doc_ids), IDS_AT_ONCE):
+                for row in connection.execute(_KNOWN, {"account_id": account_id, "ids": some}):
+                    found[row.doc_id] = KnownDocument(
+                        row.id, DocumentState(row.state), row.fingerprint, row.held, row.acknowledged_at
+                    )
+        return found
+
+    def with_due(self, account_ids: Collection[int], now: datetime, jobs_in_flight: int) -> Sequence[int]:
+        """Those accounts that are not paused, have documents due and fewer than `jobs_in_flight` batches loading."""
+        parameters = {"account_ids": list(account_ids), "now": now, "jobs_in_flight": jobs_in_flight}
+        with self._database.read() as connection:
+            return connection.execute(_with_due(), parameters).scalars().all()
+
+    def due(self, account_id: int, now: datetime, jobs_in_flight: int) -> Due:
+        """What of an account is due to travel, as much as there is room for."""
+        parameters = {"account_id": account_id, "now": now}
+        with self._database.read() as connection:
+            probing = connection.execute(_PAUSE, parameters).scalar_one() == PauseReason.PERMISSION
+            loading = tuple(Purpose(purpose) for purpose in connection.execute(_LOADING, parameters).scalars())
+            room = max(0, jobs_in_flight - len(loading))
+
+            def first(purpose: Purpose, most: int) -> tuple[Document, ...]:
+                query = _due(purpose, newest_first=probing and purpose is Purpose.FRESH)
+                rows = connection.execute(query, parameters | {"most": most})
+                return tuple(as_document(row) for row in rows)
+
+            return Due(
+                account_id=account_id,
+                loading=loading,
+                probing=probing,
+                fresh=first(Purpose.FRESH, 1 if probing else room * MOST_IDS_PER_CALL),
+                suspects=first(Purpose.SUSPECT, MOST_IDS_PER_CALL),
+                alone=first(Purpose.ALONE, 1),
+            )
+
+    def failed_once_since(self, account_id: int, since: datetime) -> tuple[Document, ...]:
+        """An account's documents in the pool whose only attempt failed since then."""
+        query = sa.select(*COLUMNS).where(
+            document.c.account_id == account_id,
+            document.c.state == DocumentState.DISCOVERED,
+            document.c.suspect,
+            document.c.attempts == 1,
+            document.c.failed_at >= since,
+        )
+        with self._database.read() as connection:
+            return tuple(as_document(row) for row in connection.execute(query.order_by(document.c.id)))
+
+    def waiting(self, account_ids: Collection[int]) -> Mapping[int, int]:
+        """Per account, the documents that are neither home and acknowledged, nor given up on, nor closed."""
+        with self._database.read() as connection:
+            return {
+                account_id: int(count)
+                for account_id, count in connection.execute(_waiting(), {"account_ids": list(account_ids)}).all()
+            }
+
+    def not_listed(self, account_id: int, window: Window, present: Collection[int], before: datetime) -> list[int]:
+        """docIds received in this window and known before that instant which the service does not list."""
+        query = sa.select(document.c.doc_id).where(
+            document.c.account_id == account_id,
+            document.c.received.between(window.start, window.end),
+            document.c.wanted_at < before,
+        )
+        with self._database.read() as connection:
+            return [doc_id for doc_id in connection.execute(query).scalars() if doc_id not in present]
+
+    def not_home(
+        self,
+        account_id: int,
+        window: Window,
+        before: datetime,
+        *,
+        receiver_piva: str | None = None,
+        receiver_cf: str | None = None,
+    ) -> Sequence[tuple[int, int]]:
+        """(row id, docId) of what never came home, was received in this window and is known since before then."""
+        query = sa.select(document.c.id, document.c.doc_id).where(
+            document.c.account_id == account_id,
+            document.c.received.between(window.start, window.end),
+            document.c.state.in_(NOT_HOME),
+            document.c.wanted_at < before,
+            document.c.stored_at.is_(None),
+        )
+        for column, wanted in ((document.c.receiver_piva, receiver_piva), (document.c.receiver_cf, receiver_cf)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        with self._database.read() as connection:
+            return [(row.id, row.doc_id) for row in connection.execute(query.order_by(document.c.id))]
+
+    def narrowest_window(self, document_id: int) -> Window | None:
+        """In which window the list shows a document: its second of reception, else its date; None without either."""
+        columns = (document.c.received, document.c.document_date)
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(*columns).where(document.c.id == document_id)).one()
+        if row.received is not None:
+            second = row.received.replace(microsecond=0)
+            return Window(WindowKind.RECEIVED, second, second + timedelta(seconds=1))  # the list may hide fractions
+        if row.document_date is not None:
+            day = datetime.combine(row.document_date, datetime.min.time())
+            return Window(WindowKind.DOCUMENT_DATE, day, day)
+        return None
+
+
+def expect(connection: Connection, moves: Sequence[DocumentMove]) -> None:
+    """Lock the documents, and raise Outdated unless each still is in the state and version it was decided on."""
+    before = {move.before.id: (move.before.state, move.before.version) for move in moves}
+    for some in chunked(sorted(before), IDS_AT_ONCE):
+        rows = connection.execute(_standing(), {"ids": some}).all()
+        now = {row.id: (DocumentState(row.state), row.version) for row in rows}
+        moved_on = [document_id for document_id in some if now.get(document_id) != before[document_id]]
+        if moved_on:
+            raise Outdated(f"documents {', '.join(map(str, moved_on[:5]))} have moved since they were read")
+
+
+def write(connection: Connection, moves: Sequence[DocumentMove]) -> None:
+    """Write what the moves change: one statement for all documents whose changes are the same."""
+    same: dict[tuple[tuple[str, Any], ...], list[int]] = defaultdict(list)
+    for move in moves:
+        changes = [
+            (name, getattr(move.after, name))
+            for name in FIELDS
+            if getattr(move.after, name) != getattr(move.before, name)
+        ]
+        if move.listed is not None:
+            changes += _listed_values(move.listed).items()
+        if changes:
+            same[tuple(changes)].append(move.before.id)
+    for changes_made, ids in same.items():
+        values = {name: ",".join(value) if isinstance(value, tuple) else value for name, value in changes_made}
+        for some in chunked(ids, IDS_AT_ONCE):
+            connection.execute(sa.update(document).where(document.c.id.in_(some)).values(**values))
+
+
+def insert(connection: Connection, account_id: int, listed: Sequence[ListedDocument], now: datetime) -> Sequence[int]:
+    """Insert documents that a list showed for the first time; their row ids. Outdated where another was faster."""
+    rows = [
+        {
+            **_listed_values(element),
+            "account_id": account_id,
+            "doc_id": element.doc_id,
+            "state": DocumentState.DISCOVERED,
+            "next_attempt_at": now,
+            "discovered_at": now,
+            "wanted_at": now,
+        }
+        for element in listed
+    ]
+    new = upsert(connection, document).on_conflict_do_nothing()
+    made = connection.execute(new, rows, execution_options={"preserve_rowcount": True}).rowcount
+    if made != len(rows):
+        raise Outdated("some of these documents were discovered by another instance meanwhile")
+    doc_ids = [element.doc_id for element in listed]
+    ids = sa.select(document.c.id).where(document.c.account_id == account_id, document.c.doc_id.in_(doc_ids))
+    return connection.execute(ids.order_by(document.c.id)).scalars().all()
+
+
+def _listed_values(element: ListedDocument) -> dict[str, Any]:
+    return {column: getattr(element, column) for column in LISTED_COLUMNS}
+
+
+@functools.cache
+def _standing() -> sa.Select[Any]:
+    query = sa.select(document.c.id, document.c.state, document.c.version).where(document.c.id.in_(_IDS))
+    return query.order_by(document.c.id).with_for_update(key_share=True)
+
+
+@functools.cache
+def _with_due() -> sa.Select[Any]:
+    due = sa.exists().where(
+        document.c.account_id == account.c.id,
+        document.c.state.in_(NOT_HOME),
+        document.c.next_attempt_at <= NOW,
+    )
+    loading = (
+        sa.select(sa.func.count())
+        .select_from(batch)
+        .where(batch.c.account_id == account.c.id, batch.c.state.in_(LOADING))
+        .scalar_subquery()
+    )
+    return (
+        sa.select(account.c.id)
+        .where(
+            account.c.id.in_(sa.bindparam("account_ids", expanding=True)),
+            sa.or_(account.c.paused_until.is_(None), account.c.paused_until <= NOW),
+            due,
+            loading < sa.bindparam("jobs_in_flight", type_=sa.Integer),
+        )
+        .order_by(account.c.id)
+    )
+
+
+@functools.cache
+def _due(purpose: Purpose, *, newest_first: bool) -> sa.Select[Any]:
+    """The documents to travel next; a probe is the newest: it tells soonest whether some may be had."""
+    due = sa.select(*COLUMNS).where(document.c.account_id == _ACCOUNT_ID, document.c.next_attempt_at <= NOW)
+    discovered = document.c.state == DocumentState.DISCOVERED
+    if purpose is Purpose.ALONE:
+        quarantined = document.c.state == DocumentState.QUARANTINED
+        due = due.where(sa.or_(quarantined, discovered & document.c.alone))
+    else:
+        suspect = document.c.suspect if purpose is Purpose.SUSPECT else ~document.c.suspect
+        due = due.where(discovered, ~document.c.alone, suspect)
+    order = (document.c.id.desc(),) if newest_first else (document.c.next_attempt_at, document.c.id)
+    return due.order_by(*order).limit(sa.bindparam("most", type_=sa.Integer))
+
+
+@functools.cache
+def _waiting() -> sa.Select[Any]:
+    waits = sa.or_(
+        document.c.state.in_((DocumentState.DISCOVERED, DocumentState.BATCHED)),
+        (document.c.state == DocumentState.STORED) & ~document.c.unacknowledgeable,
+    )
+    return (
+        sa.select(document.c.account_id, sa.func.count())
+        .where(document.c.account_id.in_(sa.bindparam("account_ids", expanding=True)), waits)
+        .group_by(document.c.account_id)
+    )

@@ -1,0 +1,247 @@
+"""The lifecycle of a document: what may happen to it in each state, and what follows.
+
+The twin of `machine.batch`. A document waits in the pool (DISCOVERED) or in quarantine until `next_attempt_at`,
+travels with exactly one live batch (BATCHED, STORED), and ends ACKNOWLEDGED, WITHDRAWN or ACCEPTED, from where only
+the service or a person brings it back. `TABLE` is the whole truth: a (state, event) pair that is not in it is an
+error. `change` is pure: no clock, no chance, no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.terms import Document, DocumentState
+from easytracking_sync.transition import DocumentMove
+
+DISCOVERED, BATCHED, STORED, ACKNOWLEDGED, QUARANTINED, WITHDRAWN, ACCEPTED = DocumentState
+
+
+class DocumentHappened(StrEnum):
+    """What can happen to a document. The journal calls it `document.` and this word."""
+
+    BATCHED = "batched"  # a batch takes it along
+    STORED = "stored"  # its original is committed, and whatever else came
+    ASKED_AGAIN = "asked_again"  # a requested type is missing, and may still come
+    SET_APART = "set_apart"  # its file names collide with another document's
+    FAILED = "failed"  # it was refused, or came without its original
+    RECALLED = "recalled"  # its batch was taken back before it was reserved
+    PARDONED = "pardoned"  # an attempt is taken back: the account lost its permission, not the document
+    DAMAGED = "damaged"  # what was stored cannot be read back
+    REFUSED = "refused"  # the service refuses to mark it
+    ACKNOWLEDGED = "acknowledged"  # read back, and the service told where it is to be told
+    WITHDRAWN = "withdrawn"  # a complete listing of both phases no longer has it
+    RETURNED = "returned"  # a listing has it again
+    CHANGED = "changed"  # a listing says something else of it
+    RELISTED = "relisted"  # acknowledged here, and listed as unmarked all the same
+    REFETCHED = "refetched"  # the same, for an account that wants its bytes again
+    ROTTEN = "rotten"  # stored bytes are damaged or gone
+    BARE = "bare"  # it counts as home and has no file
+    RETRIED = "retried"  # a person wants it tried now
+    ACCEPTED = "accepted"  # a person closes it as it is
+    HELD = "held"  # a person cleared its phase through us
+    RELEASED = "released"  # and set it again
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentEvent:
+    """What happened, with what the next state needs to know of it."""
+
+    happened: DocumentHappened
+    reason: str = ""  # for people; never a secret, never a document's content
+    missing: tuple[str, ...] = ()  # STORED: the types that were asked for in vain
+    version: int | None = None  # ACKNOWLEDGED: the version that came home
+    told: bool = True  # ACKNOWLEDGED: the service was told
+    counts: bool = True  # FAILED: it is an attempt of this document
+    suspect: bool = False  # RECALLED: its batch was half of a refused one
+    not_before: datetime | None = None  # FAILED, RECALLED, PARDONED: the account is paused until then
+
+
+Move = Callable[[Document, DocumentEvent, datetime, Policy], Document]
+
+
+class InvalidDocumentChange(Exception):
+    """A (state, event) pair outside the table: a bug, never something a user can cause."""
+
+
+def change(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    """The document as it is after `event`; raises InvalidDocumentChange outside the table."""
+    move = TABLE.get((document.state, event.happened))
+    if move is None:
+        raise InvalidDocumentChange(f"document {document.id}: {event.happened} cannot happen in {document.state}")
+    return move(document, event, now, policy)
+
+
+def moved(
+    document: Document, event: DocumentEvent, now: datetime, policy: Policy, batch_id: int | None = None
+) -> DocumentMove:
+    """The change together with its row in the journal."""
+    after = change(document, event, now, policy)
+    detail: dict[str, str | int] = {}
+    if event.reason:
+        detail["reason"] = event.reason
+    if event.missing:
+        detail["missing"] = ",".join(event.missing)
+    if event.happened is DocumentHappened.FAILED:
+        detail["attempts"] = after.attempts
+    return DocumentMove(document, after, _journal_name(document, event, after), detail, batch_id)
+
+
+def _journal_name(before: Document, event: DocumentEvent, after: Document) -> str:
+    """Giving up, and coming home once more, have names of their own: people look for the one, news tell the other."""
+    if event.happened is DocumentHappened.FAILED and after.state is QUARANTINED:
+        return "document.quarantined"
+    if event.happened is DocumentHappened.STORED and before.stored_at is not None:
+        return "document.stored_again"
+    return f"document.{event.happened}"
+
+
+def _batched(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    del event, now, policy
+    return replace(document, state=BATCHED, next_attempt_at=None, unacknowledgeable=False)
+
+
+def _stored(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    del policy
+    fresh = replace(document, attempts=0, asks=0, suspect=False, alone=False, reason=None)
+    return replace(fresh, state=STORED, stored_at=now, missing_types=event.missing)
+
+
+def _asked_again(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    soon = now + timedelta(seconds=policy.backoff(1))
+    return replace(document, state=DISCOVERED, asks=document.asks + 1, next_attempt_at=soon, reason=event.reason)
+
+
+def _set_apart(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    del policy
+    return replace(document, state=DISCOVERED, alone=True, next_attempt_at=now, reason=event.reason)
+
+
+def _failed(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    attempts = document.attempts + event.counts
+    again_at = now + timedelta(seconds=policy.document_retry(attempts))
+    return replace(
+        document,
+        state=QUARANTINED if attempts >= policy.max_attempts else DISCOVERED,
+        attempts=attempts,
+        next_attempt_at=max(again_at, event.not_before or again_at),
+        suspect=True,
+        unacknowledgeable=False,
+        reason=event.reason,
+        failed_at=now,
+    )
+
+
+def _recalled(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    del policy
+    recalled = replace(document, state=DISCOVERED, next_attempt_at=event.not_before or now)
+    return replace(recalled, suspect=True, failed_at=now) if event.suspect else recalled
+
+
+def _pardoned(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    del policy
+    return replace(document, attempts=0, next_attempt_at=event.not_before or now)
+
+
+def _refused(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    del policy
+    return replace(document, unacknowledgeable=True, reason=event.reason, failed_at=now)
+
+
+def _acknowledged(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    """A newer version than the one that came home sends the document around once more."""
+    del policy
+    told = replace(
+        document,
+        acknowledged_at=now if event.told else None,
+        unacknowledgeable=False,
+        reason=None,
+        next_attempt_at=None,
+    )
+    if event.version is not None and document.version > event.version:
+        return replace(told, state=DISCOVERED, next_attempt_at=now)
+    return replace(told, state=ACKNOWLEDGED)
+
+
+def _relisted(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    del event, now, policy
+    return replace(document, state=STORED)
+
+
+def _withdrawn(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    del event, now, policy
+    return replace(document, state=WITHDRAWN, next_attempt_at=None)
+
+
+def _newer(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    """The bytes that are wanted are other ones by now; the document goes on as it was."""
+    del event, policy
+    return replace(document, version=document.version + 1, wanted_at=now)
+
+
+def _anew(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    """Its bytes are wanted as if for the first time."""
+    fresh = replace(document, attempts=0, asks=0, suspect=False, alone=False, reason=None)
+    return replace(_newer(fresh, event, now, policy), state=DISCOVERED, next_attempt_at=now)
+
+
+def _retried(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    del event, policy
+    return replace(document, next_attempt_at=now)
+
+
+def _accepted(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    del now, policy
+    return replace(document, state=ACCEPTED, next_attempt_at=None, unacknowledgeable=False, reason=event.reason)
+
+
+def _held(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+    del now, policy
+    return replace(document, held=event.happened is DocumentHappened.HELD)
+
+
+_H = DocumentHappened
+
+TABLE: Mapping[tuple[DocumentState, DocumentHappened], Move] = {
+    # in the pool
+    (DISCOVERED, _H.BATCHED): _batched,
+    (DISCOVERED, _H.PARDONED): _pardoned,
+    (DISCOVERED, _H.CHANGED): _newer,
+    (DISCOVERED, _H.WITHDRAWN): _withdrawn,
+    # carried by a batch that is to be reserved, fetched, stored
+    (BATCHED, _H.STORED): _stored,
+    (BATCHED, _H.ASKED_AGAIN): _asked_again,
+    (BATCHED, _H.SET_APART): _set_apart,
+    (BATCHED, _H.FAILED): _failed,
+    (BATCHED, _H.RECALLED): _recalled,
+    (BATCHED, _H.CHANGED): _newer,
+    # carried by a batch that is to be acknowledged
+    (STORED, _H.ACKNOWLEDGED): _acknowledged,
+    (STORED, _H.REFUSED): _refused,
+    (STORED, _H.DAMAGED): _batched,
+    (STORED, _H.FAILED): _failed,
+    (STORED, _H.ACCEPTED): _accepted,
+    (STORED, _H.CHANGED): _newer,
+    # home
+    (ACKNOWLEDGED, _H.RELISTED): _relisted,
+    (ACKNOWLEDGED, _H.REFETCHED): _anew,
+    (ACKNOWLEDGED, _H.CHANGED): _anew,
+    (ACKNOWLEDGED, _H.ROTTEN): _anew,
+    (ACKNOWLEDGED, _H.BARE): _anew,
+    # given up on, retried daily and alone
+    (QUARANTINED, _H.BATCHED): _batched,
+    (QUARANTINED, _H.RETRIED): _retried,
+    (QUARANTINED, _H.ACCEPTED): _accepted,
+    (QUARANTINED, _H.CHANGED): _anew,
+    (QUARANTINED, _H.WITHDRAWN): _withdrawn,
+    # gone from the list
+    (WITHDRAWN, _H.RETURNED): _anew,
+    (WITHDRAWN, _H.CHANGED): _anew,
+    # closed by a person
+    (ACCEPTED, _H.CHANGED): _newer,
+    # a person may take any document out of the sync, and give it back
+    **{(state, happened): _held for state in DocumentState for happened in (_H.HELD, _H.RELEASED)},
+}

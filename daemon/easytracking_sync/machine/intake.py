@@ -1,0 +1,215 @@
+"""What a listing means to the archive: what is new, changed, returned, or listed again although acknowledged."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.errors import Outdated
+from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.terms import (
+    MOST_IDS_PER_CALL,
+    BatchState,
+    Document,
+    DocumentState,
+    KnownDocument,
+    ListedDocument,
+    OnRelist,
+    Purpose,
+    Window,
+    chunked,
+)
+from easytracking_sync.transition import DocumentMove, NewBatch, Transition
+
+T = TypeVar("T")
+
+LONGEST_LISTING = timedelta(days=1)
+
+DOCUMENTS_AT_ONCE = 500
+"""One transaction takes in so many elements of a list at most."""
+
+MOST_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """What a listing meant to the archive."""
+
+    listed: int = 0
+    discovered: int = 0
+    changed: int = 0  # other list fields under an id that is known
+    relisted: int = 0  # acknowledged here, listed as unmarked all the same
+
+    def __add__(self, other: Absorbed) -> Absorbed:
+        return Absorbed(
+            self.listed + other.listed,
+            self.discovered + other.discovered,
+            self.changed + other.changed,
+            self.relisted + other.relisted,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A listing to be taken in: when it began, and whether it shows what is still unmarked."""
+
+    account_id: int
+    documents: Sequence[ListedDocument]
+    begun_at: datetime
+    unmarked: bool
+    on_relist: OnRelist = OnRelist.ACKNOWLEDGE
+    acknowledges: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """How a listing differs from what the archive knows: new elements, and what happened to known documents."""
+
+    new: tuple[ListedDocument, ...] = ()
+    happened: Mapping[int, tuple[DocumentHappened, KnownDocument, ListedDocument]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.happened)
+
+
+def differences(listed: Listed, known: Mapping[int, KnownDocument]) -> Differences:
+    """Compare a listing with what the archive knows of its docIds. Held documents are left alone."""
+    new = tuple(element for element in listed.documents if element.doc_id not in known)
+    happened = {}
+    for element in listed.documents:
+        document = known.get(element.doc_id)
+        if document is not None and (what := _what_happened(document, element, listed)) is not None:
+            happened[document.id] = (what, document, element)
+    return Differences(new, happened)
+
+
+def _what_happened(known: KnownDocument, element: ListedDocument, listed: Listed) -> DocumentHappened | None:
+    if known.held:
+        return None
+    if known.fingerprint != element.fingerprint:
+        return DocumentHappened.CHANGED
+    if known.state is DocumentState.WITHDRAWN:
+        return DocumentHappened.RETURNED
+    if not _is_relisted(known, listed):
+        return None
+    return DocumentHappened.REFETCHED if listed.on_relist is OnRelist.REFETCH else DocumentHappened.RELISTED
+
+
+def _is_relisted(known: KnownDocument, listed: Listed) -> bool:
+    return (
+        listed.unmarked
+        and listed.acknowledges
+        and known.state is DocumentState.ACKNOWLEDGED
+        and (known.acknowledged_at is None or not _was_just_told(known.acknowledged_at, listed.begun_at))
+    )
+
+
+def _was_just_told(acknowledged_at: datetime, begun_at: datetime) -> bool:
+    """Whether the listing may have begun before; an acknowledgement from the day after was noted by a wrong clock."""
+    return begun_at <= acknowledged_at <= begun_at + LONGEST_LISTING
+
+
+class Intake:
+    """Takes listings into the archive. Safe beside a running engine and other instances, and safe to repeat."""
+
+    def __init__(self, archive: Archive, policy: Policy) -> None:
+        self._archive = archive
+        self._policy = policy
+
+    def absorb(self, listed: Listed, now: datetime) -> Absorbed:
+        """Insert what is new, note what changed, and send to be acknowledged what was forgotten.
+
+        One transaction a chunk, and none where the chunk says nothing new.
+        """
+        absorbed = Absorbed(listed=len(listed.documents))
+        for chunk in chunked(listed.documents, DOCUMENTS_AT_ONCE):
+            part = replace(listed, documents=chunk)
+            absorbed += until_current(partial(self._absorb, part, now))
+        return absorbed
+
+    def withdraw(
+        self,
+        account_id: int,
+        window: Window,
+        present: Collection[int],
+        begun_at: datetime,
+        *,
+        receiver_piva: str | None = None,
+        receiver_cf: str | None = None,
+    ) -> int:
+        """Mark what is not home, lies in this window, and is in neither of its complete listings; how many.
+
+        Only documents that the listings' receiver filter would show count. One that is listed again later comes back.
+        """
+        candidates = self._archive.documents.not_home(
+            account_id, window, begun_at, receiver_piva=receiver_piva, receiver_cf=receiver_cf
+        )
+        gone = [document_id for document_id, doc_id in candidates if doc_id not in present]
+        return sum(
+            until_current(partial(self._withdraw, account_id, some, begun_at))
+            for some in chunked(gone, DOCUMENTS_AT_ONCE)
+        )
+
+    def _absorb(self, listed: Listed, now: datetime) -> Absorbed:
+        doc_ids = [element.doc_id for element in listed.documents]
+        found = differences(listed, self._archive.documents.known(listed.account_id, doc_ids))
+        if not found:
+            return Absorbed()
+        documents = self._archive.documents.of(found.happened)
+        transition = _transition(listed.account_id, found, documents, now, self._policy)
+        self._archive.transitions.apply(transition, now)
+        happened = [what for what, _, _ in found.happened.values()]
+        relisted = happened.count(DocumentHappened.RELISTED) + happened.count(DocumentHappened.REFETCHED)
+        return Absorbed(0, len(found.new), happened.count(DocumentHappened.CHANGED), relisted)
+
+    def _withdraw(self, account_id: int, ids: Sequence[int], now: datetime) -> int:
+        documents = self._archive.documents.of(ids)
+        still = [one for one in documents if one.stored_at is None and one.state in NOT_HOME]
+        event = DocumentEvent(DocumentHappened.WITHDRAWN)
+        moves = tuple(moved(document, event, now, self._policy) for document in still)
+        if moves:
+            self._archive.transitions.apply(Transition(account_id, documents=moves), now)
+        return len(moves)
+
+
+NOT_HOME = (DocumentState.DISCOVERED, DocumentState.QUARANTINED)
+
+
+def _transition(
+    account_id: int, found: Differences, documents: Iterable[Document], now: datetime, policy: Policy
+) -> Transition:
+    moves: list[DocumentMove] = []
+    relisted: dict[int, int] = {}
+    for document in documents:
+        what, known, element = found.happened[document.id]
+        if document.state is not known.state:
+            raise Outdated(f"document {document.id} has moved since it was compared")
+        move = moved(document, DocumentEvent(what), now, policy)
+        if what is DocumentHappened.CHANGED:
+            move = replace(move, listed=element)
+        if what is DocumentHappened.RELISTED:
+            relisted[document.id] = document.version
+        moves.append(move)
+    return Transition(
+        account_id,
+        documents=tuple(moves),
+        discovered=found.new,
+        new_batches=tuple(
+            NewBatch(BatchState.STORED, Purpose.RELISTED, dict(some))
+            for some in chunked(tuple(relisted.items()), MOST_IDS_PER_CALL)
+        ),
+    )
+
+
+def until_current(attempt: Callable[[], T]) -> T:
+    """Read and decide again where another worker was faster; Outdated escapes after a few times."""
+    for _ in range(MOST_TRIES - 1):
+        with contextlib.suppress(Outdated):
+            return attempt()
+    return attempt()

@@ -1,0 +1,34 @@
+"""Pauses accounts for ever longer while their login is refused or their address is dead, and ends those pauses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from easytracking_sync.archive.accounts import Accounts
+from easytracking_sync.machine.intake import until_current
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.machine.refusals import pause_slowly
+from easytracking_sync.terms import PauseReason
+
+
+class Pauses:
+    """What the archive remembers of it."""
+
+    def __init__(self, accounts: Accounts, policy: Policy) -> None:
+        self._accounts = accounts
+        self._policy = policy
+
+    def pause_slowly(self, account_id: int, reason: PauseReason, message: str, now: datetime) -> datetime:
+        """Pause an account by the next of the policy's slow pauses, until it is resumed; until when."""
+
+        def pause() -> datetime:
+            move = pause_slowly(self._accounts.standing(account_id), reason, message, now, self._policy)
+            self._accounts.change(move, now)
+            return move.after.paused_until or now
+
+        return until_current(pause)
+
+    def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:
+        """End these accounts' pauses (of that reason only, if one is given)."""
+        self._accounts.resume(account_ids, reason)

@@ -135,7 +135,7 @@ class Stock:
             size=len(content),
             sha256=sha256,
             fetched_at=NOW,
-            seen_at=NOW,
+            version=1,
         )
 
     def batch(self, label: str, *row_ids: int, state: BatchState = BatchState.STORED, **values: Any) -> int:
@@ -152,7 +152,7 @@ class Stock:
         }
         batch_id = self.insert(tables.batch, **(row | values))
         with self.archive.database.write() as connection:
-            carried = [{"batch_id": batch_id, "document_id": row_id} for row_id in row_ids]
+            carried = [{"batch_id": batch_id, "document_id": row_id, "version": 1} for row_id in row_ids]
             connection.execute(sa.insert(tables.batch_document), carried)
         return batch_id
 

@@ -69,7 +69,7 @@ def arrive(station: Station) -> None:
     span = Span.between(local - timedelta(days=1), local + timedelta(days=1), marked_too=False)
     list_through(station, cycle_of(station, station.accounts["demo1"], span))
     drain(station)
-    assert sum(station.archive.pool.waiting(station.account_ids).values()) == 0
+    assert sum(station.archive.documents.waiting(station.account_ids).values()) == 0
 
 
 def events(station: Station, name: str) -> list[dict[str, object]]:

@@ -46,7 +46,7 @@ def home(station: Station) -> None:
         try:
             list_through(station, cycle_of(station, station.accounts["demo1"]))
             drain(station)
-            if not sum(station.archive.pool.waiting(station.account_ids).values()):
+            if not sum(station.archive.documents.waiting(station.account_ids).values()):
                 return
         except DatabaseUnavailable:
             continue

@@ -94,7 +94,7 @@ def test_two_instances_share_the_work_and_each_document_comes_home_once(pair: Pa
             list_through(station, cycle_of(station, account))
     chance = random.Random(seed)
     done = Counter[str]()
-    while sum(one.archive.pool.waiting(one.account_ids).values()):
+    while sum(one.archive.documents.waiting(one.account_ids).values()):
         order = chance.sample([one, two], 2)
         worked = [station for station in order if station.engine.step()]
         done.update(station.folder.name for station in worked)
@@ -126,7 +126,7 @@ def test_threads_of_two_instances_side_by_side_bring_each_document_home_once(pai
     def work(station: Station) -> None:
         start.wait(10)
         try:
-            while sum(station.archive.pool.waiting(station.account_ids).values()):
+            while sum(station.archive.documents.waiting(station.account_ids).values()):
                 if not station.engine.step():
                     station.clock.forward(timedelta(seconds=1))
         except BaseException as failure:  # noqa: BLE001  told below

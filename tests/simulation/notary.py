@@ -33,7 +33,11 @@ ALL_FILES_OF = """
     JOIN account a ON a.id = d.account_id JOIN file f ON f.document_id = d.id
     WHERE a.username = ? AND d.doc_id = ?
 """
-FILES_OF = f"{ALL_FILES_OF} AND f.seen_at >= d.wanted_at"
+FILES_OF = f"""{ALL_FILES_OF} AND f.version >= (
+    SELECT c.version FROM batch_document c JOIN batch b ON b.id = c.batch_id
+    WHERE c.document_id = d.id AND c.carried AND b.state = 'stored'
+)"""
+"""The files of the version that the batch to be acknowledged has fetched."""
 
 BATCH_MOVES: Mapping[str, frozenset[str]] = {
     "planned": frozenset({"reserved", "split", "abandoned"}),
@@ -115,12 +119,13 @@ class Notary:
         documents = {row[0]: row[1] for row in self.ledger.rows("SELECT id, state FROM document")}
         _expect_moves("batch", self._batches, batches, BATCH_MOVES, {"planned", "stored"})
         _expect_moves("document", self._documents, documents, DOCUMENT_MOVES, {"discovered"})
+        changed = {one for one, state in documents.items() if self._documents.get(one) != state}
         younger = [one for one, epoch in self._epochs.items() if epochs[one] < epoch]
         assert not younger, f"FENCED: the epoch of batch {younger} went back"
         self._batches, self._documents, self._epochs = batches, documents, epochs
         self._expect_each_carried_once()
         self._expect_new_files_true()
-        self._expect_one_move_an_epoch()
+        self._expect_journal(changed)
         if self.jobs_in_flight is not None:
             crowded = [row for row in self.ledger.rows(IN_FLIGHT) if row[1] > self.jobs_in_flight]
             assert not crowded, f"BOUNDED: more than {self.jobs_in_flight} jobs in flight: {crowded}"
@@ -230,17 +235,28 @@ class Notary:
             self._copies.add(copy)
             self._files[file_id] = (document_id, kind, bytes(name), sha256)
 
-    def _expect_one_move_an_epoch(self) -> None:
-        """Whoever moves a batch holds it; a second move under one epoch would be a stale holder's."""
-        for event_id, batch_id, detail in self.ledger.rows(
-            "SELECT id, batch_id, detail FROM event WHERE id > ? AND batch_id IS NOT NULL ORDER BY id",
-            (self._last_event,),
+    def _expect_journal(self, changed: Collection[int]) -> None:
+        """Sequence numbers without gaps, a row for each change of a document's state, one move of a batch an epoch.
+
+        Whoever moves a batch holds it; a second move under one epoch would be a stale holder's.
+        """
+        told: set[int] = set()
+        for event_id, batch_id, document_id, detail in self.ledger.rows(
+            "SELECT id, batch_id, document_id, detail FROM event WHERE id > ? ORDER BY id", (self._last_event,)
         ):
+            assert event_id == self._last_event + 1, f"NO-SILENT-DEATH: the journal skips from {self._last_event}"
             self._last_event = event_id
+            if document_id is not None:
+                told.add(document_id)
+                continue
+            if batch_id is None:
+                continue
             epoch = json.loads(detail).get("epoch")
             if epoch is not None:
                 assert (batch_id, epoch) not in self._moves, f"FENCED: batch {batch_id} moved twice in epoch {epoch}"
                 self._moves.add((batch_id, epoch))
+        untold = set(changed) - told
+        assert not untold, f"MONOTONE-STATE: documents {sorted(untold)} changed without a row in the journal"
 
 
 def expect_no_secrets(notes: Collection[object], secrets: Collection[str]) -> None:

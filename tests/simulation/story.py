@@ -19,6 +19,7 @@ from tests.simulation.world import QUIET, World, files_for
 from easytracking_simulator import Faults, status, storm
 from easytracking_sync.archive.entries import DocumentEntry, Filters
 from easytracking_sync.errors import SyncError
+from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.machine.policy import Policy
 
 STORM_LASTS = 1200
@@ -261,12 +262,12 @@ class Story:
         return list(replica.station.archive.catalogue.documents(Filters()))
 
     def _retry(self, replica: Replica) -> None:
-        replica.station.archive.remedies.retry(self._entries(replica), replica.clock.now())
+        Corrections(replica.station.archive).retry(self._entries(replica), replica.clock.now())
 
     def _accept(self, replica: Replica) -> None:
         for entry in self._entries(replica):
             if entry.state == "quarantined" or (entry.state == "stored" and self._dice.random() < 0.2):
-                replica.station.archive.remedies.accept(entry, "simulated", replica.clock.now())
+                Corrections(replica.station.archive).accept(entry, "simulated", replica.clock.now())
 
     def _rename(self, replica: Replica) -> None:
         label = replica.station.archive.accounts.entries()[0].label
@@ -275,12 +276,12 @@ class Story:
     def _hold(self, replica: Replica) -> None:
         """`phase clear`: at the service, and here."""
         for entry in self._entries(replica)[:1]:
-            replica.station.archive.remedies.hold([entry], replica.clock.now(), held=True)
+            Corrections(replica.station.archive).hold([entry], replica.clock.now(), held=True)
             self.world.simulator.set_phase(1, [entry.doc_id], on=False)
 
     def _release(self, replica: Replica) -> None:
         replica.try_hard(
-            lambda: replica.station.archive.remedies.hold(self._entries(replica), replica.clock.now(), held=False)
+            lambda: Corrections(replica.station.archive).hold(self._entries(replica), replica.clock.now(), held=False)
         )
 
     def _some_id(self) -> int:

@@ -24,8 +24,8 @@ BATCH = (
 CARRIED = "INSERT INTO batch_document (batch_id, document_id, carried) VALUES (?, 1, 1)"
 STORED = "UPDATE document SET state = 'stored' WHERE id = 1"
 FILE = (
-    "INSERT INTO file (id, document_id, ordinal, type, name, size, sha256, fetched_at, seen_at) "
-    "SELECT 99, document_id, 9, 'XX', name, size, ?, fetched_at, seen_at FROM file WHERE id = 1"
+    "INSERT INTO file (id, document_id, ordinal, type, name, size, sha256, fetched_at, version) "
+    "SELECT 99, document_id, 9, 'XX', name, size, ?, fetched_at, version FROM file WHERE id = 1"
 )
 
 

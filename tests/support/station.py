@@ -31,6 +31,7 @@ from easytracking_sync.errors import CredentialsRefused
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.discovery import Cycle, Span, again
 from easytracking_sync.machine.engine import Bounds, Engine
+from easytracking_sync.machine.intake import Intake
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import EasyTracking, Endpoint
 from easytracking_sync.terms import LIVE_STATES, AcknowledgeWith, DocumentState, FileType, OnRelist
@@ -287,7 +288,7 @@ def settle(
         steps += drain(station, horizon=horizon, until=until, after_step=after_step)
         if station.engine.tally.acknowledged == acknowledged:
             break
-    waiting = sum(station.archive.pool.waiting(station.account_ids).values())
+    waiting = sum(station.archive.documents.waiting(station.account_ids).values())
     return Settled(steps, waiting, tuple(cycles), refused)
 
 
@@ -310,7 +311,14 @@ def _list(
 def cycle_of(station: Station, account: Account, span: Span | None = None, *, marked_too: bool = True) -> Cycle:
     """A cycle that has not begun; over the whole history unless a span is given."""
     span = span or Span.whole_history(account, station.clock.now(), marked_too=marked_too)
-    return Cycle(station.archive.pool, station.engine.gate, station.clock, station.observer, account, span)
+    return Cycle(
+        Intake(station.archive, station.engine.policy),
+        station.engine.gate,
+        station.clock,
+        station.observer,
+        account,
+        span,
+    )
 
 
 def list_through(station: Station, cycle: Cycle) -> Cycle:
@@ -334,7 +342,7 @@ def drain(
         while station.engine.step():
             steps += 1
             after_step()
-        if not sum(station.archive.pool.waiting(station.account_ids).values()):
+        if not sum(station.archive.documents.waiting(station.account_ids).values()):
             break
         due = next_instant(station)
         if due is None or due - station.clock.now() > horizon:

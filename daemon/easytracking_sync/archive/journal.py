@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from easytracking_sync.archive.database import Database
 
 _APPEND = sa.insert(event).inline()
-_BUFFER = "easytracking.journal"
+_ROWS = "journal_rows"
+"""The execution option that holds them: unlike `Connection.info`, it can be had when the server is gone."""
 _COUNTER = "event"
 _LAST = sa.select(counter.c.last).where(counter.c.name == _COUNTER)
 
@@ -33,13 +34,10 @@ _LAST = sa.select(counter.c.last).where(counter.c.name == _COUNTER)
 def collected(connection: Connection) -> Iterator[None]:
     """Write what `record` was given while the block ran, as the last thing in the caller's transaction."""
     rows: list[dict[str, Any]] = []
-    connection.info[_BUFFER] = rows
-    try:
-        yield
-        if rows:
-            _write(connection, rows)
-    finally:
-        del connection.info[_BUFFER]
+    connection.execution_options(**{_ROWS: rows})
+    yield
+    if rows:
+        _write(connection, rows)
 
 
 def record(
@@ -53,7 +51,7 @@ def record(
     detail: Detail | None = None,
 ) -> None:
     """One event of the transaction under way. `name` is `noun.past`."""
-    connection.info[_BUFFER].append(
+    connection.get_execution_options()[_ROWS].append(
         {
             "name": name,
             "at": at,

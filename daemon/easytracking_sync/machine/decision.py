@@ -57,6 +57,7 @@ def decide(
     `permission` is needed where `concerns_permission` says so. Raises what the two tables raise.
     """
     event = outcome.event
+    outcome = replace(outcome, verdicts=_as_now(claim, outcome.verdicts))
     advanced = advance(claim.batch, event, now, policy)
     counted = _counted(claim, event, now, policy, permission)
     documents = _document_moves(claim, outcome, advanced, counted, now, policy)
@@ -71,6 +72,12 @@ def decide(
     )
     transition = replace(transition, documents=transition.documents + _changed_bytes(claim, outcome))
     return _paused(transition, permission, now, policy) if counted.pauses and permission is not None else transition
+
+
+def _as_now(claim: Claim, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """The verdicts on the documents as the claim has them: it is looked at again where one of them has changed."""
+    carried = {one.document_id: one for one in claim.documents}
+    return tuple(replace(one, carried=carried[one.carried.document_id]) for one in verdicts)
 
 
 def _counted(

@@ -43,6 +43,7 @@ COLUMNS = tuple(document.c[name] for name in FIELDS)
 _IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
 _ACCOUNT_ID = sa.bindparam("account_id", type_=sa.Integer)
 _OF = sa.select(*COLUMNS).where(document.c.id.in_(_IDS)).order_by(document.c.id)
+_LOCKED = _OF.with_for_update(key_share=True)
 _KNOWN = sa.select(
     document.c.id,
     document.c.doc_id,
@@ -184,11 +185,11 @@ class Documents:
 
 
 def expect(connection: Connection, moves: Sequence[DocumentMove]) -> None:
-    """Lock the documents, and raise Outdated unless each still is in the state and version it was decided on."""
-    before = {move.before.id: (move.before.state, move.before.version) for move in moves}
+    """Lock the documents, and raise Outdated unless each still is just as it was when its change was decided."""
+    before = {move.before.id: move.before for move in moves}
     for some in chunked(sorted(before), IDS_AT_ONCE):
-        rows = connection.execute(_standing(), {"ids": some}).all()
-        now = {row.id: (DocumentState(row.state), row.version) for row in rows}
+        rows = connection.execute(_LOCKED, {"ids": some}).all()
+        now = {document.id: document for document in map(as_document, rows)}
         moved_on = [document_id for document_id in some if now.get(document_id) != before[document_id]]
         if moved_on:
             raise Outdated(f"documents {', '.join(map(str, moved_on[:5]))} have moved since they were read")
@@ -238,12 +239,6 @@ def insert(connection: Connection, account_id: int, listed: Sequence[ListedDocum
 
 def _listed_values(element: ListedDocument) -> dict[str, Any]:
     return {column: getattr(element, column) for column in LISTED_COLUMNS}
-
-
-@functools.cache
-def _standing() -> sa.Select[Any]:
-    query = sa.select(document.c.id, document.c.state, document.c.version).where(document.c.id.in_(_IDS))
-    return query.order_by(document.c.id).with_for_update(key_share=True)
 
 
 @functools.cache

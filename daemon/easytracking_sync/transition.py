@@ -14,6 +14,7 @@ from easytracking_sync.terms import (
     Batch,
     BatchState,
     Document,
+    Due,
     KnownFile,
     ListedDocument,
     ParcelFile,
@@ -99,3 +100,4 @@ class Transition:
     new_files: tuple[NewFile, ...] = ()
     seen_files: tuple[SeenFile, ...] = ()
     account: AccountMove | None = None
+    planned_on: Due | None = None  # what the account had due and loading when `new_batches` were planned

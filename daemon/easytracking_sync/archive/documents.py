@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
@@ -99,8 +99,7 @@ class Documents:
         """What of an account is due to travel, as much as there is room for."""
         parameters = {"account_id": account_id, "now": now}
         with self._database.read() as connection:
-            probing = connection.execute(_PAUSE, parameters).scalar_one() == PauseReason.PERMISSION
-            loading = tuple(Purpose(purpose) for purpose in connection.execute(_LOADING, parameters).scalars())
+            loading, probing = _under_way(connection, account_id)
             room = max(0, jobs_in_flight - len(loading))
 
             def first(purpose: Purpose, most: int) -> tuple[Document, ...]:
@@ -193,6 +192,23 @@ def expect(connection: Connection, moves: Sequence[DocumentMove]) -> None:
         moved_on = [document_id for document_id in some if now.get(document_id) != before[document_id]]
         if moved_on:
             raise Outdated(f"documents {', '.join(map(str, moved_on[:5]))} have moved since they were read")
+
+
+def expect_due(connection: Connection, due: Due) -> None:
+    """Raise Outdated where batches were made for the account since this was read, or it is probing by now.
+
+    The caller has locked the account.
+    """
+    loading, probing = _under_way(connection, due.account_id)
+    if Counter(loading) - Counter(due.loading) or probing is not due.probing:
+        raise Outdated(f"account {due.account_id} has other batches, or another pause, since its documents were read")
+
+
+def _under_way(connection: Connection, account_id: int) -> tuple[tuple[Purpose, ...], bool]:
+    """The purposes of an account's batches that are loading, and whether it is probing."""
+    parameters = {"account_id": account_id}
+    probing = connection.execute(_PAUSE, parameters).scalar_one() == PauseReason.PERMISSION
+    return tuple(Purpose(purpose) for purpose in connection.execute(_LOADING, parameters).scalars()), probing
 
 
 def write(connection: Connection, moves: Sequence[DocumentMove]) -> None:

@@ -46,6 +46,8 @@ class Transitions:
                     accounts.write(connection, transition.account)
                 elif transition.new_batches or transition.discovered:
                     accounts.lock(connection, transition.account_id)
+                if transition.planned_on is not None:
+                    documents.expect_due(connection, transition.planned_on)
             for transition in transitions:
                 documents.expect(connection, transition.documents)
             for transition in transitions:

@@ -36,6 +36,7 @@ def plan(due: Due, now: datetime, policy: Policy, jobs_in_flight: int) -> Transi
             NewBatch(BatchState.PLANNED, purpose, {document.id: document.version for document in some})
             for purpose, some in batches
         ),
+        planned_on=due,
     )
 
 

@@ -280,7 +280,9 @@ class KnownDocument:
 
     id: int
     state: DocumentState
+    version: int
     fingerprint: str
+    raw: bytes  # the list element that was taken in last
     held: bool
     acknowledged_at: datetime | None
 

@@ -48,7 +48,9 @@ _KNOWN = sa.select(
     document.c.id,
     document.c.doc_id,
     document.c.state,
+    document.c.version,
     document.c.fingerprint,
+    document.c.raw,
     document.c.held,
     document.c.acknowledged_at,
 ).where(document.c.account_id == _ACCOUNT_ID, document.c.doc_id.in_(_IDS))
@@ -85,7 +87,13 @@ class Documents:
             for some in chunked(tuple(doc_ids), IDS_AT_ONCE):
                 for row in connection.execute(_KNOWN, {"account_id": account_id, "ids": some}):
                     found[row.doc_id] = KnownDocument(
-                        row.id, DocumentState(row.state), row.fingerprint, row.held, row.acknowledged_at
+                        row.id,
+                        DocumentState(row.state),
+                        row.version,
+                        row.fingerprint,
+                        row.raw,
+                        row.held,
+                        row.acknowledged_at,
                     )
         return found
 

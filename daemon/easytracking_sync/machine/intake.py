@@ -188,11 +188,12 @@ def _transition(
     relisted: dict[int, int] = {}
     for document in documents:
         what, known, element = found.happened[document.id]
-        if document.state is not known.state:
+        if not _is_as_known(document, known):
             raise Outdated(f"document {document.id} has moved since it was compared")
         move = moved(document, DocumentEvent(what), now, policy)
         if what is DocumentHappened.CHANGED:
-            move = replace(move, listed=element)
+            before = {"before": known.raw.decode("utf-8", "replace")}
+            move = replace(move, listed=element, detail=before)
         if what is DocumentHappened.RELISTED:
             relisted[document.id] = document.version
         moves.append(move)
@@ -204,6 +205,12 @@ def _transition(
             NewBatch(BatchState.STORED, Purpose.RELISTED, dict(some))
             for some in chunked(tuple(relisted.items()), MOST_IDS_PER_CALL)
         ),
+    )
+
+
+def _is_as_known(document: Document, known: KnownDocument) -> bool:
+    return all(
+        getattr(document, name) == getattr(known, name) for name in ("state", "version", "held", "acknowledged_at")
     )
 
 

@@ -33,11 +33,7 @@ ALL_FILES_OF = """
     JOIN account a ON a.id = d.account_id JOIN file f ON f.document_id = d.id
     WHERE a.username = ? AND d.doc_id = ?
 """
-FILES_OF = f"""{ALL_FILES_OF} AND f.version >= (
-    SELECT c.version FROM batch_document c JOIN batch b ON b.id = c.batch_id
-    WHERE c.document_id = d.id AND c.carried AND b.state = 'stored'
-)"""
-"""The files of the version that the batch to be acknowledged has fetched."""
+FILES_OF = f"{ALL_FILES_OF} AND f.version >= d.version"
 
 BATCH_MOVES: Mapping[str, frozenset[str]] = {
     "planned": frozenset({"reserved", "split", "abandoned"}),

@@ -17,7 +17,9 @@ from easytracking_sync.terms import Claim, DocumentState
 _SEAL: Final = object()
 
 _CARRIED = document.c.id.in_(sa.bindparam("ids", expanding=True))
-_STORED = sa.select(document.c.id, document.c.held).where(_CARRIED, document.c.state == DocumentState.STORED)
+_STORED = sa.select(document.c.id, document.c.held, document.c.version).where(
+    _CARRIED, document.c.state == DocumentState.STORED
+)
 _FILES = sa.select(file.c.document_id, file.c.type, file.c.sha256, file.c.version).where(
     file.c.document_id.in_(sa.bindparam("ids", expanding=True))
 )
@@ -30,12 +32,12 @@ class DurableReceipt:
     batch_id: int
     doc_ids: tuple[int, ...]
     _seal: object = field(repr=False)
-    held: frozenset[int] = frozenset()  # docIds whose phase the operator cleared: home, and not to be told
+    untold: frozenset[int] = frozenset()  # docIds that are home, and of which the service is not told
 
     @property
     def to_tell(self) -> tuple[int, ...]:
         """The docIds that the service is told about."""
-        return tuple(doc_id for doc_id in self.doc_ids if doc_id not in self.held)
+        return tuple(doc_id for doc_id in self.doc_ids if doc_id not in self.untold)
 
     def __post_init__(self) -> None:
         if self._seal is not _SEAL:
@@ -45,12 +47,14 @@ class DurableReceipt:
 def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collection[str]) -> DurableReceipt:
     """Read the files of the batch's stored documents to their ends; the receipt names the documents that are whole.
 
-    Only files of the version that was fetched count. `originals` are the types of which a document must have one at least. A document with a rotten or absent blob,
-    or without its original, is left out of the receipt. Repeating is safe.
+    Only files of the version that was fetched count. `originals` are the types of which a document must have one at
+    least. A document with a rotten or absent blob, or without its original, is left out of the receipt. The service
+    is told neither of documents whose phase the operator cleared, nor of those that are wanted in a newer version by
+    now. Repeating is safe.
     """
     ids = [carried.document_id for carried in claim.documents]
     with database.read() as connection:
-        stored = {row.id: row.held for row in connection.execute(_STORED, {"ids": ids})}
+        stored = {row.id: row for row in connection.execute(_STORED, {"ids": ids})}
         files = connection.execute(_FILES, {"ids": ids}).all()
     fetched = {carried.document_id: carried.version for carried in claim.documents}
     rows = [row for row in files if row.version >= fetched[row.document_id]]
@@ -66,5 +70,6 @@ def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collect
         for carried in claim.documents
         if carried.document_id in stored.keys() & with_original and hashes[carried.document_id] <= proven
     )
-    held = frozenset(carried.doc_id for carried in claim.documents if stored.get(carried.document_id))
-    return DurableReceipt(claim.batch.id, tuple(whole), _SEAL, held)
+    silent = {row.id for row in stored.values() if row.held or row.version > fetched[row.id]}
+    untold = frozenset(carried.doc_id for carried in claim.documents if carried.document_id in silent)
+    return DurableReceipt(claim.batch.id, tuple(whole), _SEAL, untold)

@@ -147,7 +147,7 @@ class BatchEffects:
         if account.acknowledge is AcknowledgeWith.NONE:
             return _performed(BatchHappened.ACCEPTED, "the account leaves no trace", told=False)
         if not receipt.to_tell:
-            return _performed(BatchHappened.ACCEPTED, "the operator holds them", told=False)
+            return _performed(BatchHappened.ACCEPTED, "they are held, or wanted in a newer version", told=False)
         with self._gate.calling(account) as service:
             try:
                 acknowledge(service, receipt, account.acknowledge)
@@ -205,7 +205,7 @@ def _contents(parcel: Parcel) -> Contents:
 
 
 def acknowledge(service: EasyTracking, receipt: DurableReceipt, how: AcknowledgeWith) -> None:
-    """Tell the service that these documents are home, but for held ones: possible only with the archive's receipt."""
+    """Tell the service which documents are home: possible only with the archive's receipt."""
     tell = service.set_phase_2 if how is AcknowledgeWith.PHASE2 else service.set_phase_1
     tell(receipt.to_tell)
 

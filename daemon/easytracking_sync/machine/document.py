@@ -152,18 +152,12 @@ def _refused(document: Document, event: DocumentEvent, now: datetime, policy: Po
 
 
 def _acknowledged(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    """A newer version than the one that came home sends the document around once more."""
+    """A newer version than the one that came home sends the document around once more, to be told of then."""
     del policy
-    told = replace(
-        document,
-        acknowledged_at=now if event.told else None,
-        unacknowledgeable=False,
-        reason=None,
-        next_attempt_at=None,
-    )
+    home = replace(document, unacknowledgeable=False, reason=None)
     if event.version is not None and document.version > event.version:
-        return replace(told, state=DISCOVERED, next_attempt_at=now)
-    return replace(told, state=ACKNOWLEDGED)
+        return replace(home, state=DISCOVERED, next_attempt_at=now)
+    return replace(home, state=ACKNOWLEDGED, acknowledged_at=now if event.told else None)
 
 
 def _relisted(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:

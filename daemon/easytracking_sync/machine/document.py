@@ -137,13 +137,13 @@ def _failed(document: Document, event: DocumentEvent, now: datetime, policy: Pol
 
 def _recalled(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
     del policy
-    recalled = replace(document, state=DISCOVERED, next_attempt_at=event.not_before or now)
+    recalled = replace(document, state=DISCOVERED, next_attempt_at=max(now, event.not_before or now))
     return replace(recalled, suspect=True, failed_at=now) if event.suspect else recalled
 
 
 def _pardoned(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
     del policy
-    return replace(document, attempts=0, next_attempt_at=event.not_before or now)
+    return replace(document, attempts=0, next_attempt_at=max(now, event.not_before or now))
 
 
 def _refused(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:

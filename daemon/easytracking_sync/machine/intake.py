@@ -34,7 +34,8 @@ LONGEST_LISTING = timedelta(days=1)
 DOCUMENTS_AT_ONCE = 500
 """One transaction takes in so many elements of a list at most."""
 
-MOST_TRIES = 5
+MOST_TRIES = 100
+"""Each try that fails means that somebody else's change was committed: more than work on one account at a time."""
 
 
 @dataclass(frozen=True, slots=True)

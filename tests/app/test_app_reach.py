@@ -10,6 +10,7 @@ from tests.support.station import Recorder, Station, VirtualClock, Wish, build
 
 from easytracking_sync.app.reach import Reach
 from easytracking_sync.errors import ServiceUnavailable, Transient, Unreachable
+from easytracking_sync.machine.pauses import Pauses
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import PauseReason
 
@@ -27,7 +28,8 @@ class Bench:
         self.clock: VirtualClock = self.station.clock
         self.notes = Recorder()
         self.one, self.two = self.station.accounts.values()
-        self.reach = Reach(self.station.archive.accounts, self.clock, self.notes, Policy())
+        self.pauses = Pauses(self.station.archive.accounts, Policy())
+        self.reach = Reach(self.pauses, self.clock, self.notes, Policy())
 
     def fails(self, trouble: Transient = NO_LINE, *, since: float, account: int = 0) -> bool:
         return self.reach.gives_up((self.one, self.two)[account], trouble, self.clock.monotonic() - since)
@@ -85,8 +87,7 @@ def test_one_that_answers_again_ends_the_pauses_of_all_and_the_steps_begin_anew(
 
 def test_answers_while_nothing_is_dead_change_nothing(bench: Bench) -> None:
     """Nor do they end pauses of another kind."""
-    accounts = bench.station.archive.accounts
-    accounts.pause_slowly(bench.two.id, PauseReason.CREDENTIALS, (60.0,), "401", bench.clock.now())
+    bench.pauses.pause_slowly(bench.two.id, PauseReason.CREDENTIALS, "401", bench.clock.now())
     bench.reach.answered(bench.one)
     assert bench.fails(since=PATIENCE)
     bench.reach.answered(bench.one)

@@ -16,6 +16,7 @@ from easytracking_simulator.transport import SimulatorTransport
 from easytracking_sync.app.reconcile import Proof, compare
 from easytracking_sync.app.repair import repair
 from easytracking_sync.archive import tables
+from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import AcknowledgeWith, DocumentState
 
@@ -278,12 +279,12 @@ def test_a_held_document_whose_bytes_rotted_comes_again_and_the_service_is_not_t
     station = make()
     ids = home(station)
     entry = station.archive.catalogue.find(str(ids[0]))
-    station.archive.remedies.hold([entry], station.clock.now(), held=True)
+    Corrections(station.archive).hold([entry], station.clock.now(), held=True)
     station.simulator.set_phase(1, ids[:1], on=False)
     spoil(station, ids[0])
     station.clock.forward(timedelta(minutes=1))
     (page,) = station.archive.integrity.scrub()
-    assert station.archive.integrity.refetch(page.rotten, station.clock.now()) == 1
+    assert Corrections(station.archive).fetch_rotten(page.rotten, station.clock.now()) == 1
     home(station)
     assert station.archive.catalogue.find(str(ids[0])).state is DocumentState.ACKNOWLEDGED
     assert ids[0] not in station.simulator.marked(1)
@@ -295,7 +296,7 @@ def test_a_document_held_on_its_way_is_stored_and_the_service_is_not_told(make: 
     for cycle in (support().cycle_of(station, station.accounts["demo1"]),):
         support().list_through(station, cycle)
     first, *others = sorted(station.simulator.ids())
-    station.archive.remedies.hold([station.archive.catalogue.find(str(first))], station.clock.now(), held=True)
+    Corrections(station.archive).hold([station.archive.catalogue.find(str(first))], station.clock.now(), held=True)
     home(station)
     assert station.simulator.marked(1) == set(others)
     assert station.archive.catalogue.find(str(first)).state is DocumentState.ACKNOWLEDGED

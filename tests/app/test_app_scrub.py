@@ -83,9 +83,8 @@ def test_what_lay_there_before_counts_no_more_once_it_is_sent_for(stock: Stock) 
     (row,) = fill(stock, 1)
     rot(stock, [row])
     run_scrub(stock)
-    with stock.archive.database.read() as connection:
-        (seen_at,) = connection.execute(sa.select(tables.file.c.seen_at)).scalars()
-    assert stock.value(tables.document.c.wanted_at, row) > seen_at
+    ((file,),) = stock.archive.files.of([row]).values()
+    assert stock.value(tables.document.c.version, row) > file.version
 
 
 def outcome_entry(stock: Stock) -> Any:
@@ -96,7 +95,7 @@ def test_an_older_version_that_rotted_is_lost_and_nothing_is_fetched_for_it(stoc
     """The service gives what it has now: fetching it again, night after night, would bring nothing back."""
     (row,) = fill(stock, 1)
     rot(stock, [row])
-    stock.update(tables.document, row, wanted_at=NOW.replace(hour=13))
+    stock.update(tables.document, row, version=2)
     outcome = run_scrub(stock)
     assert (outcome.rotten, outcome.lost, outcome.refetched) == (1, 1, 0)
     assert stock.value(tables.document.c.state, row) == DocumentState.ACKNOWLEDGED

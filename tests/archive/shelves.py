@@ -7,7 +7,7 @@ import hashlib
 import random
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,28 +17,30 @@ import pytest
 import sqlalchemy as sa
 
 from easytracking_sync.archive import schema, tables
-from easytracking_sync.archive.batch_rows import insert_batch
 from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.claiming import Wanted
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.intake import Absorbed, Listed
-from easytracking_sync.archive.landing import Terms
-from easytracking_sync.archive.settling import Commit
 from easytracking_sync.archive.store import Archive, open_archive
 from easytracking_sync.effects import Effects
+from easytracking_sync.machine.batch import BatchEvent, BatchHappened
+from easytracking_sync.machine.corrections import Corrections
+from easytracking_sync.machine.decision import Outcome, Permission, concerns_permission, decide
+from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
+from easytracking_sync.machine.intake import Absorbed, Intake, Listed, until_current
+from easytracking_sync.machine.planning import plan
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.machine.verdict import Verdict
 from easytracking_sync.terms import (
     LIVE_STATES,
     BatchState,
+    CarriedDocument,
     Claim,
-    DocumentState,
-    Fate,
-    Landed,
-    Landing,
     ListedDocument,
+    ParcelFile,
     PauseReason,
     Purpose,
-    StoredFile,
 )
+from easytracking_sync.transition import DocumentMove, NewBatch, Transition
 
 DAWN = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 
@@ -100,6 +102,7 @@ class Shelf:
         if url is None:
             self.path.write_bytes(empty_archive())
             self.path.chmod(0o600)
+        self.policy = Policy(poll_first_seconds=0.0)  # a job may be asked for at once
         self._opened: list[Archive] = []
         self.archive = self.open("one")
 
@@ -121,37 +124,62 @@ class Shelf:
     def account(self, label: str = "acme") -> int:
         return self.archive.accounts.register(label, "http://127.0.0.1:9", label, self.now)
 
+    def intake(self, by: Archive | None = None) -> Intake:
+        return Intake(by or self.archive, self.policy)
+
+    def corrections(self, by: Archive | None = None) -> Corrections:
+        return Corrections(by or self.archive, self.policy)
+
     def absorb(
         self, account_id: int, documents: Iterable[ListedDocument | int], by: Archive | None = None, **how: Any
     ) -> Absorbed:
         """Take in a listing that began now; `by` is the instance that does it."""
         elements = [listed(one) if isinstance(one, int) else one for one in documents]
         given: dict[str, Any] = {"begun_at": self.now, "unmarked": True} | how
-        return (by or self.archive).pool.absorb(Listed(account_id, elements, **given), self.now)
+        return self.intake(by).absorb(Listed(account_id, elements, **given), self.now)
+
+    def plan(self, account_ids: Collection[int], jobs_in_flight: int = 100, by: Archive | None = None) -> int:
+        """Put what is due into batches, as the engine does; how many were made."""
+        archive, made = by or self.archive, 0
+        for account_id in archive.documents.with_due(account_ids, self.now, jobs_in_flight):
+            due = archive.documents.due(account_id, self.now, jobs_in_flight)
+            transition = plan(due, self.now, self.policy, jobs_in_flight)
+            if transition is not None:
+                archive.transitions.apply(transition, self.now)
+                made += len(transition.new_batches)
+        return made
 
     def planned(self, doc_ids: Iterable[int], label: str = "acme") -> int:
         """Documents of an account, in a batch to be reserved; the account's id."""
         account_id = self.account(label)
         self.absorb(account_id, doc_ids)
-        self.archive.pool.plan([account_id], self.now, jobs_in_flight=100)
+        self.plan([account_id])
         return account_id
 
     def batch(self, account_id: int, doc_ids: Iterable[int], state: BatchState = BatchState.PLANNED) -> int:
         """A batch of exactly these documents, in this state; its id."""
         wanted = list(doc_ids)
         self.absorb(account_id, wanted)
-        document, batch = tables.document, tables.batch
-        carried = (document.c.account_id == account_id, document.c.doc_id.in_(wanted))
-        values = {"job_id": "job", "parcel": "parcel"} if state is not BatchState.PLANNED else {}
-        document_state = DocumentState.STORED if state is BatchState.STORED else DocumentState.BATCHED
-        with self.archive.database.write() as connection:
-            ids = connection.execute(
-                sa.update(document).where(*carried).values(state=document_state).returning(document.c.id)
-            )
-            batch_id = insert_batch(connection, account_id, state, Purpose.FRESH, sorted(ids.scalars()), self.now)
-            if values:
-                connection.execute(sa.update(batch).where(batch.c.id == batch_id).values(**values))
-        return batch_id
+        known = self.archive.documents.known(account_id, wanted).values()
+        events = [DocumentEvent(DocumentHappened.BATCHED)]
+        if state is BatchState.STORED:
+            events.append(DocumentEvent(DocumentHappened.STORED))
+        moves = []
+        for document in self.archive.documents.of(one.id for one in known):
+            after = document
+            for event in events:
+                after = moved(after, event, self.now, self.policy).after
+            moves.append(DocumentMove(document, after, f"document.{after.state}"))
+        versions = {move.after.id: move.after.version for move in moves}
+        new = NewBatch(state, Purpose.FRESH, versions)
+        transition = Transition(account_id, documents=tuple(moves), new_batches=(new,))
+        self.archive.transitions.apply(transition, self.now)
+        ((batch_id,),) = self.rows(sa.select(sa.func.max(tables.batch.c.id)))
+        if state is not BatchState.PLANNED:
+            with self.archive.database.write() as connection:
+                mine = sa.update(tables.batch).where(tables.batch.c.id == batch_id)
+                connection.execute(mine.values(job_id="job", parcel="parcel"))
+        return int(batch_id)
 
     def wanted(
         self, account_ids: Sequence[int], *states: BatchState, jobs_in_flight: int = 100, **how: Any
@@ -185,41 +213,83 @@ class Shelf:
         with self.archive.database.write() as connection:
             connection.execute(sa.update(tables.account).where(tables.account.c.id == account_id).values(**values))
 
-    def terms(self, most: int = 8) -> Terms:
-        """A machine that gives up after `most` attempts."""
+    def decided(
+        self,
+        claim: Claim,
+        what: BatchHappened | BatchEvent,
+        verdicts: Iterable[Verdict] = (),
+        *,
+        told: bool = True,
+        by: Archive | None = None,
+    ) -> Transition:
+        """What the machine decides when this happens to a claimed batch; nothing is written."""
+        archive, judged = by or self.archive, tuple(verdicts)
+        event = BatchEvent(what, job_id="job", parcel="parcel") if isinstance(what, BatchHappened) else what
+        event = replace(event, stored=sum(one.is_stored for one in judged))
+        outcome = Outcome(event, judged, archive.files.of(claim.document_ids), told=told)
+        permission = None
+        if concerns_permission(claim, event):
+            standing = archive.accounts.standing(claim.batch.account_id)
+            permission = Permission(
+                standing,
+                kin_accepted=archive.batches.kin_was_accepted(claim.batch),
+                suspects=archive.documents.failed_once_since(standing.id, standing.refused_since or self.now),
+                planned=archive.batches.to_recall(standing.id),
+            )
+        return decide(claim, outcome, self.now, self.policy, permission)
 
-        def setback(attempts: int) -> tuple[DocumentState, datetime]:
-            state = DocumentState.QUARANTINED if attempts >= most else DocumentState.DISCOVERED
-            return state, self.now + timedelta(seconds=1)
+    def happen(
+        self,
+        claim: Claim,
+        what: BatchHappened | BatchEvent,
+        verdicts: Iterable[Verdict] = (),
+        *,
+        told: bool = True,
+        by: Archive | None = None,
+    ) -> Transition:
+        """Decide and commit, as the engine does: again where a document or the account has changed meanwhile."""
+        archive, judged = by or self.archive, tuple(verdicts)
+        seen = [claim]
 
-        return Terms(setback, self.now + timedelta(seconds=1))
+        def attempt() -> Transition:
+            transition = self.decided(seen[-1], what, judged, told=told, by=archive)
+            seen.append(archive.batches.look_again(claim))
+            archive.transitions.apply(transition, self.now)
+            return transition
 
-    def moved(self, claim: Claim, state: BatchState, *, batch: dict[str, Any] | None = None, **commit: Any) -> Commit:
-        """The commit that moves a claimed batch to a state."""
-        after = replace(claim.batch, state=state, next_attempt_at=self.now, **(batch or {}))
-        return Commit(claim=claim, after=after, name=f"batch.{state}", terms=self.terms(), **commit)
+        return until_current(attempt)
 
-    def move(self, claim: Claim, state: BatchState, *, batch: dict[str, Any] | None = None, **commit: Any) -> None:
-        self.archive.batches.commit(self.moved(claim, state, batch=batch, **commit), self.now)
+    def stored(self, claim: Claim, files: Sequence[ParcelFile] = ()) -> tuple[Verdict, ...]:
+        """The verdict that everything came: with these files, the same of each document."""
+        return tuple(self.verdict(one, DocumentHappened.STORED, files) for one in claim.documents)
+
+    def verdict(
+        self, carried: CarriedDocument, happened: DocumentHappened, files: Sequence[ParcelFile] = (), **event: Any
+    ) -> Verdict:
+        return Verdict(carried, DocumentEvent(happened, **event), tuple(files))
+
+    def reach(self, account_id: int, state: BatchState) -> Claim:
+        """Bring the account's planned batch to RESERVED or FETCHED; a claim on it."""
+        self.happen(self.claim(account_id, BatchState.PLANNED), BatchHappened.JOB_CREATED)
+        if state is not BatchState.RESERVED:
+            self.happen(self.claim(account_id, BatchState.RESERVED), BatchHappened.PARCEL_SPOOLED)
+        return self.claim(account_id, state)
 
     def store(self, account_id: int, files: Callable[[int], dict[str, bytes]] | None = None) -> Claim:
         """Bring the account's planned batch to STORED with these files of each docId; a claim on it."""
-        claim = self.claim(account_id, BatchState.PLANNED)
-        self.move(claim, BatchState.RESERVED, batch={"job_id": "job", "reserved_at": self.now}, accepted=True)
-        self.move(self.claim(account_id, BatchState.RESERVED), BatchState.FETCHED, batch={"parcel": "parcel"})
-        claim = self.claim(account_id, BatchState.FETCHED)
+        claim = self.reach(account_id, BatchState.FETCHED)
         contents = files or (lambda doc_id: {"FA": f"<invoice {doc_id}>".encode()})
-        landed = tuple(
-            Landed(document, Landing.WHOLE, self.files(contents(document.doc_id))) for document in claim.documents
-        )
-        self.move(claim, BatchState.STORED, fate=Fate.LANDED, landed=landed)
+        judged = [
+            self.verdict(one, DocumentHappened.STORED, self.files(contents(one.doc_id))) for one in claim.documents
+        ]
+        self.happen(claim, BatchHappened.DOCUMENTS_STORED, judged)
         return self.claim(account_id, BatchState.STORED)
 
-    def files(self, contents: dict[str, bytes], by: Archive | None = None) -> tuple[StoredFile, ...]:
+    def files(self, contents: dict[str, bytes], by: Archive | None = None) -> tuple[ParcelFile, ...]:
         """Keep these bytes, and name them as a parcel would."""
         sources = {kind: source_of(content) for kind, content in contents.items()}
         (by or self.archive).blobs.put(sources.values())
-        return tuple(StoredFile(kind, f"{kind}.xml", one.size, one.sha256) for kind, one in sources.items())
+        return tuple(ParcelFile(kind, f"{kind}.xml", one.size, one.sha256) for kind, one in sources.items())
 
     def rows(self, query: sa.Executable) -> list[Any]:
         with self.archive.database.read() as connection:

@@ -13,6 +13,7 @@ from easytracking_sync.archive import journal, tables
 from easytracking_sync.archive.alarms import Bookmark, KnownAlarm
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.archive.store import Archive
+from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
 DAY = timedelta(days=1)
@@ -83,11 +84,11 @@ def test_changed_and_rotten_documents_are_counted_once_each_and_only_lately(shel
     ids = [shelf.document(account_id, doc_id).id for doc_id in (1, 2)]
     with shelf.archive.database.write() as connection:
         for name, document_id in (
-            (tables.CHANGED, ids[0]),
-            (tables.BYTES_CHANGED, ids[0]),
-            (tables.BYTES_CHANGED, ids[1]),
-            (tables.ROTTEN, ids[1]),
-            ("document.set_back", ids[1]),
+            ("document.changed", ids[0]),
+            ("document.bytes_changed", ids[0]),
+            ("document.bytes_changed", ids[1]),
+            ("document.rotten", ids[1]),
+            ("document.failed", ids[1]),
         ):
             journal.record(connection, name, shelf.now, account_id=account_id, document_id=document_id)
     assert (plight(shelf, account_id).changed, plight(shelf, account_id).rotten) == (2, 1)
@@ -125,24 +126,24 @@ def test_a_pause_and_its_reason_are_seen(shelf: Shelf) -> None:
 
 def test_documents_that_came_are_counted_by_receiver_and_each_once(shelf: Shelf) -> None:
     account_id = shelf.account()
-    plights = shelf.archive.plights
+    journal = shelf.archive.journal
     shelf.absorb(account_id, [listed(1, receiver_piva="01234567890"), listed(2, receiver_cf="RSSMRA"), 3])
-    shelf.archive.pool.plan([account_id], shelf.now, 10)
-    before = plights.last_file()
+    shelf.plan([account_id], 10)
+    before = journal.last()
     shelf.store(account_id, lambda doc_id: {"FA": b"a%d" % doc_id, "MT": b"m%d" % doc_id})
-    shelf.clock.forward(300)
-    came = plights.arrivals(before, shelf.now)
+    came = journal.arrivals(before)
     assert came.counts == {"acme": {"": 1, "01234567890": 1, "RSSMRA": 1}}
-    assert (came.position, plights.arrivals(came.position, shelf.now).counts) == (plights.last_file(), {})
+    assert (came.position, journal.arrivals(came.position).counts) == (journal.last(), {})
 
 
-@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
-def test_on_a_server_the_last_ones_wait_a_moment_since_a_neighbour_may_commit_late(shelf: Shelf) -> None:
+def test_what_comes_home_once_more_is_no_arrival(shelf: Shelf) -> None:
     account_id = shelf.planned([1])
-    shelf.store(account_id)
-    assert shelf.archive.plights.arrivals(0, shelf.now).counts == {}
-    shelf.clock.forward(300)
-    assert shelf.archive.plights.arrivals(0, shelf.now).counts == {"acme": {"": 1}}
+    shelf.happen(shelf.store(account_id), BatchHappened.ACCEPTED)
+    before = shelf.archive.journal.last()
+    shelf.absorb(account_id, [listed(1, number="1/bis")])
+    shelf.plan([account_id])
+    shelf.store(account_id, lambda _: {"FA": b"<newer/>"})
+    assert shelf.archive.journal.arrivals(before).counts == {}
 
 
 def act(archive: Archive, name: str, *arguments: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,8 +16,12 @@ from easytracking_sync.archive import tables
 from easytracking_sync.archive.batches import Batches
 from easytracking_sync.archive.claiming import Wanted
 from easytracking_sync.archive.spool import parcel_name
+from easytracking_sync.archive.transitions import Transitions
 from easytracking_sync.errors import StaleLease
-from easytracking_sync.terms import LIVE_STATES, BatchState, Claim, Fate, Landed, Landing, PauseReason
+from easytracking_sync.machine.batch import BatchEvent, BatchHappened
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.terms import LIVE_STATES, BatchState, Claim, PauseReason
+from easytracking_sync.transition import Transition
 
 SHARED_SHELF = settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PLANNED, RESERVED, FETCHED, STORED, ACKNOWLEDGED, SPLIT, ABANDONED = BatchState
@@ -88,67 +91,71 @@ def test_a_claim_carries_its_documents_in_a_fixed_order_and_raises_the_epoch(she
     assert (first.batch.epoch, second.batch.epoch) == (1, 2)
 
 
-MOVES: dict[str, tuple[BatchState, BatchState, dict[str, Any]]] = {
-    "reserved": (PLANNED, RESERVED, {"accepted": True}),
-    "waits": (PLANNED, PLANNED, {}),
-    "split": (PLANNED, SPLIT, {"halves_in": PLANNED}),
-    "refused": (PLANNED, ABANDONED, {"fate": Fate.SUSPECTED, "refusals_to_pause": 1, "pause_seconds": 60.0}),
-    "fetched": (RESERVED, FETCHED, {}),
-    "landed": (FETCHED, STORED, {"fate": Fate.LANDED}),
-    "acknowledged": (STORED, ACKNOWLEDGED, {"fate": Fate.ACKNOWLEDGED}),
-    "unacknowledgeable": (STORED, STORED, {"unacknowledgeable": True}),
-    "closed": (STORED, ABANDONED, {"fate": Fate.CLOSED}),
+H = BatchHappened
+MOVES: dict[str, tuple[BatchState, int, BatchHappened]] = {
+    "reserved": (PLANNED, 2, H.JOB_CREATED),
+    "waits": (PLANNED, 2, H.UNAVAILABLE),
+    "split": (PLANNED, 2, H.REFUSED),
+    "refused": (PLANNED, 1, H.REFUSED),
+    "fetched": (RESERVED, 2, H.PARCEL_SPOOLED),
+    "lost": (RESERVED, 2, H.JOB_LOST),
+    "stored": (FETCHED, 2, H.DOCUMENTS_STORED),
+    "acknowledged": (STORED, 2, H.ACCEPTED),
+    "split when told": (STORED, 2, H.REFUSED),
+    "unacknowledgeable": (STORED, 1, H.REFUSED),
+    "not whole": (STORED, 2, H.READ_BACK_FAILED),
+    "closed": (STORED, 1, H.CLOSED),
 }
+"""The state of a batch, how many documents it carries, and what happens to it."""
+
+
+def decided(shelf: Shelf, move: str) -> tuple[int, Transition]:
+    """An account with one claimed batch, and the decision on what happens to it."""
+    state, size, happened = MOVES[move]
+    shelf.policy = Policy(refusals_to_pause=1)
+    account_id = shelf.account()
+    shelf.batch(account_id, range(1, size + 1), state)
+    claim = shelf.claim(account_id)
+    files = shelf.files({"FA": b"<a/>"})
+    return account_id, shelf.decided(claim, happened, shelf.stored(claim, files) if state is FETCHED else ())
 
 
 @pytest.mark.parametrize("moved", [True, False], ids=["moved already", "taken by another"])
 @pytest.mark.parametrize("move", MOVES)
 def test_a_worker_that_lost_its_claim_commits_nothing_at_all(shelf: Shelf, move: str, *, moved: bool) -> None:
-    """FENCED: neither batch, nor documents, halves, files, pauses, journal. A wait alone may be written twice."""
-    state, becomes, values = MOVES[move]
-    account_id = shelf.account()
-    shelf.batch(account_id, [1, 2], state)
-    stale = shelf.claim(account_id)
-    if becomes is STORED:
-        files = shelf.files({"FA": b"<a/>"})
-        values = values | {"landed": tuple(Landed(one, Landing.WHOLE, files) for one in stale.documents)}
-    commit = shelf.moved(stale, becomes, **values)
+    """FENCED: neither batch, nor documents, halves, files, pauses, journal."""
+    account_id, transition = decided(shelf, move)
     if moved:
-        shelf.archive.batches.commit(commit, shelf.now)
+        shelf.archive.transitions.apply(transition, shelf.now)
     else:
         shelf.end_leases()
         assert shelf.open("two").batches.claim(shelf.wanted([account_id]), shelf.now) is not None
     before = shelf.dump()
-    if not (moved and state is becomes):
-        with pytest.raises(StaleLease):
-            shelf.archive.batches.commit(commit, shelf.now)
+    with pytest.raises(StaleLease):
+        shelf.archive.transitions.apply(transition, shelf.now)
     assert shelf.dump() == before
-    assert shelf.archive.batches.was_committed(commit) == moved
+    assert shelf.archive.transitions.was_applied(transition) == moved
 
 
 def test_a_holder_whose_lease_was_voided_commits_nothing(shelf: Shelf) -> None:
     """FENCED: whoever voided it (the operator's remedy, an instance that starts) need not have claimed the batch."""
-    account_id = shelf.account()
-    shelf.batch(account_id, [1])
-    commit = shelf.moved(shelf.claim(account_id), RESERVED)
+    _, transition = decided(shelf, "reserved")
     shelf.end_leases()
     before = shelf.dump()
     with pytest.raises(StaleLease):
-        shelf.archive.batches.commit(commit, shelf.now)
+        shelf.archive.transitions.apply(transition, shelf.now)
     assert shelf.dump() == before
 
 
 def test_of_two_claims_of_one_worker_only_the_later_commits(shelf: Shelf) -> None:
     """FENCED: a commit that failed long ago and comes through after all belongs to an epoch that is over."""
-    account_id = shelf.account()
-    shelf.batch(account_id, [1])
-    stale = shelf.moved(shelf.claim(account_id), RESERVED)
-    later = shelf.moved(shelf.claim(account_id), RESERVED)
+    account_id, stale = decided(shelf, "reserved")
+    later = shelf.decided(shelf.claim(account_id), H.JOB_CREATED)
     before = shelf.dump()
     with pytest.raises(StaleLease):
-        shelf.archive.batches.commit(stale, shelf.now)
+        shelf.archive.transitions.apply(stale, shelf.now)
     assert shelf.dump() == before
-    shelf.archive.batches.commit(later, shelf.now)
+    shelf.archive.transitions.apply(later, shelf.now)
 
 
 @ON_SQLITE
@@ -165,8 +172,9 @@ def test_a_lease_that_has_run_out_can_be_taken_and_its_holder_is_fenced(shelf: S
     assert taken is not None
     assert taken.batch.epoch == stale.batch.epoch + 1
     before = shelf.dump()
+    late = Transitions(shelf.archive.database, first)
     with pytest.raises(StaleLease, match="another worker holds it"):
-        first.commit(shelf.moved(stale, RESERVED), shelf.now)
+        late.apply(shelf.decided(stale, H.JOB_CREATED), shelf.now)
     for give_back in (first.release, lambda claim: first.postpone(claim, shelf.now)):
         give_back(stale)
     assert shelf.dump() == before
@@ -255,41 +263,38 @@ def test_two_halves_carry_every_document_exactly_once(shelf: Shelf, size: int, s
     first = max(shelf.states(account_id), default=0) + 1
     doc_ids = tuple(range(first, first + size))
     batch_id = shelf.batch(account_id, doc_ids, state)
-    claim = shelf.claim(account_id)
-    shelf.move(claim, SPLIT, halves_in=state)
+    shelf.happen(shelf.claim(account_id), H.REFUSED)
     halves = shelf.claims(account_id)
     assert tuple(doc_id for half in halves for doc_id in half.doc_ids) == doc_ids
     assert {half.batch.state for half in halves} == {state}
     assert {half.batch.root_id for half in halves} == {batch_id}
     assert [half.batch.size for half in halves] == [len(half.doc_ids) for half in halves]
     assert halves[0].batch.size - halves[1].batch.size in (0, 1)
-    for half in halves:
-        shelf.move(half, ABANDONED, fate=Fate.CLOSED)
     shelf.end_leases()
+    with shelf.archive.database.write() as connection:
+        connection.execute(sa.update(tables.batch).values(state=ABANDONED))
 
 
 @pytest.mark.parametrize("move", MOVES)
 def test_a_commit_whose_answer_was_lost_is_told_from_one_that_never_was(shelf: Shelf, move: str) -> None:
     """FAIL-STOP: an unknown commit is read again, never assumed."""
-    state, becomes, values = MOVES[move]
-    account_id = shelf.account()
-    shelf.batch(account_id, [1, 2], state)
-    commit = shelf.moved(shelf.claim(account_id), becomes, **values)
-    assert not shelf.archive.batches.was_committed(commit)
-    shelf.archive.batches.commit(commit, shelf.now)
-    assert shelf.archive.batches.was_committed(commit)
+    _, transition = decided(shelf, move)
+    assert not shelf.archive.transitions.was_applied(transition)
+    shelf.archive.transitions.apply(transition, shelf.now)
+    assert shelf.archive.transitions.was_applied(transition)
 
 
 def test_a_like_move_in_an_earlier_epoch_vouches_for_no_lost_commit(shelf: Shelf) -> None:
     """FAIL-STOP: a batch that lost its job once, and was lost a second time by an answer that never came."""
     account_id = shelf.account()
     shelf.batch(account_id, [1], RESERVED)
-    shelf.move(shelf.claim(account_id), PLANNED, batch={"losses": 1, "job_id": None})
-    shelf.move(shelf.claim(account_id), RESERVED, batch={"job_id": "another"})
-    commit = shelf.moved(shelf.claim(account_id), PLANNED, batch={"losses": 2, "job_id": None})
-    assert not shelf.archive.batches.was_committed(commit)
-    shelf.archive.batches.commit(commit, shelf.now)
-    assert shelf.archive.batches.was_committed(commit)
+    shelf.happen(shelf.claim(account_id), H.JOB_LOST)
+    shelf.clock.forward(10)
+    shelf.happen(shelf.claim(account_id), BatchEvent(H.JOB_CREATED, job_id="another"))
+    transition = shelf.decided(shelf.claim(account_id), H.JOB_LOST)
+    assert not shelf.archive.transitions.was_applied(transition)
+    shelf.archive.transitions.apply(transition, shelf.now)
+    assert shelf.archive.transitions.was_applied(transition)
 
 
 def test_a_batch_given_back_is_as_it_was_and_one_put_off_is_not_due(shelf: Shelf) -> None:
@@ -321,8 +326,11 @@ def test_the_parcels_that_are_waited_for_are_known_even_before_they_are_noted(sh
 def test_a_change_of_state_is_one_row_in_the_journal_and_a_wait_is_none(shelf: Shelf) -> None:
     account_id = shelf.account()
     shelf.batch(account_id, [1])
+    last = shelf.archive.journal.last()
     for _ in range(3):
-        shelf.move(shelf.claim(account_id), PLANNED, batch={"failures": 1})
-    shelf.move(shelf.claim(account_id), RESERVED, batch={"job_id": "j"})
-    rows = shelf.rows(sa.select(tables.event.c.name).where(tables.event.c.batch_id.is_not(None)))
+        shelf.happen(shelf.claim(account_id), H.UNAVAILABLE)
+        shelf.clock.forward(10)
+    assert shelf.archive.journal.last() == last
+    shelf.happen(shelf.claim(account_id), H.JOB_CREATED)
+    rows = shelf.rows(sa.select(tables.event.c.name).where(tables.event.c.id > last))
     assert [row.name for row in rows] == ["batch.reserved"]

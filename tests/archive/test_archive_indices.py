@@ -13,7 +13,9 @@ import sqlalchemy as sa
 from tests.archive.shelves import DAWN, ON_SQLITE, Shelf, listed
 
 from easytracking_sync.archive.receipt import read_back
-from easytracking_sync.terms import BatchState, Fate, Window, WindowKind
+from easytracking_sync.machine.batch import BatchHappened
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.terms import BatchState, Window, WindowKind
 
 pytestmark = ON_SQLITE
 
@@ -61,16 +63,16 @@ def busy(shelf: Shelf) -> int:
 
 
 def reserve(shelf: Shelf, account_id: int) -> None:
-    shelf.archive.pool.plan([account_id], shelf.now, 10)
-    claim = shelf.claim(account_id, BatchState.PLANNED)
-    shelf.move(claim, BatchState.RESERVED, accepted=True)
+    shelf.plan([account_id], 10)
+    shelf.happen(shelf.claim(account_id, BatchState.PLANNED), BatchHappened.JOB_CREATED)
 
 
 def refuse(shelf: Shelf, account_id: int) -> None:
+    shelf.policy = Policy(refusals_to_pause=1)
     shelf.batch(account_id, [999])
-    claim = shelf.claim(account_id, BatchState.PLANNED)
-    how: dict[str, Any] = {"refusals_to_pause": 1, "pause_seconds": 60.0}
-    shelf.move(claim, BatchState.ABANDONED, fate=Fate.SUSPECTED, **how)
+    (claim,) = (one for one in shelf.claims(account_id) if one.doc_ids == (999,))
+    shelf.happen(claim, BatchHappened.REFUSED)
+    assert shelf.archive.accounts.paused(account_id, shelf.now)
 
 
 def acknowledge(shelf: Shelf, account_id: int) -> None:
@@ -79,21 +81,21 @@ def acknowledge(shelf: Shelf, account_id: int) -> None:
     shelf.batch(beta, [1, 2, 3])
     claim = shelf.store(beta)
     read_back(shelf.archive.database, shelf.archive.blobs, claim, {"FA"})
-    shelf.move(claim, BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    shelf.happen(claim, BatchHappened.ACCEPTED)
 
 
 def split(shelf: Shelf, account_id: int) -> None:
     shelf.batch(account_id, [801, 802])
     for claim in shelf.claims(account_id):
         if claim.batch.size == 2:
-            shelf.move(claim, BatchState.SPLIT, halves_in=BatchState.PLANNED)
+            shelf.happen(claim, BatchHappened.REFUSED)
 
 
 def withdraw(shelf: Shelf, account_id: int) -> None:
     shelf.clock.forward(1)
     day = DAWN.replace(tzinfo=None)
     window = Window(WindowKind.RECEIVED, day, day + timedelta(days=1))
-    assert shelf.archive.pool.withdraw(account_id, window, {1, 2}, shelf.now) > 0
+    assert shelf.intake().withdraw(account_id, window, {1, 2}, shelf.now) > 0
 
 
 def recover(shelf: Shelf, account_id: int) -> None:
@@ -110,7 +112,7 @@ WORK: dict[str, Callable[[Shelf, int], object]] = {
     "storing and acknowledging": acknowledge,
     "splitting": split,
     "what is due": lambda shelf, account_id: shelf.archive.batches.next_due([account_id], shelf.now),
-    "what waits": lambda shelf, account_id: shelf.archive.pool.waiting([account_id]),
+    "what waits": lambda shelf, account_id: shelf.archive.documents.waiting([account_id]),
     "recovering": recover,
     "status": lambda shelf, _: shelf.archive.catalogue.standings(),
     "alarms": lambda shelf, account_id: shelf.archive.plights.of([account_id], 8, shelf.now),
@@ -118,7 +120,10 @@ WORK: dict[str, Callable[[Shelf, int], object]] = {
         shelf.archive.plights.some(account_id, what, shelf.now, 5)
         for what in ("changed", "quarantined", "incomplete")
     ],
-    "arrivals": lambda shelf, _: [shelf.archive.plights.last_file(), shelf.archive.plights.arrivals(0, shelf.now)],
+    "arrivals": lambda shelf, _: [shelf.archive.journal.last(), shelf.archive.journal.arrivals(0)],
+    "stored since": lambda shelf, _: [
+        shelf.archive.journal.since(position, ("document.stored", "document.stored_again"), 10) for position in (0, 7)
+    ],
     "trouble": lambda shelf, _: list(shelf.archive.catalogue.troubled()),
     "one document": lambda shelf, _: shelf.archive.catalogue.happenings(shelf.archive.catalogue.find("acme/1")),
 }

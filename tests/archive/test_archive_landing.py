@@ -14,24 +14,34 @@ from tests.archive.shelves import Shelf, listed
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.receipt import DurableReceipt, read_back
-from easytracking_sync.terms import BatchState, Claim, Fate, Landed, Landing, StoredFile
+from easytracking_sync.machine.batch import BatchHappened
+from easytracking_sync.machine.document import DocumentHappened
+from easytracking_sync.terms import BatchState, Claim, ParcelFile
+
+STORED, FAILED = DocumentHappened.STORED, DocumentHappened.FAILED
 
 
-def land(shelf: Shelf, account_id: int, **landings: Any) -> None:
-    """Land the account's due fetched batch; one landing for all its documents unless `each` gives one an id."""
+def come(
+    shelf: Shelf,
+    account_id: int,
+    files: tuple[ParcelFile, ...] = (),
+    happened: DocumentHappened = STORED,
+    **event: Any,
+) -> None:
+    """The account's due fetched batch has a parcel with these files, the same of each document."""
     claim = shelf.claim(account_id, BatchState.FETCHED)
-    how = {"landing": Landing.WHOLE} | landings
-    landed = tuple(Landed(document, **how) for document in claim.documents)
-    stored = how["landing"] in (Landing.WHOLE, Landing.INCOMPLETE)
-    shelf.move(claim, BatchState.STORED if stored else BatchState.ABANDONED, fate=Fate.LANDED, landed=landed)
+    judged = [shelf.verdict(carried, happened, files, **event) for carried in claim.documents]
+    usable = happened is STORED
+    shelf.happen(claim, BatchHappened.DOCUMENTS_STORED if usable else BatchHappened.NOTHING_USABLE, judged)
 
 
-def again(shelf: Shelf, account_id: int, batch_id: int) -> None:
-    """The same batch, as if it had come in a second parcel."""
-    batch = tables.batch
+def want_again(shelf: Shelf, account_id: int) -> None:
+    """The stored document 1 is acknowledged, changed at the service, and in a fetched batch once more."""
+    shelf.happen(shelf.claim(account_id, BatchState.STORED), BatchHappened.ACCEPTED)
     shelf.clock.forward(60)
-    with shelf.archive.database.write() as connection:
-        connection.execute(sa.update(batch).where(batch.c.id == batch_id).values(state="fetched"))
+    shelf.absorb(account_id, [listed(1, number=str(shelf.now))])
+    shelf.plan([account_id])
+    shelf.archive.batches.release(shelf.reach(account_id, BatchState.FETCHED))
 
 
 def files_of(shelf: Shelf) -> list[tuple[int, str, str, int]]:
@@ -43,30 +53,31 @@ def files_of(shelf: Shelf) -> list[tuple[int, str, str, int]]:
 
 
 def test_the_same_bytes_again_are_the_same_file(shelf: Shelf) -> None:
-    """SINGLE-COPY per account, docId, type and hash, whatever the name; only `seen_at` moves."""
+    """SINGLE-COPY per account, docId, type and hash, whatever the name; only `version` moves."""
     account_id = shelf.account()
-    batch_id = shelf.batch(account_id, [1], BatchState.FETCHED)
+    shelf.batch(account_id, [1], BatchState.FETCHED)
     files = shelf.files({"FA": b"<a/>", "MT": b"<m/>"})
-    land(shelf, account_id, files=files)
-    again(shelf, account_id, batch_id)
+    come(shelf, account_id, files)
+    want_again(shelf, account_id)
     renamed = tuple(replace(file, name=f"other-{file.name}") for file in files)
-    land(shelf, account_id, files=(*renamed, *renamed))
+    come(shelf, account_id, (*renamed, *renamed))
     assert files_of(shelf) == [(0, "FA", "FA.xml", 4), (1, "MT", "MT.xml", 4)]
-    assert {row.seen_at for row in shelf.rows(sa.select(tables.file.c.seen_at))} == {shelf.now}
+    assert {row.version for row in shelf.rows(sa.select(tables.file.c.version))} == {2}
     assert shelf.events("document.bytes_changed") == []
 
 
 def test_other_bytes_under_the_same_id_are_kept_beside_the_first_and_the_journal_says_so(shelf: Shelf) -> None:
     """NO-OVERWRITE: both can be read, the first ordinal is the oldest."""
     account_id = shelf.account()
-    batch_id = shelf.batch(account_id, [1], BatchState.FETCHED)
+    shelf.batch(account_id, [1], BatchState.FETCHED)
     first, second = shelf.files({"FA": b"<one/>"}), shelf.files({"FA": b"<other/>"})
-    land(shelf, account_id, files=first)
-    again(shelf, account_id, batch_id)
-    land(shelf, account_id, files=second)
+    come(shelf, account_id, first)
+    want_again(shelf, account_id)
+    come(shelf, account_id, second)
     assert files_of(shelf) == [(0, "FA", "FA.xml", 6), (1, "FA", "FA.xml", 8)]
     (event,) = shelf.events("document.bytes_changed")
     assert json.loads(event.detail) == {"type": "FA", "sha256": second[0].sha256}
+    assert [len(shelf.events(f"document.{name}")) for name in ("stored", "stored_again")] == [1, 1]
     assert b"".join(shelf.archive.blobs.read(first[0].sha256)) == b"<one/>"
     assert b"".join(shelf.archive.blobs.read(second[0].sha256)) == b"<other/>"
 
@@ -75,7 +86,7 @@ def test_two_files_of_one_type_in_one_parcel_are_two_files_and_no_change(shelf: 
     account_id = shelf.account()
     shelf.batch(account_id, [1], BatchState.FETCHED)
     files = (*shelf.files({"FA": b"<one/>"}), *shelf.files({"FA": b"<two />"}))
-    land(shelf, account_id, files=files)
+    come(shelf, account_id, files)
     assert [row[:2] for row in files_of(shelf)] == [(0, "FA"), (1, "FA")]
     assert shelf.events("document.bytes_changed") == []
 
@@ -83,7 +94,7 @@ def test_two_files_of_one_type_in_one_parcel_are_two_files_and_no_change(shelf: 
 def test_the_same_bytes_of_two_documents_and_two_types_are_one_blob_and_four_files(shelf: Shelf) -> None:
     account_id = shelf.account()
     shelf.batch(account_id, [1, 2], BatchState.FETCHED)
-    land(shelf, account_id, files=shelf.files({"FA": b"<same/>", "FU": b"<same/>"}))
+    come(shelf, account_id, shelf.files({"FA": b"<same/>", "FU": b"<same/>"}))
     assert len(files_of(shelf)) == 4
     assert len(shelf.rows(sa.select(tables.blob))) == 1
 
@@ -96,38 +107,34 @@ def test_a_name_is_kept_as_it_came_whatever_it_is(shelf: Shelf, name: str) -> No
     account_id = shelf.account()
     shelf.batch(account_id, [1], BatchState.FETCHED)
     (file,) = shelf.files({"FA": b"<a/>"})
-    land(shelf, account_id, files=(replace(file, name=name),))
+    come(shelf, account_id, (replace(file, name=name),))
     assert files_of(shelf) == [(0, "FA", name, 4)]
 
 
 @pytest.mark.parametrize(
-    ("landing", "state", "values"),
+    ("happened", "event", "state", "values"),
     [
         (
-            {"landing": Landing.WHOLE},
+            STORED,
+            {},
             "stored",
             {"attempts": 0, "suspect": False, "alone": False, "missing_types": "", "asks": 0},
         ),
-        ({"landing": Landing.INCOMPLETE, "missing": ("FU", "MT")}, "stored", {"missing_types": "FU,MT", "asks": 0}),
-        (
-            {"landing": Landing.ASK_AGAIN, "reason": "no MT"},
-            "discovered",
-            {"asks": 3, "attempts": 5},
-        ),
-        ({"landing": Landing.APART, "reason": "names"}, "discovered", {"alone": True, "attempts": 5}),
-        ({"landing": Landing.FAILED, "reason": "no FA"}, "discovered", {"attempts": 6, "suspect": True}),
+        (STORED, {"missing": ("FU", "MT")}, "stored", {"missing_types": "FU,MT", "asks": 0}),
+        (DocumentHappened.ASKED_AGAIN, {"reason": "no MT"}, "discovered", {"asks": 3, "attempts": 5}),
+        (DocumentHappened.SET_APART, {"reason": "names"}, "discovered", {"alone": True, "attempts": 5}),
+        (FAILED, {"reason": "no FA"}, "discovered", {"attempts": 6, "suspect": True}),
     ],
-    ids=lambda value: value.get("landing", "") if isinstance(value, dict) else value,
 )
-def test_each_landing_places_its_document_and_keeps_whatever_came(
-    shelf: Shelf, landing: dict[str, Any], state: str, values: dict[str, Any]
+def test_each_verdict_places_its_document_and_keeps_whatever_came(
+    shelf: Shelf, happened: DocumentHappened, event: dict[str, Any], state: str, values: dict[str, Any]
 ) -> None:
     """RAW-FIRST; and what goes back to the pool is carried by no batch any more."""
     account_id = shelf.account()
     shelf.batch(account_id, [1], BatchState.FETCHED)
     with shelf.archive.database.write() as connection:
         connection.execute(sa.update(tables.document).values(attempts=5, asks=2, suspect=True, alone=True))
-    land(shelf, account_id, files=shelf.files({"MT": b"<m/>"}), **landing)
+    come(shelf, account_id, shelf.files({"MT": b"<m/>"}), happened, **event)
     row = shelf.document(account_id, 1)
     assert (row.state, {name: getattr(row, name) for name in values}) == (state, values)
     assert len(files_of(shelf)) == 1
@@ -141,10 +148,11 @@ def test_a_document_that_failed_too_often_is_quarantined_with_its_reason(shelf: 
     shelf.batch(account_id, [1], BatchState.FETCHED)
     with shelf.archive.database.write() as connection:
         connection.execute(sa.update(tables.document).values(attempts=7))
-    land(shelf, account_id, landing=Landing.FAILED, reason="the parcel held nothing of it")
+    come(shelf, account_id, happened=FAILED, reason="the parcel held nothing of it")
     row = shelf.document(account_id, 1)
     assert (row.state, row.attempts, row.reason) == ("quarantined", 8, "the parcel held nothing of it")
-    assert len(shelf.events("document.quarantined")) == 1
+    (event,) = shelf.events("document.quarantined")
+    assert json.loads(event.detail) == {"reason": "the parcel held nothing of it", "attempts": 8}
 
 
 def receipt(shelf: Shelf, claim: Claim) -> tuple[int, ...]:
@@ -177,7 +185,7 @@ def test_the_receipt_names_every_document_whose_files_were_read_back(shelf: Shel
     assert receipt(shelf, claim) == (1, 2, 3)
 
 
-def spoil(shelf: Shelf, file: StoredFile | str, how: str) -> None:
+def spoil(shelf: Shelf, file: ParcelFile | str, how: str) -> None:
     sha256 = file if isinstance(file, str) else file.sha256
     chunk, blob = tables.blob_chunk, tables.blob
     statements: dict[str, list[sa.Executable]] = {
@@ -233,36 +241,51 @@ def overtaken(shelf: Shelf) -> tuple[int, Claim]:
 def test_the_bytes_of_an_older_version_vouch_for_no_newer_one(shelf: Shelf) -> None:
     """The list said "changed" after these came: the newer bytes must be home before the service is told."""
     _, claim = overtaken(shelf)
-    assert receipt(shelf, claim) == (2,)
+    real = read_back(shelf.archive.database, shelf.archive.blobs, claim, {"FA"})
+    assert (real.doc_ids, real.to_tell) == ((1, 2), (2,))
 
 
 def test_a_version_listed_while_the_older_was_under_way_sends_the_document_around_once_more(shelf: Shelf) -> None:
     account_id, claim = overtaken(shelf)
-    shelf.move(claim, BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    shelf.happen(claim, BatchHappened.ACCEPTED)
     assert shelf.states(account_id) == {1: "discovered", 2: "acknowledged"}
+    assert [shelf.document(account_id, one).acknowledged_at for one in (1, 2)] == [None, shelf.now]
 
 
-def test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files(shelf: Shelf) -> None:
-    """NO-LOSS: the newer was listed after the older was reserved and before its parcel was stored."""
+@pytest.mark.parametrize("after", ["the claim", "the answer"])
+def test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files(shelf: Shelf, after: str) -> None:
+    """NO-LOSS: the newer was listed while the older was reserved, or after that, and before its parcel was stored."""
     account_id = shelf.planned([1])
     claim = shelf.claim(account_id)
-    shelf.move(claim, BatchState.RESERVED, batch={"job_id": "j", "reserved_at": claim.known_at}, accepted=True)
-    shelf.clock.forward(1)
-    shelf.absorb(account_id, [listed(1, number="1/bis")])
-    shelf.move(shelf.claim(account_id), BatchState.FETCHED, batch={"parcel": "p"})
-    land(shelf, account_id, files=shelf.files({"FA": b"<older/>"}))
-    shelf.move(shelf.claim(account_id), BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    if after == "the claim":
+        shelf.absorb(account_id, [listed(1, number="1/bis")])
+    shelf.happen(claim, BatchHappened.JOB_CREATED)
+    if after == "the answer":
+        shelf.absorb(account_id, [listed(1, number="1/bis")])
+    shelf.happen(shelf.claim(account_id), BatchHappened.PARCEL_SPOOLED)
+    come(shelf, account_id, shelf.files({"FA": b"<older/>"}))
+    shelf.happen(shelf.claim(account_id), BatchHappened.ACCEPTED)
     assert shelf.states(account_id) == {1: "discovered"}
-    shelf.clock.forward(1)
-    shelf.archive.pool.plan([account_id], shelf.now, jobs_in_flight=1)
-    (held,) = shelf.archive.pool.held(shelf.claim(account_id)).values()
-    assert held.types == frozenset()
+    shelf.plan([account_id])
+    claim = shelf.claim(account_id)
+    (files,) = shelf.archive.files.of(claim.document_ids).values()
+    assert ([one.version for one in files], claim.documents[0].version) == ([1], 2)
+
+
+def test_a_version_listed_before_the_reservation_is_the_one_that_is_reserved(shelf: Shelf) -> None:
+    """Planned for the older, reserved for the newer: it need not go around once more."""
+    account_id = shelf.planned([1])
+    shelf.absorb(account_id, [listed(1, number="1/bis")])
+    claim = shelf.store(account_id)
+    assert (claim.documents[0].version, receipt(shelf, claim)) == (2, (1,))
+    shelf.happen(claim, BatchHappened.ACCEPTED)
+    assert shelf.states(account_id) == {1: "acknowledged"}
 
 
 def test_halves_of_a_refused_acknowledgement_remember_what_was_reserved(shelf: Shelf) -> None:
     """NO-LOSS: a version listed since then is fetched, though the batch was halved after the listing."""
     account_id, claim = overtaken(shelf)
-    shelf.move(claim, BatchState.SPLIT, halves_in=BatchState.STORED)
+    shelf.happen(claim, BatchHappened.REFUSED)
     for half in shelf.claims(account_id):
-        shelf.move(half, BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+        shelf.happen(half, BatchHappened.ACCEPTED)
     assert shelf.states(account_id) == {1: "discovered", 2: "acknowledged"}

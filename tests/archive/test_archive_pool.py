@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from tests.archive.shelves import Shelf, listed
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.intake import Absorbed
+from easytracking_sync.machine.batch import BatchHappened
+from easytracking_sync.machine.document import DocumentHappened
+from easytracking_sync.machine.intake import Absorbed
 from easytracking_sync.terms import (
     BatchState,
     DocumentState,
-    Fate,
-    Landed,
-    Landing,
     OnRelist,
     PauseReason,
     Purpose,
@@ -36,7 +35,7 @@ SHARED_SHELF = settings(max_examples=10, suppress_health_check=[HealthCheck.func
 def acknowledged(shelf: Shelf, *doc_ids: int) -> int:
     """These documents, home and acknowledged; the account's id."""
     account_id = shelf.planned(doc_ids)
-    shelf.move(shelf.store(account_id), BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    shelf.happen(shelf.store(account_id), BatchHappened.ACCEPTED)
     shelf.clock.forward(60)
     assert set(shelf.states(account_id).values()) == {"acknowledged"}
     return account_id
@@ -84,7 +83,7 @@ def test_the_same_id_of_two_accounts_is_two_documents(shelf: Shelf) -> None:
     shelf.absorb(first, [1, 2])
     assert shelf.absorb(second, [2, 3]).discovered == 2
     assert (set(shelf.states(first)), set(shelf.states(second))) == ({1, 2}, {2, 3})
-    assert set(shelf.archive.pool.states(second, [1, 2, 3, 4])) == {2, 3}
+    assert set(shelf.archive.documents.known(second, [1, 2, 3, 4])) == {2, 3}
 
 
 @pytest.mark.parametrize(
@@ -152,7 +151,7 @@ def test_where_the_account_wants_it_a_document_listed_again_is_fetched_again(she
     assert shelf.absorb(account_id, [1], on_relist=OnRelist.REFETCH).relisted == 1
     row = shelf.document(account_id, 1)
     assert (row.state, row.wanted_at) == ("discovered", shelf.now)
-    assert [event.name for event in shelf.events("document.relisted")] == ["document.relisted"]
+    assert len(shelf.events("document.refetched")) == 1
 
 
 def test_a_held_document_is_left_alone_whatever_is_listed(shelf: Shelf) -> None:
@@ -172,10 +171,10 @@ def test_what_a_complete_listing_no_longer_has_is_withdrawn_and_comes_back_when_
     account_id = shelf.account()
     shelf.absorb(account_id, [listed(doc_id, received=MORNING) for doc_id in (1, 2, 3)])
     shelf.clock.forward(60)
-    assert shelf.archive.pool.withdraw(account_id, WINDOW, {1, 3}, shelf.now) == 1
+    assert shelf.intake().withdraw(account_id, WINDOW, {1, 3}, shelf.now) == 1
     assert shelf.states(account_id) == {1: "discovered", 2: "withdrawn", 3: "discovered"}
     assert len(shelf.events("document.withdrawn")) == 1
-    assert shelf.archive.pool.withdraw(account_id, WINDOW, {1, 3}, shelf.now) == 0
+    assert shelf.intake().withdraw(account_id, WINDOW, {1, 3}, shelf.now) == 0
     shelf.absorb(account_id, [listed(2, received=MORNING)])
     assert shelf.states(account_id)[2] == "discovered"
     assert len(shelf.events("document.returned")) == 1
@@ -205,7 +204,7 @@ def test_what_the_listing_says_nothing_about_stays(shelf: Shelf, case: str) -> N
         connection.execute(sa.update(tables.document).values(**values))
     shelf.clock.forward(60)
     before = shelf.dump()
-    assert shelf.archive.pool.withdraw(account_id, WINDOW, (), shelf.now) == 0
+    assert shelf.intake().withdraw(account_id, WINDOW, (), shelf.now) == 0
     assert shelf.dump() == before
 
 
@@ -226,7 +225,7 @@ def test_what_a_worker_takes_while_it_is_looked_for_is_not_withdrawn(
             yield connection
 
     monkeypatch.setattr(shelf.archive.database, "write", late)
-    assert shelf.archive.pool.withdraw(account_id, WINDOW, (), shelf.now) == 0
+    assert shelf.intake().withdraw(account_id, WINDOW, (), shelf.now) == 0
     assert shelf.states(account_id) == {1: "batched"}
 
 
@@ -235,7 +234,7 @@ def test_a_filtered_listing_takes_away_only_what_its_filter_would_show(shelf: Sh
     receivers = {1: "111", 2: "222", 3: None}
     shelf.absorb(account_id, [listed(one, received=MORNING, receiver_piva=piva) for one, piva in receivers.items()])
     shelf.clock.forward(60)
-    assert shelf.archive.pool.withdraw(account_id, WINDOW, (), shelf.now, receiver_piva="111") == 1
+    assert shelf.intake().withdraw(account_id, WINDOW, (), shelf.now, receiver_piva="111") == 1
     assert shelf.states(account_id) == {1: "withdrawn", 2: "discovered", 3: "discovered"}
 
 
@@ -244,15 +243,15 @@ def test_another_accounts_documents_are_not_withdrawn(shelf: Shelf) -> None:
     for account_id in (first, second):
         shelf.absorb(account_id, [listed(1, received=MORNING)])
     shelf.clock.forward(60)
-    shelf.archive.pool.withdraw(first, WINDOW, (), shelf.now)
+    shelf.intake().withdraw(first, WINDOW, (), shelf.now)
     assert (shelf.states(first), shelf.states(second)) == ({1: "withdrawn"}, {1: "discovered"})
 
 
 def test_planning_makes_batches_of_at_most_a_hundred_and_no_more_than_may_be_in_flight(shelf: Shelf) -> None:
     account_id = shelf.account()
     shelf.absorb(account_id, range(1, 351))
-    assert shelf.archive.pool.plan([account_id], shelf.now, 3) == 3
-    assert shelf.archive.pool.plan([account_id], shelf.now, 3) == 0
+    assert shelf.plan([account_id], 3) == 3
+    assert shelf.plan([account_id], 3) == 0
     assert shelf.batches("state", "purpose", "size") == [("planned", "fresh", 100)] * 3
     states = list(shelf.states(account_id).values())
     assert (states.count("batched"), states.count("discovered")) == (300, 50)
@@ -270,7 +269,7 @@ def test_suspects_and_single_documents_never_travel_with_fresh_ones(shelf: Shelf
             ((5,), {"alone": True}),
         ):
             connection.execute(sa.update(document).where(document.c.doc_id.in_(doc_ids)).values(**values))
-    assert shelf.archive.pool.plan([account_id], shelf.now, 10) == 3
+    assert shelf.plan([account_id], 10) == 3
     loads = {claim.batch.purpose: claim.doc_ids for claim in shelf.claims(account_id)}
     assert loads == {Purpose.FRESH: (6, 7, 8), Purpose.SUSPECT: (1, 2), Purpose.ALONE: (3,)}
 
@@ -288,9 +287,9 @@ def test_nothing_is_planned_for_a_paused_account_nor_before_a_document_is_due(
         later = shelf.now + timedelta(minutes=5)
         connection.execute(sa.update(document).where(document.c.account_id == late).values(next_attempt_at=later))
     shelf.clock.forward(299)
-    assert shelf.archive.pool.plan([paused, late], shelf.now, 4) == 0
+    assert shelf.plan([paused, late], 4) == 0
     shelf.clock.forward(1)
-    assert shelf.archive.pool.plan([paused, late], shelf.now, 4) == 2
+    assert shelf.plan([paused, late], 4) == 2
 
 
 @SHARED_SHELF
@@ -303,23 +302,21 @@ def test_a_document_is_in_one_live_batch_at_most_however_listing_and_planning_al
     for count in rounds:
         shelf.absorb(account_id, range(last + 1, last + count + 1))
         last += count
-        shelf.archive.pool.plan([account_id], shelf.now, in_flight)
+        shelf.plan([account_id], in_flight)
     carried = tables.batch_document.c
     loads = shelf.rows(sa.select(sa.func.count()).group_by(carried.document_id).where(carried.carried))
     assert {row[0] for row in loads} <= {1}
     assert list(shelf.states(account_id).values()).count("batched") == len(loads)
 
 
-def test_what_came_of_a_document_counts_only_since_it_was_wanted(shelf: Shelf) -> None:
+def test_what_came_of_a_document_belongs_to_the_version_that_was_fetched(shelf: Shelf) -> None:
+    """NO-LOSS: once the list says something else, the files that are there are an older version's."""
     account_id = shelf.planned([1])
-    shelf.store(account_id, lambda _: {"FA": b"<a/>", "MT": b"<m/>"})
-    (row,) = shelf.rows(sa.select(tables.document.c.id))
-    shelf.clock.forward(1)
+    claim = shelf.store(account_id, lambda _: {"FA": b"<a/>", "MT": b"<m/>"})
     shelf.absorb(account_id, [listed(1, number="2")])
-    claim = shelf.archive.batches.claim(shelf.wanted([account_id]), shelf.now)
-    assert claim is not None
-    held = shelf.archive.pool.held(claim)[row.id]
-    assert (held.types, held.asks) == (frozenset(), 0)
+    (files,) = shelf.archive.files.of(claim.document_ids).values()
+    assert {one.version for one in files} == {1}
+    assert shelf.document(account_id, 1).version == 2
 
 
 def test_what_waits_is_what_is_neither_home_nor_given_up_on(shelf: Shelf) -> None:
@@ -331,17 +328,16 @@ def test_what_waits_is_what_is_neither_home_nor_given_up_on(shelf: Shelf) -> Non
             connection.execute(sa.update(document).where(document.c.doc_id == doc_id).values(state=state))
         stuck = document.c.doc_id == len(DocumentState) + 1
         connection.execute(sa.update(document).where(stuck).values(state="stored", unacknowledgeable=True))
-    assert shelf.archive.pool.waiting([account_id]) == {account_id: 3}
-    assert shelf.archive.pool.waiting([]) == {}
+    assert shelf.archive.documents.waiting([account_id]) == {account_id: 3}
+    assert shelf.archive.documents.waiting([]) == {}
 
 
 def test_a_document_asked_for_again_is_due_when_the_machine_says(shelf: Shelf) -> None:
     account_id = shelf.planned([1])
-    shelf.move(shelf.claim(account_id), BatchState.RESERVED, batch={"job_id": "j", "reserved_at": shelf.now})
-    shelf.move(shelf.claim(account_id), BatchState.FETCHED, batch={"parcel": "p"})
-    claim = shelf.claim(account_id)
-    landed = Landed(claim.documents[0], Landing.ASK_AGAIN, shelf.files({"FA": b"<a/>"}), ("MT",), "without MT")
-    shelf.move(claim, BatchState.ABANDONED, fate=Fate.LANDED, landed=(landed,))
+    claim = shelf.reach(account_id, BatchState.FETCHED)
+    files = shelf.files({"FA": b"<a/>"})
+    asked = shelf.verdict(claim.documents[0], DocumentHappened.ASKED_AGAIN, files, reason="without MT")
+    shelf.happen(claim, BatchHappened.NOTHING_USABLE, [asked])
     row = shelf.document(account_id, 1)
     assert (row.state, row.asks, row.attempts, row.reason) == ("discovered", 1, 0, "without MT")
     assert row.next_attempt_at == shelf.now + timedelta(seconds=1)

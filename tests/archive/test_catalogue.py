@@ -1,4 +1,4 @@
-"""What the catalogue finds, in which order, and what the operator's remedies change."""
+"""What the catalogue finds, and in which order."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 
 from easytracking_sync.archive import catalogue, journal, tables
 from easytracking_sync.archive.entries import Filters
-from easytracking_sync.archive.remedies import BusyDocument, Hastened, Remedies
 from easytracking_sync.errors import UsageError
-from easytracking_sync.terms import BatchState, DocumentState, PauseReason
+from easytracking_sync.terms import DocumentState, PauseReason
 
 if TYPE_CHECKING:
     from tests.stocked import Stock
@@ -132,14 +131,14 @@ def test_what_names_no_document_is_a_usage_error(stock: Stock, named: str) -> No
 def test_a_documents_history_is_its_own_and_its_batches(stock: Stock) -> None:
     row_id, other = stock.document("acme", 1), stock.document("acme", 2)
     batch_id = stock.batch("acme", row_id, other)
-    events = [("batch.stored", batch_id, None), ("document.set_back", batch_id, row_id), ("x.y", batch_id, other)]
+    events = [("batch.stored", batch_id, None), ("document.failed", batch_id, row_id), ("x.y", batch_id, other)]
     with stock.archive.database.write() as connection:
         for name, batch, document in (*events, ("batch.stored", batch_id + 1, None)):
             journal.record(connection, name, NOW, batch_id=batch, document_id=document, detail={"reason": name})
     found = stock.archive.catalogue.happenings(stock.archive.catalogue.find("acme/1"))
     assert [(one.name, one.detail["reason"]) for one in found] == [
         ("batch.stored", "batch.stored"),
-        ("document.set_back", "document.set_back"),
+        ("document.failed", "document.failed"),
     ]
 
 
@@ -150,9 +149,7 @@ def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(stock
     stock.quarantined("acme", 4)
     stock.unacknowledgeable("acme", 5, next_attempt_at=NOW - timedelta(hours=1))
     stock.insert(tables.cycle, account_id=stock.account("acme"), kind="sync", begun_at=NOW, unreadable=3)
-    stock.archive.accounts.pause_slowly(
-        stock.account("acme"), PauseReason.CREDENTIALS, (60.0,), "401", NOW - timedelta(minutes=1)
-    )
+    stock.paused("acme", PauseReason.CREDENTIALS, NOW, "401")
     stock.account("beta")
     acme, beta = stock.archive.catalogue.standings()
     assert {state: acme.count(state) for state in DocumentState} == {
@@ -180,50 +177,3 @@ def test_trouble_is_what_is_quarantined_and_what_cannot_be_acknowledged(stock: S
     found = list(stock.archive.catalogue.troubled())
     assert [entry.shown_id for entry in found] == ["acme/1", "beta/3"]
     assert all(entry.in_trouble for entry in found)
-
-
-def test_retry_makes_troubled_documents_due_and_leaves_others_alone(stock: Stock) -> None:
-    """The state stays: the engine takes a quarantined document that is due, alone."""
-    row_id = stock.quarantined("acme", 1)
-    _, batch_id = stock.unacknowledgeable("acme", 2)
-    fine = stock.document("acme", 3)
-    entries = list(stock.archive.catalogue.documents(Filters()))
-    assert Remedies(stock.archive.database).retry(entries, NOW) == Hastened(1, 1)
-    assert stock.value(tables.document.c.state, row_id) == "quarantined"
-    assert stock.value(tables.document.c.next_attempt_at, row_id) == NOW
-    assert stock.value(tables.batch.c.next_attempt_at, batch_id) == NOW
-    assert stock.value(tables.document.c.next_attempt_at, fine) is None
-
-
-def test_accepting_a_quarantined_document_closes_it_with_its_reason(stock: Stock) -> None:
-    row_id = stock.quarantined("acme", 1)
-    find = stock.archive.catalogue.find
-    Remedies(stock.archive.database).accept(find("acme/1"), "sent by mail", NOW)
-    entry = find("acme/1")
-    assert (entry.state, entry.reason, entry.next_attempt_at) == (DocumentState.ACCEPTED, "sent by mail", None)
-    assert [one.name for one in stock.archive.catalogue.happenings(entry)] == ["document.accepted"]
-    assert stock.value(tables.document.c.account_id, row_id) == stock.account("acme")
-
-
-def test_accepting_an_unacknowledgeable_document_closes_its_batch_and_fences_it(stock: Stock) -> None:
-    row_id, batch_id = stock.unacknowledgeable("acme", 1, epoch=4)
-    Remedies(stock.archive.database).accept(stock.archive.catalogue.find("1"), "known", NOW)
-    assert stock.value(tables.batch.c.state, batch_id) == BatchState.ABANDONED
-    assert stock.value(tables.batch.c.epoch, batch_id) == 5
-    assert stock.value(tables.document.c.state, row_id) == DocumentState.ACCEPTED
-    assert list(stock.archive.catalogue.troubled()) == []
-
-
-def test_a_document_that_a_worker_holds_is_not_accepted_from_under_it(stock: Stock) -> None:
-    row_id, batch_id = stock.unacknowledgeable("acme", 1, lease_owner="x", lease_until=NOW + timedelta(seconds=1))
-    with pytest.raises(BusyDocument, match="acme/1"):
-        Remedies(stock.archive.database).accept(stock.archive.catalogue.find("1"), "known", NOW)
-    assert stock.value(tables.batch.c.state, batch_id) == BatchState.STORED
-    assert stock.value(tables.document.c.state, row_id) == DocumentState.STORED
-
-
-@pytest.mark.parametrize("state", [s for s in DocumentState if s is not DocumentState.QUARANTINED])
-def test_a_document_in_no_trouble_cannot_be_accepted(stock: Stock, state: DocumentState) -> None:
-    stock.document("acme", 1, state)
-    with pytest.raises(UsageError, match=f"acme/1 is {state}"):
-        Remedies(stock.archive.database).accept(stock.archive.catalogue.find("1"), "why not", NOW)

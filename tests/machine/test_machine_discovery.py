@@ -13,10 +13,9 @@ from tests.support.station import ROME, SMALL, Station, Wish, cycle_of, list_thr
 from tests.support.truth import assert_home, entries, states
 
 from easytracking_simulator import WITHOUT_FIELD, Counts, Faults, odd_element, status
-from easytracking_sync.archive.intake import Absorbed, Listed
-from easytracking_sync.archive.pool import Pool
 from easytracking_sync.errors import DatabaseUnavailable, ServiceUnavailable
 from easytracking_sync.machine.discovery import Cycle, Span, again
+from easytracking_sync.machine.intake import Absorbed, Intake, Listed
 from easytracking_sync.remote import EasyTracking, Listing, ListQuery
 from easytracking_sync.terms import (
     MOST_LISTED,
@@ -316,18 +315,18 @@ def test_a_list_step_that_fails_changes_nothing_and_may_be_repeated(make: Make) 
 
 
 class Busy:
-    """A pool whose database is away whenever it is asked for the first time."""
+    """An intake whose database is away whenever it is asked for the first time."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
         self._calls = 0
-        self.withdraw = pool.withdraw
+        self.withdraw = intake.withdraw
 
     def absorb(self, listed: Listed, now: datetime) -> Absorbed:
         self._calls += 1
         if self._calls % 2:
             raise DatabaseUnavailable("away")
-        return self._pool.absorb(listed, now)
+        return self._intake.absorb(listed, now)
 
 
 def test_the_cycles_of_one_rotation_list_the_whole_history(make: Make) -> None:
@@ -386,7 +385,7 @@ def test_a_list_cut_short_that_could_not_be_taken_in_is_listed_again(make: Make,
     at = SECOND.astimezone(ROME).replace(tzinfo=None)
     span = Span.between(at, at + timedelta(seconds=1), marked_too=False)
     cycle = cycle_of(station, station.accounts["demo1"], span)
-    cycle._intake = Busy(station.archive.pool)
+    cycle._intake = Busy(Intake(station.archive, station.engine.policy))
     list_through(station, cycle)
     assert len(found(station)) == (4 if apart else 3)
     assert cycle.is_complete == bool(apart)

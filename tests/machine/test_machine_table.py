@@ -1,4 +1,4 @@
-"""The machine's table: section 2 of the design, written down a second time and compared pair by pair."""
+"""The batch's table: section 2 of the design, written down a second time and compared pair by pair."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easytracking_sync.machine.batch import Event, Happened, InvalidTransition, advance
+from easytracking_sync.machine.batch import Advance, BatchEvent, BatchHappened, InvalidTransition, advance
+from easytracking_sync.machine.document import DocumentHappened
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.terms import Batch, BatchState, Fate, Purpose
+from easytracking_sync.terms import Batch, BatchState, Purpose
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HOUR = 3600.0
@@ -20,47 +21,48 @@ POLICY = Policy()
 
 P, R, F, S = BatchState.PLANNED, BatchState.RESERVED, BatchState.FETCHED, BatchState.STORED
 DONE, SPLIT, GONE = BatchState.ACKNOWLEDGED, BatchState.SPLIT, BatchState.ABANDONED
-H = Happened
+H, D = BatchHappened, DocumentHappened
 
 
 @dataclass(frozen=True)
 class Leads:
-    """Where a pair leads: the next state, what becomes of the documents, in which state halves go on."""
+    """Where a pair leads: the next state, what happens to the documents, in which state halves go on."""
 
     state: BatchState
-    fate: Fate = Fate.CARRIED
+    documents: DocumentHappened | None = None
     halves: BatchState | None = None
+    by_verdict: bool = False
 
 
-SUSPECT = Leads(GONE, Fate.SUSPECTED)
+FAILED = Leads(GONE, D.FAILED)
 HALVES_PLANNED = Leads(SPLIT, halves=P)
-HALVES_STORED = Leads(SPLIT, halves=S)
 
 # The design's table: (state, event) → for one document, for several. Transient trouble is every state's own row.
-DESIGN: dict[tuple[BatchState, Happened], tuple[Leads, Leads]] = {
+DESIGN: dict[tuple[BatchState, BatchHappened], tuple[Leads, Leads]] = {
     (P, H.JOB_CREATED): (Leads(R), Leads(R)),
-    (P, H.REFUSED): (SUSPECT, HALVES_PLANNED),
-    (P, H.PAUSED): (SUSPECT, SUSPECT),  # everything refused: what is left of a refused batch makes room
+    (P, H.REFUSED): (FAILED, HALVES_PLANNED),
+    (P, H.PAUSED): (Leads(GONE, D.RECALLED), Leads(GONE, D.RECALLED)),  # everything refused: it makes room
     (R, H.PENDING): (Leads(R), Leads(R)),
     (R, H.PARCEL_SPOOLED): (Leads(F), Leads(F)),
     (R, H.JOB_LOST): (Leads(P), Leads(P)),
     (P, H.STORAGE_FAILED): (Leads(P), Leads(P)),  # the database's disk was full when a pause was to be noted
     (R, H.STORAGE_FAILED): (Leads(P), Leads(P)),  # the answer was given once: what could not be kept is lost
-    (F, H.DOCUMENTS_STORED): (Leads(S, Fate.LANDED), Leads(S, Fate.LANDED)),
-    (F, H.NOTHING_USABLE): (Leads(GONE, Fate.LANDED), Leads(GONE, Fate.LANDED)),
+    (F, H.DOCUMENTS_STORED): (Leads(S, by_verdict=True), Leads(S, by_verdict=True)),
+    (F, H.NOTHING_USABLE): (Leads(GONE, by_verdict=True), Leads(GONE, by_verdict=True)),
     (F, H.PARCEL_BAD): (Leads(P), Leads(P)),
     (F, H.PARCEL_GONE): (Leads(P), Leads(P)),
     (F, H.STORAGE_FAILED): (Leads(F), Leads(F)),
-    (S, H.ACCEPTED): (Leads(DONE, Fate.ACKNOWLEDGED), Leads(DONE, Fate.ACKNOWLEDGED)),
-    (S, H.REFUSED): (Leads(S), HALVES_STORED),
-    (S, H.READ_BACK_FAILED): (Leads(P), Leads(P)),  # as a bad parcel: what is not whole travels again
-    (S, H.CLOSED): (Leads(GONE, Fate.CLOSED), Leads(GONE, Fate.CLOSED)),
+    (S, H.ACCEPTED): (Leads(DONE, D.ACKNOWLEDGED), Leads(DONE, D.ACKNOWLEDGED)),
+    (S, H.REFUSED): (Leads(S, D.REFUSED), Leads(SPLIT, halves=S)),
+    (S, H.READ_BACK_FAILED): (Leads(P, D.DAMAGED), Leads(P, D.DAMAGED)),  # what is not whole travels again
+    (S, H.CLOSED): (Leads(GONE, D.ACCEPTED), Leads(GONE, D.ACCEPTED)),
+    (S, H.RETRIED): (Leads(S), Leads(S)),
     (S, H.STORAGE_FAILED): (Leads(S), Leads(S)),
     **{(state, H.UNAVAILABLE): (Leads(state), Leads(state)) for state in (P, R, F, S)},
 }
 LOSING = [(R, H.JOB_LOST), (F, H.PARCEL_BAD), (S, H.READ_BACK_FAILED)]
 INSIDE = [(state, happened, size) for (state, happened) in DESIGN for size in (1, 2, 100)]
-OUTSIDE = [pair for pair in product(BatchState, Happened) if pair not in DESIGN]
+OUTSIDE = [pair for pair in product(BatchState, BatchHappened) if pair not in DESIGN]
 
 
 def batch(state: BatchState, size: int, **values: object) -> Batch:
@@ -68,8 +70,13 @@ def batch(state: BatchState, size: int, **values: object) -> Batch:
     return replace(made, **values)  # type: ignore[arg-type]
 
 
-def event(happened: Happened, **values: object) -> Event:
-    return replace(Event(happened, job_id="a-job", parcel="a-parcel", stored=1), **values)  # type: ignore[arg-type]
+def event(happened: BatchHappened, **values: object) -> BatchEvent:
+    made = BatchEvent(happened, job_id="a-job", parcel="a-parcel", stored=1)
+    return replace(made, **values)  # type: ignore[arg-type]
+
+
+def leads(decided: Advance) -> Leads:
+    return Leads(decided.batch.state, decided.documents, decided.halves_in, decided.by_verdict)
 
 
 def in_seconds(moment: datetime) -> float:
@@ -78,16 +85,15 @@ def in_seconds(moment: datetime) -> float:
 
 @pytest.mark.parametrize(("state", "happened", "size"), INSIDE)
 def test_every_pair_of_the_table_leads_where_the_design_says(
-    state: BatchState, happened: Happened, size: int
+    state: BatchState, happened: BatchHappened, size: int
 ) -> None:
     """MONOTONE-STATE: the pairs of section 2, each for one document, for two and for a hundred."""
-    wanted = DESIGN[state, happened][size > 1]
     decided = advance(batch(state, size), event(happened), NOW, POLICY)
-    assert (decided.batch.state, decided.fate, decided.halves_in) == (wanted.state, wanted.fate, wanted.halves)
+    assert leads(decided) == DESIGN[state, happened][size > 1]
 
 
 @pytest.mark.parametrize(("state", "happened"), OUTSIDE)
-def test_any_other_pair_is_an_error(state: BatchState, happened: Happened) -> None:
+def test_any_other_pair_is_an_error(state: BatchState, happened: BatchHappened) -> None:
     """Outside the table lies a bug, and it is said with the batch, the state and the event."""
     with pytest.raises(InvalidTransition, match=rf"batch 7: {happened} cannot happen in {state}"):
         advance(batch(state, 1), event(happened), NOW, POLICY)
@@ -96,28 +102,28 @@ def test_any_other_pair_is_an_error(state: BatchState, happened: Happened) -> No
 def test_what_is_done_stays_done() -> None:
     """ACKNOWLEDGED, SPLIT and ABANDONED have no way out."""
     assert {state for state, _ in DESIGN} == {P, R, F, S}
-    assert len(OUTSIDE) == len(BatchState) * len(Happened) - len(DESIGN)
+    assert len(OUTSIDE) == len(BatchState) * len(BatchHappened) - len(DESIGN)
 
 
 @pytest.mark.parametrize(("state", "happened"), LOSING)
 @pytest.mark.parametrize("size", [1, 2, 100])
 @pytest.mark.parametrize("losses", [0, 1, 2])
 def test_the_third_loss_ends_a_batch_and_the_first_two_do_not(
-    state: BatchState, happened: Happened, size: int, losses: int
+    state: BatchState, happened: BatchHappened, size: int, losses: int
 ) -> None:
     """Losses 1 and 2: PLANNED again. The third: several are halved, one is a suspect."""
     decided = advance(batch(state, size, losses=losses), event(happened), NOW, POLICY)
+    damaged = D.DAMAGED if state is S else None
     assert decided.batch.losses == losses + 1
     if losses < 2:
-        assert (decided.batch.state, decided.fate) == (P, Fate.CARRIED)
+        assert leads(decided) == Leads(P, damaged)
         assert (decided.batch.job_id, decided.batch.parcel, decided.batch.deadline_at) == (None, None, None)
     else:
-        wanted = SUSPECT if size == 1 else HALVES_PLANNED
-        assert (decided.batch.state, decided.fate, decided.halves_in) == (wanted.state, wanted.fate, wanted.halves)
+        assert leads(decided) == (FAILED if size == 1 else Leads(SPLIT, damaged, halves=P))
 
 
 @pytest.mark.parametrize("happened", [H.JOB_CREATED, H.REFUSED, H.UNAVAILABLE])
-def test_what_is_no_lost_job_counts_no_loss(happened: Happened) -> None:
+def test_what_is_no_lost_job_counts_no_loss(happened: BatchHappened) -> None:
     """A spool file that is gone, a refusal or trouble on the way are not the job's fault."""
     assert advance(batch(P, 2, losses=1), event(happened), NOW, POLICY).batch.losses == 1
     assert advance(batch(F, 2, losses=1), event(H.PARCEL_GONE), NOW, POLICY).batch.losses == 1
@@ -132,13 +138,6 @@ def test_each_loss_doubles_the_next_deadline_up_to_23_hours() -> None:
     ]
     hours = [in_seconds(deadline) / HOUR for deadline in created if deadline is not None]
     assert hours == [1, 2, 4, 8, 16, 23, 23]
-
-
-def test_a_reserved_batch_remembers_what_was_known_before_the_call() -> None:
-    """NO-LOSS: a version listed while the reservation was under way may not be the one that was reserved."""
-    known_at = NOW - timedelta(minutes=3)
-    created = Event(H.JOB_CREATED, job_id="a-job", known_at=known_at)
-    assert advance(batch(P, 2), created, NOW, POLICY).batch.reserved_at == known_at
 
 
 def test_a_reserved_batch_remembers_its_job_and_is_asked_for_soon() -> None:
@@ -157,11 +156,17 @@ def test_a_stored_batch_goes_on_with_exactly_what_was_stored() -> None:
 def test_one_document_that_may_not_be_marked_is_tried_daily_and_shown() -> None:
     """STORED, refused, n = 1: unacknowledgeable, tomorrow again; nothing else is marked so."""
     decided = advance(batch(S, 1), event(H.REFUSED), NOW, POLICY)
-    assert decided.unacknowledgeable
+    assert decided.documents is D.REFUSED
     assert decided.batch.next_attempt_at == NOW + timedelta(days=1)
     for (state, happened), size in product(DESIGN, (1, 2)):
         if (state, happened, size) != (S, H.REFUSED, 1):
-            assert not advance(batch(state, size), event(happened), NOW, POLICY).unacknowledgeable
+            assert advance(batch(state, size), event(happened), NOW, POLICY).documents is not D.REFUSED
+
+
+def test_what_a_person_wants_tried_is_due_at_once() -> None:
+    """STORED, retried: the daily wait is over, whatever it was."""
+    waits = batch(S, 1, next_attempt_at=NOW + timedelta(days=1))
+    assert advance(waits, event(H.RETRIED), NOW, POLICY).batch.next_attempt_at == NOW
 
 
 @given(
@@ -172,7 +177,7 @@ def test_one_document_that_may_not_be_marked_is_tried_daily_and_shown() -> None:
     roll=st.floats(0, 1, exclude_max=True),
 )
 def test_transient_trouble_waits_with_full_jitter_below_the_cap(
-    pair: tuple[BatchState, Happened], failures: int, roll: float
+    pair: tuple[BatchState, BatchHappened], failures: int, roll: float
 ) -> None:
     """A wait is anywhere between nothing and the doubled base, never beyond the cap; the failures are counted."""
     state, happened = pair
@@ -227,7 +232,7 @@ def test_polls_never_speed_up() -> None:
     roll=st.floats(0, 1, exclude_max=True),
 )
 def test_no_decision_looks_back_or_changes_whose_batch_it_is(
-    pair: tuple[BatchState, Happened], size: int, losses: int, failures: int, roll: float
+    pair: tuple[BatchState, BatchHappened], size: int, losses: int, failures: int, roll: float
 ) -> None:
     """`advance` is pure: the same question has the same answer, never due before now, in the same claim."""
     before = batch(pair[0], size, losses=losses, failures=failures, epoch=3)

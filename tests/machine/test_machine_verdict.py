@@ -9,8 +9,8 @@ from typing import cast
 from zoneinfo import ZoneInfo
 
 import pytest
-
 from easytracking_sync.archive.pool import Held
+
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.verdict import verdicts
 from easytracking_sync.remote import EasyTracking, Parcel, ParcelFile

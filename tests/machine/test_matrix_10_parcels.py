@@ -168,7 +168,8 @@ def test_row_10_missing_types_are_asked_for_three_times_and_then_recorded(make: 
     assert (entry.state, entry.missing_types, entry.attempts) == (DocumentState.ACKNOWLEDGED, ("FU",), 0)
     assert {file.type for file in entry.files} == {"FA", "MT"}
     assert station.archive.catalogue.standings()[0].incomplete == 1
-    assert len(events(station, "document.incomplete")) == 1
+    missing = [event["missing"] for event in events(station, "document.stored") if "missing" in event]
+    assert missing == ["FU"]
     others = set(station.simulator.ids()) - {poor}
     assert {state for doc_id, state in states(station).items() if doc_id in others} == {DocumentState.ACKNOWLEDGED}
 

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from easytracking_sync.archive.plights import Arrivals, Plight
+from easytracking_sync.archive.journal import Arrivals
+from easytracking_sync.archive.plights import Plight
 from easytracking_sync.observe.alarms.decision import Alarm, Kind, Watched
 from easytracking_sync.observe.alarms.letters import MOST_LINES, Tone, Writer
 from easytracking_sync.observe.alarms.texts import TEXTS

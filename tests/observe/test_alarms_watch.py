@@ -282,7 +282,7 @@ def store(bench: Bench, *doc_ids: int) -> None:
     """Documents come home and are acknowledged."""
     bench.shelf.absorb(bench.account_id, doc_ids)
     bench.change(tables.document, next_attempt_at=bench.shelf.now, receiver_piva="01234567890")
-    bench.shelf.archive.pool.plan([bench.account_id], bench.shelf.now, 10)
+    bench.shelf.plan([bench.account_id], 10)
     bench.shelf.store(bench.account_id)
 
 

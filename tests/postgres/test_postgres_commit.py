@@ -20,7 +20,8 @@ from tests.support.truth import Notary, assert_home
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.database import Database
 from easytracking_sync.errors import DatabaseUnavailable
-from easytracking_sync.terms import BatchState, Fate
+from easytracking_sync.machine.batch import BatchEvent, BatchHappened
+from easytracking_sync.terms import BatchState
 
 FEW = replace(SMALL, documents=5)
 A_MOMENT_SECONDS = 0.3
@@ -95,39 +96,39 @@ def test_a_move_is_known_by_its_epoch_even_where_others_have_gone_on(shelf: Shel
     """While this worker waited to look again, another claimed the batch and moved it; or claimed it and failed."""
     account_id = shelf.account()
     shelf.batch(account_id, [1, 2])
-    commit = shelf.moved(shelf.claim(account_id), BatchState.RESERVED, batch={"job_id": "j"}, accepted=True)
-    shelf.archive.batches.commit(commit, shelf.now)
+    reserved = shelf.decided(shelf.claim(account_id), BatchHappened.JOB_CREATED)
+    was_applied = shelf.archive.transitions.was_applied
+    shelf.archive.transitions.apply(reserved, shelf.now)
     other = shelf.open("two")
     taken = other.batches.claim(shelf.wanted([account_id]), shelf.now)
     assert taken is not None
-    assert shelf.archive.batches.was_committed(commit)
-    other.batches.commit(shelf.moved(taken, BatchState.PLANNED, batch={"job_id": None}), shelf.now)
-    assert shelf.archive.batches.was_committed(commit)
-    again = shelf.moved(shelf.claim(account_id), BatchState.RESERVED, batch={"job_id": "k"}, accepted=True)
-    assert not shelf.archive.batches.was_committed(again)
+    assert was_applied(reserved)
+    shelf.happen(taken, BatchHappened.JOB_LOST, by=other)
+    assert was_applied(reserved)
+    shelf.clock.forward(10)
+    again = shelf.decided(shelf.claim(account_id), BatchEvent(BatchHappened.JOB_CREATED, job_id="another"))
+    assert not was_applied(again)
 
 
 @pytest.mark.parametrize("state", [BatchState.PLANNED, BatchState.FETCHED, BatchState.STORED])
 def test_a_wait_is_known_by_the_row_it_left(shelf: Shelf, state: BatchState) -> None:
     account_id = shelf.account()
     shelf.batch(account_id, [1], state)
-    claim = shelf.claim(account_id)
-    commit = shelf.moved(claim, state, batch={"failures": claim.batch.failures + 1})
-    assert not shelf.archive.batches.was_committed(commit)
-    shelf.archive.batches.commit(commit, shelf.now)
-    assert shelf.archive.batches.was_committed(commit)
+    waits = shelf.decided(shelf.claim(account_id), BatchHappened.UNAVAILABLE)
+    assert not shelf.archive.transitions.was_applied(waits)
+    shelf.archive.transitions.apply(waits, shelf.now)
+    assert shelf.archive.transitions.was_applied(waits)
 
 
 def test_a_move_that_was_never_made_is_not_taken_for_the_other_instances(shelf: Shelf) -> None:
     """Both would acknowledge; only the one whose epoch stands in the journal did."""
     account_id = shelf.account()
     shelf.batch(account_id, [1], BatchState.STORED)
-    lost = shelf.moved(shelf.claim(account_id), BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    lost = shelf.decided(shelf.claim(account_id), BatchHappened.ACCEPTED)
     shelf.end_leases()
     other = shelf.open("two")
     taken = other.batches.claim(shelf.wanted([account_id]), shelf.now)
     assert taken is not None
-    done = shelf.moved(taken, BatchState.ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
-    other.batches.commit(done, shelf.now)
-    assert other.batches.was_committed(done)
-    assert not shelf.archive.batches.was_committed(lost)
+    done = shelf.happen(taken, BatchHappened.ACCEPTED, by=other)
+    assert other.transitions.was_applied(done)
+    assert not shelf.archive.transitions.was_applied(lost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,12 +13,15 @@ from tests.archive.shelves import Shelf, listed
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.entries import Filters
-from easytracking_sync.archive.remedies import BusyDocument
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.errors import StaleLease
-from easytracking_sync.terms import LIVE_STATES, BatchState, Claim, Fate, Landed, Landing, OnRelist
+from easytracking_sync.errors import Outdated, StaleLease
+from easytracking_sync.machine.batch import BatchHappened
+from easytracking_sync.machine.corrections import BusyDocument
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.terms import LIVE_STATES, BatchState, Claim, OnRelist
 
 PLANNED, RESERVED, FETCHED, STORED, ACKNOWLEDGED, SPLIT, ABANDONED = BatchState
+H = BatchHappened
 
 
 def run_out(shelf: Shelf) -> None:
@@ -62,7 +66,7 @@ def test_a_renewed_lease_is_nobody_elses(shelf: Shelf) -> None:
     assert claim(shelf, shelf.open("two"), account_id) is None
     (left,) = seconds_left(shelf)
     assert left > 20
-    shelf.move(held, RESERVED)
+    shelf.happen(held, H.JOB_CREATED)
     assert shelf.archive.batches.renew(shelf.now) == {}
 
 
@@ -77,7 +81,7 @@ def test_row_21_a_holder_that_was_frozen_renews_nothing_and_commits_nothing(shel
     assert shelf.archive.batches.renew(shelf.now) == {}
     before = shelf.dump()
     with pytest.raises(StaleLease):
-        shelf.move(stale, RESERVED, accepted=True)
+        shelf.happen(stale, H.JOB_CREATED)
     shelf.archive.batches.release(stale)
     shelf.archive.batches.postpone(stale, shelf.now + timedelta(hours=1))
     assert shelf.dump() == before
@@ -105,12 +109,13 @@ def test_who_fetched_a_parcel_stores_it_and_another_host_only_when_it_is_gone(sh
     account_id = shelf.account()
     shelf.batch(account_id, [1], RESERVED)
     other = shelf.open("two")
-    shelf.move(shelf.claim(account_id), FETCHED, batch={"parcel": "parcel"})
+    shelf.happen(shelf.claim(account_id), H.PARCEL_SPOOLED)
     assert claim(shelf, other, account_id) is None
     assert shelf.archive.batches.next_due([account_id], shelf.now) == shelf.now
     assert other.batches.next_due([account_id], shelf.now) is None
     again = shelf.claim(account_id)
-    shelf.move(again, FETCHED, batch={"failures": 1})
+    shelf.policy = Policy(roll=0.0)
+    shelf.happen(again, H.STORAGE_FAILED)
     assert claim(shelf, other, account_id) is None
     run_out(shelf)
     taken = claim(shelf, other, account_id)
@@ -121,13 +126,14 @@ def test_who_fetched_a_parcel_stores_it_and_another_host_only_when_it_is_gone(sh
 def test_a_document_that_a_worker_is_at_cannot_be_accepted_until_the_lease_runs_out(shelf: Shelf) -> None:
     account_id = shelf.account()
     shelf.batch(account_id, [1], STORED)
-    shelf.move(shelf.claim(account_id), STORED, unacknowledgeable=True, reason="refused")
+    shelf.happen(shelf.claim(account_id), H.REFUSED)
+    shelf.clock.forward(86_400)
     shelf.claim(account_id)
     (entry,) = shelf.archive.catalogue.documents(Filters())
     with pytest.raises(BusyDocument):
-        shelf.archive.remedies.accept(entry, "why", shelf.now)
+        shelf.corrections().accept(entry, "why", shelf.now)
     run_out(shelf)
-    shelf.archive.remedies.accept(entry, "why", shelf.now)
+    shelf.corrections().accept(entry, "why", shelf.now)
     assert shelf.states(account_id) == {1: "accepted"}
 
 
@@ -202,7 +208,7 @@ def test_the_same_documents_listed_by_all_at_once_are_discovered_once(shelf: She
 def test_what_is_listed_again_by_all_at_once_is_acknowledged_again_by_one_batch(shelf: Shelf) -> None:
     account_id = shelf.account()
     shelf.batch(account_id, range(1, 31), STORED)
-    shelf.move(shelf.claim(account_id), ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    shelf.happen(shelf.claim(account_id), H.ACCEPTED)
     shelf.clock.forward(60)
     side_by_side(shelf, lambda archive: shelf.absorb(account_id, range(1, 31), archive))
     assert live_loads(shelf) == dict.fromkeys(range(1, 31), 1)
@@ -213,7 +219,7 @@ def test_what_is_listed_again_by_all_at_once_is_acknowledged_again_by_one_batch(
 def test_a_changed_document_is_set_in_motion_once(shelf: Shelf, relist: OnRelist) -> None:
     account_id = shelf.account()
     shelf.batch(account_id, [1], STORED)
-    shelf.move(shelf.claim(account_id), ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+    shelf.happen(shelf.claim(account_id), H.ACCEPTED)
     shelf.clock.forward(60)
     new = listed(1, number="2")
     side_by_side(shelf, lambda archive: shelf.absorb(account_id, [new], archive, on_relist=relist))
@@ -229,7 +235,8 @@ def test_planned_and_claimed_by_all_at_once_no_document_is_in_two_live_batches(s
 
     def work(archive: Archive) -> None:
         for _ in range(4):
-            archive.pool.plan([account_id], shelf.now, 6)
+            with contextlib.suppress(Outdated):
+                shelf.plan([account_id], 6, archive)
             performing = [one.batch.id for one in taken]
             wanted = shelf.wanted([account_id], jobs_in_flight=3, performing=performing)
             held = archive.batches.claim(wanted, shelf.now)
@@ -281,7 +288,7 @@ def test_acknowledged_while_a_newer_version_is_listed_a_document_is_fetched_agai
     thread.start()
     both.wait(10)
     for held in claims:
-        shelf.move(held, ACKNOWLEDGED, fate=Fate.ACKNOWLEDGED)
+        shelf.happen(held, H.ACCEPTED)
     thread.join()
     assert set(shelf.states(account_id).values()) == {"discovered"}
 
@@ -291,31 +298,43 @@ def test_refusals_counted_by_all_at_once_are_all_counted(shelf: Shelf) -> None:
     for number in range(1, 9):
         shelf.batch(account_id, [number])
     claims = shelf.claims(account_id)
-    commits = [
-        shelf.moved(held, ABANDONED, fate=Fate.SUSPECTED, refusals_to_pause=8, pause_seconds=3600.0)
-        for held in claims
-    ]
-    threads = [threading.Thread(target=shelf.archive.batches.commit, args=(commit, shelf.now)) for commit in commits]
+    failures: list[BaseException] = []
+
+    def refuse(held: Claim) -> None:
+        try:
+            shelf.happen(held, H.REFUSED)
+        except BaseException as failure:  # noqa: BLE001  told below
+            failures.append(failure)
+
+    threads = [threading.Thread(target=refuse, args=(held,)) for held in claims]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert failures == []
     (row,) = shelf.rows(sa.select(tables.account.c.refused_in_row, tables.account.c.pause_reason))
     assert tuple(row) == (8, "permission")
 
 
-def test_a_landing_and_a_listing_of_the_same_documents_do_not_deadlock(shelf: Shelf) -> None:
+def test_a_parcel_stored_beside_a_listing_of_its_documents_waits_for_nobody_that_waits_for_it(shelf: Shelf) -> None:
     account_id = shelf.account()
     shelf.batch(account_id, range(1, 61), FETCHED)
     held = shelf.claim(account_id)
     files = shelf.files({"FA": b"<a/>"})
-    landed = tuple(Landed(one, Landing.WHOLE, files) for one in held.documents)
-    commit = shelf.moved(held, STORED, fate=Fate.LANDED, landed=landed)
+    judged = shelf.stored(held, files)
     new = [listed(number, number="2") for number in range(60, 0, -1)]
+    failures: list[BaseException] = []
 
-    committing = threading.Thread(target=shelf.archive.batches.commit, args=(commit, shelf.now))
+    def store() -> None:
+        try:
+            shelf.happen(held, H.DOCUMENTS_STORED, judged)
+        except BaseException as failure:  # noqa: BLE001  told below
+            failures.append(failure)
+
+    committing = threading.Thread(target=store)
     committing.start()
     side_by_side(shelf, lambda archive: shelf.absorb(account_id, new, archive))
     committing.join()
+    assert failures == []
     assert set(shelf.states(account_id).values()) == {"stored"}
     assert len(shelf.events("document.changed")) == 60

@@ -138,6 +138,19 @@ def test_no_query_walks_through_a_table_that_grows(shelf: Shelf, work: str) -> N
     assert scans(shelf, statements) == set()
 
 
+@pytest.mark.parametrize("names", [("document.stored",), ("document.stored", "document.stored_again")])
+def test_what_was_stored_since_is_one_query_over_one_index(shelf: Shelf, names: tuple[str, ...]) -> None:
+    """Alarms, news and deliveries ask it again and again, for ten years."""
+    busy(shelf)
+    with noted(shelf) as statements:
+        shelf.archive.journal.since(7, names, 10)
+    ((statement, parameters),) = (one for one in statements if one[0].startswith("SELECT"))
+    with shelf.archive.database.read() as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    assert plan[0] == "SEARCH event USING INDEX ix_event_name_id (name=? AND id>?)"
+    assert plan[1:] == ([] if len(names) == 1 else ["USE TEMP B-TREE FOR ORDER BY"])
+
+
 def test_the_test_would_see_a_walk(shelf: Shelf) -> None:
     with noted(shelf) as statements:
         shelf.rows(sa.text("SELECT id FROM document WHERE number = '1'"))

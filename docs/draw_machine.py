@@ -1,7 +1,7 @@
-"""Draw the machine from its own table: `python docs/draw_machine.py` rewrites the picture in docs/machine.md.
+"""Draw the machine from its own tables: `python docs/draw_machine.py` rewrites the pictures in docs/machine.md.
 
-Every (state, event) pair of the table is tried on small batches, and where it leads is drawn. A test holds the
-picture against the table, so that neither can change alone.
+Every (state, event) pair of the two tables is tried on examples, and where it leads is drawn. A test holds the
+pictures against the tables, so that neither can change alone.
 """
 
 from __future__ import annotations
@@ -9,73 +9,110 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 
-from easytracking_sync.machine.batch import TABLE, Event, Happened, advance
+from easytracking_sync.machine import batch as batches
+from easytracking_sync.machine import document as documents
+from easytracking_sync.machine.batch import BatchEvent, BatchHappened
+from easytracking_sync.machine.document import DocumentEvent, DocumentHappened
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.terms import Batch, BatchState, Purpose
+from easytracking_sync.terms import Batch, BatchState, Document, DocumentState, Purpose
 
 PAGE = Path(__file__).with_name("machine.md")
-BEGIN, END = "<!-- drawn by docs/draw_machine.py -->", "<!-- end of the drawing -->"
+BEGIN, END = "<!-- {} table, drawn by docs/draw_machine.py -->", "<!-- end of the {} table -->"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY = Policy()
 EFFECTS = {
     BatchState.PLANNED: "reserve",
     BatchState.RESERVED: "fetch",
     BatchState.FETCHED: "store",
     BatchState.STORED: "read back, acknowledge",
 }
+STATELESS = (DocumentHappened.HELD, DocumentHappened.RELEASED)
+"""They may happen in every state and change none."""
+
+Leads = Mapping[str, StrEnum]
+"""Under which condition a pair leads to which state; the condition is empty where it leads to one state alone."""
 
 
-def edges() -> dict[tuple[BatchState, BatchState], list[str]]:
+def batch_leads(state: BatchState, happened: BatchHappened) -> Leads:
+    """Where this leads for one document and for several, at the first loss and at the last."""
+    found = {}
+    for size, losses in itertools.product((1, 2), (0, POLICY.most_losses - 1)):
+        one = Batch(1, 1, 1, state, Purpose.FRESH, size, NOW, losses=losses)
+        found[size, losses] = batches.advance(one, BatchEvent(happened, stored=size), NOW, POLICY).batch.state
+    if len(set(found.values())) == 1:
+        return {"": found[1, 0]}
+    conditions: dict[str, StrEnum] = {}
+    for size in (1, 2):
+        first, last = found[size, 0], found[size, POLICY.most_losses - 1]
+        number = f"n {'= 1' if size == 1 else '> 1'}"
+        if first is last:
+            conditions[number] = last
+        else:
+            conditions |= {"": first, f"{number}, {POLICY.most_losses}rd time": last}
+    return conditions
+
+
+def document_leads(state: DocumentState, happened: DocumentHappened) -> Leads:
+    """Where this leads, also for the last attempt, and where a newer version is wanted by now."""
+
+    def after(attempts: int = 0, version: int = 1) -> DocumentState:
+        one = Document(1, 1, 1, state, version, attempts=attempts)
+        return documents.change(one, DocumentEvent(happened, version=1), NOW, POLICY).state
+
+    usual = after()
+    special = {"max_attempts reached": after(attempts=POLICY.max_attempts - 1), "newer version": after(version=2)}
+    return {"": usual, **{condition: lead for condition, lead in special.items() if lead is not usual}}
+
+
+def edges(
+    pairs: Collection[tuple[StrEnum, StrEnum]], leads: Callable[..., Leads]
+) -> dict[tuple[StrEnum, StrEnum], list[str]]:
     """From state to state, the events that lead there, in the table's order."""
-    found: dict[tuple[BatchState, BatchState], list[str]] = defaultdict(list)
-    for state, happened in TABLE:
-        for size, losses in itertools.product((1, 2), (0, Policy().most_losses - 1)):
-            batch = Batch(1, 1, 1, state, Purpose.FRESH, size, NOW, losses=losses)
-            decision = advance(batch, Event(happened, stored=size), NOW, Policy())
-            label = happened.replace("_", " ") + _when(state, happened, size, losses)
-            arrow = found[state, decision.batch.state]
-            if label not in arrow:
-                arrow.append(label)
+    found: dict[tuple[StrEnum, StrEnum], list[str]] = defaultdict(list)
+    for state, happened in pairs:
+        for condition, target in leads(state, happened).items():
+            label = happened.replace("_", " ") + (f" ({condition})" if condition else "")
+            found[state, target].append(label)
     return found
 
 
-def _when(state: BatchState, happened: Happened, size: int, losses: int) -> str:
-    """The condition, where the pair leads to different states."""
-    leads = {
-        (n, lost): advance(
-            Batch(1, 1, 1, state, Purpose.FRESH, n, NOW, losses=lost), Event(happened, stored=n), NOW, Policy()
-        ).batch.state
-        for n, lost in itertools.product((1, 2), (0, Policy().most_losses - 1))
-    }
-    if len(set(leads.values())) == 1:
-        return ""
-    by_losses = len({leads[size, lost] for lost in (0, Policy().most_losses - 1)}) > 1
-    if by_losses and losses == 0:
-        return ""
-    third = f", {Policy().most_losses}rd time" if by_losses else ""
-    return f" (n {'= 1' if size == 1 else '> 1'}{third})"
-
-
-def drawing() -> str:
-    """The picture, as Mermaid."""
-    lines = ["```mermaid", "stateDiagram-v2", "    direction LR", f"    [*] --> {BatchState.PLANNED}"]
-    lines += [f"    {state} : {state}\\n→ {effect}" for state, effect in EFFECTS.items()]
-    for (source, target), labels in edges().items():
+def drawing(first: StrEnum, names: Sequence[str], arrows: Mapping[tuple[StrEnum, StrEnum], Sequence[str]]) -> str:
+    """A picture, as Mermaid. A state from which nothing leads to another is an end."""
+    lines = ["```mermaid", "stateDiagram-v2", "    direction LR", f"    [*] --> {first}", *names]
+    for (source, target), labels in arrows.items():
         lines.append(f"    {source} --> {target} : {', '.join(labels)}")
-    ends = [state for state in BatchState if state not in EFFECTS]
-    lines += [f"    {state} --> [*]" for state in ends]
+    sources = {source for source, target in arrows if source is not target}
+    lines += [f"    {state} --> [*]" for state in type(first) if state not in sources]
     return "\n".join([*lines, "```"])
 
 
-def page_with(picture: str, page: str) -> str:
-    """The page with its picture replaced."""
-    head, _, rest = page.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{picture}\n{END}{tail}"
+def batch_drawing() -> str:
+    """The batch's table."""
+    names = [f"    {state} : {state}\\n→ {effect}" for state, effect in EFFECTS.items()]
+    return drawing(BatchState.PLANNED, names, edges(batches.TABLE, batch_leads))
+
+
+def document_drawing() -> str:
+    """The document's table, without what changes no state of any document."""
+    pairs = [pair for pair in documents.TABLE if pair[1] not in STATELESS]
+    return drawing(DocumentState.DISCOVERED, [], edges(pairs, document_leads))
+
+
+def drawn(page: str) -> str:
+    """The page with its pictures replaced."""
+    for name, picture in (("batch", batch_drawing()), ("document", document_drawing())):
+        begin, end = BEGIN.format(name), END.format(name)
+        head, _, rest = page.partition(begin)
+        _, _, tail = rest.partition(end)
+        page = f"{head}{begin}\n{picture}\n{end}{tail}"
+    return page
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_with(drawing(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(drawn(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     sys.stdout.write(f"{PAGE} is drawn\n")

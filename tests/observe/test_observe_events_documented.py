@@ -6,27 +6,29 @@ import ast
 import functools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import pytest
+from tests.machine.documents import ACCOUNT_ID, NOW, batch
 
-from easytracking_sync.machine.batch import TABLE, Event, Happened, advance
-from easytracking_sync.machine.engine import _event_name
+from easytracking_sync.machine.batch import TABLE, BatchEvent, BatchHappened, advance
+from easytracking_sync.machine.decision import batch_event_name
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.terms import Batch, BatchState, CarriedDocument, Claim, Purpose
+from easytracking_sync.machine.refusals import count_refusal
+from easytracking_sync.terms import AccountStanding, BatchState, Purpose
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "daemon" / "easytracking_sync"
 DOCUMENT = ROOT / "docs" / "logs.md"
 ROW = re.compile(r"^\| `([a-z_]+\.[a-z_]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 NAME = re.compile(r"[a-z_]+\.[a-z_]+")
-NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+JOURNAL = re.compile(r"\b(corrections|journal)\.note$")
+"""What is noted there goes into the archive, not into the log."""
 
-BATCH_EVENTS = ("machine/engine.py", "_tell")
-"""Where names are made of the machine's table."""
+DECIDED = ("machine/engine.py", "_tell")
+"""Where names are those that the machine decided: a batch's by its table, an account's by its refusals."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def _calls(function: ast.FunctionDef) -> Iterator[ast.Call]:
     for node in ast.walk(function):
         if node in inner or not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
-        notes = node.func.attr == "note" and "remedies" not in ast.unparse(node.func)
+        notes = node.func.attr == "note" and not JOURNAL.search(ast.unparse(node.func))
         if notes or (node.func.attr == "write" and len(node.args) == 3):
             yield node
 
@@ -79,8 +81,9 @@ def _events(place: str, tree: ast.Module, function: ast.FunctionDef, call: ast.C
     by_level = call.func.attr == "write"
     levels = _constants(call.args[0]) if by_level else _levels(call)
     fields = frozenset({keyword.arg for keyword in call.keywords if keyword.arg} - {"level", "exc_info"})
-    if (place, function.name) == BATCH_EVENTS:
-        for name, level in of_the_table():
+    if (place, function.name) == DECIDED:
+        of_account = ast.unparse(call.args[0]) == "transition.account.name"
+        for name, level in of_the_refusals() if of_account else of_the_table():
             yield Noted(place, name, frozenset({level}), fields)
         return
     names = _names(tree, function, call.args[1] if by_level else call.args[0])
@@ -123,16 +126,26 @@ def of_the_table() -> set[tuple[str, str]]:
     policy, found = Policy(), set()
     sizes, losses = (1, 2), (0, policy.most_losses - 1)
     for (state, happened), size, lost, purpose in product(TABLE, sizes, losses, (Purpose.FRESH, Purpose.RELISTED)):
-        if happened is Happened.PENDING:
+        if happened in NOT_OF_EFFECTS:
             continue
-        batch = Batch(1, 1, 1, state, purpose, size, NOON, losses=lost)
-        after = advance(batch, Event(happened, stored=size), NOON, policy).batch
-        waits = after.state is state
-        claim = Claim(replace(batch), tuple(CarriedDocument(number, number) for number in range(size)))
-        name = f"batch.{happened}" if waits else _event_name(claim, after.state, Event(happened))
-        troubled = waits or after.state in (BatchState.PLANNED, BatchState.SPLIT, BatchState.ABANDONED)
-        found.add((name, "warning" if troubled else "debug"))
+        before, event = batch(state, size, purpose=purpose, losses=lost), BatchEvent(happened, stored=size)
+        after = advance(before, event, NOW, policy).batch
+        troubled = after.state in (state, BatchState.PLANNED, BatchState.SPLIT, BatchState.ABANDONED)
+        found.add((batch_event_name(before, after, event), "warning" if troubled else "debug"))
     return found
+
+
+NOT_OF_EFFECTS = (BatchHappened.PENDING, BatchHappened.PAUSED, BatchHappened.CLOSED, BatchHappened.RETRIED)
+"""A poll is not told of; what a pause or a person does to a batch stands in the archive's journal alone."""
+
+
+def of_the_refusals() -> set[tuple[str, str]]:
+    """And what it says of the account."""
+    policy = Policy()
+    standing = AccountStanding(ACCOUNT_ID, policy.refusals_to_pause - 1, NOW)
+    counted = count_refusal(standing, batch(), NOW, policy, kin_accepted=False)
+    assert counted.account is not None
+    return {(counted.account.name, "error")}
 
 
 @functools.cache

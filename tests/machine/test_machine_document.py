@@ -138,7 +138,9 @@ def test_a_failure_that_is_not_the_document_s_counts_no_attempt() -> None:
 def test_a_newer_version_than_the_one_that_came_home_goes_around_once_more(newer: int) -> None:
     """NO-LOSS: and it is not told of before it is home."""
     one = before(STORED, version=4 + newer)
-    after = change(one, event(H.ACKNOWLEDGED), NOW, POLICY)
+    move = moved(one, event(H.ACKNOWLEDGED), NOW, POLICY)
+    after = move.after
+    assert move.name == ("document.overtaken" if newer else "document.acknowledged"), "deliveries read it"
     if newer:
         assert (after.state, after.next_attempt_at, after.acknowledged_at) == (POOL, NOW, EARLIER)
     else:
@@ -168,7 +170,7 @@ def test_a_pause_that_is_over_makes_nothing_due_before_now(happened: DocumentHap
 
 @pytest.mark.parametrize(("state", "happened"), DESIGN)
 def test_the_journal_names_what_happened(state: DocumentState, happened: DocumentHappened) -> None:
-    """Giving up, and coming home once more, have names of their own."""
+    """Giving up, and coming home once more, have names of their own; so has what is not told of (below)."""
     for attempts in (2, POLICY.max_attempts - 1):
         move = moved(before(state, attempts=attempts), event(happened), NOW, POLICY, 9)
         name = f"document.{happened}"

@@ -91,9 +91,11 @@ def moved(
 
 
 def _journal_name(before: Document, event: DocumentEvent, after: Document) -> str:
-    """Giving up, and coming home once more, have names of their own: people look for the one, news tell the other."""
+    """Three have names of their own: people look for the first, news and deliveries tell the others apart."""
     if event.happened is DocumentHappened.FAILED and after.state is QUARANTINED:
         return "document.quarantined"
+    if event.happened is DocumentHappened.ACKNOWLEDGED and after.state is DISCOVERED:
+        return "document.overtaken"
     if event.happened is DocumentHappened.STORED and before.stored_at is not None:
         return "document.stored_again"
     return f"document.{event.happened}"

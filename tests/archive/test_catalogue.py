@@ -11,7 +11,8 @@ import pytest
 from easytracking_sync.archive import catalogue, journal, tables
 from easytracking_sync.archive.entries import Filters
 from easytracking_sync.errors import UsageError
-from easytracking_sync.terms import DocumentState, PauseReason
+from easytracking_sync.terms import BatchState, DocumentState, PauseReason
+from easytracking_sync.transition import Detail
 
 if TYPE_CHECKING:
     from tests.stocked import Stock
@@ -140,6 +141,42 @@ def test_a_documents_history_is_its_own_and_its_batches(stock: Stock) -> None:
         ("batch.stored", "batch.stored"),
         ("document.failed", "document.failed"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("own", "detail", "minutes", "told"),
+    [
+        ("document.stored", {}, 0, False),
+        ("document.stored_again", {}, 0, False),
+        ("document.stored", {"missing": "FU"}, 0, True),  # this document's alone
+        ("document.stored", {}, 1, True),  # another time
+        ("document.asked_again", {"reason": "without FU"}, 0, True),
+        ("document.failed", {"attempts": 1}, 0, True),
+        ("document.bytes_changed", {"type": "FA"}, 0, True),
+    ],
+)
+def test_of_what_a_document_and_its_batch_both_tell_the_batch_s_line_is_enough(
+    stock: Stock, own: str, detail: Detail, minutes: int, *, told: bool
+) -> None:
+    row_id = stock.document("acme", 1)
+    batch_id = stock.batch("acme", row_id)
+    at = NOW + timedelta(minutes=minutes)
+    with stock.archive.database.write() as connection:
+        journal.record(connection, "document.batched", NOW, batch_id=batch_id, document_id=row_id)
+        journal.record(connection, "batch.stored", NOW, batch_id=batch_id, detail={"documents": 1, "epoch": 3})
+        journal.record(connection, own, at, batch_id=batch_id, document_id=row_id, detail=detail)
+        journal.record(connection, "document.stored", NOW, batch_id=batch_id + 1, document_id=row_id)
+    found = stock.archive.catalogue.happenings(stock.archive.catalogue.find("acme/1"))
+    assert [one.name for one in found] == ["batch.stored", *[own] * told, "document.stored"]
+
+
+def test_a_document_whose_batch_has_no_line_yet_tells_that_it_was_put_into_one(stock: Stock) -> None:
+    row_id = stock.document("acme", 1, DocumentState.BATCHED)
+    batch_id = stock.batch("acme", row_id, state=BatchState.PLANNED)
+    with stock.archive.database.write() as connection:
+        journal.record(connection, "document.batched", NOW, batch_id=batch_id, document_id=row_id)
+    found = stock.archive.catalogue.happenings(stock.archive.catalogue.find("acme/1"))
+    assert [(one.name, one.batch) for one in found] == [("document.batched", batch_id)]
 
 
 def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(stock: Stock) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from easytracking_sync.archive import journal, tables
-from easytracking_sync.terms import BatchState, DocumentState, PauseReason
+from easytracking_sync.cli.explain import TOLD
+from easytracking_sync.machine.batch import TABLE, BatchEvent
+from easytracking_sync.machine.decision import Outcome, decide
+from easytracking_sync.machine.document import DocumentHappened
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.terms import Batch, BatchState, Claim, DocumentState, PauseReason, Purpose
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -55,6 +62,42 @@ def test_the_story_has_fields_files_in_versions_and_events_in_local_time(run: Ru
     assert "something.unheard_of" in out
     assert "\x1b" not in out
     assert told_next(out) == "Nothing: it is home, and the service was told.\n"
+
+
+def test_every_event_of_a_document_and_of_its_batches_is_told_in_words() -> None:
+    """A new event of the machine needs its sentence; one that is gone leaves none."""
+    document = {f"document.{happened}" for happened in DocumentHappened}
+    document |= {f"document.{name}" for name in ("quarantined", "stored_again", "overtaken", "bytes_changed")}
+    batch = {"batch.retried"}
+    for (state, happened), size, purpose in product(TABLE, (1, 2), (Purpose.FRESH, Purpose.RELISTED)):
+        before = Batch(1, 1, 1, state, purpose, size, NOW, losses=2)
+        event = BatchEvent(happened, stored=size)
+        for one in (before, replace(before, losses=0)):
+            move = decide(Claim(one, ()), Outcome(event), NOW, Policy()).batches[0]
+            batch |= {move.name} if move.journaled else set()
+    assert set(TOLD) == document | batch | {"phase.set", "phase.cleared"}
+
+
+def test_a_document_on_its_way_is_told_without_repeating_its_batch(run: Run, stock: Stock) -> None:
+    row = stock.document("acme", 1, DocumentState.STORED, missing_types="FU")
+    batch = stock.batch("acme", row)
+    happen(stock, "document.discovered", 0, document_id=row)
+    happen(stock, "document.batched", 0, document_id=row, batch_id=batch)
+    happen(stock, "batch.reserved", 1, batch_id=batch)
+    happen(stock, "batch.stored", 2, batch_id=batch)
+    happen(stock, "document.stored", 2, document_id=row, batch_id=batch, detail={"missing": "FU"})
+    happen(stock, "batch.refused", 3, batch_id=batch, detail={"reason": "403", "documents": 1})
+    happen(stock, "document.refused", 3, document_id=row, batch_id=batch, detail={"reason": "403"})
+    story = explained(run, stock).partition("What happened\n")[2].partition("\n\n")[0].splitlines()[1:]
+    assert len(story) == 5
+    wanted = (
+        "listed by the service for the first time",
+        "a job was reserved for its batch",
+        "what the parcel held is stored",
+        "types were missing that had been asked for often enough missing: FU",
+        "the service refused to be told 403",
+    )
+    assert all(words in " ".join(line.split()) for words, line in zip(wanted, story, strict=True))
 
 
 def test_what_became_of_a_batch_after_the_document_left_it_is_not_its_story(run: Run, stock: Stock) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,16 @@ from easytracking_sync.archive.entries import Happening, Journey
 from easytracking_sync.archive.tables import batch, batch_document, event
 from easytracking_sync.terms import LIVE_STATES, BatchState
 
+ECHOES: Mapping[str, Collection[str]] = {
+    "document.stored": ("batch.stored",),
+    "document.stored_again": ("batch.stored",),
+    "document.acknowledged": ("batch.acknowledged", "batch.acknowledged_again"),
+    "document.refused": ("batch.refused",),
+    "document.damaged": ("batch.lost", "batch.split"),
+    "document.recalled": ("batch.abandoned",),
+}
+"""A document's own event → those of its batch that say the same of it."""
+
 PARTINGS = ("batch.stored", "batch.abandoned")
 """Where a document may leave its batch: what a parcel held is stored, or the batch is given up."""
 
@@ -20,7 +30,8 @@ PARTINGS = ("batch.stored", "batch.abandoned")
 def happenings(connection: Connection, document_id: int) -> tuple[Happening, ...]:
     """A document's own events and those of the batches it travelled with, the oldest first.
 
-    What became of a batch after the document had left it is not the document's history.
+    What became of a batch after the document had left it is not the document's history. Its own event is left out
+    where the batch's says the same.
     """
     travelled: sa.Select[Any] = (
         sa.select(batch.c.id, batch.c.root_id, batch_document.c.carried)
@@ -38,6 +49,8 @@ def happenings(connection: Connection, document_id: int) -> tuple[Happening, ...
         ).all()
         rows += _while_aboard(shared) if _was_left(ride, rides) else shared
     last = {row.batch_id: row.id for row in rows if row.document_id is None}
+    batches = [row for row in rows if row.document_id is None]
+    rows = [row for row in rows if row.document_id is None or not _is_echo(row, batches)]
     left = {last[ride.id] for ride in rides if ride.id in last and _was_left(ride, rides)}
     return tuple(
         Happening(row.at, row.name, row.batch_id, json.loads(row.detail), left=row.id in left)
@@ -63,6 +76,18 @@ def journey(connection: Connection, document_id: int) -> Journey | None:
         deadline_at=row.deadline_at,
         losses=row.losses,
         failures=row.failures,
+    )
+
+
+def _is_echo(own: Row[Any], batches: Sequence[Row[Any]]) -> bool:
+    """Whether a document's own event tells nothing that an event of its batch does not tell."""
+    mine = [row for row in batches if row.batch_id == own.batch_id]
+    if own.name == "document.batched":
+        return bool(mine)
+    detail = json.loads(own.detail).items()
+    return any(
+        row.at == own.at and row.name in ECHOES.get(own.name, ()) and detail <= json.loads(row.detail).items()
+        for row in mine
     )
 
 

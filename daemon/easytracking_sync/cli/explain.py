@@ -20,12 +20,22 @@ from easytracking_sync.terms import AcknowledgeWith, BatchState, DocumentState
 TOLD: Mapping[str, str] = {
     "document.changed": "the service listed it with other fields: its files are wanted anew",
     "document.returned": "listed again, after the service had let go of it",
-    "document.relisted": "listed as new again: fetched once more",
+    "document.batched": "put into a batch",
+    "document.stored": "its files were stored",
+    "document.stored_again": "its files were stored once more",
+    "document.asked_again": "types that were asked for did not come: asked for again",
+    "document.acknowledged": "the service was told",
+    "document.overtaken": "a newer version is listed: fetched once more before the service is told",
+    "document.relisted": "listed as new although told: told again",
+    "document.refetched": "listed as new although told: fetched once more",
+    "document.damaged": "what was stored could not be read back whole: fetched again",
+    "document.refused": "the service refused to be told",
+    "document.recalled": "its batch was recalled, since the account paused: back to the pool",
+    "document.pardoned": "its failed attempt does not count: the account has lost its permission",
     "document.withdrawn": "the service does not list it any more",
     "document.set_apart": "its file names were another document's too: fetched alone",
-    "document.set_back": "that attempt failed",
+    "document.failed": "that attempt failed",
     "document.quarantined": "gave up for now: quarantine",
-    "document.incomplete": "stored, though types were missing that had been asked for often enough",
     "document.bytes_changed": "came with other bytes than before: both versions are kept",
     "document.retried": "an operator had it tried again",
     "document.accepted": "an operator closed it",
@@ -45,6 +55,7 @@ TOLD: Mapping[str, str] = {
     "batch.split": "its batch was split, to find what was refused",
     "batch.abandoned": "its batch was given up",
     "batch.refused": "the service refused to be told",
+    "batch.retried": "an operator had the service told once more",
 }
 """Each event in words; what is not here is shown by its name."""
 
@@ -91,7 +102,11 @@ def explain(invocation: Invocation, document: str) -> None:
         screen.show_table(("TYPE", "VERSION", "NAME", "SIZE", "FETCHED", "SHA256"), list(_files(entry, zone)))
     _say("What happened")
     story = [(entry.discovered_at, "", "listed by the service for the first time", "")]
-    story += [(one.at, f"batch {one.batch}" if one.batch else "", _words(one), _details(one)) for one in happenings]
+    story += [
+        (one.at, f"batch {one.batch}" if one.batch else "", _words(one), _details(one))
+        for one in happenings
+        if one.name != "document.discovered"
+    ]
     rows = [(_to_the_second(at, zone), batch, *told) for at, batch, *told in story]
     screen.show_table(("WHEN", "BATCH", "WHAT", "DETAIL"), rows)
     _say("What happens next")
@@ -116,6 +131,8 @@ def _words(happening: Happening) -> str:
     if happening.left:
         given_up = happening.name == "batch.abandoned"
         return f"its batch {'was given up' if given_up else 'went on without it'}: back to the pool"
+    if "missing" in happening.detail:
+        return "stored, though types were missing that had been asked for often enough"
     return TOLD.get(happening.name, happening.name)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.machine.documents import ACCOUNT_ID, NOW, batch
 
+from easytracking_sync.cli.explain import TOLD
 from easytracking_sync.machine.batch import TABLE, BatchEvent, BatchHappened, advance
 from easytracking_sync.machine.decision import batch_event_name
 from easytracking_sync.machine.policy import Policy
@@ -190,3 +191,24 @@ def test_event_names_are_a_noun_and_what_became_of_it() -> None:
     for one in everything_noted():
         assert NAME.fullmatch(one.name)
         assert not one.name.endswith(("_error", ".error", ".info")), one
+
+
+def test_every_row_of_the_archive_s_journal_is_documented() -> None:
+    """Those that `explain` tells in words, and those that are no document's."""
+    page = DOCUMENT.read_text(encoding="utf-8").partition("## The archive's own journal")[2]
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(.+?)`", row)]
+    accounts = {"account.added", "account.renamed", *(name for name, _ in of_the_refusals())}
+    assert len(set(named)) == len(named)
+    assert set(named) == {*TOLD, *accounts, "document.discovered"}
+
+
+def test_the_journal_s_own_rows_of_accounts_are_those_of_the_source() -> None:
+    recorded = {
+        text
+        for path in (SOURCE / "archive").glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "journal.record"
+        for text in _constants(call.args[1])
+    }
+    assert recorded == {"account.added", "account.renamed", "document.discovered"}

@@ -21,7 +21,7 @@ BATCH = (
     "INSERT INTO batch (id, account_id, root_id, state, purpose, size, next_attempt_at, created_at, updated_at) "
     "SELECT ?, account_id, root_id, ?, purpose, ?, next_attempt_at, created_at, updated_at FROM batch WHERE id = 1"
 )
-CARRIED = "INSERT INTO batch_document (batch_id, document_id, carried) VALUES (?, 1, 1)"
+CARRIED = "INSERT INTO batch_document (batch_id, document_id, version, carried) VALUES (?, 1, 1, 1)"
 STORED = "UPDATE document SET state = 'stored' WHERE id = 1"
 FILE = (
     "INSERT INTO file (id, document_id, ordinal, type, name, size, sha256, fetched_at, version) "
@@ -137,9 +137,17 @@ TAMPERINGS: Mapping[str, Tampering] = {
     "FENCED: the epoch of batch .1. went back": (sql("UPDATE batch SET epoch = epoch - 1 WHERE id = 1"), commit),
     "FENCED: batch 1 moved twice in epoch .": (
         sql(
-            "INSERT INTO event (at, name, batch_id, detail) "
-            "SELECT at, name, batch_id, detail FROM event WHERE batch_id = 1 ORDER BY id DESC LIMIT 1"
+            "INSERT INTO event (id, at, name, batch_id, detail) SELECT (SELECT max(id) + 1 FROM event), at, name, "
+            "batch_id, detail FROM event WHERE batch_id = 1 AND document_id IS NULL ORDER BY id DESC LIMIT 1"
         ),
+        commit,
+    ),
+    "NO-SILENT-DEATH: the journal skips from .": (
+        sql("INSERT INTO event (id, at, name) SELECT max(id) + 2, at, name FROM event"),
+        commit,
+    ),
+    "MONOTONE-STATE: documents .1. changed without a row in the journal": (
+        sql("UPDATE document SET state = 'discovered' WHERE id = 1"),
         commit,
     ),
     "NO-ACK-BEFORE-DURABLE: nothing of 101 is committed": (sql("DELETE FROM file WHERE document_id = 1"), telling),

@@ -14,11 +14,12 @@ import pytest
 import sqlalchemy as sa
 from tests.archive.shelves import ON_SQLITE, Shelf
 
+import easytracking_sync
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.clock_errors import set_right
 from easytracking_sync.terms import LIVE_STATES
 
-SOURCE = Path(__file__).parents[2] / "daemon" / "easytracking_sync"
+SOURCE = Path(easytracking_sync.__file__).parent
 WRITERS: Mapping[str, str] = {"document": "archive/documents.py", "batch": "archive/batches.py"}
 EXCEPTIONS: Mapping[str, str] = {
     "archive/copy.py": "it copies whole archives to another database, row for row",

@@ -264,6 +264,8 @@ def test_two_halves_carry_every_document_exactly_once(shelf: Shelf, size: int, s
     doc_ids = tuple(range(first, first + size))
     batch_id = shelf.batch(account_id, doc_ids, state)
     shelf.happen(shelf.claim(account_id), H.REFUSED)
+    carried = tables.batch_document.c
+    assert shelf.rows(sa.select(carried.document_id).where(carried.batch_id == batch_id, carried.carried)) == []
     halves = shelf.claims(account_id)
     assert tuple(doc_id for half in halves for doc_id in half.doc_ids) == doc_ids
     assert {half.batch.state for half in halves} == {state}

@@ -215,7 +215,11 @@ def test_whatever_happens_a_document_stays_sound(data: st.DataObject, roll: floa
 
     The same question has the same answer.
     """
-    one, policy = document(), replace(POLICY, roll=roll)
+    state = data.draw(st.sampled_from(DocumentState))
+    one, policy = (
+        before(state, unacknowledgeable=state is STORED and data.draw(st.booleans())),
+        replace(POLICY, roll=roll),
+    )
     for step in range(length):
         now = NOW + timedelta(minutes=step)
         happened = data.draw(st.sampled_from(HAPPENS_IN[one.state]))

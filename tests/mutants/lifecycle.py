@@ -526,7 +526,7 @@ LIFECYCLE = (
         "archive/journal.py",
         "event.c.name.in_(names), event.c.id > after)",
         "event.c.name.in_(names), event.c.id >= after)",
-        (f"{JOURNAL}::test_a_reader_that_follows_sees_every_row_once_and_in_order",),
+        (f"{JOURNAL}::test_of_what_follows_only_the_events_that_are_asked_for_are_given",),
     ),
     Mutant(
         "old-home-is-news",

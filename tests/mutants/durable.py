@@ -9,7 +9,7 @@ BLOB_FILES = "tests/archive/test_archive_blob_files.py"
 DATABASE = "tests/archive/test_archive_database.py"
 FILES = "tests/archive/test_local_files.py"
 FOLDERS = "tests/archive/test_durable_folders.py"
-LANDING = "tests/archive/test_archive_landing.py"
+STORED_FILES = "tests/archive/test_archive_files.py"
 SCHEMA = "tests/archive/test_archive_schema.py"
 SPOOL = "tests/archive/test_archive_spool.py"
 STORE = "tests/archive/test_archive_store.py"
@@ -21,7 +21,7 @@ DURABLE = (
         "archive/receipt.py",
         "& with_original and hashes[carried.document_id] <= proven",
         "& with_original and proven is not None",
-        (f"{LANDING}::test_a_document_with_a_file_that_is_not_whole_is_left_out_of_the_receipt",),
+        (f"{STORED_FILES}::test_a_document_with_a_file_that_is_not_whole_is_left_out_of_the_receipt",),
     ),
     Mutant(
         "receipt-without-original",
@@ -29,7 +29,7 @@ DURABLE = (
         "archive/receipt.py",
         "stored.keys() & with_original and",
         "stored.keys() and",
-        (f"{LANDING}::test_a_document_without_its_original_is_left_out_of_the_receipt",),
+        (f"{STORED_FILES}::test_a_document_without_its_original_is_left_out_of_the_receipt",),
     ),
     Mutant(
         "receipt-for-the-unstored",
@@ -37,7 +37,7 @@ DURABLE = (
         "archive/receipt.py",
         "_CARRIED, document.c.state == DocumentState.STORED",
         "_CARRIED, document.c.state != DocumentState.ACCEPTED",
-        (f"{LANDING}::test_a_document_that_is_not_stored_is_left_out_of_the_receipt",),
+        (f"{STORED_FILES}::test_a_document_that_is_not_stored_is_left_out_of_the_receipt",),
     ),
     Mutant(
         "receipt-of-old-bytes",
@@ -45,7 +45,7 @@ DURABLE = (
         "archive/receipt.py",
         "if row.held or row.version > fetched[row.id]}",
         "if row.held}",
-        (f"{LANDING}::test_the_bytes_of_an_older_version_vouch_for_no_newer_one",),
+        (f"{STORED_FILES}::test_the_bytes_of_an_older_version_vouch_for_no_newer_one",),
     ),
     Mutant(
         "receipt-by-anybody",
@@ -53,7 +53,7 @@ DURABLE = (
         "archive/receipt.py",
         "if self._seal is not _SEAL:",
         "if self._seal is self:",
-        (f"{LANDING}::test_a_receipt_cannot_be_made_outside_the_archive",),
+        (f"{STORED_FILES}::test_a_receipt_cannot_be_made_outside_the_archive",),
     ),
     Mutant(
         "no-fsync",
@@ -222,7 +222,7 @@ DURABLE = (
         "machine/decision.py",
         "            if (file.type, file.sha256) not in have:\n",
         "            if file.type not in {kind for kind, _ in have}:\n",
-        (f"{LANDING}::test_other_bytes_under_the_same_id_are_kept_beside_the_first_and_the_journal_says_so",),
+        (f"{STORED_FILES}::test_other_bytes_under_the_same_id_are_kept_beside_the_first_and_the_journal_says_so",),
     ),
     Mutant(
         "changed-bytes-unsaid",
@@ -230,7 +230,7 @@ DURABLE = (
         "machine/decision.py",
         "if new.file.type in types.get(new.document_id, ())",
         "if new.file.sha256 in types.get(new.document_id, ())",
-        (f"{LANDING}::test_other_bytes_under_the_same_id_are_kept_beside_the_first_and_the_journal_says_so",),
+        (f"{STORED_FILES}::test_other_bytes_under_the_same_id_are_kept_beside_the_first_and_the_journal_says_so",),
     ),
     Mutant(
         "failed-taken-for-whole",
@@ -238,7 +238,7 @@ DURABLE = (
         "machine/verdict.py",
         "return self.event.happened is DocumentHappened.STORED",
         "return self.event.happened in (DocumentHappened.STORED, DocumentHappened.FAILED)",
-        (f"{LANDING}::test_each_verdict_places_its_document_and_keeps_whatever_came",),
+        (f"{STORED_FILES}::test_each_verdict_places_its_document_and_keeps_whatever_came",),
     ),
     Mutant(
         "sqlite-does-not-sync",

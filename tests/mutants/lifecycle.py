@@ -10,7 +10,7 @@ DECISION = "tests/machine/test_machine_decision.py"
 DOCUMENT = "tests/machine/test_machine_document.py"
 INTAKE = "tests/machine/test_machine_intake.py"
 JOURNAL = "tests/archive/test_archive_journal.py"
-LANDING = "tests/archive/test_archive_landing.py"
+STORED_FILES = "tests/archive/test_archive_files.py"
 PLANNING = "tests/machine/test_machine_planning.py"
 POOL = "tests/archive/test_archive_pool.py"
 REFUSALS = "tests/machine/test_machine_refusals.py"
@@ -110,7 +110,7 @@ LIFECYCLE = (
         "if event.happened is DocumentHappened.STORED and before.stored_at == 0:",
         (
             f"{DOCUMENT}::test_the_journal_names_what_happened",
-            f"{LANDING}::test_other_bytes_under_the_same_id_are_kept_beside_the_first_and_the_journal_says_so",
+            f"{STORED_FILES}::test_other_bytes_under_the_same_id_are_kept_beside_the_first_and_the_journal_says_so",
         ),
     ),
     Mutant(
@@ -485,7 +485,7 @@ LIFECYCLE = (
         "archive/transitions.py",
         ".values(carried=False)",
         ".values(carried=True)",
-        (f"{LANDING}::test_each_verdict_places_its_document_and_keeps_whatever_came",),
+        (f"{STORED_FILES}::test_each_verdict_places_its_document_and_keeps_whatever_came",),
     ),
     Mutant(
         "a-row-for-some",

@@ -8,7 +8,7 @@ BATCHES = "tests/archive/test_archive_batches.py"
 CLOCKS = "tests/archive/test_clock_errors.py"
 DISCOVERY = "tests/machine/test_machine_discovery.py"
 FOLDERS = "tests/archive/test_durable_folders.py"
-LANDING = "tests/archive/test_archive_landing.py"
+STORED_FILES = "tests/archive/test_archive_files.py"
 POOL = "tests/archive/test_archive_pool.py"
 STORAGE = "tests/cli/test_cli_storage.py"
 VERDICT = "tests/machine/test_machine_verdict.py"
@@ -28,7 +28,7 @@ OVERLOOKED = (
         "machine/decision.py",
         "{one.document_id: one.version for one in half}",
         "{one.document_id: one.document.version for one in half}",
-        (f"{LANDING}::test_halves_of_a_refused_acknowledgement_remember_what_was_reserved",),
+        (f"{STORED_FILES}::test_halves_of_a_refused_acknowledgement_remember_what_was_reserved",),
     ),
     Mutant(
         "version-not-raised",
@@ -44,7 +44,7 @@ OVERLOOKED = (
         "machine/decision.py",
         "made.append(NewFile(one.carried.document_id, ordinal, file, one.carried.version))",
         "made.append(NewFile(one.carried.document_id, ordinal, file, one.carried.document.version))",
-        (f"{LANDING}::test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files",),
+        (f"{STORED_FILES}::test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files",),
     ),
     Mutant(
         "reserved-for-the-planned-version",
@@ -52,7 +52,7 @@ OVERLOOKED = (
         "archive/batches.py",
         "    if row.state == BatchState.PLANNED:\n        newer",
         "    if row.state == BatchState.SPLIT:\n        newer",
-        (f"{LANDING}::test_a_version_listed_before_the_reservation_is_the_one_that_is_reserved",),
+        (f"{STORED_FILES}::test_a_version_listed_before_the_reservation_is_the_one_that_is_reserved",),
     ),
     Mutant(
         "same-bytes-stay-the-older-version-s",
@@ -60,7 +60,7 @@ OVERLOOKED = (
         "machine/decision.py",
         "        if known.version < one.carried.version\n",
         "        if known.version > one.carried.version\n",
-        (f"{LANDING}::test_the_same_bytes_again_are_the_same_file",),
+        (f"{STORED_FILES}::test_the_same_bytes_again_are_the_same_file",),
     ),
     Mutant(
         "once-alone-always-alone",
@@ -68,7 +68,7 @@ OVERLOOKED = (
         "machine/document.py",
         "suspect=False, alone=False, reason=None)\n    return replace(fresh, state=STORED",
         "suspect=False, reason=None)\n    return replace(fresh, state=STORED",
-        (f"{LANDING}::test_each_verdict_places_its_document_and_keeps_whatever_came",),
+        (f"{STORED_FILES}::test_each_verdict_places_its_document_and_keeps_whatever_came",),
     ),
     Mutant(
         "reserved-when-answered",
@@ -76,7 +76,7 @@ OVERLOOKED = (
         "archive/batches.py",
         "    if row.state == BatchState.PLANNED:\n        newer",
         "    if row.state in (BatchState.PLANNED, BatchState.RESERVED):\n        newer",
-        (f"{LANDING}::test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files",),
+        (f"{STORED_FILES}::test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files",),
     ),
     Mutant(
         "rotten-counts-as-there",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-LANDING = "tests/archive/test_archive_landing.py"
+STORED_FILES = "tests/archive/test_archive_files.py"
 BATCHES = "tests/archive/test_archive_batches.py"
 POOL = "tests/archive/test_archive_pool.py"
 TOLD = "tests/machine/test_matrix_16_acknowledge.py"
@@ -106,7 +106,7 @@ ROWS = (
         "machine/document.py",
         "    if event.version is not None and document.version > event.version:\n",
         "    if event.version is None:\n",
-        (f"{LANDING}::test_a_version_listed_while_the_older_was_under_way_sends_the_document_around_once_more",),
+        (f"{STORED_FILES}::test_a_version_listed_while_the_older_was_under_way_sends_the_document_around_once_more",),
     ),
     Mutant(
         "suspects-with-fresh",

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.machine.conftest import Make
-from tests.support.station import SMALL, Station, Wish, cycle_of, drain, list_through, settle
+from tests.support.station import SMALL, Station, Wish, cycle_of, drain, list_through, next_instant, settle
 from tests.support.truth import assert_home, assert_identical, entries, states
 
 from easytracking_simulator import Faults, bad_zip, lost
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.entries import FileEntry
 from easytracking_sync.machine.engine import Lane
-from easytracking_sync.terms import AcknowledgeWith, DocumentState, OnRelist
+from easytracking_sync.terms import LIVE_STATES, AcknowledgeWith, BatchState, DocumentState, OnRelist
 
 FEW = replace(SMALL, documents=4)
 LATER = timedelta(minutes=15)
@@ -232,6 +232,39 @@ def test_row_19_a_change_while_it_is_on_its_way_brings_the_newer_version_too(mak
     truth = {file.sha256 for file in station.simulator.true_document(changed).files if file.type == "FA"}
     assert truth <= {file.sha256 for file in files}
     assert states(station)[changed] is DocumentState.ACKNOWLEDGED
+
+
+@pytest.mark.parametrize("state", LIVE_STATES)
+def test_row_19_a_change_listed_while_an_effect_is_under_way_spoils_neither(make: Make, state: BatchState) -> None:
+    """NO-LOSS: the effect was begun on the older documents, and is committed on those that are there now."""
+    station = make(FEW)
+    account = station.accounts["demo1"]
+    list_through(station, cycle_of(station, account))
+    changed = station.simulator.ids()[1]
+    while True:
+        claim = station.engine.claim(Lane.ANY)
+        if claim is None:
+            station.clock.forward_to(next_instant(station) or station.clock.now())
+        elif claim.batch.state is state:
+            break
+        else:
+            station.engine.perform(claim)
+    station.simulator.change_document(changed, number="77/BIS")
+    list_through(station, cycle_of(station, account))
+    station.engine.perform(claim)
+    assert station.observer.named("batch.fenced") == []
+    assert batch_states(station) != [state]
+    assert not any(changed in ids for ids in marks(station)), "told before the newer version is home"
+    assert settle(station).waiting == 0
+    truth = {file.sha256 for file in station.simulator.true_document(changed).files if file.type == "FA"}
+    assert truth <= {file.sha256 for file in entries(station)[changed].files}
+    assert set(states(station).values()) == {DocumentState.ACKNOWLEDGED}
+    assert [changed in ids for ids in marks(station)].count(True) == 1
+
+
+def batch_states(station: Station) -> list[str]:
+    with station.archive.database.read() as connection:
+        return list(connection.execute(sa.select(tables.batch.c.state)).scalars())
 
 
 def test_row_19_other_bytes_under_the_same_fields_are_kept_beside_the_first(make: Make) -> None:

@@ -122,3 +122,36 @@ def test_row_15_a_commit_whose_answer_is_lost_is_looked_for_and_counts_once(
     assert (station.simulator.count("reserve"), station.simulator.count("acknowledge")) == (1, 1)
     assert (station.engine.tally.documents, station.engine.tally.acknowledged) == (3, 3)
     assert station.observer.named("batch.fenced") == []
+
+
+def mute(silences: list[str]) -> Callable[[Archive], None]:
+    """An archive that cannot be read as often as there are silences left."""
+
+    def wrap(archive: Archive) -> None:
+        read = archive.database.read
+
+        @contextmanager
+        def reading() -> Iterator[Connection]:
+            if silences:
+                raise DatabaseUnavailable(silences.pop())
+            with read() as connection:
+                yield connection
+
+        archive.database.read = reading  # type: ignore[method-assign]
+
+    return wrap
+
+
+def test_row_14_what_cannot_be_asked_when_a_job_was_reserved_is_asked_again(make: Make) -> None:
+    """The decision asks for the account's permission: a job that was reserved is not given up for that."""
+    silences: list[str] = []
+    station = make(FEW, opened=mute(silences))
+    claim = claim_in(station, BatchState.PLANNED)
+    silences += ["no answer"] * (COMMIT_TRIES - 1)
+    begun = station.clock.now()
+    station.engine.perform(claim)
+    assert station.clock.now() > begun
+    assert not silences
+    drain(station)
+    assert_home(station)
+    assert station.simulator.count("reserve") == 1

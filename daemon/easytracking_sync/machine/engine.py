@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import TypeVar
 
 from easytracking_sync.archive.claiming import Wanted
 from easytracking_sync.archive.clock_errors import set_right
@@ -37,6 +38,8 @@ from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import ParcelLimits
 from easytracking_sync.terms import BatchState, Claim, chunked
 from easytracking_sync.transition import Transition
+
+T = TypeVar("T")
 
 COMMIT_TRIES = 5
 ACCOUNTS_AT_ONCE = 32
@@ -220,10 +223,11 @@ class Engine:
         policy = replace(self.policy, roll=self._effects.dice.random())
 
         def attempt() -> Transition:
-            current = self._archive.batches.look_again(claim) if tried else claim
+            current = self._patiently(lambda _: self._archive.batches.look_again(claim)) if tried else claim
             tried.append(claim)
-            transition = decide(current, outcome, now, policy, self._permission(current, outcome.event, now))
-            self._persist(transition, now)
+            permission = self._patiently(lambda _: self._permission(current, outcome.event, now))
+            transition = decide(current, outcome, now, policy, permission)
+            self._patiently(lambda in_doubt: self._persist(transition, now, in_doubt=in_doubt))
             return transition
 
         tried: list[Claim] = []
@@ -250,22 +254,22 @@ class Engine:
             planned=self._archive.batches.to_recall(standing.id),
         )
 
-    def _persist(self, transition: Transition, now: datetime) -> None:
-        """Commit; where an answer was lost, read again before anything is assumed, and however often it takes."""
-        in_doubt = False
-        for attempt in range(1, COMMIT_TRIES + 1):
+    def _patiently(self, work: Callable[[bool], T]) -> T:
+        """What comes of some work with the archive, once it answers; `work` is told whether an answer was lost."""
+        tries = 0
+        while True:
+            tries += 1
             try:
-                if not (in_doubt and self._archive.transitions.was_applied(transition)):
-                    self._try_to_commit(transition, now, in_doubt=in_doubt)
+                return work(tries > 1)
             except DatabaseUnavailable:
-                if attempt == COMMIT_TRIES:
+                if tries == COMMIT_TRIES:
                     raise
-                in_doubt = True
-                self._effects.clock.wait(threading.Event(), self.policy.backoff(attempt))
-            else:
-                return
+                self._effects.clock.wait(threading.Event(), self.policy.backoff(tries))
 
-    def _try_to_commit(self, transition: Transition, now: datetime, *, in_doubt: bool) -> None:
+    def _persist(self, transition: Transition, now: datetime, *, in_doubt: bool) -> None:
+        """Commit; where an answer was lost, read again before anything is assumed."""
+        if in_doubt and self._archive.transitions.was_applied(transition):
+            return
         try:
             self._archive.transitions.apply(transition, now)
         except (StaleLease, Outdated):

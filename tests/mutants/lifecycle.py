@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 BATCHES = "tests/archive/test_archive_batches.py"
+DATABASES = "tests/machine/test_matrix_14_databases.py"
 CORRECTIONS = "tests/machine/test_machine_corrections.py"
 DECISION = "tests/machine/test_machine_decision.py"
 DOCUMENT = "tests/machine/test_machine_document.py"
@@ -238,6 +239,14 @@ LIFECYCLE = (
         "journaled=after.state is not before.state or",
         "journaled=after.state is not None or",
         (f"{DECISION}::test_the_journal_has_a_row_where_something_changed_and_none_for_a_wait",),
+    ),
+    Mutant(
+        "job-lost-with-the-database",
+        "a job that was reserved is given up when the database does not answer at that moment",
+        "machine/engine.py",
+        "self._patiently(lambda _: self._permission(current, outcome.event, now))",
+        "self._permission(current, outcome.event, now)",
+        (f"{DATABASES}::test_row_14_what_cannot_be_asked_when_a_job_was_reserved_is_asked_again",),
     ),
     Mutant(
         "kin-ignored",

@@ -229,8 +229,8 @@ STEPS = (
         "unknown-commit-assumed-done",
         "a commit whose answer was lost is taken for done",
         "machine/engine.py",
-        "if not (in_doubt and self._archive.transitions.was_applied(transition)):\n                    self._try",
-        "if not in_doubt:\n                    self._try",
+        "        if in_doubt and self._archive.transitions.was_applied(transition):\n            return\n",
+        "        if in_doubt:\n            return\n",
         (f"{DATABASES}::test_row_15_a_commit_whose_answer_is_lost_is_looked_for_and_counts_once",),
     ),
     Mutant(

@@ -7,8 +7,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-import httpx
-
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.span import days_of, span_of
 from easytracking_sync.app.station import machine_account, policy_of, service_of
@@ -74,7 +72,6 @@ def compare(
     *,
     effects: Effects,
     observer: Observer,
-    transport: httpx.BaseTransport | None = None,
     on_step: Callable[[Proof], object] = lambda _: None,
 ) -> list[Proof]:
     """List both phases of every account, hash every stored file of theirs, and compare. Changes nothing anywhere.
@@ -86,7 +83,7 @@ def compare(
     for label in labels:
         proof = Proof(label)
         account_id = archive.accounts.find(*settings.accounts[label].identity)
-        with service_of(settings, label, effects, transport) as service:
+        with service_of(settings, label, effects) as service:
             account = machine_account(account_id or 0, label, settings, service)
             comparing = _Comparing(archive, account_id, proof)
             gate = Gate(NoPauses(), effects.clock, observer, policy_of(settings))

@@ -259,7 +259,7 @@ class Service:
 
     def _take_up(self, label: str, read: Settings) -> None:
         old = self._accounts[label]
-        account = machine_account(old.id, label, read, service_of(read, label, self._effects, None, self._observer))
+        account = machine_account(old.id, label, read, service_of(read, label, self._effects, self._observer))
         self._settings = self._settings.model_copy(
             update={"accounts": {**self._settings.accounts, label: read.accounts[label]}}
         )

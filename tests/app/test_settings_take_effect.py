@@ -27,9 +27,9 @@ from easytracking_simulator.transport import SimulatorTransport
 from easytracking_sync.app import CatchUp, catch_up
 from easytracking_sync.app.alerts import channels_of, limits_of, silent_at, wishes_of, writer_of
 from easytracking_sync.app.calendar import trigger_of
+from easytracking_sync.app.composition import archive_of, bounds_of, machine_account, policy_of, service_of
 from easytracking_sync.app.service import serve
 from easytracking_sync.app.span import span_of
-from easytracking_sync.app.station import archive_of, bounds_of, machine_account, policy_of, service_of
 from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.entries import DocumentEntry, Filters
 from easytracking_sync.archive.plights import Plight

@@ -29,8 +29,8 @@ from easytracking_sync.archive.store import Archive, open_archive
 from easytracking_sync.effects import Effects, Files, LocalFiles
 from easytracking_sync.errors import CredentialsRefused
 from easytracking_sync.machine.account import Account
-from easytracking_sync.machine.discovery import Cycle, Span, again
 from easytracking_sync.machine.engine import Bounds, Engine
+from easytracking_sync.machine.listing.cycle import Cycle, Span, again
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import EasyTracking, Endpoint
 from easytracking_sync.terms import LIVE_STATES, AcknowledgeWith, DocumentState, FileType, OnRelist

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from easytracking_sync.app.station import service_of
+from easytracking_sync.app.composition import service_of
 from easytracking_sync.archive.entries import DocumentEntry
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from easytracking_sync.app.composition import machine_account, policy_of, service_of
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.span import days_of, span_of
-from easytracking_sync.app.station import machine_account, policy_of, service_of
 from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.integrity import Rotten
 from easytracking_sync.archive.pool import Known
@@ -17,7 +17,7 @@ from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, SyncError, Transient
 from easytracking_sync.machine.account import Account, Gate, NoPauses
-from easytracking_sync.machine.discovery import Cycle
+from easytracking_sync.machine.listing.cycle import Cycle
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import DocumentState, Window, WindowKind

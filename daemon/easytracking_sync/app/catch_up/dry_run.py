@@ -7,16 +7,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from easytracking_sync.app.composition import archive_of, chosen_accounts, machine_account, policy_of, service_of
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.span import span_of
-from easytracking_sync.app.station import archive_of, chosen_accounts, machine_account, policy_of, service_of
 from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.schema import require_current, revision
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock, Effects
 from easytracking_sync.errors import CredentialsRefused, SyncError
 from easytracking_sync.machine.account import Gate, NoPauses
-from easytracking_sync.machine.discovery import Cycle
+from easytracking_sync.machine.listing.cycle import Cycle
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.settings import Settings

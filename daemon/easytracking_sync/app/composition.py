@@ -15,8 +15,8 @@ from easytracking_sync.archive.store import Archive, alone, open_archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.account import Account
-from easytracking_sync.machine.crew import Crew
 from easytracking_sync.machine.engine import Bounds, Engine
+from easytracking_sync.machine.engine_threads import Crew
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import CallEnded, EasyTracking, Endpoint, ParcelLimits

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from easytracking_sync.app import preview
 from easytracking_sync.app.alerts import FLUSH_SECONDS, alarm_watch
+from easytracking_sync.app.catch_up import dry_run
+from easytracking_sync.app.catch_up.outcome import CatchUp, Outcome, Progress, count_of
+from easytracking_sync.app.composition import RUNNING_SERVICE, Station, existing_archive, station
 from easytracking_sync.app.drain import Drain, Ended
 from easytracking_sync.app.handed_work import HandedWork
-from easytracking_sync.app.outcome import CatchUp, Outcome, Progress, count_of
 from easytracking_sync.app.span import span_of
-from easytracking_sync.app.station import RUNNING_SERVICE, Station, existing_archive, station
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import LockHeld, UsageError
 from easytracking_sync.machine.observer import Observer, Silent
@@ -86,7 +86,7 @@ def _dry_run(
     observer: Observer,
 ) -> Outcome:
     begun = effects.clock.monotonic()
-    seen = preview.look(
+    seen = dry_run.look(
         settings,
         request.accounts,
         request.start,

@@ -12,8 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from easytracking_simulator import odd_element, status
-from easytracking_sync.app.reconcile import Proof, compare
-from easytracking_sync.app.repair import repair
+from easytracking_sync.app.reconcile import Proof, compare, repair
 from easytracking_sync.archive import tables
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import AcknowledgeWith, DocumentState

@@ -1,4 +1,4 @@
-"""The crew's keeper: leases are renewed while anything is performed, and given back when nothing is."""
+"""The threads's keeper: leases are renewed while anything is performed, and given back when nothing is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, cast
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.machine.engine import Engine, Lane
-from easytracking_sync.machine.engine_threads import Crew
+from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.terms import Claim
 
@@ -49,22 +49,22 @@ class OneLongEffect:
         self.let_go_after.append(self._ended)
 
 
-def worked(engine: OneLongEffect) -> Crew:
-    """A crew that was started and, as soon as the effect ended, stopped."""
-    crew = Crew(cast("Engine", engine), SystemClock(), Silent(), workers=1)
-    crew.start()
-    assert crew.changed.wait(PATIENCE_SECONDS)
-    crew.stop()
-    assert crew.join(PATIENCE_SECONDS)
-    return crew
+def worked(engine: OneLongEffect) -> EngineThreads:
+    """A threads that was started and, as soon as the effect ended, stopped."""
+    threads = EngineThreads(cast("Engine", engine), SystemClock(), Silent(), workers=1)
+    threads.start()
+    assert threads.changed.wait(PATIENCE_SECONDS)
+    threads.stop()
+    assert threads.join(PATIENCE_SECONDS)
+    return threads
 
 
 def test_what_takes_long_is_renewed_meanwhile_and_given_back_only_at_the_end() -> None:
     engine = OneLongEffect(0.01)
-    crew = worked(engine)
+    threads = worked(engine)
     assert engine.renewed >= 3
     assert engine.let_go_after == [True]
-    assert crew.failure is None
+    assert threads.failure is None
 
 
 def test_a_renewal_that_fails_is_tried_again_soon_and_stops_nothing() -> None:

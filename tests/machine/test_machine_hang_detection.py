@@ -10,8 +10,8 @@ import pytest
 
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.machine.engine import Engine, Lane
-from easytracking_sync.machine.engine_threads import EFFECT_SECONDS, Crew
-from easytracking_sync.machine.hang_detection import Turns
+from easytracking_sync.machine.engine_threads import EFFECT_SECONDS, EngineThreads
+from easytracking_sync.machine.hang_detection import HangDetector
 from easytracking_sync.machine.observer import Silent
 
 SECONDS = 10.0
@@ -33,36 +33,36 @@ def clock() -> FastClock:
 
 
 def test_a_turn_is_late_after_the_patience_or_after_its_own_bound(clock: FastClock) -> None:
-    turns = Turns(clock, patience_seconds=60)
-    turns.begin()
-    assert turns.late() == ()
+    detector = HangDetector(clock, hang_seconds=60)
+    detector.begin()
+    assert detector.hung() == ()
     clock.ahead = 61
-    assert turns.late() == ("MainThread",)
-    turns.begin(3600)
+    assert detector.hung() == ("MainThread",)
+    detector.begin(3600)
     clock.ahead += 61
-    assert turns.late() == ()
+    assert detector.hung() == ()
     clock.ahead += 3600
-    assert turns.late() == ("MainThread",)
+    assert detector.hung() == ("MainThread",)
 
 
 def test_a_thread_that_rests_or_has_left_is_never_late(clock: FastClock) -> None:
-    turns = Turns(clock, patience_seconds=60)
-    turns.begin()
-    turns.rest()
+    detector = HangDetector(clock, hang_seconds=60)
+    detector.begin()
+    detector.pause()
     clock.ahead = 1e6
-    assert turns.late() == ()
-    turns.begin()
-    turns.leave()
+    assert detector.hung() == ()
+    detector.begin()
+    detector.end()
     clock.ahead += 1e6
-    assert turns.late() == ()
+    assert detector.hung() == ()
 
 
 def test_a_thread_that_died_without_a_word_counts_as_hung(clock: FastClock) -> None:
-    turns = Turns(clock, patience_seconds=60)
-    thread = threading.Thread(target=turns.rest, name="short-7")
+    detector = HangDetector(clock, hang_seconds=60)
+    thread = threading.Thread(target=detector.pause, name="short-7")
     thread.start()
     thread.join()
-    assert turns.late() == ("short-7",)
+    assert detector.hung() == ("short-7",)
 
 
 class Hanging:
@@ -93,21 +93,21 @@ class Hanging:
         return None
 
 
-def watched(engine: Hanging, clock: FastClock, look: Callable[[Crew], None]) -> None:
-    crew = Crew(cast("Engine", engine), clock, Silent(), workers=1, patience_seconds=60)
-    crew.start()
+def watched(engine: Hanging, clock: FastClock, look: Callable[[EngineThreads], None]) -> None:
+    threads = EngineThreads(cast("Engine", engine), clock, Silent(), workers=1, hang_seconds=60)
+    threads.start()
     assert engine.reached.wait(SECONDS)
-    look(crew)
+    look(threads)
     engine.let_go.set()
-    crew.stop()
-    assert crew.join(SECONDS)
+    threads.stop()
+    assert threads.join(SECONDS)
 
 
 def test_a_hung_dispatcher_is_noticed(clock: FastClock) -> None:
-    def look(crew: Crew) -> None:
-        assert crew.turns.late() == ()
+    def look(threads: EngineThreads) -> None:
+        assert threads.hang_detector.hung() == ()
         clock.ahead = 61
-        assert crew.turns.late() == ("dispatch",)
+        assert threads.hang_detector.hung() == ("dispatch",)
 
     watched(Hanging(claim=True), clock, look)
 
@@ -115,11 +115,11 @@ def test_a_hung_dispatcher_is_noticed(clock: FastClock) -> None:
 def test_a_worker_may_take_as_long_as_the_longest_call_and_then_hangs(clock: FastClock) -> None:
     """The dispatcher goes on meanwhile."""
 
-    def look(crew: Crew) -> None:
+    def look(threads: EngineThreads) -> None:
         clock.ahead = EFFECT_SECONDS - 1
-        crew.wake()
-        assert "fetch-0" not in crew.turns.late()
+        threads.wake()
+        assert "fetch-0" not in threads.hang_detector.hung()
         clock.ahead = EFFECT_SECONDS + 1
-        assert "fetch-0" in crew.turns.late()
+        assert "fetch-0" in threads.hang_detector.hung()
 
     watched(Hanging(perform=True), clock, look)

@@ -16,7 +16,7 @@ from easytracking_simulator import WITHOUT_FIELD, Counts, Faults, odd_element, s
 from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.pool import Pool
 from easytracking_sync.errors import DatabaseUnavailable, ServiceUnavailable
-from easytracking_sync.machine.listing.cycle import Cycle, Span, again
+from easytracking_sync.machine.listing import Cycle, Scope
 from easytracking_sync.remote import EasyTracking, Listing, ListQuery
 from easytracking_sync.terms import (
     MOST_LISTED,
@@ -156,8 +156,8 @@ def test_as_many_elements_as_top_allows_means_truncation(make: Make) -> None:
     station = make()
     service = FullList()
     account = replace(station.accounts["demo1"], service=cast("EasyTracking", service))
-    span = Span.between(datetime(2026, 1, 1), datetime(2026, 2, 1), marked_too=False)  # noqa: DTZ001
-    cycle = list_through(station, cycle_of(station, account, span))
+    scope = Scope.between(datetime(2026, 1, 1), datetime(2026, 2, 1), marked_too=False)  # noqa: DTZ001
+    cycle = list_through(station, cycle_of(station, account, scope))
     assert found(station) == {date(2026, 1, 1).toordinal() + day for day in range(32)}
     assert cycle.is_complete
     assert {query.top for query in service.asked} == {MOST_LISTED}
@@ -184,7 +184,7 @@ def test_a_second_that_cannot_be_listed_at_all_is_told_and_stops_nothing(make: M
     assert cycle.truncated == [Window(WindowKind.RECEIVED, at, at)]
     assert not cycle.is_complete
     assert cycle.record("sync").outcome == "truncated"
-    rest = again(cycle)
+    rest = cycle.remainder
     assert rest is not None
     assert rest.windows == tuple(cycle.truncated)
     assert station.observer.named("window.truncated")
@@ -334,10 +334,10 @@ def test_the_cycles_of_one_rotation_list_the_whole_history(make: Make) -> None:
     """ACK-LIVENESS: the newest window each time, and every other one once, document dates included."""
     station = make(wishes=SINCE_2019)
     (account,) = station.accounts.values()
-    newest, *older = Span.whole_history(account, station.clock.now(), marked_too=False).windows
+    newest, *older = Scope.whole_history(account, station.clock.now(), marked_too=False).windows
     assert len(older) > 10
     turns = [station.archive.accounts.turn(account.id) for _ in older]
-    cycles = [Span.of_cycle(account, station.clock.now(), turn).windows for turn in turns]
+    cycles = [Scope.scheduled(account, station.clock.now(), turn).windows for turn in turns]
     assert {windows[0] for windows in cycles} == {newest}
     assert sorted(windows[1] for windows in cycles) == sorted(older)
 
@@ -347,12 +347,12 @@ def test_what_was_first_listed_between_the_two_phases_is_not_taken_for_withdrawn
     station = make(replace(SMALL, documents=0))
     account = station.accounts["demo1"]
     at = station.clock.now().astimezone(ROME).replace(tzinfo=None, microsecond=0)
-    span = Span.between(at - timedelta(hours=1), at + timedelta(hours=1), marked_too=True)
-    slow = cycle_of(station, account, span)
+    scope = Scope.between(at - timedelta(hours=1), at + timedelta(hours=1), marked_too=True)
+    slow = cycle_of(station, account, scope)
     assert slow.step()
     station.clock.forward(timedelta(seconds=60))
     new = station.simulator.add_document("demo1", received_at=station.clock.now())
-    list_through(station, cycle_of(station, account, span))
+    list_through(station, cycle_of(station, account, scope))
     assert states(station)[new] == DocumentState.DISCOVERED
     station.clock.forward(timedelta(seconds=60))
     list_through(station, slow)
@@ -373,7 +373,7 @@ def test_what_came_of_a_crowd_between_two_seconds_is_taken_in(make: Make) -> Non
     station = make()
     account = replace(station.accounts["demo1"], service=cast("EasyTracking", Between()))
     at = SECOND.astimezone(ROME).replace(tzinfo=None)
-    list_through(station, cycle_of(station, account, Span.between(at, at + timedelta(seconds=1), marked_too=False)))
+    list_through(station, cycle_of(station, account, Scope.between(at, at + timedelta(seconds=1), marked_too=False)))
     assert found(station) == {1}
 
 
@@ -384,8 +384,8 @@ def test_a_list_cut_short_that_could_not_be_taken_in_is_listed_again(make: Make,
     for number in range(4):
         station.simulator.add_document("demo1", received_at=SECOND + timedelta(seconds=apart * (number % 2)))
     at = SECOND.astimezone(ROME).replace(tzinfo=None)
-    span = Span.between(at, at + timedelta(seconds=1), marked_too=False)
-    cycle = cycle_of(station, station.accounts["demo1"], span)
+    scope = Scope.between(at, at + timedelta(seconds=1), marked_too=False)
+    cycle = cycle_of(station, station.accounts["demo1"], scope)
     cycle._intake = Busy(station.archive.pool)
     list_through(station, cycle)
     assert len(found(station)) == (4 if apart else 3)

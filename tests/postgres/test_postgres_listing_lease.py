@@ -11,39 +11,39 @@ from easytracking_sync.archive import tables
 from easytracking_sync.archive.quiet import undisturbed
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.errors import LockHeld
-from easytracking_sync.machine.listing.lease import Floor
+from easytracking_sync.machine.listing.lease import ListingLease
 
 
-def floor(archive: Archive) -> Floor:
-    return Floor(archive.leases, VirtualClock())
+def lease(archive: Archive) -> ListingLease:
+    return ListingLease(archive.leases, VirtualClock())
 
 
 def test_while_one_instance_lists_an_account_another_goes_without(shelf: Shelf) -> None:
-    one, two = floor(shelf.archive), floor(shelf.open("two"))
+    one, two = lease(shelf.archive), lease(shelf.open("two"))
     with (
-        one.of(7) as has,
-        two.of(7) as has_too,
-        two.of(8) as has_another,
+        one.held(7) as has,
+        two.held(7) as has_too,
+        two.held(8) as has_another,
     ):
         assert (has, has_too, has_another) == (True, False, True)
-    with two.of(7) as has_now:
+    with two.held(7) as has_now:
         assert has_now
 
 
 def test_one_that_goes_without_takes_nothing_from_the_other(shelf: Shelf) -> None:
-    one, two = floor(shelf.archive), floor(shelf.open("two"))
-    with one.of(7):
-        with two.of(7):
+    one, two = lease(shelf.archive), lease(shelf.open("two"))
+    with one.held(7):
+        with two.held(7):
             pass
-        with floor(shelf.open("three")).of(7) as has:
+        with lease(shelf.open("three")).held(7) as has:
             assert not has
 
 
 def test_what_a_dead_instance_was_listing_is_free_when_its_time_has_run_out(shelf: Shelf) -> None:
-    assert floor(shelf.archive).keep(7)
+    assert lease(shelf.archive).renew(7)
     with shelf.archive.database.write() as connection:
         connection.execute(sa.update(tables.lease).values(until=sa.func.clock_timestamp()))
-    with floor(shelf.open("two")).of(7) as has:
+    with lease(shelf.open("two")).held(7) as has:
         assert has
 
 

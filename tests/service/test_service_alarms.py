@@ -16,7 +16,7 @@ import pytest
 from tests.service.test_service_run import Town, all_marked, eventually, town
 from tests.support.hook import Quiet, served
 
-from easytracking_sync.app import CatchUp, Outcome, catch_up, existing_archive, serve
+from easytracking_sync.app import CatchUpOutcome, CatchUpRequest, catch_up, existing_archive, serve
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.observe.alarms import watch as watch_module
 from easytracking_sync.settings import Alerts, Settings
@@ -111,8 +111,8 @@ def test_a_channel_that_hangs_delays_neither_the_invoices_nor_the_end(tmp_path: 
         assert told.titles == []
 
 
-def one_shot(settings: Settings) -> Outcome:
-    return catch_up(settings, CatchUp())
+def one_shot(settings: Settings) -> CatchUpOutcome:
+    return catch_up(settings, CatchUpRequest())
 
 
 def test_a_one_shot_tells_at_its_end_once_and_waits_no_longer_than_some_seconds(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.service.test_service_run import Town, all_marked, eventually, running, town
 
-from easytracking_sync.app import CatchUp, catch_up
-from easytracking_sync.app.listers import MOST_LISTERS
+from easytracking_sync.app import CatchUpRequest, catch_up
+from easytracking_sync.machine.listing.threads import MOST_THREADS
 from easytracking_sync.settings import Settings
 
 DEAD = "http://127.0.0.1:9"
@@ -19,7 +19,7 @@ def with_dead_ones(settings: Settings) -> Settings:
     """The same accounts, after more dead addresses than there are threads that list."""
     dead = {
         f"dead{number}": {"username": f"dead{number}", "password": "x", "base_url": DEAD, "auth_base_url": DEAD}
-        for number in range(MOST_LISTERS + 2)
+        for number in range(MOST_THREADS + 2)
     }
     ghosts = Settings.model_validate({"accounts": dead}).accounts
     return settings.model_copy(update={"accounts": {**ghosts, **settings.accounts}})
@@ -46,7 +46,7 @@ def test_ten_dead_addresses_keep_no_account_from_its_cycles(tmp_path: Path) -> N
 
 def test_a_one_shot_brings_home_what_can_be_reached_and_names_what_cannot(tmp_path: Path) -> None:
     with haunted(tmp_path) as place:
-        outcome = catch_up(place.settings(), CatchUp(deadline_seconds=6))
+        outcome = catch_up(place.settings(), CatchUpRequest(deadline_seconds=6))
         assert all_marked(place)
     assert not outcome.finished
     assert "dead0" in outcome.why_unfinished
@@ -62,6 +62,6 @@ def test_a_request_the_service_has_no_room_for_ends_and_says_so(tmp_path: Path) 
         place.settings = lambda **_: short  # type: ignore[method-assign]
         with running(place):
             eventually(lambda: bool(place.simulator.count("list")))
-            outcome = catch_up(short, CatchUp(deadline_seconds=25))
+            outcome = catch_up(short, CatchUpRequest(deadline_seconds=25))
     assert outcome.storage_failure is not None
     assert "min_free_bytes" in outcome.storage_failure

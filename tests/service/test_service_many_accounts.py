@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.station import SMALL, Wish, build, cycle_of, list_through
 
 from easytracking_sync.machine.engine import Bounds, Lane
-from easytracking_sync.machine.listing.cycle import Span
+from easytracking_sync.machine.listing import Scope
 from easytracking_sync.terms import BatchState
 
 ACCOUNTS = 500
@@ -35,7 +35,7 @@ def test_500_accounts_share_the_work_whatever_backlog_one_of_them_has(tmp_path: 
         station.simulator.add_document(name, received_at=station.clock.now())
     for name in names:
         account = station.accounts[name]
-        list_through(station, cycle_of(station, account, Span.of_cycle(account, station.clock.now(), 0)))
+        list_through(station, cycle_of(station, account, Scope.scheduled(account, station.clock.now(), 0)))
     order: list[int] = []
     loading: Counter[int] = Counter()
     while len(set(order)) < ACCOUNTS:

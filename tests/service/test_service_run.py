@@ -16,7 +16,7 @@ import pytest
 
 from easytracking_simulator import Fault, Faults, Kind, Options, Simulator
 from easytracking_simulator.server import serve as simulate
-from easytracking_sync.app import CatchUp, catch_up, existing_archive, serve
+from easytracking_sync.app import CatchUpRequest, catch_up, existing_archive, serve
 from easytracking_sync.app import service as service_module
 from easytracking_sync.archive.accounts import Accounts
 from easytracking_sync.archive.requests import Requests
@@ -141,7 +141,7 @@ def test_one_account_with_a_wrong_password_pauses_alone(tmp_path: Path) -> None:
 
 
 def test_a_secret_that_changed_is_taken_up_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_module, "SECRETS_EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(service_module, "READ_SECRETS_EVERY_SECONDS", 0.1)
     with town(tmp_path) as place:
         place.simulator.set_password("demo2", "another")
         with running(place):
@@ -165,7 +165,7 @@ def test_a_catch_up_beside_the_service_hands_its_work_over(tmp_path: Path) -> No
         place.simulator.add_document(
             "demo1", {"FA": ("a.xml", b"<a/>"), "MT": ("m.xml", b"<m/>"), "FU": ("u.xml", b"<u/>")}
         )
-        outcome = catch_up(place.settings(), CatchUp(deadline_seconds=PATIENCE_SECONDS))
+        outcome = catch_up(place.settings(), CatchUpRequest(deadline_seconds=PATIENCE_SECONDS))
         assert (outcome.finished, outcome.documents) == (True, 1)
         assert all_marked(place)
 
@@ -175,7 +175,7 @@ def test_a_handed_over_catch_up_for_a_paused_account_tries_it_at_once(tmp_path: 
         place.simulator.set_password("demo1", "another")
         with running(place, every="1h"):
             eventually(lambda: place.simulator.count("token") == 1)
-            outcome = catch_up(place.settings(), CatchUp(deadline_seconds=PATIENCE_SECONDS))
+            outcome = catch_up(place.settings(), CatchUpRequest(deadline_seconds=PATIENCE_SECONDS))
             assert outcome.refused_accounts == ("demo1",)
             assert place.simulator.count("token") == 2
 
@@ -200,26 +200,26 @@ def test_row_25_it_ends_in_order_while_the_service_hangs(tmp_path: Path) -> None
 
 
 class Told:
-    """A pulse that keeps what it was told, and an observer that keeps what was noted."""
+    """A supervisor and an observer that remember what they are told."""
 
     def __init__(self) -> None:
-        self.pulse: list[str] = []
-        self.words = ""
+        self.calls: list[str] = []
+        self.status = ""
         self.notes: list[tuple[str, dict[str, object]]] = []
 
     def started(self) -> None:
-        self.pulse.append("started")
+        self.calls.append("started")
 
-    def turned(self, words: str) -> None:
-        self.words = words
-        if self.pulse[-1] != "turned":
-            self.pulse.append("turned")
+    def alive(self, status: str) -> None:
+        self.status = status
+        if self.calls[-1] != "alive":
+            self.calls.append("alive")
 
     def reloading(self) -> None:
-        self.pulse.append("reloading")
+        self.calls.append("reloading")
 
     def stopping(self) -> None:
-        self.pulse.append("stopping")
+        self.calls.append("stopping")
 
     def note(self, name: str, /, level: str = "info", **facts: object) -> None:
         self.notes.append((name, {"level": level, **facts}))
@@ -240,9 +240,9 @@ def watched(place: Town, load: Callable[[], Settings], effects: Effects | None =
             stop,
             reload=load,
             effects=effects,
-            watch=lambda _: contextlib.nullcontext(told),
-            told_to_reload=hup,
-            patience_seconds=0.1,
+            supervise=lambda _: contextlib.nullcontext(told),
+            reload_requested=hup,
+            hang_seconds=0.1,
         )
 
     thread = threading.Thread(target=work)
@@ -255,21 +255,21 @@ def watched(place: Town, load: Callable[[], Settings], effects: Effects | None =
         assert not thread.is_alive(), "the service did not end"
 
 
-def test_a_reload_takes_up_passwords_and_rhythms_while_everything_goes_on(tmp_path: Path) -> None:
+def test_a_reload_takes_up_passwords_and_schedules_while_the_service_runs(tmp_path: Path) -> None:
     with town(tmp_path) as place:
-        rhythm = {"every": "1h"}
+        schedule = {"every": "1h"}
         place.simulator.set_password("demo2", "another")
-        with watched(place, lambda: place.settings(**rhythm)) as (told, hup):
+        with watched(place, lambda: place.settings(**schedule)) as (told, hup):
             eventually(lambda: place.home("demo1") == len(place.simulator.ids("demo1")))
             assert place.home("demo2") == 0
             place.passwords["demo2"] = "another"
-            rhythm["every"] = "2h"
+            schedule["every"] = "2h"
             hup.set()
             eventually(lambda: place.home("demo2") == len(place.simulator.ids("demo2")))
         (facts,) = told.noted("settings.reloaded")
     assert (facts["accounts"], facts["schedules"], facts["needs_restart"]) == ("demo2", "demo1, demo2", "")
-    assert told.pulse == ["started", "turned", "reloading", "started", "turned", "stopping"]
-    assert re.search(r"; 2 accounts, \d documents waiting; last cycle at \d\d:\d\d \(demo", told.words)
+    assert told.calls == ["started", "alive", "reloading", "started", "alive", "stopping"]
+    assert re.search(r"; 2 accounts, \d documents waiting; last cycle at \d\d:\d\d \(demo", told.status)
 
 
 def test_a_wrong_configuration_is_refused_and_the_old_one_goes_on(tmp_path: Path) -> None:
@@ -299,17 +299,17 @@ def test_a_wrong_configuration_is_refused_and_the_old_one_goes_on(tmp_path: Path
     assert (facts["level"], facts["needs_restart"]) == ("warning", "sync.workers")
 
 
-def test_the_pulse_stops_while_the_engine_hangs_though_the_loop_turns(
+def test_while_the_engine_hangs_the_supervisor_is_not_told_that_the_service_is_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "LEAST_PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(service_module, "LEAST_HANG_SECONDS", 2.0)
     with town(tmp_path) as place:
         effects = Effects(clock=Stillness(SystemClock(), 1.0))
         with watched(place, place.settings, effects) as (told, _):
             eventually(lambda: bool(told.noted("thread.hung")))
-            told.pulse.append("hung")
+            told.calls.append("hung")
             threading.Event().wait(1.5)
-            assert told.pulse[-1] == "hung"
+            assert told.calls[-1] == "hung"
         assert told.noted("thread.hung")[0]["threads"] == "dispatch"
 
 
@@ -348,7 +348,7 @@ def test_a_request_whose_end_could_not_be_written_down_is_ended_a_beat_later(
     monkeypatch.setattr(Requests, "end", busy_at_first)
     with town(tmp_path) as place, running(place):
         eventually(lambda: all_marked(place))
-        outcome = catch_up(place.settings(), CatchUp(deadline_seconds=20))
+        outcome = catch_up(place.settings(), CatchUpRequest(deadline_seconds=20))
     assert (outcome.finished, tries[0]) == (True, 2)
 
 
@@ -365,7 +365,7 @@ def test_whoever_interrupts_a_handed_over_catch_up_is_told_that_the_service_goes
             "demo1", {"FA": ("a.xml", b"<a/>"), "MT": ("m.xml", b"<m/>"), "FU": ("u.xml", b"<u/>")}
         )
         with pytest.raises(KeyboardInterrupt) as raised:
-            catch_up(place.settings(), CatchUp(), effects=Effects(clock=Interrupting()))
+            catch_up(place.settings(), CatchUpRequest(), effects=Effects(clock=Interrupting()))
         assert any("the running service goes on" in note for note in raised.value.__notes__)
         eventually(lambda: late in place.simulator.marked())
 
@@ -386,12 +386,12 @@ def test_a_handed_over_catch_up_leaves_out_no_account_that_is_called_otherwise_b
         if renamed == "in the archive too":
             with existing_archive(settings) as archive:
                 archive.accounts.rename("demo1", "italia", datetime.now(UTC))
-        outcome = catch_up(settings, CatchUp(deadline_seconds=PATIENCE_SECONDS))
+        outcome = catch_up(settings, CatchUpRequest(deadline_seconds=PATIENCE_SECONDS))
         found = {count.label: count.acknowledged for count in outcome.counts}
         name = "demo1" if renamed == "in the configuration" else "italia"
         assert found == {name: len(place.simulator.ids("demo1")), "demo2": len(place.simulator.ids("demo2"))}
         if renamed == "in the configuration":
-            outcome = catch_up(settings, CatchUp(("italia",), deadline_seconds=PATIENCE_SECONDS))
+            outcome = catch_up(settings, CatchUpRequest(("italia",), deadline_seconds=PATIENCE_SECONDS))
             assert ([count.label for count in outcome.counts], outcome.finished) == (["demo1"], True)
 
 

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easytracking_sync.app.calendar import longest_gap, trigger_of
-from easytracking_sync.app.schedule import AlarmClock
+from easytracking_sync.app.schedule import Scheduler, longest_gap, trigger_of
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.settings import Schedule
 
@@ -49,7 +48,7 @@ class Bench:
     def __init__(self, schedule: Schedule) -> None:
         self.clocks = TwoClocks()
         self.rung: list[float] = []
-        self.alarm = AlarmClock(
+        self.alarm = Scheduler(
             {"acme": schedule}, ROME, self.clocks, Silent(), lambda _: self.rung.append(self.clocks.elapsed)
         )
 
@@ -57,7 +56,7 @@ class Bench:
         until = self.clocks.elapsed + seconds
         while self.clocks.elapsed < until:
             self.clocks.go(step)
-            self.alarm.tend()
+            self.alarm.check()
 
 
 @pytest.fixture
@@ -98,7 +97,7 @@ def test_row_20_a_clock_set_forward_or_a_machine_that_slept_makes_up_at_once(ben
 
 def test_row_20_a_run_that_is_late_is_not_dropped(bench: Bench) -> None:
     """APScheduler's own grace is one second: on a busy machine runs would be skipped without a word."""
-    calendar = bench.alarm._calendar
+    calendar = bench.alarm._jobs
     assert calendar is not None
     job = calendar.scheduler.get_job("acme")
     assert (job.misfire_grace_time, job.coalesce) == (None, True)

@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.service.test_service_schedule import TwoClocks
 
-from easytracking_sync.app.calendar import longest_gap, trigger_of
-from easytracking_sync.app.schedule import AlarmClock
+from easytracking_sync.app.schedule import Scheduler, longest_gap, trigger_of
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.machine.policy import history_windows, instant, local_now
 from easytracking_sync.settings import Schedule
@@ -107,12 +106,12 @@ def test_row_20_a_machine_that_slept_across_a_change_makes_up_at_once(hours: int
         clocks.wall = change - timedelta(hours=hours) / 2
         rung: list[str] = []
         schedules = {name: schedule for name, (schedule, interval) in SCHEDULES.items() if interval <= HOUR}
-        alarm = AlarmClock(schedules, ROME, clocks, Silent(), rung.append)
+        alarm = Scheduler(schedules, ROME, clocks, Silent(), rung.append)
         alarm.start()
         rung.clear()
         clocks.wall += timedelta(hours=hours)
-        alarm.tend()
+        alarm.check()
         assert sorted(rung) == sorted(schedules)
-        alarm.tend()
+        alarm.check()
         alarm.stop()
         assert len(rung) == len(schedules)

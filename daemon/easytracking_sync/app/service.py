@@ -183,8 +183,8 @@ class Service:
         try:
             while not self._due.empty():
                 self._begin_cycle(self._due.get())
-            for rest in self._listing.take_remainders():
-                self._listing.request(rest.account, rest.scope)
+            for remainder in self._listing.take_remainders():
+                self._listing.request(remainder.account, remainder.scope)
             self._handover.beat(tuple(self._accounts.values()))
             if self._reload_requested.is_set():
                 self._reload_requested.clear()

@@ -190,12 +190,12 @@ class _Run:
     def _list_remainders(self) -> bool:
         """List the remainders again if acknowledging has made room in their lists; whether there are any."""
         requested = False
-        for rest in self._listing.take_remainders():
-            if self._instance.engine.tally.acknowledged > rest.acknowledged:
-                requested |= self._listing.request(rest.account, rest.scope)
+        for remainder in self._listing.take_remainders():
+            if self._instance.engine.tally.acknowledged > remainder.acknowledged:
+                requested |= self._listing.request(remainder.account, remainder.scope)
             else:
-                problems = self._listing.state.problems.setdefault(rest.account.id, [])
-                problems.append(f"{rest.account.label}: one second has more documents than a list may return")
+                problems = self._listing.state.problems.setdefault(remainder.account.id, [])
+                problems.append(f"{remainder.account.label}: one second has more documents than a list may return")
         return requested
 
     def _reasons_at_end(self, waiting: int) -> str:

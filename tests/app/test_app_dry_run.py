@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def dry_run(folder: Path, labels: list[str], clock: VirtualClock, network: Netwo
             for label in labels
         },
     }
-    effects = Effects(clock=clock, network=network)
+    effects = Effects(clock=clock, dice=random.Random(1), network=network)
     request = CatchUpRequest(dry_run=True, **asked)
     return catch_up(Settings.model_validate(tree), request, effects=effects, observer=Recorder())
 

@@ -27,7 +27,7 @@ NOBODY = "http://127.0.0.1:9"
 
 
 class StillClock:
-    """Stands until a test moves it; what another thread does is really waited for."""
+    """Moves only when a test moves it; waits for other threads in real time."""
 
     passed = 0.0
 
@@ -52,7 +52,7 @@ def settings_in(folder: Path, listen: str | None = "127.0.0.1:0") -> Settings:
     return Settings.model_validate(tree)
 
 
-def test_the_service_is_healthy_until_it_has_not_been_alive_for_too_long(tmp_path: Path) -> None:
+def test_a_service_that_was_not_alive_for_too_long_is_unhealthy(tmp_path: Path) -> None:
     clock = StillClock()
     pages = HttpPages(settings_in(tmp_path), Effects(clock=clock))
     clock.passed = HEALTHY_SECONDS - 1
@@ -61,7 +61,7 @@ def test_the_service_is_healthy_until_it_has_not_been_alive_for_too_long(tmp_pat
     assert pages.unhealthy() == "the service has not been alive for 121 seconds"
 
 
-def test_it_is_not_ready_before_it_began_and_after_its_end_began(tmp_path: Path) -> None:
+def test_the_service_is_not_ready_before_it_starts_and_while_it_stops(tmp_path: Path) -> None:
     (tmp_path / "archive.db").write_bytes(empty_archive())
     settings = settings_in(tmp_path, listen="")
     pages = HttpPages(settings, Effects())
@@ -69,14 +69,14 @@ def test_it_is_not_ready_before_it_began_and_after_its_end_began(tmp_path: Path)
     with contextlib.ExitStack() as closing:
         instance = closing.enter_context(open_instance(settings, (), Silent(), effects=Effects(), command="test"))
         liveness = closing.enter_context(pages.serve(instance, Silent()))
-        assert "http" not in {thread.name for thread in threading.enumerate()}, "there is no address to serve at"
+        assert "http" not in {thread.name for thread in threading.enumerate()}, "no address is configured"
         liveness.started()
         assert pages.unready() == ""
         liveness.stopping()
         assert pages.unready() == "the service is starting or stopping"
 
 
-def test_a_database_at_another_schema_is_not_ready_and_the_service_is_alive(tmp_path: Path) -> None:
+def test_with_another_schema_version_the_service_is_healthy_but_not_ready(tmp_path: Path) -> None:
     (tmp_path / "archive.db").write_bytes(empty_archive())
     with watched(settings_in(tmp_path)) as service:
         service.until("service.started")
@@ -90,7 +90,7 @@ def test_a_database_at_another_schema_is_not_ready_and_the_service_is_alive(tmp_
         assert service.get("/healthz").status_code == 200
 
 
-def test_a_port_in_use_ends_the_start_with_the_key_s_name(tmp_path: Path) -> None:
+def test_a_configured_port_in_use_ends_the_start_and_names_the_key(tmp_path: Path) -> None:
     (tmp_path / "archive.db").write_bytes(empty_archive())
     with socket.create_server(("127.0.0.1", 0)) as other:
         listen = f"127.0.0.1:{other.getsockname()[1]}"
@@ -98,8 +98,8 @@ def test_a_port_in_use_ends_the_start_with_the_key_s_name(tmp_path: Path) -> Non
             pass
 
 
-def test_a_default_port_in_use_is_told_and_done_without_unless_somebody_chose_it(tmp_path: Path) -> None:
-    """Two services on one machine share a PostgreSQL database: the second must not end because of a default."""
+def test_a_default_port_in_use_is_reported_and_the_service_runs_without_pages(tmp_path: Path) -> None:
+    """Two services on one machine may share a PostgreSQL database. A configured port in use is an error."""
     notes: list[tuple[str, str, str]] = []
 
     class Noting:
@@ -108,7 +108,7 @@ def test_a_default_port_in_use_is_told_and_done_without_unless_somebody_chose_it
 
     (tmp_path / "archive.db").write_bytes(empty_archive())
     with contextlib.ExitStack() as closing:
-        with contextlib.suppress(OSError):  # somebody else has it: that will do
+        with contextlib.suppress(OSError):  # it is in use already
             closing.enter_context(socket.create_server(("127.0.0.1", 8464)))
         settings = settings_in(tmp_path, None)
         instance = closing.enter_context(open_instance(settings, (), Silent(), effects=Effects(), command="test"))
@@ -122,7 +122,7 @@ def test_a_default_port_in_use_is_told_and_done_without_unless_somebody_chose_it
             pass
 
 
-def test_an_account_that_was_renamed_meanwhile_keeps_its_metrics_under_the_name_the_service_knows(
+def test_metrics_of_a_renamed_account_keep_the_label_of_the_running_service(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "archive.db").write_bytes(empty_archive())

@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 
 class Counted(Accounts):
-    """The accounts of an archive, and how often something was written of their next runs."""
+    """The accounts of an archive; counts how often next runs are written."""
 
     written = 0
 

@@ -1,4 +1,4 @@
-"""What a configuration that was read again changes at once, and what waits for a restart."""
+"""What a reloaded configuration changes at once, and what needs a restart."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_same_configuration_changes_nothing() -> None:
     assert found.settings == settings()
 
 
-def test_a_new_password_is_taken_up_by_its_account_alone() -> None:
+def test_a_new_password_changes_its_account_only() -> None:
     old = settings(accounts={"acme": {}, "beta": {"username": "b"}})
     new = settings(accounts={"acme": {"password": "q"}, "beta": {"username": "b"}})
     found = compare_settings(old, new)
@@ -31,8 +31,8 @@ def test_a_new_password_is_taken_up_by_its_account_alone() -> None:
     assert found.settings.accounts["acme"].password.get_secret_value() == "q"
 
 
-def test_a_new_rhythm_is_taken_up_without_another_login() -> None:
-    """Whether it is the account's own or that of all."""
+def test_a_new_schedule_needs_no_new_client() -> None:
+    """Of one account, or the default of all."""
     old = settings(accounts={"acme": {}, "beta": {"username": "b", "every": "1h"}})
     new = settings(accounts={"acme": {}, "beta": {"username": "b", "cron": "0 8 * * *"}}, sync={"every": "5m"})
     found = compare_settings(old, new)
@@ -41,8 +41,8 @@ def test_a_new_rhythm_is_taken_up_without_another_login() -> None:
     assert found.settings.schedule("beta").cron == "0 8 * * *"
 
 
-def test_what_the_engine_was_built_with_waits_for_a_restart_and_is_said_again() -> None:
-    """The second reload still finds it: nothing of it was taken up."""
+def test_settings_of_the_engine_need_a_restart_and_are_reported_again() -> None:
+    """The second reload reports the same, since nothing of it was applied."""
     new = settings(sync={"workers": 3}, storage={"min_free_bytes": 1}, timezone="UTC")
     found = compare_settings(settings(), new)
     assert found.restart == ("timezone", "storage.min_free_bytes", "sync.workers")
@@ -50,8 +50,8 @@ def test_what_the_engine_was_built_with_waits_for_a_restart_and_is_said_again() 
     assert compare_settings(found.settings, new).restart == found.restart
 
 
-def test_accounts_that_come_go_or_become_another_login_wait_for_a_restart() -> None:
-    """Another user under the same label is another account: its documents' ids would collide."""
+def test_added_removed_and_redirected_accounts_need_a_restart() -> None:
+    """A label with another user is another account: document ids would collide."""
     old = settings(accounts={"acme": {}, "beta": {"username": "b"}, "gone": {"username": "g"}})
     new = settings(accounts={"acme": {}, "beta": {"username": "other"}, "new": {"username": "n"}})
     found = compare_settings(old, new)

@@ -1,4 +1,4 @@
-"""Threads that hang are noticed; threads that wait on purpose, or end in order, are not taken for them."""
+"""Threads that hang are detected; threads that pause or have ended normally do not count as hung."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECONDS = 10.0
 
 
 class FastClock(SystemClock):
-    """The machine's time, which may be ahead."""
+    """The system's clock, moved ahead by a test."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -32,7 +32,7 @@ def clock() -> FastClock:
     return FastClock()
 
 
-def test_a_turn_is_late_after_the_patience_or_after_its_own_bound(clock: FastClock) -> None:
+def test_a_thread_hangs_after_the_default_limit_or_the_limit_of_its_step(clock: FastClock) -> None:
     detector = HangDetector(clock, hang_seconds=60)
     detector.begin()
     assert detector.hung() == ()
@@ -45,7 +45,7 @@ def test_a_turn_is_late_after_the_patience_or_after_its_own_bound(clock: FastClo
     assert detector.hung() == ("MainThread",)
 
 
-def test_a_thread_that_rests_or_has_left_is_never_late(clock: FastClock) -> None:
+def test_a_thread_that_pauses_or_has_ended_never_hangs(clock: FastClock) -> None:
     detector = HangDetector(clock, hang_seconds=60)
     detector.begin()
     detector.pause()
@@ -57,7 +57,7 @@ def test_a_thread_that_rests_or_has_left_is_never_late(clock: FastClock) -> None
     assert detector.hung() == ()
 
 
-def test_a_thread_that_died_without_a_word_counts_as_hung(clock: FastClock) -> None:
+def test_a_thread_that_died_counts_as_hung(clock: FastClock) -> None:
     detector = HangDetector(clock, hang_seconds=60)
     thread = threading.Thread(target=detector.pause, name="short-7")
     thread.start()
@@ -66,7 +66,7 @@ def test_a_thread_that_died_without_a_word_counts_as_hung(clock: FastClock) -> N
 
 
 class Hanging:
-    """An engine whose `claim` or `perform` hangs until the test lets go."""
+    """An engine whose `claim` or `perform` hangs until the test releases it."""
 
     renew_seconds = None
     storage_failure: str | None = None
@@ -103,7 +103,7 @@ def watched(engine: Hanging, clock: FastClock, look: Callable[[EngineThreads], N
     assert threads.join(SECONDS)
 
 
-def test_a_hung_dispatcher_is_noticed(clock: FastClock) -> None:
+def test_a_hanging_dispatcher_is_detected(clock: FastClock) -> None:
     def look(threads: EngineThreads) -> None:
         assert threads.hang_detector.hung() == ()
         clock.ahead = 61
@@ -112,8 +112,8 @@ def test_a_hung_dispatcher_is_noticed(clock: FastClock) -> None:
     watched(Hanging(claim=True), clock, look)
 
 
-def test_a_worker_may_take_as_long_as_the_longest_call_and_then_hangs(clock: FastClock) -> None:
-    """The dispatcher goes on meanwhile."""
+def test_a_worker_hangs_only_after_the_longest_effect(clock: FastClock) -> None:
+    """The dispatcher continues meanwhile."""
 
     def look(threads: EngineThreads) -> None:
         clock.ahead = EFFECT_SECONDS - 1

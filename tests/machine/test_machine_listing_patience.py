@@ -24,7 +24,7 @@ PATIENCE = Policy().list_patience_seconds
 
 
 class Bench:
-    """Two accounts of an archive, and the patience with their lists."""
+    """Two accounts of an archive, and the patience for their lists."""
 
     def __init__(self, folder: Path) -> None:
         self.station: Station = build(folder, wishes={"demo1": WISH, "demo2": WISH})
@@ -48,19 +48,19 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def test_an_outage_that_ends_within_a_quarter_of_an_hour_is_waited_out(bench: Bench) -> None:
+def test_an_outage_shorter_than_a_quarter_of_an_hour_is_waited_out(bench: Bench) -> None:
     assert not bench.fails(failing=0)
     assert not bench.fails(failing=PATIENCE - 1)
     assert bench.paused() is None
 
 
-def test_a_service_that_answers_badly_for_long_ends_the_cycle_and_pauses_nothing(bench: Bench) -> None:
-    """The next cycle by the schedule tries again."""
+def test_a_service_that_fails_for_long_ends_the_cycle_and_pauses_no_account(bench: Bench) -> None:
+    """The next scheduled cycle retries."""
     assert bench.fails(NO_ANSWER, failing=PATIENCE)
     assert bench.paused() is None
 
 
-def test_a_dead_address_pauses_its_account_alone_ever_longer(bench: Bench) -> None:
+def test_an_unreachable_address_pauses_its_account_longer_each_time(bench: Bench) -> None:
     pauses = []
     assert bench.fails(failing=PATIENCE)
     for hours in (1, 6, 24, 24):
@@ -71,12 +71,12 @@ def test_a_dead_address_pauses_its_account_alone_ever_longer(bench: Bench) -> No
         bench.wait(seconds=1)
         assert bench.paused() is None
         pauses.append(hours)
-        assert bench.fails(failing=0), "a single try tells"
+        assert bench.fails(failing=0), "one failure is enough"
     assert len(bench.notes.named("account.unreachable")) == len(pauses) + 1
 
 
-def test_one_that_answers_again_ends_the_pauses_of_all_and_the_steps_begin_anew(bench: Bench) -> None:
-    """As a rule it was our own line."""
+def test_an_answer_resumes_all_unreachable_accounts_and_restarts_their_pauses(bench: Bench) -> None:
+    """Usually our own network was down."""
     for account in (0, 1):
         assert bench.fails(failing=PATIENCE, account=account)
     bench.patience.answered(bench.one)
@@ -87,8 +87,7 @@ def test_one_that_answers_again_ends_the_pauses_of_all_and_the_steps_begin_anew(
     assert bench.paused() is None
 
 
-def test_answers_while_nothing_is_dead_change_nothing(bench: Bench) -> None:
-    """Nor do they end pauses of another kind."""
+def test_an_answer_ends_no_pause_for_another_reason(bench: Bench) -> None:
     accounts = bench.station.archive.accounts
     accounts.pause_slowly(bench.two.id, PauseReason.CREDENTIALS, (60.0,), "401", bench.clock.now())
     bench.patience.answered(bench.one)
@@ -98,7 +97,7 @@ def test_answers_while_nothing_is_dead_change_nothing(bench: Bench) -> None:
     assert len(bench.notes.named("account.reachable")) == 1
 
 
-def test_an_account_that_was_changed_is_tried_as_patiently_as_at_first(bench: Bench) -> None:
+def test_a_changed_account_is_retried_as_patiently_as_at_first(bench: Bench) -> None:
     assert bench.fails(failing=PATIENCE)
     bench.patience.forget(bench.one.id)
     assert not bench.fails(failing=0)
@@ -137,18 +136,23 @@ def test_a_cycle_that_fails_without_an_answer_is_given_up_after_the_patience(ben
     assert 1 < len(failed) < 7
 
 
-def test_an_answer_in_between_begins_the_patience_anew(bench: Bench) -> None:
+def test_an_answer_restarts_the_patience(bench: Bench) -> None:
     script: list[Transient | None] = [NO_ANSWER, NO_ANSWER, None] * 10
     assert run(bench, script, PATIENCE / 2 - 1).given_up is None
     assert script == []
 
 
-def test_a_list_that_waits_for_a_deadline_ends_there_whether_it_answers_or_fails(bench: Bench) -> None:
+def test_a_deadline_ends_a_list_that_answers_and_one_that_fails(bench: Bench) -> None:
     until = bench.clock.monotonic() + 100
     answering = run(bench, [None] * 50, 10, until)
     assert (answering.is_late, answering.given_up) == (True, None)
     failing = run(bench, [NO_ANSWER] * 50, 10, until)
     assert (failing.is_late, failing.given_up) == (False, NO_ANSWER)
+
+
+def test_a_pause_before_a_deadline_is_never_too_short_to_pass(bench: Bench) -> None:
+    """A clock may count in coarser steps than floats do."""
+    assert run(bench, [NO_ANSWER] * 5, 0, bench.clock.monotonic() + 1e-9).given_up is NO_ANSWER
 
 
 def test_a_list_that_is_complete_at_its_deadline_is_not_late(bench: Bench) -> None:

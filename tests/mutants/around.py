@@ -16,7 +16,7 @@ AROUND = (
         "app/schedule.py",
         "> max(OVERDUE_GAPS * entry.gap_seconds, LEAST_OVERDUE_SECONDS)",
         "> 1e9",
-        (f"{SCHEDULE}::test_row_20_a_calendar_that_died_without_a_word_is_replaced_within_two_intervals",),
+        (f"{SCHEDULE}::test_row_20_a_scheduler_that_died_is_replaced_within_two_intervals",),
     ),
     Mutant(
         "sleep-not-noticed",
@@ -24,7 +24,7 @@ AROUND = (
         "app/schedule.py",
         "            if apart > 0:",
         "            if apart < -JUMP_SECONDS * JUMP_SECONDS * now:",
-        (f"{SCHEDULE}::test_row_20_a_clock_set_forward_or_a_machine_that_slept_makes_up_at_once",),
+        (f"{SCHEDULE}::test_row_20_after_a_clock_set_forward_or_a_sleep_missed_runs_are_triggered_once",),
     ),
     Mutant(
         "misfires-dropped",

@@ -84,7 +84,7 @@ OVERLOOKED = (
         "                    connection.execute(sa.update(document).where(document.c.id == row.id)"
         ".values(wanted_at=wanted_at))\n",
         "                    del wanted_at\n",
-        ("tests/app/test_app_scrub.py::test_what_lay_there_before_counts_no_more_once_it_is_sent_for",),
+        ("tests/app/test_app_scrub.py::test_damaged_files_count_as_absent_once_they_are_requested_again",),
     ),
     Mutant(
         "earlier-move-vouches",
@@ -116,7 +116,7 @@ OVERLOOKED = (
         "machine/listing/cycle.py",
         "min(area.begun_at or begun_at, begun_at)",
         "max(area.begun_at or begun_at, begun_at)",
-        (f"{LISTING}::test_what_was_first_listed_between_the_two_phases_is_not_taken_for_withdrawn",),
+        (f"{LISTING}::test_a_document_discovered_between_the_two_phases_is_not_taken_for_withdrawn",),
     ),
     Mutant(
         "fractions-dropped",
@@ -124,7 +124,7 @@ OVERLOOKED = (
         "machine/listing/cycle.py",
         "            self._take_in(task, listing, begun_at)\n        self._tasks.popleft()\n        task.area.left",
         "            pass\n        self._tasks.popleft()\n        task.area.left",
-        (f"{LISTING}::test_what_came_of_a_crowd_between_two_seconds_is_taken_in",),
+        (f"{LISTING}::test_a_truncated_list_of_two_seconds_is_taken_in",),
     ),
     Mutant(
         "cut-list-forgotten",
@@ -132,7 +132,7 @@ OVERLOOKED = (
         "machine/listing/cycle.py",
         "        halves = task.window.halves()\n        if halves is None:\n",
         "        self._tasks.popleft()\n        halves = task.window.halves()\n        if halves is None:\n",
-        (f"{LISTING}::test_a_list_cut_short_that_could_not_be_taken_in_is_listed_again",),
+        (f"{LISTING}::test_a_truncated_list_that_could_not_be_taken_in_is_listed_again",),
         says="assert len",
         also=(
             Edit(

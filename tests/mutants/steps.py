@@ -40,7 +40,7 @@ STEPS = (
         "machine/errands.py",
         "    tell(receipt.to_tell)\n",
         "    tell(receipt.doc_ids)\n",
-        ("tests/app/test_app_reconcile.py::test_a_document_held_on_its_way_is_stored_and_the_service_is_not_told",),
+        ("tests/app/test_app_reconcile.py::test_a_document_held_before_it_is_fetched_is_stored_and_not_marked",),
     ),
     Mutant(
         "refused-mark-taken-for-done",
@@ -216,7 +216,7 @@ STEPS = (
         "machine/listing/cycle.py",
         "phases: Sequence[bool] = (False, True) if scope.marked_too else (False,)",
         "phases: Sequence[bool] = (False,)",
-        (f"{LISTING}::test_what_someone_else_marked_is_found_with_both_phases_only",),
+        (f"{LISTING}::test_documents_marked_by_others_are_found_with_both_phases_only",),
     ),
     Mutant(
         "dates-not-listed",
@@ -232,7 +232,7 @@ STEPS = (
         "machine/listing/patience.py",
         "is_late = failing_seconds >= self._policy.list_patience_seconds",
         "is_late = failing_seconds < 0.0",
-        (f"{PATIENCE}::test_a_service_that_answers_badly_for_long_ends_the_cycle_and_pauses_nothing",),
+        (f"{PATIENCE}::test_a_service_that_fails_for_long_ends_the_cycle_and_pauses_no_account",),
     ),
     Mutant(
         "unreachable-forgotten",
@@ -240,7 +240,7 @@ STEPS = (
         "machine/listing/patience.py",
         "if not (is_late or was_unreachable):",
         "if not is_late:",
-        (f"{PATIENCE}::test_a_dead_address_pauses_its_account_alone_ever_longer",),
+        (f"{PATIENCE}::test_an_unreachable_address_pauses_its_account_longer_each_time",),
     ),
     Mutant(
         "failures-never-reset",
@@ -248,7 +248,7 @@ STEPS = (
         "machine/listing/patience.py",
         "            if not self._stop.is_set():\n                self._failures = 0\n",
         "            if not self._stop.is_set():\n",
-        (f"{PATIENCE}::test_an_answer_in_between_begins_the_patience_anew",),
+        (f"{PATIENCE}::test_an_answer_restarts_the_patience",),
     ),
     Mutant(
         "unknown-commit-assumed-done",

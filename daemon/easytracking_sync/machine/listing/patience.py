@@ -17,6 +17,9 @@ from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import PauseReason
 
+LEAST_PAUSE_SECONDS = 0.1
+"""Before the last try at a deadline."""
+
 
 class Patience:
     """The rule for lists that fail; shared by all accounts and threads.
@@ -142,7 +145,7 @@ class PatientCycle:
         if now >= self._until or self._patience.gives_up(account, trouble, now - self._failing_since):
             self.given_up = trouble
             return None
-        return min(self._patience.pause_seconds(self._failures, trouble), self._until - now)
+        return min(self._patience.pause_seconds(self._failures, trouble), max(self._until - now, LEAST_PAUSE_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -366,7 +366,7 @@ def test_an_interrupted_catch_up_reports_that_the_service_continues(tmp_path: Pa
         )
         with pytest.raises(KeyboardInterrupt) as raised:
             catch_up(place.settings(), CatchUpRequest(), effects=Effects(clock=Interrupting()))
-        assert any("the running service goes on" in note for note in raised.value.__notes__)
+        assert any("the running service continues" in note for note in raised.value.__notes__)
         eventually(lambda: late in place.simulator.marked())
 
 

@@ -187,7 +187,7 @@ class Batches:
             return connection.execute(sa.select(batch.c.id).where(*accepted).limit(1)).first() is not None
 
     def move(self, connection: Connection, move: BatchMove, now: datetime) -> None:
-        """Within the caller's transaction. StaleLease if a claimed batch is not ours; Outdated if a free one is not free."""
+        """Within the caller's transaction: StaleLease if a claimed batch is not ours, Outdated if a free one is not."""
         before, after = move.before, move.after
         statement = _moving(
             is_sqlite=self._database.is_sqlite, claimed=move.claimed, keeping=move.claimed and self._keeps(after)

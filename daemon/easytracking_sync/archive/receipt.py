@@ -45,8 +45,8 @@ class DurableReceipt:
 def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collection[str]) -> DurableReceipt:
     """Read the files of the batch's stored documents to their ends; the receipt names the documents that are whole.
 
-    Only files of the version that was fetched count. `originals` are the types of which a document must have one at least. A document with a rotten or absent blob,
-    or without its original, is left out of the receipt. Repeating is safe.
+    Only files of the version that was fetched count. `originals` are the types of which a document must have one at
+    least. A document with a rotten or absent blob, or without its original, is left out. Repeating is safe.
     """
     ids = [carried.document_id for carried in claim.documents]
     with database.read() as connection:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from easytracking_sync.app import AccountCount, Outcome
+from easytracking_sync.app import AccountCount, CatchUpOutcome
 from easytracking_sync.cli import demo
 from easytracking_sync.cli.catch_up import tell_problems
 from easytracking_sync.cli.practice import PracticeService, practice_services
@@ -36,7 +36,7 @@ def beside_progress(err: str) -> list[str]:
 
 
 def test_quarantine_and_refused_marks_are_told_apart_as_status_does(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_problems(Outcome(counts=(AccountCount("acme", quarantined=2, unacknowledgeable=1),)))
+    tell_problems(CatchUpOutcome(counts=(AccountCount("acme", quarantined=2, unacknowledgeable=1),)))
     first, second = capsys.readouterr().err.splitlines()
     assert first == "easytracking-sync: 2 documents in quarantine; see `easytracking-sync quarantine list`"
     assert second.startswith("easytracking-sync: 1 document stored, but the service refuses the mark; see `")

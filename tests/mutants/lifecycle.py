@@ -422,7 +422,7 @@ LIFECYCLE = (
         "machine/corrections.py",
         "[one.document_id for one in rotten if one.current]",
         "[one.document_id for one in rotten]",
-        ("tests/app/test_app_scrub.py::test_an_older_version_that_rotted_is_lost_and_nothing_is_fetched_for_it",),
+        ("tests/app/test_app_scrub.py::test_a_damaged_older_version_is_lost_and_not_fetched_again",),
     ),
     Mutant(
         "accepted-from-under-a-worker",

@@ -25,7 +25,7 @@ SOURCE = ROOT / "daemon" / "easytracking_sync"
 DOCUMENT = ROOT / "docs" / "logs.md"
 ROW = re.compile(r"^\| `([a-z_]+\.[a-z_]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 NAME = re.compile(r"[a-z_]+\.[a-z_]+")
-JOURNAL = re.compile(r"\b(corrections|journal)\.note$")
+JOURNAL = re.compile(r"\b(corrections|Corrections\(archive\)|journal)\.note$")
 """What is noted there goes into the archive, not into the log."""
 
 DECIDED = ("machine/engine.py", "_tell")

@@ -7,6 +7,7 @@ sleep, no wall clock. A conftest puts the repository's root on the path, so that
 from __future__ import annotations
 
 import functools
+import math
 import random
 import tempfile
 import threading
@@ -22,16 +23,16 @@ import sqlalchemy as sa
 
 from easytracking_simulator import Options, Simulator
 from easytracking_simulator.transport import SimulatorTransport
-from easytracking_sync.app.listing import Lister
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.store import Archive, open_archive
 from easytracking_sync.effects import Effects, Files, LocalFiles
 from easytracking_sync.errors import CredentialsRefused
 from easytracking_sync.machine.account import Account
-from easytracking_sync.machine.discovery import Cycle, Span, again
 from easytracking_sync.machine.engine import Bounds, Engine
 from easytracking_sync.machine.intake import Intake
+from easytracking_sync.machine.listing import Cycle, Patience, PatientCycle, Scope
+from easytracking_sync.machine.pauses import Pauses
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import EasyTracking, Endpoint
 from easytracking_sync.terms import LIVE_STATES, AcknowledgeWith, DocumentState, FileType, OnRelist
@@ -140,7 +141,8 @@ class Station:
         if self._openings:
             self.close()
         self._openings += 1
-        self.effects = Effects(self.clock, random.Random(f"{self.seed}/dice/{self._openings}"), self.files)
+        dice = random.Random(f"{self.seed}/dice/{self._openings}")
+        self.effects = Effects(self.clock, dice, self.files, self.wrap(SimulatorTransport(self.simulator)))
         owner = f"{self.folder.name}-{self._openings}"
         self.archive = open_archive(
             self.url,
@@ -173,7 +175,7 @@ class Station:
             account=label,
             clock=self.clock,
             user_agent="tests",
-            transport=self.wrap(SimulatorTransport(self.simulator)),
+            network=self.effects.network,
             zone=ROME,
         )
         known = self.archive.accounts.find(endpoint.base_url, label)
@@ -204,7 +206,7 @@ def build(
     """A station in this empty folder, on SQLite unless `url` names an empty archive; bytes go where `blobs` says.
 
     `wishes` are by label: one account, "demo1", with the usual wishes unless given. `wrap` is put around
-    each client's transport, `files` replaces the real file layer, `opened` is called with each new archive object
+    the network, `files` replaces the real file layer, `opened` is called with each new archive object
     before it is used. Close the station afterwards.
     """
     wishes = wishes or {"demo1": Wish()}
@@ -282,7 +284,7 @@ def settle(
     until = station.clock.now() + deadline
     cycles, refused = _list(station, dict.fromkeys(station.accounts), marked_too=marked_too)
     steps = drain(station, horizon=horizon, until=until, after_step=after_step)
-    while rest := {cycle.account.label: span for cycle in cycles if (span := again(cycle))}:
+    while rest := {cycle.account.label: scope for cycle in cycles if (scope := cycle.remainder)}:
         acknowledged = station.engine.tally.acknowledged
         cycles, _ = _list(station, rest, marked_too=False)
         steps += drain(station, horizon=horizon, until=until, after_step=after_step)
@@ -293,13 +295,13 @@ def settle(
 
 
 def _list(
-    station: Station, spans: Mapping[str, Span | None], *, marked_too: bool
+    station: Station, scopes: Mapping[str, Scope | None], *, marked_too: bool
 ) -> tuple[list[Cycle], tuple[str, ...]]:
-    """One cycle an account, by label; a span that is None means the whole history."""
+    """One cycle an account, by label; a scope that is None means the whole history."""
     cycles = []
     refused = []
-    for label, span in spans.items():
-        cycle = cycle_of(station, station.accounts[label], span, marked_too=marked_too)
+    for label, scope in scopes.items():
+        cycle = cycle_of(station, station.accounts[label], scope, marked_too=marked_too)
         cycles.append(cycle)
         try:
             list_through(station, cycle)
@@ -308,23 +310,24 @@ def _list(
     return cycles, tuple(refused)
 
 
-def cycle_of(station: Station, account: Account, span: Span | None = None, *, marked_too: bool = True) -> Cycle:
-    """A cycle that has not begun; over the whole history unless a span is given."""
-    span = span or Span.whole_history(account, station.clock.now(), marked_too=marked_too)
+def cycle_of(station: Station, account: Account, scope: Scope | None = None, *, marked_too: bool = True) -> Cycle:
+    """A cycle that has not begun; over the whole history unless a scope is given."""
+    scope = scope or Scope.whole_history(account, station.clock.now(), marked_too=marked_too)
     return Cycle(
         Intake(station.archive, station.engine.policy),
         station.engine.gate,
         station.clock,
         station.observer,
         account,
-        span,
+        scope,
     )
 
 
 def list_through(station: Station, cycle: Cycle) -> Cycle:
     """Step through a cycle to its end, waiting out what is transient. CredentialsRefused escapes."""
-    lister = Lister(station.effects, station.policy, station.observer, threading.Event())
-    lister.list_through(cycle, lambda _: None, lambda _, __: None)
+    endless = replace(station.policy, list_patience_seconds=math.inf)
+    patience = Patience(Pauses(station.archive.accounts, endless), endless, station.effects, station.observer)
+    PatientCycle(cycle, patience, threading.Event()).run()
     return cycle
 
 

@@ -7,7 +7,7 @@ from datetime import date
 import click
 
 from easytracking_sync import app
-from easytracking_sync.app import CatchUp, Outcome
+from easytracking_sync.app import CatchUpOutcome, CatchUpRequest
 from easytracking_sync.cli import options, screen
 from easytracking_sync.cli.exits import exit_code
 from easytracking_sync.cli.invocation import NAME, Invocation
@@ -65,7 +65,7 @@ def catch_up(
     """Bring home every invoice the service holds: resume what was left, list all history, fetch, store, mark, end."""
     require_order(start, end, "--from and --to")
     labels = tuple(dict.fromkeys(label.lower() for label in accounts))
-    request = CatchUp(labels, start, end, new_only, dry_run, deadline)
+    request = CatchUpRequest(labels, start, end, new_only, dry_run, deadline)
     session = begin(invocation)
     require_past(start, session.effects.clock)
     outcome = perform(session, request)
@@ -74,7 +74,7 @@ def catch_up(
     return exit_code(outcome)
 
 
-def perform(session: Session, request: CatchUp) -> Outcome:
+def perform(session: Session, request: CatchUpRequest) -> CatchUpOutcome:
     """Run the one-shot under a progress bar."""
     with progress(session.effects.clock) as shown:
         return app.catch_up(
@@ -82,7 +82,7 @@ def perform(session: Session, request: CatchUp) -> Outcome:
         )
 
 
-def show_preview(outcome: Outcome, settings: Settings) -> None:
+def show_preview(outcome: CatchUpOutcome, settings: Settings) -> None:
     """What a dry run found."""
     del settings
     rows = [(label, str(number)) for label, number in outcome.would_fetch.items()]
@@ -90,7 +90,7 @@ def show_preview(outcome: Outcome, settings: Settings) -> None:
     click.echo("Nothing was changed, here or at the service.")
 
 
-def show_outcome(outcome: Outcome, settings: Settings) -> None:
+def show_outcome(outcome: CatchUpOutcome, settings: Settings) -> None:
     """What came home in this run, where every account stands, and where it all lies."""
     rows = [
         (
@@ -117,7 +117,7 @@ def lies_in(settings: Settings) -> str:
     return str(path.absolute()) if path is not None else "the database of database.url"
 
 
-def tell_problems(outcome: Outcome) -> None:
+def tell_problems(outcome: CatchUpOutcome) -> None:
     """One line on stderr for each reason why the exit code is not 0."""
     said = [f"{label}: the service refuses the credentials; mend them" for label in outcome.refused_accounts]
     said += [outcome.storage_failure] if outcome.storage_failure else []

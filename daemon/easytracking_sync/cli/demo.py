@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from easytracking_sync.app import CatchUp, Outcome
+from easytracking_sync.app import CatchUpOutcome, CatchUpRequest
 from easytracking_sync.archive.entries import Filters
 from easytracking_sync.cli import screen
 from easytracking_sync.cli.catch_up import lies_in, perform, tell_problems
@@ -57,7 +57,7 @@ def demo(invocation: Invocation, folder: Path) -> int:
         session = begin_with(load_settings(config, {}), open_log(invocation, unless_told="error"))
         faults = sum(service.misbehave() for service in services.values())
         _say(f"Bringing everything home ({faults} calls are made to fail on the way, to show that it mends itself):")
-        outcome = perform(session, CatchUp())
+        outcome = perform(session, CatchUpRequest())
         click.echo(
             f"  {outcome.documents} documents, {outcome.files} files, {screen.size(outcome.bytes)} "
             f"in {screen.span(outcome.seconds)}"
@@ -131,7 +131,7 @@ def _prove(session: Session, folder: Path, services: Services) -> bool:
     true = {label: service.hashes() for label, service in services.items()}
     files = sum(len(hashes) for documents in true.values() for hashes in documents.values())
     before = sum(service.reservations() for service in services.values())
-    again = perform(session, CatchUp())
+    again = perform(session, CatchUpRequest())
     reserved = sum(service.reservations() for service in services.values()) - before
     marked = sum(len(service.marked() & true[label].keys()) for label, service in services.items())
     documents = sum(DOCUMENTS.values())
@@ -144,7 +144,7 @@ def _prove(session: Session, folder: Path, services: Services) -> bool:
     )
 
 
-def _fetched_nothing(again: Outcome, reserved: int) -> bool:
+def _fetched_nothing(again: CatchUpOutcome, reserved: int) -> bool:
     return again.documents == reserved == 0 and exit_code(again) == 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from easytracking_sync import errors
 
 if TYPE_CHECKING:
-    from easytracking_sync.app import Outcome  # at run time it would import everything before `--help` answers
+    from easytracking_sync.app import CatchUpOutcome  # at run time it would import everything before `--help` answers
 
 DONE = 0
 BUG = 1
@@ -45,7 +45,7 @@ def worst(*codes: int) -> int:
     return min(codes, key=WORST_FIRST.index, default=DONE)
 
 
-def exit_code(outcome: Outcome) -> int:
+def exit_code(outcome: CatchUpOutcome) -> int:
     """The exit code of a one-shot: the first that applies of 1, 2, 4, 74, 75, 3, 0."""
     open_findings = outcome.unreadable or any(
         count.quarantined or count.unacknowledgeable for count in outcome.counts

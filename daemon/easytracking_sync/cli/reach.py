@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from easytracking_sync.app import service_of
+from easytracking_sync.app import client_of
 from easytracking_sync.cli import screen
 from easytracking_sync.cli.exits import CREDENTIALS, DONE, FINDINGS, USAGE, code_of
 from easytracking_sync.cli.findings import Finding
@@ -36,7 +36,7 @@ def accounts(session: Session) -> Iterator[Finding]:
     for label, account in session.settings.accounts.items():
         begun = clock.monotonic()
         try:
-            service = service_of(session.settings, label, session.effects)
+            service = client_of(session.settings, label, session.effects)
         except UsageError as error:
             yield Finding(str(error), USAGE)
             continue

@@ -7,10 +7,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 
-from easytracking_sync.app import Station, serve
-from easytracking_sync.app.lookout import Lookout
-from easytracking_sync.app.pulse import Pulse
-from easytracking_sync.app.pulse import Several as Pulses
+from easytracking_sync.app import Instance, serve
+from easytracking_sync.app.http_pages import HttpPages
+from easytracking_sync.app.supervision import Supervisor, Supervisors
 from easytracking_sync.cli.invocation import Invocation
 from easytracking_sync.cli.session import begin_with, open_log, secrets_of
 from easytracking_sync.cli.signals import Signals
@@ -37,13 +36,13 @@ def work(invocation: Invocation, signals: Signals, *, hang_after: float | None =
         session.observer.note("hang.awaited", level="warning", seconds=hang_after)
         effects = replace(effects, clock=Stillness(effects.clock, hang_after))
     systemd = Systemd(os.environ, effects.clock)
-    lookout = Lookout(session.settings, effects)
-    observer = Several(session.observer, lookout.metrics)
+    pages = HttpPages(session.settings, effects)
+    observer = Several(session.observer, pages.metrics)
 
     @contextlib.contextmanager
-    def watch(at_work: Station) -> Iterator[Pulse]:
-        with lookout.watch(at_work, observer) as beat:
-            yield Pulses(beat, systemd)
+    def supervise(instance: Instance) -> Iterator[Supervisor]:
+        with pages.serve(instance, observer) as liveness:
+            yield Supervisors(liveness, systemd)
 
     systemd.preparing()
     serve(
@@ -52,7 +51,7 @@ def work(invocation: Invocation, signals: Signals, *, hang_after: float | None =
         signals.stop,
         reload=load,
         effects=effects,
-        watch=watch,
-        told_to_reload=signals.reload,
-        patience_seconds=systemd.patience_seconds,
+        supervise=supervise,
+        reload_requested=signals.reload,
+        hang_seconds=systemd.watchdog_seconds,
     )

@@ -25,11 +25,12 @@ from easytracking_sync.errors import (
     StorageFault,
     Transient,
 )
-from easytracking_sync.machine.account import Account, Gate
+from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.batch_effects import BatchEffects, Performed
 from easytracking_sync.machine.decision import Outcome, Permission, concerns_permission, decide
-from easytracking_sync.machine.holds import Holds
+from easytracking_sync.machine.gate import Gate
+from easytracking_sync.machine.held_claims import HeldClaims
 from easytracking_sync.machine.intake import until_current
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.pauses import Pauses
@@ -101,7 +102,7 @@ class Engine:
         self._bounds = bounds
         self._lock = threading.Lock()
         self._claiming = threading.Lock()
-        self._holds = Holds(archive.batches, effects.clock)
+        self._holds = HeldClaims(archive.batches, effects.clock)
         self._seen_clock = effects.clock.now(), effects.clock.monotonic()
         effect = BatchEffects(archive, self.gate, effects.clock, bounds.parcel, policy.most_asks, observer)
         self._effect_of: Mapping[BatchState, Callable[[Claim, Account], Performed]] = {

@@ -1,0 +1,201 @@
+"""Composition: builds the archive, the clients, the accounts and the engine from the settings."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from easytracking_sync import __version__
+from easytracking_sync.archive.schema import migrate, require_current
+from easytracking_sync.archive.store import Archive, alone, open_archive
+from easytracking_sync.effects import Effects
+from easytracking_sync.errors import UsageError
+from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.engine import Bounds, Engine
+from easytracking_sync.machine.engine_threads import EngineThreads
+from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.policy import Policy
+from easytracking_sync.remote import CallEnded, EasyTracking, Endpoint, ParcelLimits
+from easytracking_sync.settings import Settings, StorageBackend
+from easytracking_sync.terms import FileType
+
+GRACE_SECONDS = 4.0
+"""At shutdown, effects under way have this long to finish before their connections are closed."""
+CLOSED_SECONDS = 1.0
+"""And this long afterwards: a call that waits for its next byte does not notice that its connection was closed."""
+THREADS_BESIDE_WORKERS = 12
+"""Threads that list, dispatch, renew leases and watch. The workers form two groups."""
+MOST_CONNECTIONS = 40
+"""To a shared database server. Further threads wait for a free connection."""
+RUN_COMMAND = "run"
+"""The command name a service writes into the instance lock; a catch-up hands its work over to it."""
+USER_AGENT = f"easytracking-sync/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A running instance: an archive held alone, and an engine for these accounts."""
+
+    archive: Archive
+    engine: Engine
+    accounts: tuple[Account, ...]
+
+    @property
+    def account_ids(self) -> frozenset[int]:
+        return frozenset(account.id for account in self.accounts)
+
+
+def archive_of(settings: Settings, effects: Effects) -> Archive:
+    """The configured archive. Nothing is opened before its first use."""
+    return open_archive(
+        settings.database.url.get_secret_value(),
+        settings.spool_path,
+        effects,
+        owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        min_free_bytes=settings.storage.min_free_bytes,
+        blobs_folder=settings.blobs_path if settings.storage.backend is StorageBackend.FILESYSTEM else None,
+        connections=min(2 * settings.sync.workers + THREADS_BESIDE_WORKERS, MOST_CONNECTIONS),
+    )
+
+
+@contextlib.contextmanager
+def existing_archive(settings: Settings, effects: Effects | None = None) -> Iterator[Archive]:
+    """The archive, for commands that do not fetch. UsageError if it does not exist or has another schema version."""
+    archive = archive_of(settings, effects or Effects())
+    try:
+        require_current(archive.database)
+        yield archive
+    finally:
+        archive.close()
+
+
+@contextlib.contextmanager
+def open_instance(
+    settings: Settings, labels: tuple[str, ...], observer: Observer, *, effects: Effects, command: str
+) -> Iterator[Instance]:
+    """Hold the archive alone, migrate it, and build the engine for these accounts (all if none is named).
+
+    LockHeld if another instance holds the archive. At the end all connections are closed; calls under way break off.
+    """
+    chosen = chosen_accounts(settings, labels)
+    archive = archive_of(settings, effects)
+    with contextlib.ExitStack() as closing:
+        closing.callback(archive.close)
+        holder = {"pid": str(os.getpid()), "host": socket.gethostname(), "command": command}
+        closing.enter_context(alone(archive.database, holder))
+        migrate(archive.database)
+        archive.spool.prepare()
+        accounts = []
+        for label in chosen:
+            client = client_of(settings, label, effects, observer)
+            closing.callback(client.close)
+            base_url, username = settings.accounts[label].identity
+            account_id = archive.accounts.register(label, base_url, username, effects.clock.now())
+            accounts.append(machine_account(account_id, label, settings, client))
+        engine = Engine(archive, accounts, policy_of(settings), effects, observer, bounds_of(settings))
+        engine.recover()
+        yield Instance(archive, engine, tuple(accounts))
+
+
+def shut_down(engine_threads: EngineThreads, accounts: Iterable[Account]) -> None:
+    """Stop the engine's threads: let effects under way finish for a moment, then break off their calls.
+
+    The next start resumes them.
+    """
+    engine_threads.stop()
+    engine_threads.join(GRACE_SECONDS)
+    for account in accounts:
+        account.service.close()
+    engine_threads.join(CLOSED_SECONDS)
+
+
+def chosen_accounts(settings: Settings, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """These labels, or all if none is given. UsageError for an unknown label, or if no account is configured."""
+    for label in labels:
+        if label not in settings.accounts:
+            known = ", ".join(settings.accounts) or "none"
+            raise UsageError(f"unknown account {label!a}; configured accounts: {known}")
+    if not settings.accounts:
+        raise UsageError("no account is configured; add a table [accounts.NAME]")
+    return labels or tuple(settings.accounts)
+
+
+def client_of(settings: Settings, label: str, effects: Effects, observer: Observer | None = None) -> EasyTracking:
+    """The client of a configured account; `observer` is told about each call."""
+
+    def tell(ended: CallEnded) -> None:
+        if observer is not None:
+            observer.note(
+                "call.ended",
+                level="debug",
+                account=label,
+                call=ended.call,
+                status=ended.status,
+                seconds=round(ended.seconds, 3),
+                bytes=ended.bytes,
+            )
+
+    account = settings.accounts[label]
+    endpoint = Endpoint(
+        base_url=account.endpoint.base_url,
+        auth_base_url=account.endpoint.auth_base_url,
+        username=account.username,
+        password=account.password.get_secret_value(),
+        route=account.route,
+        client_secret=account.client_secret.get_secret_value(),
+        ca_file=str(account.ca_file) if account.ca_file else None,
+        proxy=account.proxy.get_secret_value() or None,
+    )
+    return EasyTracking(
+        endpoint,
+        account=label,
+        clock=effects.clock,
+        user_agent=USER_AGENT,
+        network=effects.network,
+        zone=settings.timezone,
+        on_call=tell,
+    )
+
+
+def machine_account(account_id: int, label: str, settings: Settings, client: EasyTracking) -> Account:
+    """A configured account as the machine needs it."""
+    account = settings.accounts[label]
+    types = frozenset(account.file_types)
+    return Account(
+        id=account_id,
+        label=label,
+        service=client,
+        file_types=types,
+        original=FileType.FA if FileType.FA in types else account.file_types[0],
+        acknowledge=account.acknowledge,
+        on_relist=account.on_relist,
+        history_from=account.history_from,
+        timezone=settings.timezone,
+        receiver_piva=account.receiver_piva or None,
+        receiver_cf=account.receiver_cf or None,
+    )
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The machine's policy."""
+    sync = settings.sync
+    return Policy(
+        retry_base_seconds=sync.retry_base_seconds,
+        retry_cap_seconds=sync.retry_cap_seconds,
+        poll_first_seconds=sync.poll_first_seconds,
+        poll_cap_seconds=sync.poll_cap_seconds,
+        job_deadline_seconds=sync.job_deadline_seconds,
+        max_attempts=sync.max_attempts,
+    )
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """The engine's limits."""
+    return Bounds(
+        jobs_in_flight=settings.sync.jobs_in_flight,
+        parcel=ParcelLimits(most_file_bytes=settings.sync.max_file_bytes),
+    )

@@ -1,0 +1,57 @@
+"""Instances that share an archive: one at a time lists an account, and a running instance is detected."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from tests.archive.shelves import Shelf
+from tests.support.station import VirtualClock
+
+from easytracking_sync.archive import tables
+from easytracking_sync.archive.quiet import undisturbed
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.errors import LockHeld
+from easytracking_sync.machine.listing.lease import ListingLease
+
+
+def lease(archive: Archive) -> ListingLease:
+    return ListingLease(archive.leases, VirtualClock())
+
+
+def test_of_two_instances_one_at_a_time_lists_an_account(shelf: Shelf) -> None:
+    one, two = lease(shelf.archive), lease(shelf.open("two"))
+    with (
+        one.held(7) as has,
+        two.held(7) as has_too,
+        two.held(8) as has_another,
+    ):
+        assert (has, has_too, has_another) == (True, False, True)
+    with two.held(7) as has_now:
+        assert has_now
+
+
+def test_an_instance_without_the_lease_does_not_release_it(shelf: Shelf) -> None:
+    one, two = lease(shelf.archive), lease(shelf.open("two"))
+    with one.held(7):
+        with two.held(7):
+            pass
+        with lease(shelf.open("three")).held(7) as has:
+            assert not has
+
+
+def test_the_lease_of_a_dead_instance_expires(shelf: Shelf) -> None:
+    assert lease(shelf.archive).renew(7)
+    with shelf.archive.database.write() as connection:
+        connection.execute(sa.update(tables.lease).values(until=sa.func.clock_timestamp()))
+    with lease(shelf.open("two")).held(7) as has:
+        assert has
+
+
+def test_an_idle_running_instance_is_detected(shelf: Shelf) -> None:
+    two = shelf.open("two")
+    two.leases.announce(shelf.now)
+    with pytest.raises(LockHeld), undisturbed(shelf.archive.database, "database copy", shelf.now):
+        pass
+    two.leases.give_all_back()
+    with undisturbed(shelf.archive.database, "database copy", shelf.now):
+        assert not shelf.rows(sa.select(tables.lease.c.name))

@@ -16,7 +16,7 @@ MOST_DIGITS: Final = 4300
 UNWELCOME: Final = re.compile("[\x00\ud800-\udfff]")
 """What databases refuse in text: NUL and lone surrogates."""
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
+_INTEGER = re.compile(r"([+-]?[0-9]{1,19})(?:\.0+)?", re.ASCII)
 
 LEAST_INT64: Final = -(2**63)
 MOST_INT64: Final = 2**63 - 1
@@ -54,9 +54,12 @@ def text_or_none(value: object, *, most: int | None = None) -> str | None:
 
 
 def integer_or_none(value: object) -> int | None:
-    """A whole number of 64 bits, given as a number or as its digits; None for anything else."""
+    """A whole number of 64 bits, given as a number or as its digits, with zeros behind a point; None for others."""
     if isinstance(value, str):
-        value = int(value) if _INTEGER.fullmatch(value.strip()) else None
+        digits = _INTEGER.fullmatch(value.strip())
+        value = int(digits[1]) if digits else None
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if LEAST_INT64 <= value <= MOST_INT64 else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
 ANSWERS = "tests/machine/test_matrix_01_answers.py"
 AUTH = "tests/remote/test_remote_auth.py"
 CALLS = "tests/remote/test_remote_calls.py"
 CONTAINER = "tests/remote/test_remote_container.py"
+ELEMENT = "tests/remote/test_remote_list_element.py"
 FETCH = "tests/remote/test_remote_fetch.py"
 LISTING = "tests/remote/test_remote_listing.py"
 PARCEL = "tests/remote/test_remote_parcel.py"
+POOL = "tests/archive/test_archive_pool.py"
 
 WIRE = (
     Mutant(
@@ -128,10 +130,51 @@ WIRE = (
     Mutant(
         "fingerprint-of-fewer-fields",
         "a change of the last of the thirteen fields goes unseen",
-        "remote/wire.py",
-        "values = [fields.get(name) for name in FIELDS]",
-        "values = [fields.get(name) for name in FIELDS[:-1]]",
+        "list_element.py",
+        "field.verbatim) for field in LIST_FIELDS)",
+        "field.verbatim) for field in LIST_FIELDS[:-1])",
         (f"{LISTING}::test_the_fingerprint_sees_the_thirteen_values_and_nothing_else",),
+    ),
+    Mutant(
+        "fingerprint-by-position",
+        "a field that is not there counts in the fingerprint",
+        "list_element.py",
+        "        if given is None:\n            continue\n",
+        "",
+        (f"{ELEMENT}::test_a_fingerprint_is_of_what_is_there_however_many_fields_are_known",),
+        also=(
+            Edit(
+                f"{PACKAGE}/list_element.py",
+                "        if not (verbatim or _is_blank(given)):",
+                "        if not verbatim:",
+            ),
+        ),
+    ),
+    Mutant(
+        "notation-counts-as-change",
+        "a document is fetched again because its list element is written otherwise",
+        "archive/intake.py",
+        "                if not means_the_same(row.raw, element):",
+        "                if row.raw != element.raw:",
+        (f"{POOL}::test_another_notation_of_the_same_fields_changes_nothing",),
+    ),
+    Mutant(
+        "new-field-counts-as-change",
+        "a field that was not known when an element was kept changes its document",
+        "list_element.py",
+        "_agree(read, earlier[wire], later[wire], zone)\n        for _, wire, read, verbatim in _TABLE\n"
+        "        if wire in earlier and wire in later and not verbatim",
+        "_agree(read, earlier.get(wire), later.get(wire), zone)\n        for _, wire, read, verbatim in _TABLE\n"
+        "        if not verbatim",
+        (f"{POOL}::test_a_field_that_was_not_known_before_is_taken_in_and_is_no_change",),
+    ),
+    Mutant(
+        "new-field-never-taken-in",
+        "what the list says of a document beyond what was known of it is never kept",
+        "archive/intake.py",
+        "                if adds_to(row.raw, element):",
+        "                if adds_to(element.raw, element):",
+        (f"{POOL}::test_a_field_that_was_not_known_before_is_taken_in_and_is_no_change",),
     ),
     Mutant(
         "stranger-accepted",

@@ -17,7 +17,16 @@ from easytracking_sync.archive.batch_rows import insert_batch
 from easytracking_sync.archive.database import Database, upsert
 from easytracking_sync.archive.tables import document
 from easytracking_sync.archive.versions import next_version
-from easytracking_sync.terms import MOST_IDS_PER_CALL, BatchState, DocumentState, ListedDocument, OnRelist, Purpose
+from easytracking_sync.list_element import adds_to, means_the_same
+from easytracking_sync.terms import (
+    LIST_FIELDS,
+    MOST_IDS_PER_CALL,
+    BatchState,
+    DocumentState,
+    ListedDocument,
+    OnRelist,
+    Purpose,
+)
 
 T = TypeVar("T")
 
@@ -26,23 +35,7 @@ LONGEST_LISTING = timedelta(days=1)
 LOOKUP_IDS = 500
 """Listed ids are looked up in chunks of this many."""
 
-LISTED_COLUMNS = (
-    "sender_piva",
-    "sender_cf",
-    "receiver_piva",
-    "receiver_cf",
-    "document_date",
-    "number",
-    "document_type",
-    "sdi_id",
-    "received",
-    "received_text",
-    "file_name",
-    "annual_progressive",
-    "country_channel",
-    "raw",
-    "fingerprint",
-)
+LISTED_COLUMNS = (*(field.name for field in LIST_FIELDS), "raw", "fingerprint")
 
 REOPENED_BY_CHANGE = (DocumentState.ACKNOWLEDGED, DocumentState.QUARANTINED, DocumentState.WITHDRAWN)
 
@@ -126,6 +119,7 @@ class _Differences:
         known: dict[int, Row[*tuple[Any, ...]]] = {row.doc_id: row for row in rows}
         self.new = [element for element in listed.documents if element.doc_id not in known]
         self.changed: list[tuple[Row[*tuple[Any, ...]], ListedDocument]] = []
+        self.completed: list[tuple[int, ListedDocument]] = []  # unchanged, and with fields that were not known before
         self.returned: list[int] = []
         self.relisted: list[int] = []
         for element in listed.documents:
@@ -133,15 +127,19 @@ class _Differences:
             if row is None or row.held:
                 continue
             if row.fingerprint != element.fingerprint:
-                self.changed.append((row, element))
-            elif row.state == DocumentState.WITHDRAWN:
+                if not means_the_same(row.raw, element):
+                    self.changed.append((row, element))
+                    continue
+                if adds_to(row.raw, element):
+                    self.completed.append((row.id, element))
+            if row.state == DocumentState.WITHDRAWN:
                 self.returned.append(row.id)
             elif _is_relisted(row, listed):
                 self.relisted.append(row.id)
 
     @property
     def any(self) -> bool:
-        return bool(self.new or self.changed or self.returned or self.relisted)
+        return bool(self.new or self.changed or self.completed or self.returned or self.relisted)
 
 
 @functools.cache
@@ -195,6 +193,8 @@ def _apply(connection: Connection, listed: Listed, found: _Differences, now: dat
         discovered = connection.execute(new, rows, execution_options={"preserve_rowcount": True}).rowcount
     for row, element in found.changed:
         _note_change(connection, listed.account_id, row, element, now)
+    for row_id, element in found.completed:
+        connection.execute(sa.update(document).where(document.c.id == row_id).values(**_listed_values(element)))
     _reopen(connection, listed.account_id, found.returned, "document.returned", now)
     if listed.on_relist is OnRelist.REFETCH:
         _reopen(connection, listed.account_id, found.relisted, "document.relisted", now)

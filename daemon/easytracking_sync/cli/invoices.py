@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Unpack
@@ -18,6 +19,7 @@ from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.cli.kinds import DAY, LISTED, PLACE
 from easytracking_sync.cli.session import begin
 from easytracking_sync.observe.plain import visible
+from easytracking_sync.terms import LIST_FIELDS, ListField
 
 HEADS = ("DOCUMENT", "RECEIVED", "STATE", "TYPE", "DATE", "NUMBER", "SENDER", "FILES")
 
@@ -142,7 +144,7 @@ def _row(entry: DocumentEntry) -> tuple[str, ...]:
         entry.received.strftime("%Y-%m-%d %H:%M") if entry.received else "-",
         "unacknowledgeable" if entry.in_trouble and entry.unacknowledgeable else entry.state.value,
         entry.document_type or "-",
-        json_lines.day(entry.document_date) or "-",
+        str(entry.document_date or "-"),
         _short(entry.number or "-"),
         entry.sender_piva or entry.sender_cf or "-",
         (types or "-") + lacking,
@@ -160,19 +162,15 @@ def facts_of(entry: DocumentEntry, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     yield "attempts", str(entry.attempts or "")
     yield "next attempt", screen.moment(entry.next_attempt_at, zone, never="")
     yield "missing", ", ".join(entry.missing_types)
-    yield "number", entry.number or ""
-    yield "document date", json_lines.day(entry.document_date) or ""
-    yield "document type", entry.document_type or ""
-    yield "sender", " / ".join(code for code in (entry.sender_piva, entry.sender_cf) if code)
-    yield "receiver", " / ".join(code for code in (entry.receiver_piva, entry.receiver_cf) if code)
-    yield "SDI id", entry.sdi_id or ""
-    yield "received", entry.received.strftime("%Y-%m-%d %H:%M:%S") if entry.received else ""
-    yield "file name", entry.file_name or ""
-    yield "annual number", "" if entry.annual_progressive is None else str(entry.annual_progressive)
-    yield "channel", {None: "", 0: "Italy", 1: "Romania"}.get(entry.country_channel, str(entry.country_channel))
+    for heading, fields in itertools.groupby(LIST_FIELDS, key=lambda field: field.heading):
+        yield heading, " / ".join(filter(None, (_shown(field, getattr(entry, field.name)) for field in fields)))
     yield "discovered", screen.moment(entry.discovered_at, zone)
     yield "stored", screen.moment(entry.stored_at, zone, never="")
     yield "acknowledged", screen.moment(entry.acknowledged_at, zone, never="")
+
+
+def _shown(field: ListField, value: object) -> str:
+    return "" if value is None or not field.heading else field.words.get(value, str(value))
 
 
 def _told(happening: Happening) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from easytracking_sync.archive.entries import DocumentEntry
+from easytracking_sync.terms import LIST_FIELDS
 
 
 def line(fields: Mapping[str, object]) -> str:
@@ -22,18 +23,7 @@ def document_fields(entry: DocumentEntry, zone: ZoneInfo) -> dict[str, Any]:
         "account": entry.account,
         "doc_id": entry.doc_id,
         "state": entry.state.value,
-        "number": entry.number,
-        "document_date": day(entry.document_date),
-        "document_type": entry.document_type,
-        "sender_piva": entry.sender_piva,
-        "sender_cf": entry.sender_cf,
-        "receiver_piva": entry.receiver_piva,
-        "receiver_cf": entry.receiver_cf,
-        "sdi_id": entry.sdi_id,
-        "received_at": None if entry.received is None else entry.received.replace(tzinfo=zone).isoformat(),
-        "file_name": entry.file_name,
-        "annual_progressive": entry.annual_progressive,
-        "country_channel": entry.country_channel,
+        **{field.json: _shown(getattr(entry, field.name), zone) for field in LIST_FIELDS if field.json},
         "discovered_at": instant(entry.discovered_at),
         "stored_at": instant(entry.stored_at),
         "acknowledged_at": instant(entry.acknowledged_at),
@@ -44,11 +34,12 @@ def document_fields(entry: DocumentEntry, zone: ZoneInfo) -> dict[str, Any]:
     }
 
 
+def _shown(value: object, zone: ZoneInfo) -> object:
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=zone).isoformat()
+    return value.isoformat() if isinstance(value, date) else value
+
+
 def instant(at: datetime | None) -> str | None:
     """An instant as ISO 8601 in UTC, to the second."""
     return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def day(of: date | None) -> str | None:
-    """A calendar day as ISO 8601."""
-    return None if of is None else of.isoformat()

@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from datetime import timedelta, tzinfo
+from typing import Final
 
 import msgspec
 
 from easytracking_sync.errors import ServiceUnavailable
-from easytracking_sync.lenient_json import (
-    BOM,
-    doc_id_or_none,
-    integer_or_none,
-    read_value,
-    split_object,
-    text_or_none,
-)
+from easytracking_sync.lenient_json import BOM, integer_or_none, read_value, split_object
+from easytracking_sync.list_element import ROME, read_element
 from easytracking_sync.terms import MOST_LISTED, ListedDocument, Window, WindowKind
-
-ROME: Final = ZoneInfo("Europe/Rome")
 
 MOST_DAYS: Final = 31
 MOST_DAYS_WITH_A_PHASE: Final = 365
-
-MOST_FIELD_TEXT: Final = 500
-"""Longer text is cut in the field (an index of a database takes no more); `raw` keeps all of it."""
-
-FIELDS: Final = (
-    "id",
-    "senderPIVA",
-    "senderCF",
-    "receiverPIVA",
-    "receiverCF",
-    "data",
-    "number",
-    "documentType",
-    "sdiId",
-    "dataRicezione",
-    "fileName",
-    "progressivoAnnualeCaricamento",
-    "countryChannel",
-)
-"""The thirteen of section 4; their order is part of every stored fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,90 +97,12 @@ def read_listing(body: bytes | bytearray, *, zone: tzinfo = ROME) -> Listing:
     count = 0
     for raw in elements:
         count += 1
-        document = read_document(raw, zone)
+        document = read_element(raw, zone)
         if document is None:
             unreadable.append(raw)
         else:
             documents[document.doc_id] = document
     return Listing(tuple(documents.values()), integer_or_none(total), tuple(unreadable), count)
-
-
-def read_document(raw: bytes, zone: tzinfo) -> ListedDocument | None:
-    """One element of the list; None where it has no usable id."""
-    try:
-        fields = read_value(raw)
-    except ValueError:
-        return None
-    doc_id = doc_id_or_none(fields.get("id")) if isinstance(fields, dict) else None
-    if doc_id is None:
-        return None
-
-    def text(name: str) -> str | None:
-        return text_or_none(fields.get(name), most=MOST_FIELD_TEXT)
-
-    def digits(name: str) -> str | None:
-        value = fields.get(name)
-        return str(value) if type(value) is int and integer_or_none(value) is not None else text(name)
-
-    return ListedDocument(
-        doc_id=doc_id,
-        raw=raw,
-        fingerprint=_fingerprint(fields, raw),
-        sender_piva=text("senderPIVA"),
-        sender_cf=text("senderCF"),
-        receiver_piva=text("receiverPIVA"),
-        receiver_cf=text("receiverCF"),
-        document_date=_read_date(fields.get("data")),
-        number=digits("number"),
-        document_type=text("documentType"),
-        sdi_id=digits("sdiId"),
-        received=_read_moment(fields.get("dataRicezione"), zone),
-        received_text=text("dataRicezione"),
-        file_name=text("fileName"),
-        annual_progressive=integer_or_none(fields.get("progressivoAnnualeCaricamento")),
-        country_channel=integer_or_none(fields.get("countryChannel")),
-    )
-
-
-_CANONICAL: Final = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-
-
-def _fingerprint(fields: dict[str, Any], raw: bytes) -> str:
-    """sha256 over the thirteen values in their fixed order; a missing field and a null one are the same."""
-    values = [fields.get(name) for name in FIELDS]
-    try:
-        canonical = _CANONICAL.encode(values).encode("ascii")
-    except RecursionError:
-        canonical = raw
-    return hashlib.sha256(canonical).hexdigest()
-
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?=$|[T ])", re.ASCII)
-_MOMENT = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:[.,][0-9]+)? ?(Z|[+-][0-9]{2}:?[0-9]{2})?",
-    re.ASCII | re.IGNORECASE,
-)
-
-
-def _read_date(value: object) -> date | None:
-    found = _DATE.match(value.strip()) if isinstance(value, str) else None
-    try:
-        return date.fromisoformat(found[0]) if found else None
-    except ValueError:
-        return None
-
-
-def _read_moment(value: object, zone: tzinfo) -> datetime | None:
-    """Local time to the second; fractions are dropped, since the list's own ranges know none."""
-    found = _MOMENT.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None:
-        return None
-    day, hour, offset = found.groups()
-    try:
-        moment = datetime.fromisoformat(f"{day}T{hour}{(offset or '').upper()}")
-        return moment if moment.tzinfo is None else moment.astimezone(zone).replace(tzinfo=None)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _split_slowly(body: bytes | bytearray) -> tuple[Iterator[bytes], object]:

@@ -62,13 +62,14 @@ def means_the_same(before: bytes, now: ListedDocument, zone: tzinfo = ROME) -> b
     )
 
 
-def adds_to(before: bytes, now: ListedDocument) -> bool:
-    """Whether `now` gives a field that an element with the same meaning did not have, and lacks none that it had."""
-    earlier, later = (
-        {wire for _, wire, _, _ in _TABLE if not _is_blank((_members(raw) or {}).get(wire))}
-        for raw in (before, now.raw)
-    )
-    return earlier < later
+def says_no_less(before: bytes, now: ListedDocument, zone: tzinfo = ROME) -> bool:
+    """Whether `now` has a value in every field in which a kept element has one, and so may take its place."""
+    earlier = read_element(before, zone)
+    return earlier is not None and _fields_with_a_value(earlier) <= _fields_with_a_value(now)
+
+
+def _fields_with_a_value(element: ListedDocument) -> set[str]:
+    return {name for name, *_ in _TABLE if not _is_blank(getattr(element, name))}
 
 
 Reader = Callable[[object, tzinfo], object]

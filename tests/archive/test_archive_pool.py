@@ -130,15 +130,23 @@ def test_another_notation_of_the_same_fields_changes_nothing(shelf: Shelf) -> No
     shelf.absorb(account_id, [replace(old, fingerprint="0" * 64)])
     before = shelf.document(account_id, 1)
     new = element_of(number=77, senderPIVA=1234567890, dataRicezione="2026-05-04T09:00:00.000")
+    shelf.clock.forward(60)
     assert shelf.absorb(account_id, [new]) == Absorbed(listed=1)
-    assert shelf.document(account_id, 1) == before
+    row = shelf.document(account_id, 1)
+    assert (row.raw, row.fingerprint) == (new.raw, new.fingerprint)
+    assert (row.state, row.wanted_at, row.received) == (before.state, before.wanted_at, MORNING)
     assert shelf.events("document.changed") == []
+    unreadable = element_of(number=77, senderPIVA=1234567890, dataRicezione="04/05/2026 9.00")
+    assert shelf.absorb(account_id, [unreadable]) == Absorbed(listed=1)
+    assert shelf.document(account_id, 1) == row, "a value that cannot be read takes the place of none that can"
 
 
-def test_a_field_that_was_not_known_before_is_taken_in_and_is_no_change(shelf: Shelf) -> None:
+@pytest.mark.parametrize("listed_before", [False, True])
+def test_a_field_that_was_not_known_before_is_taken_in_and_is_no_change(shelf: Shelf, *, listed_before: bool) -> None:
     """The day a fourteenth field is known, the archive is not fetched again; from then on its changes count."""
     account_id = shelf.account()
-    shelf.absorb(account_id, [element_of(number="1")])
+    known = replace(element_of(number="1"), fingerprint="0" * 64)
+    shelf.absorb(account_id, [replace(known, raw=element_of(number="1", sdiId="9").raw) if listed_before else known])
     with shelf.archive.database.write() as connection:
         connection.execute(sa.update(tables.document).values(state="acknowledged", acknowledged_at=shelf.now))
     before = shelf.document(account_id, 1)

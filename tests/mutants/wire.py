@@ -172,8 +172,8 @@ WIRE = (
         "new-field-never-taken-in",
         "what the list says of a document beyond what was known of it is never kept",
         "archive/intake.py",
-        "                if adds_to(row.raw, element):",
-        "                if adds_to(element.raw, element):",
+        "                if says_no_less(row.raw, element):",
+        "                if not says_no_less(row.raw, element):",
         (f"{POOL}::test_a_field_that_was_not_known_before_is_taken_in_and_is_no_change",),
     ),
     Mutant(

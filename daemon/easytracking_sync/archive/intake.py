@@ -17,7 +17,7 @@ from easytracking_sync.archive.batch_rows import insert_batch
 from easytracking_sync.archive.database import Database, upsert
 from easytracking_sync.archive.tables import document
 from easytracking_sync.archive.versions import next_version
-from easytracking_sync.list_element import adds_to, means_the_same
+from easytracking_sync.list_element import means_the_same, says_no_less
 from easytracking_sync.terms import (
     LIST_FIELDS,
     MOST_IDS_PER_CALL,
@@ -119,7 +119,7 @@ class _Differences:
         known: dict[int, Row[*tuple[Any, ...]]] = {row.doc_id: row for row in rows}
         self.new = [element for element in listed.documents if element.doc_id not in known]
         self.changed: list[tuple[Row[*tuple[Any, ...]], ListedDocument]] = []
-        self.completed: list[tuple[int, ListedDocument]] = []  # unchanged, and with fields that were not known before
+        self.restated: list[tuple[int, ListedDocument]] = []  # unchanged, in another notation or with more fields
         self.returned: list[int] = []
         self.relisted: list[int] = []
         for element in listed.documents:
@@ -130,8 +130,8 @@ class _Differences:
                 if not means_the_same(row.raw, element):
                     self.changed.append((row, element))
                     continue
-                if adds_to(row.raw, element):
-                    self.completed.append((row.id, element))
+                if says_no_less(row.raw, element):
+                    self.restated.append((row.id, element))
             if row.state == DocumentState.WITHDRAWN:
                 self.returned.append(row.id)
             elif _is_relisted(row, listed):
@@ -139,7 +139,7 @@ class _Differences:
 
     @property
     def any(self) -> bool:
-        return bool(self.new or self.changed or self.completed or self.returned or self.relisted)
+        return bool(self.new or self.changed or self.restated or self.returned or self.relisted)
 
 
 @functools.cache
@@ -193,7 +193,7 @@ def _apply(connection: Connection, listed: Listed, found: _Differences, now: dat
         discovered = connection.execute(new, rows, execution_options={"preserve_rowcount": True}).rowcount
     for row, element in found.changed:
         _note_change(connection, listed.account_id, row, element, now)
-    for row_id, element in found.completed:
+    for row_id, element in found.restated:
         connection.execute(sa.update(document).where(document.c.id == row_id).values(**_listed_values(element)))
     _reopen(connection, listed.account_id, found.returned, "document.returned", now)
     if listed.on_relist is OnRelist.REFETCH:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from easytracking_sync.errors import ServiceUnavailable
 from easytracking_sync.remote import read_listing
-from easytracking_sync.remote.wire import FIELDS, MOST_FIELD_TEXT
+from easytracking_sync.remote.document_list import FIELDS, MOST_FIELD_TEXT
 from easytracking_sync.terms import ListedDocument
 
 WHOLE: dict[str, Any] = {

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from easytracking_sync.errors import ServiceUnavailable
-from easytracking_sync.remote.loose import (
+from easytracking_sync.remote.lenient_json import (
     BOM,
     doc_id_or_none,
     integer_or_none,

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from easytracking_simulator import odd_element, status
-from easytracking_simulator.transport import SimulatorTransport
+from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.app.reconcile import Proof, compare
 from easytracking_sync.app.repair import repair
 from easytracking_sync.archive import tables

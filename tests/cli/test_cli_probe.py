@@ -11,7 +11,7 @@ import pytest
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.cli.probe import Grade, Room, Verdict, verdict
-from easytracking_sync.observe.alarms.decision import Alarm, Disk, Kind
+from easytracking_sync.observe.alarms.rules import Alarm, Disk, Kind
 from easytracking_sync.terms import PauseReason
 
 if TYPE_CHECKING:

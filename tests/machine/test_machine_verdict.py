@@ -14,7 +14,7 @@ from easytracking_sync.archive.pool import Held
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.verdict import verdicts
 from easytracking_sync.remote import EasyTracking, Parcel, ParcelFile
-from easytracking_sync.remote.container import Entry
+from easytracking_sync.remote.zip_reader import Entry
 from easytracking_sync.terms import (
     AcknowledgeWith,
     Batch,

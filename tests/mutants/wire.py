@@ -7,7 +7,7 @@ from tests.mutants.mutant import PACKAGE, Edit, Mutant
 ANSWERS = "tests/machine/test_matrix_01_answers.py"
 AUTH = "tests/remote/test_remote_auth.py"
 CALLS = "tests/remote/test_remote_calls.py"
-CONTAINER = "tests/remote/test_remote_container.py"
+CONTAINER = "tests/remote/test_remote_zip_reader.py"
 ELEMENT = "tests/remote/test_remote_list_element.py"
 FETCH = "tests/remote/test_remote_fetch.py"
 LISTING = "tests/remote/test_remote_listing.py"
@@ -74,7 +74,7 @@ WIRE = (
     Mutant(
         "redirects-followed",
         "a redirect is followed, with the token",
-        "remote/line.py",
+        "remote/http_client.py",
         "follow_redirects=False",
         "follow_redirects=True",
         (f"{CALLS}::test_a_redirect_is_named_and_never_followed",),
@@ -82,7 +82,7 @@ WIRE = (
     Mutant(
         "cut-gzip-accepted",
         "a compressed answer that breaks off passes for whole",
-        "remote/line.py",
+        "remote/http_client.py",
         '        raise EOFError("cut short")\n',
         "        return\n",
         (f"{CALLS}::test_a_compressed_list_that_is_not_whole_is_no_list",),
@@ -90,7 +90,7 @@ WIRE = (
     Mutant(
         "retry-after-date-ignored",
         "Retry-After is understood in seconds only",
-        "remote/line.py",
+        "remote/http_client.py",
         "return seconds if seconds is not None and seconds >= 0 else None",
         "return None",
         (f"{CALLS}::test_retry_after_is_read_in_seconds_or_as_a_date",),
@@ -114,7 +114,7 @@ WIRE = (
     Mutant(
         "page-taken-for-a-list",
         "an HTML page with status 200 passes for an empty list",
-        "remote/wire.py",
+        "remote/document_list.py",
         '        raise ServiceUnavailable(f"the answer is {hint} ({len(body)} bytes)") from error\n',
         "        return iter(()), 0\n",
         (f"{LISTING}::test_what_is_no_whole_list_is_the_services_trouble",),
@@ -122,7 +122,7 @@ WIRE = (
     Mutant(
         "odd-element-spoils-all",
         "an element without a usable id disappears without a word",
-        "remote/wire.py",
+        "remote/document_list.py",
         "            unreadable.append(raw)\n",
         "            continue\n",
         (f"{LISTING}::test_an_element_without_a_usable_id_is_kept_apart",),
@@ -211,7 +211,7 @@ WIRE = (
     Mutant(
         "bomb-that-lies",
         "a file may inflate to more than it says",
-        "remote/container.py",
+        "remote/zip_reader.py",
         "            if count > entry.size:\n",
         "            if count < 0:\n",
         (f"{CONTAINER}::test_a_bomb_is_refused_at_the_limit_in_bounded_memory",),
@@ -219,7 +219,7 @@ WIRE = (
     Mutant(
         "checksum-ignored",
         "the checksum of an entry is not compared",
-        "remote/container.py",
+        "remote/zip_reader.py",
         "    if crc != entry.crc:\n",
         "    if crc < 0:\n",
         (f"{PARCEL}::test_a_wrong_checksum_spoils_that_file_only",),
@@ -227,7 +227,7 @@ WIRE = (
     Mutant(
         "overlap-accepted",
         "entries of a zip may overlap",
-        "remote/container.py",
+        "remote/zip_reader.py",
         "if any(first.ends_at > second.starts_at for first, second in pairwise(by_place)):",
         "if any(first.ends_at < 0 for first, second in pairwise(by_place)):",
         (f"{CONTAINER}::test_overlapping_entries_are_bad",),
@@ -235,7 +235,7 @@ WIRE = (
     Mutant(
         "page-in-front-accepted",
         "something may stand in front of a zip",
-        "remote/container.py",
+        "remote/zip_reader.py",
         "if (by_place[0].starts_at if by_place else frame.start) != 0:",
         "if (by_place[0].starts_at if by_place else frame.start) < 0:",
         (f"{CONTAINER}::test_anything_in_front_is_bad",),
@@ -243,7 +243,7 @@ WIRE = (
     Mutant(
         "two-zips-accepted",
         "of two end records that fit, the last is believed",
-        "remote/container.py",
+        "remote/zip_reader.py",
         "    if len(frames) > 1:\n",
         "    if len(frames) > 99:\n",
         (f"{CONTAINER}::test_a_comment_that_is_an_end_record_too_makes_the_zip_ambiguous",),
@@ -251,7 +251,7 @@ WIRE = (
     Mutant(
         "torn-parcel-stored",
         "a parcel larger than its bound goes on into the spool",
-        "remote/answers.py",
+        "remote/reply.py",
         "        if count > most_bytes:\n",
         "        if count < 0:\n",
         (f"{FETCH}::test_a_parcel_beyond_the_cap_stops_there",),

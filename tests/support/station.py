@@ -21,7 +21,7 @@ import httpx
 import sqlalchemy as sa
 
 from easytracking_simulator import Options, Simulator
-from easytracking_simulator.transport import SimulatorTransport
+from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.database import Database

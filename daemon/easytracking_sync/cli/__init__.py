@@ -18,7 +18,7 @@ from easytracking_sync.cli.exits import BUG, INTERRUPTED, STORAGE, TERMINATED, U
 from easytracking_sync.cli.invocation import LOG, NAME, Invocation
 from easytracking_sync.cli.signals import Terminated, ending_the_command
 from easytracking_sync.errors import SyncError
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "The service: bring home what is new, by the clock, until it is told to end."),

@@ -14,9 +14,9 @@ from easytracking_sync.cli.invocation import Invocation
 from easytracking_sync.cli.session import Session, begin
 from easytracking_sync.errors import UsageError
 from easytracking_sync.observe.alarms.heartbeat import call
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Language, Settings
-from easytracking_sync.settings.present import scheme_and_host
+from easytracking_sync.settings.display import scheme_and_host
 
 PATIENCE_SECONDS = 30.0
 

@@ -14,7 +14,7 @@ from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.cli.kinds import DAY, SECONDS, require_order, require_past
 from easytracking_sync.cli.progress import progress
 from easytracking_sync.cli.session import Session, begin
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Settings
 
 HEADS = ("ACCOUNT", "HOME", "TO MARK", "WAITING", "QUARANTINE", "INCOMPLETE", "")

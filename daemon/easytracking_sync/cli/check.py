@@ -22,7 +22,7 @@ from easytracking_sync.cli.reach import accounts
 from easytracking_sync.cli.session import Session, begin
 from easytracking_sync.errors import DatabaseUnavailable, SyncError, UsageError
 from easytracking_sync.settings import Settings, StorageBackend
-from easytracking_sync.settings.present import HIDDEN, scheme_and_host
+from easytracking_sync.settings.display import HIDDEN, scheme_and_host
 from easytracking_sync.terms import AcknowledgeWith
 
 ADDRESSES = frozenset({"urls", "heartbeat_url"})

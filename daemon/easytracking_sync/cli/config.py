@@ -10,7 +10,7 @@ import click
 
 from easytracking_sync.cli.invocation import Invocation
 from easytracking_sync.cli.session import begin
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 
 WIDEST = 44
 """Longer values push their source to the right rather than all the others."""

@@ -20,9 +20,9 @@ from easytracking_sync.cli.kinds import PLACE
 from easytracking_sync.cli.session import begin
 from easytracking_sync.errors import UsageError
 from easytracking_sync.settings import Database, Settings, StorageBackend
-from easytracking_sync.settings.addresses import database_url
-from easytracking_sync.settings.kinds import read_secret
-from easytracking_sync.settings.present import redacted
+from easytracking_sync.settings.address_validators import database_url
+from easytracking_sync.settings.display import redacted
+from easytracking_sync.settings.validators import read_secret
 
 
 @click.group()

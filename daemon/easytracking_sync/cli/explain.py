@@ -14,7 +14,7 @@ from easytracking_sync.cli import screen
 from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.cli.invoices import facts_of
 from easytracking_sync.cli.session import Session, begin, shortage_of
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 from easytracking_sync.terms import AcknowledgeWith, BatchState, DocumentState
 
 TOLD: Mapping[str, str] = {

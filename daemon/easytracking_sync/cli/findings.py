@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import click
 
 from easytracking_sync.cli.exits import DONE, worst
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 
 
 @dataclass(frozen=True, slots=True)

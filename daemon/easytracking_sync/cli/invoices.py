@@ -18,7 +18,7 @@ from easytracking_sync.cli.filters import Given, filtering, filters_of
 from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.cli.kinds import DAY, LISTED, PLACE
 from easytracking_sync.cli.session import begin
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 from easytracking_sync.terms import LIST_FIELDS, ListField
 
 HEADS = ("DOCUMENT", "RECEIVED", "STATE", "TYPE", "DATE", "NUMBER", "SENDER", "FILES")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from easytracking_sync.settings import DEFAULT_CONFIG
-from easytracking_sync.settings.layers import CONFIG_VARIABLE
+from easytracking_sync.settings.sources import CONFIG_VARIABLE
 
 
 def account_labels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -15,7 +15,7 @@ from easytracking_sync.cli import screen
 from easytracking_sync.cli.exits import DONE, code_of, worst
 from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.cli.session import Session, begin
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 
 PHASE = click.Choice(["1", "2"])
 DOCUMENTS = click.argument("documents", metavar="DOC...", nargs=-1, required=True)

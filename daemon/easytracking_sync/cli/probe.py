@@ -8,10 +8,10 @@ from datetime import datetime
 from enum import IntEnum
 
 from easytracking_sync.archive.plights import Plight
-from easytracking_sync.observe.alarms.decision import COUNTED, Alarm, Disk, Kind
-from easytracking_sync.observe.alarms.letters import GRAVE
-from easytracking_sync.observe.alarms.texts import text
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.observe.alarms.messages import GRAVE
+from easytracking_sync.observe.alarms.rules import COUNTED, Alarm, Disk, Kind
+from easytracking_sync.observe.alarms.translations import text
+from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Language
 
 MOST_NAMED = 5

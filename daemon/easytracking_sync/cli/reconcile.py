@@ -20,7 +20,7 @@ from easytracking_sync.cli.invocation import NAME, Invocation
 from easytracking_sync.cli.kinds import DAY, require_order, require_past
 from easytracking_sync.cli.progress import progress
 from easytracking_sync.cli.session import Session, begin
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 
 HEADS = ("ACCOUNT", "LISTED", "HOME", "MISSING", "UNMARKED", "NOT LISTED", "FILES", "SIZE", "ROTTEN")
 MOST_SHOWN = 10

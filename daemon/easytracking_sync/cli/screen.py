@@ -14,7 +14,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 
 MEASURED_ROWS: Final = 200
 """A long list is aligned by its first rows and then streamed."""

@@ -16,7 +16,7 @@ from easytracking_sync.cli.session import begin_with, open_log, secrets_of
 from easytracking_sync.cli.signals import Signals
 from easytracking_sync.cli.stillness import Stillness
 from easytracking_sync.host.systemd import Systemd
-from easytracking_sync.observe.several import Several
+from easytracking_sync.observe.observers import Several
 from easytracking_sync.settings import Settings, load_settings
 
 

@@ -18,9 +18,9 @@ from easytracking_sync.cli.invocation import Invocation
 from easytracking_sync.cli.probe import Grade, Room, Verdict, unknown, verdict
 from easytracking_sync.cli.session import Session, begin, shortage_of
 from easytracking_sync.errors import DatabaseUnavailable, StorageBroken, StorageFault, SyncError
-from easytracking_sync.observe.alarms.decision import Watched, standing
-from easytracking_sync.observe.alarms.watch import LATELY
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.observe.alarms.notifier import LATELY
+from easytracking_sync.observe.alarms.rules import Watched, standing
+from easytracking_sync.safe_text import visible
 from easytracking_sync.terms import DocumentState, PauseReason
 
 HEADS = ("ACCOUNT", "LAST SUCCESS", "HOME", "WAITING", "TO MARK", "QUARANTINE", "INCOMPLETE", "NEXT RUN")

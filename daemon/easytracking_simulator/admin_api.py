@@ -12,8 +12,8 @@ from typing import Any
 
 from easytracking_simulator.calls import BadInputError, object_of
 from easytracking_simulator.faults import Fault, Faults, Kind, Rate
+from easytracking_simulator.http_messages import Reply, Request, bad_request, json_reply
 from easytracking_simulator.simulator import Simulator
-from easytracking_simulator.wire import Reply, Request, bad_request, json_reply
 
 PREFIX = "/_simulator/"
 SETS = ("refused", "unmarkable", "still_listed")

@@ -9,9 +9,9 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from easytracking_sync.archive.plights import Arrivals
-from easytracking_sync.observe.alarms.decision import Alarm, Kind, Watched
-from easytracking_sync.observe.alarms.texts import DAYS, text
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.observe.alarms.rules import Alarm, Kind, Watched
+from easytracking_sync.observe.alarms.translations import DAYS, text
+from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Language
 
 MOST_LINES = 30

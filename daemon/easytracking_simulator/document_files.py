@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from xml.sax.saxutils import escape
 
-from easytracking_simulator import fattura, ubl
+from easytracking_simulator import fatturapa, ubl
 from easytracking_simulator.documents import ROMANIA, Document, File
 from easytracking_simulator.signing import Signer
 
@@ -30,7 +30,7 @@ class Content:
         files = [
             File("FA", sent, original),
             File("MT", f"{base}_MT_001.xml", metadata(document)),
-            File("FU", f"IT{fattura.PLATFORM}_{document.id + 7317}.xml", invoice),
+            File("FU", f"IT{fatturapa.PLATFORM}_{document.id + 7317}.xml", invoice),
         ]
         if document.intermediary:
             files.append(File("FI", f"{base}_FI.xml", self._invoice(document, by_intermediary=True)))
@@ -40,7 +40,7 @@ class Content:
         rng = random.Random(f"{self._seed}/{document.id}/{document.revision}")
         if document.channel == ROMANIA:
             return ubl.invoice(document, rng)
-        return fattura.invoice(document, rng, by_intermediary=by_intermediary)
+        return fatturapa.invoice(document, rng, by_intermediary=by_intermediary)
 
 
 def metadata(document: Document) -> bytes:

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from easytracking_sync.archive.plights import Arrivals, Plight
-from easytracking_sync.observe.alarms.decision import Alarm, Kind, Watched
-from easytracking_sync.observe.alarms.letters import MOST_LINES, Tone, Writer
-from easytracking_sync.observe.alarms.texts import TEXTS
+from easytracking_sync.observe.alarms.messages import MOST_LINES, Tone, Writer
+from easytracking_sync.observe.alarms.rules import Alarm, Kind, Watched
+from easytracking_sync.observe.alarms.translations import TEXTS
 from easytracking_sync.settings import Language
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

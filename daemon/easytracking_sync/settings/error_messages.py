@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 
-from easytracking_sync.settings.layers import CONFIG_VARIABLE, SECRETS_VARIABLE, Key, Layer
+from easytracking_sync.settings.display import bare, quoted
 from easytracking_sync.settings.model import Settings
-from easytracking_sync.settings.present import bare, quoted
+from easytracking_sync.settings.sources import CONFIG_VARIABLE, SECRETS_VARIABLE, Key, Layer
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

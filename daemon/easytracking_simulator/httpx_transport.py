@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import httpx
 
+from easytracking_simulator.http_messages import Reply, Request, TearKind
 from easytracking_simulator.simulator import Simulator
-from easytracking_simulator.wire import Reply, Request, TearKind
 
 CHUNK = 65536
 

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
-from easytracking_sync.settings.kinds import refuse, secret
+from easytracking_sync.settings.validators import refuse, secret
 
 
 def _split(value: object, expected: str) -> SplitResult:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from easytracking_sync.archive.alarms import KnownAlarm
 from easytracking_sync.archive.plights import Plight
-from easytracking_sync.observe.alarms.decision import (
+from easytracking_sync.observe.alarms.rules import (
     COUNTED,
     MASKED_BY,
     Alarm,

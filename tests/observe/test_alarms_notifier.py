@@ -22,11 +22,11 @@ from easytracking_sync.archive.alarms import Changes
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.errors import DatabaseUnavailable
-from easytracking_sync.observe.alarms.decision import Disk, Limits, Watched
 from easytracking_sync.observe.alarms.heartbeat import Heart
-from easytracking_sync.observe.alarms.letters import Letter, Writer
-from easytracking_sync.observe.alarms.post import Post
-from easytracking_sync.observe.alarms.watch import EVERY_SECONDS, AlarmWatch, Wishes
+from easytracking_sync.observe.alarms.messages import Letter, Writer
+from easytracking_sync.observe.alarms.notifier import EVERY_SECONDS, AlarmWatch, Wishes
+from easytracking_sync.observe.alarms.rules import Disk, Limits, Watched
+from easytracking_sync.observe.alarms.sender import Post
 from easytracking_sync.settings import Language
 from easytracking_sync.terms import DocumentState, PauseReason
 

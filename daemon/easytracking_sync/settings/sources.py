@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic_settings import PydanticBaseSettingsSource
 
 from easytracking_sync.errors import UsageError
-from easytracking_sync.settings.kinds import read_secret
-from easytracking_sync.settings.present import bare, quoted
+from easytracking_sync.settings.display import bare, quoted
+from easytracking_sync.settings.validators import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -16,11 +16,11 @@ from starlette.types import ASGIApp
 
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.errors import UsageError
-from easytracking_sync.host import http
-from easytracking_sync.host.http import Admission, Pages, Server, application, bind
+from easytracking_sync.host import http_server
+from easytracking_sync.host.http_server import Admission, Pages, Server, application, bind
 
 TOKEN = "a-token-of-sixteen-letters"
-LOCAL = Admission(http.LOOPBACK_NAMES)
+LOCAL = Admission(http_server.LOOPBACK_NAMES)
 CLIENT = httpx.Client(trust_env=False)
 """One for all tests, since to make one takes longer than to ask."""
 
@@ -76,13 +76,13 @@ def state() -> State:
 @pytest.fixture(scope="module")
 def open_door(state: State) -> Iterator[str]:
     """Without a token, for loopback names and one more."""
-    with listening(application(state.pages, Admission(http.LOOPBACK_NAMES | {"monitor.example"}))) as address:
+    with listening(application(state.pages, Admission(http_server.LOOPBACK_NAMES | {"monitor.example"}))) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def token_door(state: State) -> Iterator[str]:
-    with listening(application(state.pages, Admission(http.LOOPBACK_NAMES, TOKEN))) as address:
+    with listening(application(state.pages, Admission(http_server.LOOPBACK_NAMES, TOKEN))) as address:
         yield address
 
 
@@ -147,7 +147,7 @@ def test_with_the_token_everything_is_shown(token_door: str) -> None:
 
 def test_a_container_s_own_check_needs_no_token_for_its_health(token_door: str) -> None:
     assert get(token_door, "/healthz").status_code == 200
-    refusal = Admission(http.LOOPBACK_NAMES, TOKEN).refusal
+    refusal = Admission(http_server.LOOPBACK_NAMES, TOKEN).refusal
     headers = Headers({"host": "localhost"})
     assert refusal("/healthz", "10.0.0.7", headers) is not None
     assert refusal("/healthz", "::1", headers) is None
@@ -181,11 +181,11 @@ def test_it_ends_in_time_while_a_client_says_nothing(state: State) -> None:
 def test_connections_are_few_so_that_nobody_uses_up_the_descriptors(state: State) -> None:
     with listening(application(state.pages, LOCAL)) as address, contextlib.ExitStack() as closing:
         port = int(address.rpartition(":")[2])
-        crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(http.MOST_CONNECTIONS + 3)]
+        crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(http_server.MOST_CONNECTIONS + 3)]
         for one in crowd:
             closing.enter_context(one)
             one.settimeout(5)
-        for late in crowd[http.MOST_CONNECTIONS :]:
+        for late in crowd[http_server.MOST_CONNECTIONS :]:
             with contextlib.suppress(ConnectionResetError):
                 assert late.recv(1) == b""
         early = crowd[0]
@@ -194,7 +194,7 @@ def test_connections_are_few_so_that_nobody_uses_up_the_descriptors(state: State
 
 
 def test_a_client_that_says_nothing_is_cut_off(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "MOST_CONNECTION_SECONDS", 0.05)
+    monkeypatch.setattr(http_server, "MOST_CONNECTION_SECONDS", 0.05)
     with listening(application(state.pages, LOCAL)) as address:
         silent = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])))
         with silent, contextlib.suppress(ConnectionResetError):

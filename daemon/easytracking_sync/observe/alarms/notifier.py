@@ -12,7 +12,9 @@ from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Permanent, Transient
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.observe.alarms.decision import (
+from easytracking_sync.observe.alarms.heartbeat import Heart
+from easytracking_sync.observe.alarms.messages import MOST_LINES, Letter, Writer
+from easytracking_sync.observe.alarms.rules import (
     COUNTED,
     Alarm,
     Disk,
@@ -24,9 +26,7 @@ from easytracking_sync.observe.alarms.decision import (
     standing,
     steps,
 )
-from easytracking_sync.observe.alarms.heartbeat import Heart
-from easytracking_sync.observe.alarms.letters import MOST_LINES, Letter, Writer
-from easytracking_sync.observe.alarms.post import Post, Posted
+from easytracking_sync.observe.alarms.sender import Post, Posted
 
 EVERY_SECONDS = 60.0
 RETAKE = timedelta(minutes=15)

@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 from easytracking_simulator.faults import Fault, Kind, Struck
-from easytracking_simulator.wire import Reply, Tear, TearKind
+from easytracking_simulator.http_messages import Reply, Tear, TearKind
 
 MAINTENANCE = (
     b"<!DOCTYPE html><html><head><title>Manutenzione</title></head>"

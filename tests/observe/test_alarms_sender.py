@@ -15,8 +15,8 @@ from tests.support.station import Recorder, VirtualClock
 from easytracking_sync.errors import UsageError
 from easytracking_sync.observe.alarms import channels as channels_module
 from easytracking_sync.observe.alarms.channels import open_channels
-from easytracking_sync.observe.alarms.letters import Letter, Tone
-from easytracking_sync.observe.alarms.post import MOST_WAITING, PAUSES, Post, Posted
+from easytracking_sync.observe.alarms.messages import Letter, Tone
+from easytracking_sync.observe.alarms.sender import MOST_WAITING, PAUSES, Post, Posted
 
 LETTER = Letter("title", "body", Tone.INFO)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from easytracking_sync.errors import JobLost, Refused, ServiceUnavailable
-from easytracking_sync.remote.line import Reply
+from easytracking_sync.remote.http_client import Reply
 
 _ABOUT_THE_MOMENT: Final = {401, 407, 408, 425, 429}
 _PAGES: Final = {"text/html", "application/xhtml+xml"}

@@ -18,7 +18,7 @@ from pydantic import PlainValidator, SecretStr, ValidatorFunctionWrapHandler
 from pydantic_core import PydanticCustomError
 
 from easytracking_sync.settings.cron import cron_numbers
-from easytracking_sync.settings.present import brief, either
+from easytracking_sync.settings.display import brief, either
 from easytracking_sync.terms import FileType
 
 Choice = TypeVar("Choice", bound=StrEnum)

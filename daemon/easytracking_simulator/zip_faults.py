@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from easytracking_simulator.documents import File
 from easytracking_simulator.faults import Fault
 from easytracking_simulator.parcel import Draft, Packed, draft, index_json
-from easytracking_simulator.zipped import DEFLATED, ENCRYPTED, STORED, Entry
+from easytracking_simulator.zip_writer import DEFLATED, ENCRYPTED, STORED, Entry
 
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from easytracking_sync.effects import Clock
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.observe.alarms.letters import Letter
+from easytracking_sync.observe.alarms.messages import Letter
 
 MOST_WAITING = 100
 """Letters a channel may be behind; what comes on top is dropped, and noted."""

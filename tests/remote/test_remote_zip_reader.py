@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from easytracking_sync.errors import ParcelBad
 from easytracking_sync.remote import Parcel, ParcelLimits, inspect_parcel, open_file
-from easytracking_sync.remote.container import EntryBad, read_entries, unpack
+from easytracking_sync.remote.zip_reader import EntryBad, read_entries, unpack
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Packer

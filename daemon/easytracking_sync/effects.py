@@ -1,7 +1,7 @@
-"""The one seam through which time, chance and files come in, so that a simulation can own them.
+"""Everything outside the program: clock, chance, files and the network. A simulation replaces them.
 
-No other module reads a clock, sleeps, rolls a die or touches a file that must survive a power cut. The network's
-seam is httpx's transport, handed to `remote`.
+No other module reads a clock, sleeps, draws a random number or touches a file that must survive a power cut. The
+network is used by `remote` alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from easytracking_sync.errors import StorageBroken, StorageFault
 
@@ -69,6 +69,16 @@ class Files(Protocol):
 
     def names(self, folder: Path) -> list[str]: ...
     def free_bytes(self, folder: Path) -> int: ...
+
+
+class Network(Protocol):
+    """Carries HTTP requests to the vendor's service: an httpx transport, which only `remote` needs to know.
+
+    Accounts and threads share it.
+    """
+
+    def handle_request(self, request: Any, /) -> Any: ...
+    def close(self) -> None: ...
 
 
 @contextlib.contextmanager
@@ -179,8 +189,9 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """Everything the outside does to us, but for the network."""
+    """All effects. Without a `network`, `remote` builds the real one for each account (proxy, ca_file)."""
 
     clock: Clock = field(default_factory=SystemClock)
     dice: Dice = field(default_factory=random.SystemRandom)
     files: Files = field(default_factory=LocalFiles)
+    network: Network | None = None

@@ -12,7 +12,6 @@ import pytest
 import sqlalchemy as sa
 
 from easytracking_simulator import odd_element, status
-from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.app.reconcile import Proof, compare
 from easytracking_sync.app.repair import repair
 from easytracking_sync.archive import tables
@@ -59,7 +58,6 @@ def prove(station: Station, start: date | None = None, end: date | None = None, 
         end,
         effects=station.effects,
         observer=station.observer,
-        transport=SimulatorTransport(station.simulator),
     )
     return proof
 
@@ -74,7 +72,6 @@ def mend(station: Station, proof: Proof) -> Any:
         None,
         effects=replace(station.effects, clock=Hurried(station)),
         observer=station.observer,
-        transport=SimulatorTransport(station.simulator),
     )
 
 
@@ -244,7 +241,7 @@ def test_a_service_that_is_gone_is_waited_for_only_so_long(make: Make) -> None:
     gone = httpx.MockTransport(lambda request: httpx.Response(503, request=request))
     (proof,) = compare(
         settings, station.archive, ["demo1"], None, None,
-        effects=station.effects, observer=station.observer, transport=gone,
+        effects=replace(station.effects, network=gone), observer=station.observer,
     )  # fmt: skip
     assert not proof.is_complete
     assert 300 <= station.clock.monotonic() - begun < 1000

@@ -27,9 +27,9 @@ from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.app import CatchUp, catch_up
 from easytracking_sync.app.alerts import channels_of, limits_of, silent_at, wishes_of, writer_of
 from easytracking_sync.app.calendar import trigger_of
+from easytracking_sync.app.composition import archive_of, bounds_of, machine_account, policy_of, service_of
 from easytracking_sync.app.service import serve
 from easytracking_sync.app.span import span_of
-from easytracking_sync.app.station import archive_of, bounds_of, machine_account, policy_of, service_of
 from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.entries import DocumentEntry, Filters
 from easytracking_sync.archive.plights import Plight
@@ -115,7 +115,7 @@ class Bench:
         assert path is not None
         if not path.exists():
             path.write_bytes(empty_archive())
-        outcome = catch_up(settings, CatchUp(), effects=self.effects, transport=SimulatorTransport(simulator))
+        outcome = catch_up(settings, CatchUp(), effects=replace(self.effects, network=SimulatorTransport(simulator)))
         assert outcome.finished, outcome
         archive = archive_of(settings, self.effects)
         try:
@@ -133,7 +133,8 @@ class Bench:
             body: Any = "token" if "Token" in request.url.path else {"invoices": [], "total": 0}
             return httpx.Response(200, json=body, request=request)
 
-        with service_of(settings, "acme", self.effects, httpx.MockTransport(answer)) as service:
+        effects = replace(self.effects, network=httpx.MockTransport(answer))
+        with service_of(settings, "acme", effects) as service:
             moment = datetime(2026, 5, 1)  # noqa: DTZ001  the service's times are naive
             service.list_documents(ListQuery(Window(WindowKind.RECEIVED, moment, moment), phase1=False))
         return said

@@ -16,7 +16,7 @@ import httpx
 from easytracking_simulator import Options, Simulator
 from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.app import CatchUp, catch_up
-from easytracking_sync.effects import SystemClock
+from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.settings import Settings
 
 DOCUMENTS = 7
@@ -57,7 +57,8 @@ def main(folder: Path) -> None:
             "accounts": {"acme": account},
         }
     )
-    catch_up(settings, CatchUp(), transport=Confessor(folder / TOLD, SimulatorTransport(simulator)))
+    network = Confessor(folder / TOLD, SimulatorTransport(simulator))
+    catch_up(settings, CatchUp(), effects=Effects(network=network))
     assert len(simulator.marked()) == DOCUMENTS
 
 

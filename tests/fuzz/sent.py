@@ -132,7 +132,7 @@ def client(*scripts: bytes) -> EasyTracking:
         account="acme",
         clock=StillClock(),
         user_agent="fuzz",
-        transport=transport,
+        network=transport,
     )
 
 

@@ -12,7 +12,7 @@ from tests.fuzz.seeds import ORDINARY
 from tests.fuzz.sent import NOON, StillClock
 
 from easytracking_sync.app.calendar import longest_gap, trigger_of
-from easytracking_sync.app.station import bounds_of, policy_of, service_of
+from easytracking_sync.app.composition import bounds_of, policy_of, service_of
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.settings import load_settings

@@ -18,8 +18,8 @@ from tests.support.truth import assert_home, entries, states
 
 from easytracking_simulator import Fault, Faults, Kind, bad_zip
 from easytracking_sync.archive import tables
-from easytracking_sync.machine.discovery import Span
 from easytracking_sync.machine.engine import Bounds
+from easytracking_sync.machine.listing.cycle import Span
 from easytracking_sync.machine.policy import Policy, local_now
 from easytracking_sync.remote import ParcelLimits
 from easytracking_sync.terms import DocumentState, FileType

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
-ALARM = "tests/service/test_service_alarm_clock.py"
+ALARM = "tests/service/test_service_schedule.py"
 INVOICES = "tests/cli/test_cli_invoices.py"
 LOG = "tests/observe/test_observe_log.py"
 NAMES = "tests/cli/test_safe_names.py"
@@ -13,7 +13,7 @@ AROUND = (
     Mutant(
         "no-watchdog",
         "nobody notices a calendar that has died",
-        "app/alarm_clock.py",
+        "app/schedule.py",
         "lambda watch: now - watch.rang_at > max(PATIENCE * watch.gap_seconds, LEAST_PATIENCE_SECONDS)",
         "lambda watch: now < watch.rang_at",
         (f"{ALARM}::test_row_20_a_calendar_that_died_without_a_word_is_replaced_within_two_intervals",),
@@ -21,7 +21,7 @@ AROUND = (
     Mutant(
         "sleep-not-noticed",
         "a machine that slept for days waits for the next turn",
-        "app/alarm_clock.py",
+        "app/schedule.py",
         "            if apart > 0:",
         "            if apart < -JUMP_SECONDS * JUMP_SECONDS * now:",
         (f"{ALARM}::test_row_20_a_clock_set_forward_or_a_machine_that_slept_makes_up_at_once",),
@@ -29,7 +29,7 @@ AROUND = (
     Mutant(
         "misfires-dropped",
         "APScheduler drops a run that is a second late",
-        "app/alarm_clock.py",
+        "app/schedule.py",
         '"misfire_grace_time": None',
         '"misfire_grace_time": 1',
         (f"{ALARM}::test_row_20_a_run_that_is_late_is_not_dropped",),

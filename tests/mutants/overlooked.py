@@ -6,7 +6,7 @@ from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
 BATCHES = "tests/archive/test_archive_batches.py"
 CLOCKS = "tests/archive/test_clock_errors.py"
-DISCOVERY = "tests/machine/test_machine_discovery.py"
+DISCOVERY = "tests/machine/test_machine_listing_cycle.py"
 FOLDERS = "tests/archive/test_durable_folders.py"
 LANDING = "tests/archive/test_archive_landing.py"
 POOL = "tests/archive/test_archive_pool.py"
@@ -105,7 +105,7 @@ OVERLOOKED = (
     Mutant(
         "last-window-never-listed",
         "the rotation leaves out its last window",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "older[turn % len(older) :][:1]",
         "older[turn % max(1, len(older) - 1) :][:1]",
         (f"{DISCOVERY}::test_the_cycles_of_one_rotation_list_the_whole_history",),
@@ -113,7 +113,7 @@ OVERLOOKED = (
     Mutant(
         "found-meanwhile-withdrawn",
         "what was found between the lists of the two phases counts as withdrawn",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "min(area.begun_at or begun_at, begun_at)",
         "max(area.begun_at or begun_at, begun_at)",
         (f"{DISCOVERY}::test_what_was_first_listed_between_the_two_phases_is_not_taken_for_withdrawn",),
@@ -121,7 +121,7 @@ OVERLOOKED = (
     Mutant(
         "fractions-dropped",
         "what lies between two seconds is dropped where it is too much",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "            self._take_in(task, listing, begun_at)\n        self._tasks.popleft()\n        task.area.left",
         "            pass\n        self._tasks.popleft()\n        task.area.left",
         (f"{DISCOVERY}::test_what_came_of_a_crowd_between_two_seconds_is_taken_in",),
@@ -129,19 +129,19 @@ OVERLOOKED = (
     Mutant(
         "cut-list-forgotten",
         "a list cut short that could not be taken in is not asked for again",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "        halves = task.window.halves()\n        if halves is None:\n",
         "        self._tasks.popleft()\n        halves = task.window.halves()\n        if halves is None:\n",
         (f"{DISCOVERY}::test_a_list_cut_short_that_could_not_be_taken_in_is_listed_again",),
         says="assert len",
         also=(
             Edit(
-                f"{PACKAGE}/machine/discovery.py",
+                f"{PACKAGE}/machine/listing/cycle.py",
                 "            self._tasks.popleft()\n            self._finish(task)\n            return\n",
                 "            self._finish(task)\n            return\n",
             ),
             Edit(
-                f"{PACKAGE}/machine/discovery.py",
+                f"{PACKAGE}/machine/listing/cycle.py",
                 "        self._tasks.popleft()\n        task.area.left += 1\n",
                 "        task.area.left += 1\n",
             ),

@@ -11,7 +11,7 @@ PARCELS = "tests/machine/test_matrix_10_parcels.py"
 BOUNDS = "tests/machine/test_matrix_12_bounds.py"
 DATABASES = "tests/machine/test_matrix_14_databases.py"
 TOLD = "tests/machine/test_matrix_16_acknowledge.py"
-DISCOVERY = "tests/machine/test_machine_discovery.py"
+DISCOVERY = "tests/machine/test_machine_listing_cycle.py"
 POLICY = "tests/machine/test_machine_policy.py"
 TABLE = "tests/machine/test_machine_table.py"
 VERDICT = "tests/machine/test_machine_verdict.py"
@@ -172,7 +172,7 @@ STEPS = (
     Mutant(
         "full-list-believed",
         "as many elements as top allows pass for a whole list",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "return listing.count >= MOST_LISTED or",
         "return listing.count > MOST_LISTED or",
         (f"{DISCOVERY}::test_as_many_elements_as_top_allows_means_truncation",),
@@ -180,7 +180,7 @@ STEPS = (
     Mutant(
         "total-ignored",
         "a list that says it is longer passes for whole",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "(listing.total or 0) > listing.count",
         "(listing.total or 0) < 0",
         (f"{DISCOVERY}::test_a_total_above_the_count_halves_the_window",),
@@ -188,7 +188,7 @@ STEPS = (
     Mutant(
         "413-not-halved",
         "a window too large to be listed is passed over",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "            except TooLarge:\n                return None\n",
         "            except TooLarge:\n                return Listing((), None, (), 0)\n",
         (f"{ANSWERS}::test_row_04_a_list_too_large_is_halved_and_everything_comes_home",),
@@ -196,7 +196,7 @@ STEPS = (
     Mutant(
         "withdrawn-unproven",
         "what an incomplete listing does not show is taken for withdrawn",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "if area.left or not area.complete or not self._marked_too",
         "if area.left or not self._marked_too",
         (f"{DISCOVERY}::test_a_document_whose_id_became_unreadable_is_not_taken_for_withdrawn",),
@@ -204,7 +204,7 @@ STEPS = (
     Mutant(
         "withdrawn-by-one-phase",
         "what is not among the unmarked is taken for withdrawn",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "if area.left or not area.complete or not self._marked_too or",
         "if area.left or not area.complete or",
         (f"{DISCOVERY}::test_only_listings_of_both_phases_can_tell_that_a_document_was_withdrawn",),
@@ -212,7 +212,7 @@ STEPS = (
     Mutant(
         "marked-not-listed",
         "what someone else marked is never found",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "phases: Sequence[bool] = (False, True) if span.marked_too else (False,)",
         "phases: Sequence[bool] = (False,)",
         (f"{DISCOVERY}::test_what_someone_else_marked_is_found_with_both_phases_only",),
@@ -220,7 +220,7 @@ STEPS = (
     Mutant(
         "dates-not-listed",
         "what has no reception time is never found",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "return cls((*received, *dated), marked_too)",
         "return cls((*received, *dated[:0]), marked_too)",
         (f"{DISCOVERY}::test_a_document_without_reception_time_is_found_by_its_date",),

@@ -197,7 +197,7 @@ WATCHED = (
     Mutant(
         "watched-never-discovered",
         "the last document of every list is overlooked",
-        "machine/discovery.py",
+        "machine/listing/cycle.py",
         "            documents=listing.documents,\n",
         "            documents=listing.documents[:-1],\n",
         (f"{STORIES}[ordinary]",),

@@ -88,7 +88,7 @@ class Desk:
             account="acme",
             clock=self.clock,
             user_agent="tests/1",
-            transport=httpx.MockTransport(self),
+            network=httpx.MockTransport(self),
         )
 
 

@@ -25,7 +25,7 @@ def listened(desk: Desk) -> tuple[EasyTracking, list[CallEnded]]:
         account="acme",
         clock=desk.clock,
         user_agent="tests/1",
-        transport=httpx.MockTransport(desk),
+        network=httpx.MockTransport(desk),
         on_call=told.append,
     )
     return client, told

@@ -77,7 +77,7 @@ def running(settings: Settings) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch_module, "EVERY_SECONDS", 0.1)
-    monkeypatch.setattr(importlib.import_module("easytracking_sync.app.catch_up"), "FLUSH_SECONDS", 0.7)
+    monkeypatch.setattr(importlib.import_module("easytracking_sync.app.catch_up.one_shot"), "FLUSH_SECONDS", 0.7)
 
 
 def known(place: Town) -> list[str]:

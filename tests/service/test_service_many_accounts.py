@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tests.support.station import SMALL, Wish, build, cycle_of, list_through
 
-from easytracking_sync.machine.discovery import Span
 from easytracking_sync.machine.engine import Bounds, Lane
+from easytracking_sync.machine.listing.cycle import Span
 from easytracking_sync.terms import BatchState
 
 ACCOUNTS = 500

@@ -25,8 +25,8 @@ from tests.support.station import (
 from easytracking_simulator import Simulator
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.errors import CredentialsRefused, Fatal, Permanent, Transient
-from easytracking_sync.machine.discovery import Span, again
 from easytracking_sync.machine.engine import Bounds
+from easytracking_sync.machine.listing.cycle import Span, again
 from easytracking_sync.machine.policy import Policy
 
 SHORT_HISTORY = Wish(history_from=date(2026, 11, 1))

@@ -29,8 +29,8 @@ from easytracking_sync.archive.store import Archive, open_archive
 from easytracking_sync.effects import Effects, Files, LocalFiles
 from easytracking_sync.errors import CredentialsRefused
 from easytracking_sync.machine.account import Account
-from easytracking_sync.machine.discovery import Cycle, Span, again
 from easytracking_sync.machine.engine import Bounds, Engine
+from easytracking_sync.machine.listing.cycle import Cycle, Span, again
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import EasyTracking, Endpoint
 from easytracking_sync.terms import LIVE_STATES, AcknowledgeWith, DocumentState, FileType, OnRelist
@@ -139,7 +139,8 @@ class Station:
         if self._openings:
             self.close()
         self._openings += 1
-        self.effects = Effects(self.clock, random.Random(f"{self.seed}/dice/{self._openings}"), self.files)
+        dice = random.Random(f"{self.seed}/dice/{self._openings}")
+        self.effects = Effects(self.clock, dice, self.files, self.wrap(SimulatorTransport(self.simulator)))
         owner = f"{self.folder.name}-{self._openings}"
         self.archive = open_archive(
             self.url,
@@ -172,7 +173,7 @@ class Station:
             account=label,
             clock=self.clock,
             user_agent="tests",
-            transport=self.wrap(SimulatorTransport(self.simulator)),
+            network=self.effects.network,
             zone=ROME,
         )
         known = self.archive.accounts.find(endpoint.base_url, label)
@@ -203,7 +204,7 @@ def build(
     """A station in this empty folder, on SQLite unless `url` names an empty archive; bytes go where `blobs` says.
 
     `wishes` are by label: one account, "demo1", with the usual wishes unless given. `wrap` is put around
-    each client's transport, `files` replaces the real file layer, `opened` is called with each new archive object
+    the network, `files` replaces the real file layer, `opened` is called with each new archive object
     before it is used. Close the station afterwards.
     """
     wishes = wishes or {"demo1": Wish()}

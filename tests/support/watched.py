@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from easytracking_sync.app import serve
-from easytracking_sync.app.lookout import Lookout
+from easytracking_sync.app.http_pages import Lookout
 from easytracking_sync.effects import Effects
 from easytracking_sync.observe.observers import Several
 from easytracking_sync.settings import Settings

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from easytracking_sync.app.calendar import due_after
-from easytracking_sync.app.station import Station
+from easytracking_sync.app.composition import Station
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from easytracking_sync.app.composition import Station, farewell
 from easytracking_sync.app.listers import LOOK_SECONDS, NO_PROGRESS_SECONDS, Listers
-from easytracking_sync.app.station import Station, farewell
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable
-from easytracking_sync.machine.crew import Crew
-from easytracking_sync.machine.discovery import Span
+from easytracking_sync.machine.engine_threads import Crew
+from easytracking_sync.machine.listing.cycle import Span
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.terms import PauseReason
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from easytracking_sync.app.handover import KIND, Handed
-from easytracking_sync.app.outcome import CatchUp, Outcome, Progress, count_of
-from easytracking_sync.app.station import chosen_accounts, existing_archive
+from easytracking_sync.app.catch_up.handover import KIND, Handed
+from easytracking_sync.app.catch_up.outcome import CatchUp, Outcome, Progress, count_of
+from easytracking_sync.app.composition import chosen_accounts, existing_archive
 from easytracking_sync.archive.entries import Standing
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects

@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from easytracking_sync.app.floor import Floor
+from easytracking_sync.app.composition import Station
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.reach import Reach
-from easytracking_sync.app.station import Station
 from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import (
@@ -21,8 +20,9 @@ from easytracking_sync.errors import (
     Transient,
 )
 from easytracking_sync.machine.account import Account
-from easytracking_sync.machine.crew import Crew
-from easytracking_sync.machine.discovery import Cycle, Span, again
+from easytracking_sync.machine.engine_threads import Crew
+from easytracking_sync.machine.listing.cycle import Cycle, Span, again
+from easytracking_sync.machine.listing.lease import Floor
 from easytracking_sync.machine.observer import Observer
 
 MOST_LISTERS = 8

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import Transient
-from easytracking_sync.machine.discovery import Cycle
+from easytracking_sync.machine.listing.cycle import Cycle
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 

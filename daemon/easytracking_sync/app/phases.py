@@ -7,9 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import httpx
-
-from easytracking_sync.app.station import service_of
+from easytracking_sync.app.composition import service_of
 from easytracking_sync.archive.entries import DocumentEntry
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
@@ -45,7 +43,6 @@ def change_phase(
     *,
     force: bool,
     effects: Effects,
-    transport: httpx.BaseTransport | None = None,
 ) -> list[PhaseChange]:
     """Set or clear a phase at the service, and hold what was cleared: it is left alone until its phase is set again.
 
@@ -64,7 +61,7 @@ def change_phase(
             _require_stored(theirs, phase, settings.accounts[label].acknowledge)
     changes: list[PhaseChange] = []
     for label, theirs in by_account.items():
-        with service_of(settings, label, effects, transport) as service:
+        with service_of(settings, label, effects) as service:
             changes += _change(archive, service, theirs, verb, phase, settings.accounts[label].acknowledge, effects)
     return changes
 

@@ -7,11 +7,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-import httpx
-
+from easytracking_sync.app.composition import machine_account, policy_of, service_of
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.span import days_of, span_of
-from easytracking_sync.app.station import machine_account, policy_of, service_of
 from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.integrity import Rotten
 from easytracking_sync.archive.pool import Known
@@ -19,7 +17,7 @@ from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, SyncError, Transient
 from easytracking_sync.machine.account import Account, Gate, NoPauses
-from easytracking_sync.machine.discovery import Cycle
+from easytracking_sync.machine.listing.cycle import Cycle
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import DocumentState, Window, WindowKind
@@ -74,7 +72,6 @@ def compare(
     *,
     effects: Effects,
     observer: Observer,
-    transport: httpx.BaseTransport | None = None,
     on_step: Callable[[Proof], object] = lambda _: None,
 ) -> list[Proof]:
     """List both phases of every account, hash every stored file of theirs, and compare. Changes nothing anywhere.
@@ -86,7 +83,7 @@ def compare(
     for label in labels:
         proof = Proof(label)
         account_id = archive.accounts.find(*settings.accounts[label].identity)
-        with service_of(settings, label, effects, transport) as service:
+        with service_of(settings, label, effects) as service:
             account = machine_account(account_id or 0, label, settings, service)
             comparing = _Comparing(archive, account_id, proof)
             gate = Gate(NoPauses(), effects.clock, observer, policy_of(settings))

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import httpx
-
 from easytracking_sync.app import CatchUp, Outcome, Progress, catch_up
 from easytracking_sync.app.reconcile import Proof
 from easytracking_sync.app.scrub import is_suspicious
@@ -37,7 +35,6 @@ def repair(
     effects: Effects,
     observer: Observer,
     progress: Progress | None = None,
-    transport: httpx.BaseTransport | None = None,
 ) -> Repaired:
     """Do what these proofs ask for, for their accounts and days; safe to repeat and to interrupt.
 
@@ -66,7 +63,6 @@ def repair(
         settings,
         CatchUp(tuple(proof.account for proof in proofs), start, end),
         effects=effects,
-        transport=transport,
         progress=progress,
         observer=observer,
     )

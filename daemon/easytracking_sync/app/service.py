@@ -7,23 +7,23 @@ import queue
 import threading
 from collections.abc import Callable, Mapping
 
-from easytracking_sync.app.alarm_clock import AlarmClock
 from easytracking_sync.app.alerts import GRACE, LAST_FLUSH_SECONDS, alarm_watch
-from easytracking_sync.app.handover import Desk
+from easytracking_sync.app.catch_up.handover import Desk
+from easytracking_sync.app.composition import RUNNING_SERVICE, Station, farewell, machine_account, service_of, station
 from easytracking_sync.app.listers import Listers
 from easytracking_sync.app.next_runs import NextRuns
-from easytracking_sync.app.pulse import UNWATCHED, Pulse
-from easytracking_sync.app.reload import Change, change
+from easytracking_sync.app.schedule import AlarmClock
+from easytracking_sync.app.settings_change import Change, change
 from easytracking_sync.app.situation import Situation
-from easytracking_sync.app.station import RUNNING_SERVICE, Station, farewell, machine_account, service_of, station
+from easytracking_sync.app.supervision import UNWATCHED, Pulse
 from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, StorageFault, SyncError, UsageError
 from easytracking_sync.machine.account import Account
-from easytracking_sync.machine.crew import Crew
-from easytracking_sync.machine.discovery import Span
+from easytracking_sync.machine.engine_threads import Crew
+from easytracking_sync.machine.hang_detection import PATIENCE_SECONDS
+from easytracking_sync.machine.listing.cycle import Span
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.machine.turns import PATIENCE_SECONDS
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import PauseReason
 
@@ -259,7 +259,7 @@ class Service:
 
     def _take_up(self, label: str, read: Settings) -> None:
         old = self._accounts[label]
-        account = machine_account(old.id, label, read, service_of(read, label, self._effects, None, self._observer))
+        account = machine_account(old.id, label, read, service_of(read, label, self._effects, self._observer))
         self._settings = self._settings.model_copy(
             update={"accounts": {**self._settings.accounts, label: read.accounts[label]}}
         )

@@ -6,7 +6,7 @@ from datetime import date, datetime, time
 
 from easytracking_sync.machine import policy
 from easytracking_sync.machine.account import Account
-from easytracking_sync.machine.discovery import Span
+from easytracking_sync.machine.listing.cycle import Span
 
 
 def span_of(account: Account, now: datetime, start: date | None, end: date | None, *, new_only: bool) -> Span:

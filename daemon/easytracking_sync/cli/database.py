@@ -9,7 +9,7 @@ import click
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
-from easytracking_sync.app.duplicate import copy_database
+from easytracking_sync.app.database_copy import copy_database
 from easytracking_sync.archive.backup import back_up
 from easytracking_sync.archive.copy import Copied
 from easytracking_sync.cli import screen

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from easytracking_sync.app.composition import chosen_accounts
 from easytracking_sync.app.reconcile import Proof, compare
 from easytracking_sync.app.repair import Repaired, repair
-from easytracking_sync.app.station import chosen_accounts
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.cli import json_lines, options, screen
 from easytracking_sync.cli.catch_up import tell_problems

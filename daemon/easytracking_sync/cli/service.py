@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from easytracking_sync.app import Station, serve
-from easytracking_sync.app.lookout import Lookout
-from easytracking_sync.app.pulse import Pulse
-from easytracking_sync.app.pulse import Several as Pulses
+from easytracking_sync.app.http_pages import Lookout
+from easytracking_sync.app.supervision import Pulse
+from easytracking_sync.app.supervision import Several as Pulses
 from easytracking_sync.cli.invocation import Invocation
 from easytracking_sync.cli.session import begin_with, open_log, secrets_of
 from easytracking_sync.cli.signals import Signals

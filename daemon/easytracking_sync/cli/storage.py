@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from easytracking_sync.app.move import Moved, move_storage
+from easytracking_sync.app.storage_move import Moved, move_storage
 from easytracking_sync.cli import screen
 from easytracking_sync.cli.exits import DONE, FINDINGS
 from easytracking_sync.cli.gauge import gauge

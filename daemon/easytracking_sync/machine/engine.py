@@ -21,7 +21,7 @@ from easytracking_sync.errors import CredentialsRefused, DatabaseUnavailable, St
 from easytracking_sync.machine.account import Account, Gate
 from easytracking_sync.machine.batch import Event, Happened, advance
 from easytracking_sync.machine.errands import GOES_ON, Errand, Errands
-from easytracking_sync.machine.holds import Holds
+from easytracking_sync.machine.held_claims import Holds
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import ParcelLimits

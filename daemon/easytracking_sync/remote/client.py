@@ -14,10 +14,9 @@ from datetime import tzinfo
 from types import TracebackType
 from typing import Final, Self
 
-import httpx
 import msgspec
 
-from easytracking_sync.effects import Clock
+from easytracking_sync.effects import Clock, Network
 from easytracking_sync.environments import API_NAME, CLIENT_NAME
 from easytracking_sync.errors import CredentialsRefused, JobLost, ServiceUnavailable, TooLarge
 from easytracking_sync.lenient_json import MOST_INT64
@@ -79,8 +78,8 @@ def _checked(doc_ids: Collection[int]) -> list[int]:
 class EasyTracking:
     """One account at the service. Threads may share it; they share its login and its connections.
 
-    `transport` is for tests and simulations; without it, one is built from the endpoint, and UsageError names a
-    `ca_file` that cannot be read. `zone` is the service's local time. `on_call` is told of every exchange, from the
+    Without a `network`, connections are made as the endpoint asks, and UsageError names a `ca_file` that cannot be
+    read. `zone` is the service's local time. `on_call` is told of every exchange, from the
     thread that made it; it must neither raise nor block.
 
     Any call may raise ServiceUnavailable (no answer, 429, 5xx, a redirect, or something that is not the service's)
@@ -94,7 +93,7 @@ class EasyTracking:
         account: str,
         clock: Clock,
         user_agent: str,
-        transport: httpx.BaseTransport | None = None,
+        network: Network | None = None,
         zone: tzinfo = ROME,
         on_call: Callable[[CallEnded], object] | None = None,
     ) -> None:
@@ -102,7 +101,7 @@ class EasyTracking:
         self._clock = clock
         self._zone = zone
         self._line = Line(
-            endpoint, account=account, clock=clock, user_agent=user_agent, transport=transport, on_call=on_call
+            endpoint, account=account, clock=clock, user_agent=user_agent, network=network, on_call=on_call
         )
         self._tokens = Tokens(self._ask_for_token, clock)
         self._base = f"{endpoint.base_url}/api/{endpoint.route}"

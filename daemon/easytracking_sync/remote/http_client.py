@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import httpx
 
-from easytracking_sync.effects import Clock
+from easytracking_sync.effects import Clock, Network
 from easytracking_sync.errors import ServiceUnavailable, SyncError, Unreachable, UsageError
 from easytracking_sync.remote.endpoint import Endpoint
 from easytracking_sync.remote.speech import Censor
@@ -166,7 +166,7 @@ class Line:
         account: str,
         clock: Clock,
         user_agent: str,
-        transport: httpx.BaseTransport | None,
+        network: Network | None,
         on_call: Callable[[CallEnded], object] | None = None,
     ) -> None:
         for name in ("httpx", "httpcore"):  # at INFO they log whole addresses
@@ -177,7 +177,7 @@ class Line:
         self.clock_ahead: float | None = None  # as of the last answer
         self._on_call = on_call
         self._client = httpx.Client(
-            transport=transport or _build_transport(endpoint, account),
+            transport=cast("httpx.BaseTransport", network or _build_transport(endpoint, account)),
             headers={"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             follow_redirects=False,

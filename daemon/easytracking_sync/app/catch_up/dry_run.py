@@ -7,18 +7,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-import httpx
-
+from easytracking_sync.app.composition import archive_of, chosen_accounts, machine_account, policy_of, service_of
 from easytracking_sync.app.listing import Lister
 from easytracking_sync.app.span import span_of
-from easytracking_sync.app.station import archive_of, chosen_accounts, machine_account, policy_of, service_of
 from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.schema import require_current, revision
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock, Effects
 from easytracking_sync.errors import CredentialsRefused, SyncError
 from easytracking_sync.machine.account import Gate, NoPauses
-from easytracking_sync.machine.discovery import Cycle
+from easytracking_sync.machine.listing.cycle import Cycle
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.settings import Settings
@@ -50,7 +48,6 @@ def look(
     new_only: bool,
     deadline_seconds: float | None,
     effects: Effects,
-    transport: httpx.BaseTransport | None,
     observer: Observer,
 ) -> Preview:
     """List what the accounts have and count what the archive has not; for each account that answers."""
@@ -64,7 +61,7 @@ def look(
         for label in chosen_accounts(settings, labels):
             account_id = archive.accounts.find(*settings.accounts[label].identity) if known else None
             counting = _Counting(archive if account_id else None)
-            with service_of(settings, label, effects, transport) as service:
+            with service_of(settings, label, effects) as service:
                 account = machine_account(account_id or NOBODY, label, settings, service)
                 span = span_of(account, effects.clock.now(), start, end, new_only=new_only)
                 gate = Gate(NoPauses(), effects.clock, observer, policy_of(settings))

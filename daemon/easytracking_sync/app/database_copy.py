@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from easytracking_sync.app.station import existing_archive
+from easytracking_sync.app.composition import existing_archive
 from easytracking_sync.archive.blobs import DatabaseBlobs
 from easytracking_sync.archive.copy import Copied, DatabaseCopy, OnStep, refuse_itself
 from easytracking_sync.archive.database import Database

@@ -9,16 +9,14 @@ import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import httpx
-
 from easytracking_sync import __version__
 from easytracking_sync.archive.schema import migrate, require_current
 from easytracking_sync.archive.store import Archive, alone, open_archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.account import Account
-from easytracking_sync.machine.crew import Crew
 from easytracking_sync.machine.engine import Bounds, Engine
+from easytracking_sync.machine.engine_threads import Crew
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import CallEnded, EasyTracking, Endpoint, ParcelLimits
@@ -83,7 +81,6 @@ def station(
     *,
     effects: Effects,
     doing: str,
-    transport: httpx.BaseTransport | None = None,
 ) -> Iterator[Station]:
     """Hold the archive alone, at this program's schema, with these accounts (all, where none is named) at work.
 
@@ -99,7 +96,7 @@ def station(
         archive.spool.prepare()
         accounts = []
         for label in chosen:
-            service = service_of(settings, label, effects, transport, observer)
+            service = service_of(settings, label, effects, observer)
             closing.callback(service.close)
             base_url, username = settings.accounts[label].identity
             account_id = archive.accounts.register(label, base_url, username, effects.clock.now())
@@ -133,7 +130,6 @@ def service_of(
     settings: Settings,
     label: str,
     effects: Effects,
-    transport: httpx.BaseTransport | None = None,
     observer: Observer | None = None,
 ) -> EasyTracking:
     """The client of one configured account; `observer` is told of every call it makes."""
@@ -166,7 +162,7 @@ def service_of(
         account=label,
         clock=effects.clock,
         user_agent=USER_AGENT,
-        transport=transport,
+        network=effects.network,
         zone=settings.timezone,
         on_call=tell,
     )

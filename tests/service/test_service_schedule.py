@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easytracking_sync.app.alarm_clock import AlarmClock
 from easytracking_sync.app.calendar import longest_gap, trigger_of
+from easytracking_sync.app.schedule import AlarmClock
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.settings import Schedule
 

@@ -16,7 +16,7 @@ from easytracking_simulator import WITHOUT_FIELD, Counts, Faults, odd_element, s
 from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.pool import Pool
 from easytracking_sync.errors import DatabaseUnavailable, ServiceUnavailable
-from easytracking_sync.machine.discovery import Cycle, Span, again
+from easytracking_sync.machine.listing.cycle import Cycle, Span, again
 from easytracking_sync.remote import EasyTracking, Listing, ListQuery
 from easytracking_sync.terms import (
     MOST_LISTED,

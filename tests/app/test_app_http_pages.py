@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from tests.support.watched import watched
 
-from easytracking_sync.app.lookout import HEALTHY_SECONDS, Lookout
-from easytracking_sync.app.station import existing_archive, station
+from easytracking_sync.app.composition import existing_archive, station
+from easytracking_sync.app.http_pages import HEALTHY_SECONDS, Lookout
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.observer import Silent

@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from easytracking_sync.app.pulse import Beat
-from easytracking_sync.app.station import Station
+from easytracking_sync.app.composition import Station
+from easytracking_sync.app.supervision import Beat
 from easytracking_sync.archive.entries import Standing
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.archive.schema import require_current

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import DatabaseUnavailable, Fatal, Permanent, StorageFault, Transient
 from easytracking_sync.machine.engine import Engine, Lane
+from easytracking_sync.machine.hang_detection import PATIENCE_SECONDS, Turns
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.machine.turns import PATIENCE_SECONDS, Turns
 from easytracking_sync.terms import Claim
 
 LONGEST_IDLE_SECONDS = 1.0

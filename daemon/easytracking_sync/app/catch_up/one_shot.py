@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import httpx
-
-from easytracking_sync.app import preview
 from easytracking_sync.app.alerts import FLUSH_SECONDS, alarm_watch
+from easytracking_sync.app.catch_up import dry_run
+from easytracking_sync.app.catch_up.outcome import CatchUp, Outcome, Progress, count_of
+from easytracking_sync.app.composition import RUNNING_SERVICE, Station, existing_archive, station
 from easytracking_sync.app.drain import Drain, Ended
 from easytracking_sync.app.handed_work import HandedWork
-from easytracking_sync.app.outcome import CatchUp, Outcome, Progress, count_of
 from easytracking_sync.app.span import span_of
-from easytracking_sync.app.station import RUNNING_SERVICE, Station, existing_archive, station
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import LockHeld, UsageError
 from easytracking_sync.machine.observer import Observer, Silent
@@ -27,7 +25,6 @@ def catch_up(
     request: CatchUp,
     *,
     effects: Effects | None = None,
-    transport: httpx.BaseTransport | None = None,
     progress: Progress | None = None,
     observer: Observer | None = None,
 ) -> Outcome:
@@ -39,11 +36,11 @@ def catch_up(
     effects = effects or Effects()
     observer = observer or Silent()
     if request.dry_run:
-        return _dry_run(settings, request, effects, transport, observer)
+        return _dry_run(settings, request, effects, observer)
     handed: HandedWork | None = None
     while True:
         try:
-            return _run(settings, request, effects, transport, progress, observer)
+            return _run(settings, request, effects, progress, observer)
         except LockHeld as held:
             if held.command != RUNNING_SERVICE:
                 raise
@@ -61,14 +58,11 @@ def _run(
     settings: Settings,
     request: CatchUp,
     effects: Effects,
-    transport: httpx.BaseTransport | None,
     progress: Progress | None,
     observer: Observer,
 ) -> Outcome:
     begun = effects.clock.monotonic()
-    with station(
-        settings, request.accounts, observer, effects=effects, doing="catch-up", transport=transport
-    ) as at_work:
+    with station(settings, request.accounts, observer, effects=effects, doing="catch-up") as at_work:
         at_work.archive.requests.drop(effects.clock.now())
         at_work.archive.accounts.resume(at_work.account_ids)  # a person asks: try at once
         spans = {
@@ -89,11 +83,10 @@ def _dry_run(
     settings: Settings,
     request: CatchUp,
     effects: Effects,
-    transport: httpx.BaseTransport | None,
     observer: Observer,
 ) -> Outcome:
     begun = effects.clock.monotonic()
-    seen = preview.look(
+    seen = dry_run.look(
         settings,
         request.accounts,
         request.start,
@@ -101,7 +94,6 @@ def _dry_run(
         new_only=request.new_only,
         deadline_seconds=request.deadline_seconds,
         effects=effects,
-        transport=transport,
         observer=observer,
     )
     return Outcome(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from easytracking_sync.app.reload import change
+from easytracking_sync.app.settings_change import change
 from easytracking_sync.settings import Settings
 
 

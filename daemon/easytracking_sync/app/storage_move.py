@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from easytracking_sync.app.station import existing_archive
+from easytracking_sync.app.composition import existing_archive
 from easytracking_sync.archive.blob_files import FileBlobs
 from easytracking_sync.archive.blobs import Blobs, DatabaseBlobs
 from easytracking_sync.archive.database import Database

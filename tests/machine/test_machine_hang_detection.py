@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from easytracking_sync.effects import SystemClock
-from easytracking_sync.machine.crew import EFFECT_SECONDS, Crew
 from easytracking_sync.machine.engine import Engine, Lane
+from easytracking_sync.machine.engine_threads import EFFECT_SECONDS, Crew
+from easytracking_sync.machine.hang_detection import Turns
 from easytracking_sync.machine.observer import Silent
-from easytracking_sync.machine.turns import Turns
 
 SECONDS = 10.0
 

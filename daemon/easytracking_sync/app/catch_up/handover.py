@@ -9,9 +9,9 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+from easytracking_sync.app.composition import Station
 from easytracking_sync.app.listers import NO_PROGRESS_SECONDS, Listers
 from easytracking_sync.app.span import span_of
-from easytracking_sync.app.station import Station
 from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.archive.requests import Request
 from easytracking_sync.effects import Clock

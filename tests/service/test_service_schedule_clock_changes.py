@@ -8,10 +8,10 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from tests.service.test_service_alarm_clock import TwoClocks
+from tests.service.test_service_schedule import TwoClocks
 
-from easytracking_sync.app.alarm_clock import AlarmClock
 from easytracking_sync.app.calendar import longest_gap, trigger_of
+from easytracking_sync.app.schedule import AlarmClock
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.machine.policy import history_windows, instant, local_now
 from easytracking_sync.settings import Schedule

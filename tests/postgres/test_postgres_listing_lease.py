@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from tests.archive.shelves import Shelf
 from tests.support.station import VirtualClock
 
-from easytracking_sync.app.floor import Floor
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.quiet import undisturbed
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.errors import LockHeld
+from easytracking_sync.machine.listing.lease import Floor
 
 
 def floor(archive: Archive) -> Floor:

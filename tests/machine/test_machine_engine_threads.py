@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.errors import DatabaseUnavailable
-from easytracking_sync.machine.crew import Crew
 from easytracking_sync.machine.engine import Engine, Lane
+from easytracking_sync.machine.engine_threads import Crew
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.terms import Claim
 

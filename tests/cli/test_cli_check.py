@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.certificates import self_signed
 
-from easytracking_sync.cli.practice import practice_services
-from easytracking_sync.cli.reach import clock_finding
+from easytracking_sync.app.check_network import clock_finding
+from easytracking_sync.cli.simulator import practice_services
 from easytracking_sync.observe.alarms import channels as channels_module
 from easytracking_sync.terms import DocumentState
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from easytracking_sync.cli import json_lines
-from easytracking_sync.cli.safe_names import safe_name
+from easytracking_sync.app import json_objects
+from easytracking_sync.safe_file_names import safe_name
 from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_reception_times_carry_the_offset_of_the_configured_zone(
 @given(st.text())
 @settings(max_examples=100)
 def test_any_text_survives_a_json_line_in_ascii(text: str) -> None:
-    line = json_lines.line({"name": text})
+    line = json_objects.line({"name": text})
     assert line.isascii()
     assert line.isprintable()
     assert json.loads(line) == {"name": text}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from easytracking_sync.app.health import Grade, Room, Verdict, verdict
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.plights import Plight
-from easytracking_sync.cli.probe import Grade, Room, Verdict, verdict
 from easytracking_sync.observe.alarms.rules import Alarm, Disk, Kind
 from easytracking_sync.terms import PauseReason
 

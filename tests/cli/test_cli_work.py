@@ -15,7 +15,7 @@ import pytest
 from easytracking_sync.app import AccountCount, Outcome
 from easytracking_sync.cli import demo
 from easytracking_sync.cli.catch_up import tell_problems
-from easytracking_sync.cli.practice import PracticeService, practice_services
+from easytracking_sync.cli.simulator import PracticeService, practice_services
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run

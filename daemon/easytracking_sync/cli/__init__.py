@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from easytracking_sync.cli.exits import BUG, INTERRUPTED, STORAGE, TERMINATED, USAGE, code_of
-from easytracking_sync.cli.invocation import LOG, NAME, Invocation
+from easytracking_sync.cli.exit_codes import BUG, INTERRUPTED, STORAGE, TERMINATED, USAGE, code_of
+from easytracking_sync.cli.global_options import LOG, NAME, Invocation
 from easytracking_sync.cli.signals import Terminated, ending_the_command
 from easytracking_sync.errors import SyncError
 from easytracking_sync.safe_text import visible
@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "migrate": ("migrate", "Bring the archive to this program's schema."),
     "storage": ("storage", "Move the files' bytes between database and file system."),
     "database": ("database", "Copy the archive to another database."),
-    "simulator": ("practice", "An Easy Tracking service on this machine, to practise with."),
+    "simulator": ("simulator", "An Easy Tracking service on this machine, to practise with."),
     "demo": ("demo", "The whole job, for real, against the bundled simulator."),
     "completion": ("completion", "What bash, zsh or fish need to complete command lines."),
     "version": ("version", "Versions of the program, of Python, SQLite and the schema."),
@@ -228,7 +228,7 @@ def _log_bug(error: Exception, ctx: click.Context) -> None:
     with contextlib.suppress(Exception):
         log = ctx.meta.get(LOG)
         if log is None:  # it went wrong before there was one, and before any secret was read
-            observe = importlib.import_module("easytracking_sync.cli.session")
+            observe = importlib.import_module("easytracking_sync.cli.runtime")
             log = observe.open_log(ctx.obj or Invocation())
         log.failed(error)
 

@@ -6,10 +6,10 @@ import click
 
 from easytracking_sync.archive.accounts import AccountEntry
 from easytracking_sync.archive.entries import Standing
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import LABEL
-from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.cli import output
+from easytracking_sync.cli.global_options import NAME, Invocation
+from easytracking_sync.cli.option_types import LABEL
+from easytracking_sync.cli.runtime import Session, begin
 from easytracking_sync.errors import UsageError
 from easytracking_sync.settings import Settings
 
@@ -41,7 +41,7 @@ def list_accounts(invocation: Invocation) -> None:
     for label, account in session.settings.accounts.items():
         if account.identity not in known:
             rows.append((label, *account.identity, "0", "never", "yes"))
-    screen.show_table(HEADS, sorted(rows), numbers={3})
+    output.show_table(HEADS, sorted(rows), numbers={3})
 
 
 @accounts.command(
@@ -80,7 +80,7 @@ def _row(session: Session, entry: AccountEntry, standing: Standing) -> tuple[str
         entry.base_url,
         entry.username,
         str(sum(standing.by_state.values())),
-        screen.moment(standing.last_success_at, session.settings.timezone, never="never"),
+        output.moment(standing.last_success_at, session.settings.timezone, never="never"),
         _configured(session.settings, entry),
     )
 

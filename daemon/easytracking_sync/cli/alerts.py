@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import click
 
 from easytracking_sync.app.alerts import channels_of, writer_of
-from easytracking_sync.cli.exits import DONE, UNFINISHED
-from easytracking_sync.cli.invocation import Invocation
-from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.cli.exit_codes import DONE, UNFINISHED
+from easytracking_sync.cli.global_options import Invocation
+from easytracking_sync.cli.runtime import Session, begin
 from easytracking_sync.errors import UsageError
 from easytracking_sync.observe.alarms.heartbeat import call
 from easytracking_sync.safe_text import visible

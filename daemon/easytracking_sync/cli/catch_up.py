@@ -8,12 +8,12 @@ import click
 
 from easytracking_sync import app
 from easytracking_sync.app import CatchUp, Outcome
-from easytracking_sync.cli import options, screen
-from easytracking_sync.cli.exits import exit_code
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import DAY, SECONDS, require_order, require_past
+from easytracking_sync.cli import options, output
+from easytracking_sync.cli.exit_codes import exit_code
+from easytracking_sync.cli.global_options import NAME, Invocation
+from easytracking_sync.cli.option_types import DAY, SECONDS, require_order, require_past
 from easytracking_sync.cli.progress import progress
-from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.cli.runtime import Session, begin
 from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Settings
 
@@ -86,7 +86,7 @@ def show_preview(outcome: Outcome, settings: Settings) -> None:
     """What a dry run found."""
     del settings
     rows = [(label, str(number)) for label, number in outcome.would_fetch.items()]
-    screen.show_table(("ACCOUNT", "WOULD FETCH"), rows, numbers={1})
+    output.show_table(("ACCOUNT", "WOULD FETCH"), rows, numbers={1})
     click.echo("Nothing was changed, here or at the service.")
 
 
@@ -105,9 +105,9 @@ def show_outcome(outcome: Outcome, settings: Settings) -> None:
         for one in outcome.counts
     ]
     if rows:
-        screen.show_table(HEADS, rows, numbers={1, 2, 3, 4, 5})
-    documents, files = screen.count(outcome.documents, "document"), screen.count(outcome.files, "file")
-    click.echo(f"Came home: {documents}, {files}, {screen.size(outcome.bytes)}, in {screen.span(outcome.seconds)}")
+        output.show_table(HEADS, rows, numbers={1, 2, 3, 4, 5})
+    documents, files = output.count(outcome.documents, "document"), output.count(outcome.files, "file")
+    click.echo(f"Came home: {documents}, {files}, {output.size(outcome.bytes)}, in {output.span(outcome.seconds)}")
     click.echo(f"It lies in {lies_in(settings)}")
 
 
@@ -122,13 +122,13 @@ def tell_problems(outcome: Outcome) -> None:
     said = [f"{label}: the service refuses the credentials; mend them" for label in outcome.refused_accounts]
     said += [outcome.storage_failure] if outcome.storage_failure else []
     said += [f"not finished: {outcome.why_unfinished}"] if not outcome.finished else []
-    said += [f"{screen.count(outcome.unreadable, 'list element')} without an id"] if outcome.unreadable else []
-    said += [f"{screen.count(outcome.bugs, 'bug')} met; see the log at --log-level debug"] if outcome.bugs else []
+    said += [f"{output.count(outcome.unreadable, 'list element')} without an id"] if outcome.unreadable else []
+    said += [f"{output.count(outcome.bugs, 'bug')} met; see the log at --log-level debug"] if outcome.bugs else []
     for number, what in (
         (sum(one.quarantined for one in outcome.counts), "in quarantine"),
         (sum(one.unacknowledgeable for one in outcome.counts), "stored, but the service refuses the mark"),
     ):
         if number:
-            said.append(f"{screen.count(number, 'document')} {what}; see `{NAME} quarantine list`")
+            said.append(f"{output.count(number, 'document')} {what}; see `{NAME} quarantine list`")
     for line in said:
         click.echo(f"{NAME}: {visible(line)}", err=True)

@@ -12,14 +12,14 @@ import click
 
 from easytracking_sync.app import archive_of
 from easytracking_sync.app.alerts import channels_of, limits_of
+from easytracking_sync.app.check_network import accounts
 from easytracking_sync.archive.schema import require_current, revision, shown
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.exits import DONE, FINDINGS, STORAGE, USAGE, code_of
+from easytracking_sync.cli import output
+from easytracking_sync.cli.exit_codes import DONE, FINDINGS, STORAGE, USAGE, code_of
 from easytracking_sync.cli.findings import Finding, Told, tell
-from easytracking_sync.cli.invocation import Invocation
-from easytracking_sync.cli.reach import accounts
-from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.cli.global_options import Invocation
+from easytracking_sync.cli.runtime import Session, begin
 from easytracking_sync.errors import DatabaseUnavailable, SyncError, UsageError
 from easytracking_sync.settings import Settings, StorageBackend
 from easytracking_sync.settings.display import HIDDEN, scheme_and_host
@@ -64,7 +64,7 @@ def check(invocation: Invocation, *, offline: bool) -> int:
     if told.code != DONE:
         click.echo("Mend the lines marked fail, then check again.")
     elif told.warnings:
-        click.echo(f"It works; {screen.count(told.warnings, 'line')} marked warn should be mended all the same.")
+        click.echo(f"It works; {output.count(told.warnings, 'line')} marked warn should be mended all the same.")
     else:
         click.echo("All is well.")
     return told.code
@@ -76,7 +76,7 @@ def configuration(settings: Settings) -> Iterator[Finding]:
     if not settings.accounts:
         yield Finding("configuration: no account", USAGE, "add a table [accounts.NAME] with its login")
     else:
-        yield Finding(f"configuration: {screen.count(len(settings.accounts), 'account')} ({labels})")
+        yield Finding(f"configuration: {output.count(len(settings.accounts), 'account')} ({labels})")
     for label, account in settings.accounts.items():
         if account.acknowledge is AcknowledgeWith.NONE:
             yield Finding(f"{label}: acknowledge = none, so nothing is marked at the service (a trial)")
@@ -132,11 +132,11 @@ def _room(name: str, free: int, settings: Settings) -> Finding:
     least, enough = settings.storage.min_free_bytes, limits_of(settings).free_bytes
     if free < least:
         mend = "free some space, or lower storage.min_free_bytes: nothing new is fetched until then"
-        return Finding(f"{name}: {screen.size(free)} free, less than {screen.size(least)}", STORAGE, mend)
+        return Finding(f"{name}: {output.size(free)} free, less than {output.size(least)}", STORAGE, mend)
     if free < enough:
-        mend = f"free some space: below {screen.size(least)} nothing new is fetched"
-        return Finding(f"{name}: {screen.size(free)} free on its disk, which is nearly full", mend=mend)
-    return Finding(f"{name}: {screen.size(free)} free on its disk")
+        mend = f"free some space: below {output.size(least)} nothing new is fetched"
+        return Finding(f"{name}: {output.size(free)} free on its disk, which is nearly full", mend=mend)
+    return Finding(f"{name}: {output.size(free)} free on its disk")
 
 
 def database(session: Session) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import ShellComplete, get_completion_class
 
-from easytracking_sync.cli.invocation import COMPLETE_VARIABLE, NAME
+from easytracking_sync.cli.global_options import COMPLETE_VARIABLE, NAME
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from easytracking_sync.cli.invocation import Invocation
-from easytracking_sync.cli.session import begin
+from easytracking_sync.cli.global_options import Invocation
+from easytracking_sync.cli.runtime import begin
 from easytracking_sync.safe_text import visible
 
 WIDEST = 44

@@ -12,12 +12,12 @@ from pydantic_core import PydanticCustomError
 from easytracking_sync.app.database_copy import copy_database
 from easytracking_sync.archive.backup import back_up
 from easytracking_sync.archive.copy import Copied
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.exits import DONE, FINDINGS
+from easytracking_sync.cli import output
+from easytracking_sync.cli.exit_codes import DONE, FINDINGS
 from easytracking_sync.cli.gauge import gauge
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import PLACE
-from easytracking_sync.cli.session import begin
+from easytracking_sync.cli.global_options import NAME, Invocation
+from easytracking_sync.cli.option_types import PLACE
+from easytracking_sync.cli.runtime import begin
 from easytracking_sync.errors import UsageError
 from easytracking_sync.settings import Database, Settings, StorageBackend
 from easytracking_sync.settings.address_validators import database_url
@@ -66,7 +66,7 @@ def backup(invocation: Invocation, target: Path, *, if_sqlite: bool) -> None:
     if not target.absolute().parent.is_dir():
         raise UsageError(f"--to: the folder {target.absolute().parent} is not there; make it first")
     count = back_up(path, target.absolute(), session.effects.files)
-    click.echo(f"The archive as it was lies in {target}, {screen.size(count)}.")
+    click.echo(f"The archive as it was lies in {target}, {output.size(count)}.")
 
 
 @database.command(
@@ -122,11 +122,11 @@ def _address(url: str | None, file: Path | None) -> str:
 def _report(settings: Settings, copied: Copied, target: str, file: Path | None) -> int:
     """Say what was copied, and what to change; the exit code."""
     rows = ", ".join(
-        screen.count(copied.rows[name], what) for name, what in (("account", "account"), ("document", "document"))
+        output.count(copied.rows[name], what) for name, what in (("account", "account"), ("document", "document"))
     )
-    proven = f"{copied.files - copied.rotten} of {screen.count(copied.files, 'blob')}"
-    click.echo(f"Copied and counted: {rows}, {screen.count(sum(copied.rows.values()), 'row')} in all")
-    click.echo(f"Read back by their hashes: {proven}, {screen.size(copied.bytes)}")
+    proven = f"{copied.files - copied.rotten} of {output.count(copied.files, 'blob')}"
+    click.echo(f"Copied and counted: {rows}, {output.count(sum(copied.rows.values()), 'row')} in all")
+    click.echo(f"Read back by their hashes: {proven}, {output.size(copied.bytes)}")
     for sha256 in copied.named:
         click.echo(f"{NAME}: blob {sha256} had rotten in the archive already", err=True)
     if copied.rotten:

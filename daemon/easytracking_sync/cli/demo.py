@@ -11,15 +11,15 @@ from pathlib import Path
 import click
 
 from easytracking_sync.app import CatchUp, Outcome
+from easytracking_sync.app.export import Export, exclusively
 from easytracking_sync.archive.entries import Filters
-from easytracking_sync.cli import screen
+from easytracking_sync.cli import output
 from easytracking_sync.cli.catch_up import lies_in, perform, tell_problems
-from easytracking_sync.cli.exits import FINDINGS, exit_code
-from easytracking_sync.cli.export import Export, exclusively
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import PLACE
-from easytracking_sync.cli.practice import PracticeService, practice_services
-from easytracking_sync.cli.session import Session, begin_with, open_log
+from easytracking_sync.cli.exit_codes import FINDINGS, exit_code
+from easytracking_sync.cli.global_options import NAME, Invocation
+from easytracking_sync.cli.option_types import PLACE
+from easytracking_sync.cli.runtime import Session, begin_with, open_log
+from easytracking_sync.cli.simulator import PracticeService, practice_services
 from easytracking_sync.effects import storage_faults
 from easytracking_sync.errors import UsageError
 from easytracking_sync.settings import load_settings
@@ -59,8 +59,8 @@ def demo(invocation: Invocation, folder: Path) -> int:
         _say(f"Bringing everything home ({faults} calls are made to fail on the way, to show that it mends itself):")
         outcome = perform(session, CatchUp())
         click.echo(
-            f"  {outcome.documents} documents, {outcome.files} files, {screen.size(outcome.bytes)} "
-            f"in {screen.span(outcome.seconds)}"
+            f"  {outcome.documents} documents, {outcome.files} files, {output.size(outcome.bytes)} "
+            f"in {output.span(outcome.seconds)}"
         )
         code = exit_code(outcome)
         if code:
@@ -116,12 +116,12 @@ def _show_home(session: Session, services: Services) -> None:
                     label,
                     str(len(entries)),
                     str(len(parts)),
-                    screen.size(sum(part.size for part in parts)),
+                    output.size(sum(part.size for part in parts)),
                     f"{min(received)} to {max(received)}" if received else "-",
                     f"{len(service.marked())} of {DOCUMENTS[label]}",
                 )
             )
-    screen.show_table(HEADS, rows, numbers={1, 2, 3, 5})
+    output.show_table(HEADS, rows, numbers={1, 2, 3, 5})
     click.echo(f"It lies in {lies_in(session.settings)}")
 
 

@@ -10,10 +10,10 @@ import click
 
 from easytracking_sync.archive.entries import DocumentEntry, Happening, Journey, Standing
 from easytracking_sync.archive.room import Shortage
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.invocation import NAME, Invocation
+from easytracking_sync.cli import output
+from easytracking_sync.cli.global_options import NAME, Invocation
 from easytracking_sync.cli.invoices import facts_of
-from easytracking_sync.cli.session import Session, begin, shortage_of
+from easytracking_sync.cli.runtime import Session, begin, shortage_of
 from easytracking_sync.safe_text import visible
 from easytracking_sync.terms import AcknowledgeWith, BatchState, DocumentState
 
@@ -85,15 +85,15 @@ def explain(invocation: Invocation, document: str) -> None:
         journey = archive.catalogue.journey(entry)
         (standing,) = archive.catalogue.standings((entry.account,))
         short = shortage_of(archive)
-    screen.show_facts(facts_of(entry, zone))
+    output.show_facts(facts_of(entry, zone))
     if entry.files:
         _say("Files")
-        screen.show_table(("TYPE", "VERSION", "NAME", "SIZE", "FETCHED", "SHA256"), list(_files(entry, zone)))
+        output.show_table(("TYPE", "VERSION", "NAME", "SIZE", "FETCHED", "SHA256"), list(_files(entry, zone)))
     _say("What happened")
     story = [(entry.discovered_at, "", "listed by the service for the first time", "")]
     story += [(one.at, f"batch {one.batch}" if one.batch else "", _words(one), _details(one)) for one in happenings]
     rows = [(_to_the_second(at, zone), batch, *told) for at, batch, *told in story]
-    screen.show_table(("WHEN", "BATCH", "WHAT", "DETAIL"), rows)
+    output.show_table(("WHEN", "BATCH", "WHAT", "DETAIL"), rows)
     _say("What happens next")
     for line in (*_next(session, entry, journey, standing), *_shortage(entry, short)):
         click.echo(visible(line))
@@ -108,8 +108,8 @@ def _files(entry: DocumentEntry, zone: ZoneInfo) -> Iterator[tuple[str, ...]]:
     versions: dict[str, int] = {}
     for part in entry.files:
         versions[part.type] = versions.get(part.type, 0) + 1
-        fetched = screen.moment(part.fetched_at, zone)
-        yield part.type, str(versions[part.type]), part.name, screen.size(part.size), fetched, part.sha256
+        fetched = output.moment(part.fetched_at, zone)
+        yield part.type, str(versions[part.type]), part.name, output.size(part.size), fetched, part.sha256
 
 
 def _words(happening: Happening) -> str:
@@ -143,7 +143,7 @@ def _next(session: Session, entry: DocumentEntry, journey: Journey | None, stand
             yield from _travels(session, entry, journey)
         case DocumentState.QUARANTINED:
             when = _when(session, entry.next_attempt_at)
-            attempts = screen.count(entry.attempts, "attempt")
+            attempts = output.count(entry.attempts, "attempt")
             yield f"It is in quarantine after {attempts}: {entry.reason or 'no reason'}."
             yield f"It is tried again, alone, {when}; `{NAME} quarantine retry {entry.shown_id}` tries it now."
             yield f'`{NAME} quarantine accept {entry.shown_id} --reason "…"` closes it for good.'
@@ -166,7 +166,7 @@ def _waits(session: Session, entry: DocumentEntry) -> Iterator[str]:
     why = f": {entry.reason}" if entry.reason else ""
     if entry.attempts:
         most = session.settings.sync.max_attempts
-        yield f"{screen.count(entry.attempts, 'attempt')} of {most} failed{why}. It is asked for again {when}."
+        yield f"{output.count(entry.attempts, 'attempt')} of {most} failed{why}. It is asked for again {when}."
     elif entry.reason:
         yield f"It is asked for again {when}{why}."
     else:
@@ -180,13 +180,13 @@ def _travels(session: Session, entry: DocumentEntry, journey: Journey | None) ->
     if journey is None:
         yield f"No batch carries it, though it is {entry.state}; `{NAME} reconcile --repair` mends that."
         return
-    others = f" with {screen.count(journey.size - 1, 'other')}" if journey.size > 1 else ""
+    others = f" with {output.count(journey.size - 1, 'other')}" if journey.size > 1 else ""
     when = _when(session, journey.next_attempt_at)
     yield f"It travels in batch {journey.batch}{others}; {when} {UNDER_WAY[journey.state]}."
     if journey.losses:
-        yield f"Its job was lost {screen.count(journey.losses, 'time')}; it is given longer each time."
+        yield f"Its job was lost {output.count(journey.losses, 'time')}; it is given longer each time."
     if journey.failures:
-        tries = screen.count(journey.failures, "try", "tries")
+        tries = output.count(journey.failures, "try", "tries")
         yield f"The last {tries} failed for a passing reason; the pauses grow."
 
 
@@ -203,7 +203,7 @@ def _is_home(session: Session, entry: DocumentEntry, standing: Standing) -> Iter
 
 def _obstacles(session: Session, entry: DocumentEntry, standing: Standing) -> Iterator[str]:
     if standing.paused_until is not None and standing.paused_until > session.effects.clock.now():
-        until = screen.moment(standing.paused_until, session.settings.timezone)
+        until = output.moment(standing.paused_until, session.settings.timezone)
         yield f"Before that, the account is paused until {until}: {standing.pause_message or standing.pause_reason}."
     if standing.trouble and standing.trouble != standing.pause_message:
         yield f"The account's list does not come: {standing.trouble}."

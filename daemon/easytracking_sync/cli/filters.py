@@ -11,8 +11,8 @@ import click
 from easytracking_sync.archive.entries import Filters
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.cli import options
-from easytracking_sync.cli.kinds import DAY, LISTED, STATE, TEXT, require_order
-from easytracking_sync.cli.session import known_accounts
+from easytracking_sync.cli.option_types import DAY, LISTED, STATE, TEXT, require_order
+from easytracking_sync.cli.runtime import known_accounts
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import DocumentState
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import click
 
-from easytracking_sync.cli.exits import DONE, worst
+from easytracking_sync.cli.exit_codes import DONE, worst
 from easytracking_sync.safe_text import visible
 
 

@@ -10,14 +10,15 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from easytracking_sync.app import json_objects
+from easytracking_sync.app.export import Export, Exported, exclusively
 from easytracking_sync.archive.entries import DocumentEntry, Happening
-from easytracking_sync.cli import json_lines, screen
-from easytracking_sync.cli.exits import DONE, FINDINGS, STORAGE, worst
-from easytracking_sync.cli.export import Export, Exported, exclusively
+from easytracking_sync.cli import output
+from easytracking_sync.cli.exit_codes import DONE, FINDINGS, STORAGE, worst
 from easytracking_sync.cli.filters import Given, filtering, filters_of
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import DAY, LISTED, PLACE
-from easytracking_sync.cli.session import begin
+from easytracking_sync.cli.global_options import NAME, Invocation
+from easytracking_sync.cli.option_types import DAY, LISTED, PLACE
+from easytracking_sync.cli.runtime import begin
 from easytracking_sync.safe_text import visible
 from easytracking_sync.terms import LIST_FIELDS, ListField
 
@@ -55,9 +56,9 @@ def list_invoices(invocation: Invocation, *, as_json: bool, day_to: object, **gi
         entries = archive.catalogue.documents(filters_of(session.settings, archive, **given))
         if as_json:
             for entry in entries:
-                click.echo(json_lines.line(json_lines.document_fields(entry, zone)))
+                click.echo(json_objects.line(json_objects.document_fields(entry, zone)))
         else:
-            screen.stream_table(HEADS, (_row(entry) for entry in entries))
+            output.stream_table(HEADS, (_row(entry) for entry in entries))
 
 
 @invoices.command(
@@ -80,15 +81,15 @@ def show(invocation: Invocation, document: str) -> None:
     with session.archive() as archive:
         entry = archive.catalogue.find(document)
         happenings = archive.catalogue.happenings(entry)
-    screen.show_facts(facts_of(entry, zone))
+    output.show_facts(facts_of(entry, zone))
     if entry.files:
         click.echo()
-        files = [(part.type, part.name, screen.size(part.size), part.sha256) for part in entry.files]
-        screen.show_table(("TYPE", "NAME", "SIZE", "SHA256"), files, numbers={2})
+        files = [(part.type, part.name, output.size(part.size), part.sha256) for part in entry.files]
+        output.show_table(("TYPE", "NAME", "SIZE", "SHA256"), files, numbers={2})
     if happenings:
         click.echo()
-        lines = [(screen.moment(one.at, zone), one.name, _told(one)) for one in happenings]
-        screen.show_table(("WHEN", "WHAT", "DETAIL"), lines)
+        lines = [(output.moment(one.at, zone), one.name, _told(one)) for one in happenings]
+        output.show_table(("WHEN", "WHAT", "DETAIL"), lines)
 
 
 @invoices.command(
@@ -128,11 +129,11 @@ def report(done: Exported, folder: Path) -> int:
         click.echo(f"{NAME}: {visible(str(path))} holds other bytes than the archive; left as it is", err=True)
     for problem in done.rotten:
         click.echo(f"{NAME}: {visible(problem)}", err=True)
-    parts = [f"{screen.count(done.written, 'file')} written ({screen.size(done.bytes)})"]
+    parts = [f"{output.count(done.written, 'file')} written ({output.size(done.bytes)})"]
     parts += [f"{done.skipped} there already"] if done.skipped else []
     parts += [f"{len(done.differing)} differing"] if done.differing else []
     parts += [f"{len(done.rotten)} damaged in the archive"] if done.rotten else []
-    click.echo(f"{screen.count(done.documents, 'document')}: {', '.join(parts)}, in {folder}")
+    click.echo(f"{output.count(done.documents, 'document')}: {', '.join(parts)}, in {folder}")
     return worst(FINDINGS if done.differing else DONE, STORAGE if done.rotten else DONE)
 
 
@@ -160,13 +161,13 @@ def facts_of(entry: DocumentEntry, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     yield "state", entry.state.value + (" (cannot be acknowledged)" if entry.unacknowledgeable else "")
     yield "reason", entry.reason or ""
     yield "attempts", str(entry.attempts or "")
-    yield "next attempt", screen.moment(entry.next_attempt_at, zone, never="")
+    yield "next attempt", output.moment(entry.next_attempt_at, zone, never="")
     yield "missing", ", ".join(entry.missing_types)
     for heading, fields in itertools.groupby(LIST_FIELDS, key=lambda field: field.heading):
         yield heading, " / ".join(filter(None, (_shown(field, getattr(entry, field.name)) for field in fields)))
-    yield "discovered", screen.moment(entry.discovered_at, zone)
-    yield "stored", screen.moment(entry.stored_at, zone, never="")
-    yield "acknowledged", screen.moment(entry.acknowledged_at, zone, never="")
+    yield "discovered", output.moment(entry.discovered_at, zone)
+    yield "stored", output.moment(entry.stored_at, zone, never="")
+    yield "acknowledged", output.moment(entry.acknowledged_at, zone, never="")
 
 
 def _shown(field: ListField, value: object) -> str:

@@ -8,8 +8,8 @@ from easytracking_sync.app import archive_of
 from easytracking_sync.archive import schema
 from easytracking_sync.archive.store import alone
 from easytracking_sync.archive.tables import SCHEMA
-from easytracking_sync.cli.invocation import Invocation
-from easytracking_sync.cli.session import begin
+from easytracking_sync.cli.global_options import Invocation
+from easytracking_sync.cli.runtime import begin
 
 
 @click.command(

@@ -11,10 +11,10 @@ import click
 from easytracking_sync.app.phases import PhaseChange, Verb, change_phase, own_phase
 from easytracking_sync.archive.entries import DocumentEntry
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.exits import DONE, code_of, worst
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.cli import output
+from easytracking_sync.cli.exit_codes import DONE, code_of, worst
+from easytracking_sync.cli.global_options import NAME, Invocation
+from easytracking_sync.cli.runtime import Session, begin
 from easytracking_sync.safe_text import visible
 
 PHASE = click.Choice(["1", "2"])
@@ -107,7 +107,7 @@ def _report(session: Session, changes: Sequence[PhaseChange], verb: Verb, phase:
             click.echo(f"{NAME}: {change.document.shown_id}: {visible(why)}", err=True)
     done = Counter(change.document.account for change in changes if change.trouble is None)
     what = "set" if verb is Verb.SET else "cleared"
-    total = screen.count(sum(done.values()), "document")
+    total = output.count(sum(done.values()), "document")
     failed = len(changes) - sum(done.values())
     click.echo(f"Phase {phase} is {what} for {total}" + (f"; {failed} failed, see above" if failed else ""))
     ours = [label for label in done if phase == own_phase(session.settings.accounts[label].acknowledge)]

@@ -9,9 +9,9 @@ import click
 from easytracking_sync.archive.entries import DocumentEntry
 from easytracking_sync.archive.remedies import BusyDocument, Remedies
 from easytracking_sync.archive.store import Archive, alone
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.cli import output
+from easytracking_sync.cli.global_options import NAME, Invocation
+from easytracking_sync.cli.runtime import Session, begin
 from easytracking_sync.errors import LockHeld, UsageError
 from easytracking_sync.terms import DocumentState
 
@@ -40,7 +40,7 @@ def list_quarantine(invocation: Invocation) -> int:
     if not rows:
         click.echo("Nothing is in quarantine.")
         return 0
-    screen.show_table(HEADS, rows, numbers={2})
+    output.show_table(HEADS, rows, numbers={2})
     click.echo(
         f"Try again now: {NAME} quarantine retry DOC   Close for good: {NAME} quarantine accept DOC --reason R"
     )
@@ -72,7 +72,7 @@ def retry(invocation: Invocation, documents: tuple[str, ...]) -> None:
         click.echo("Nothing is in quarantine.")
         return
     parts = [
-        f"{screen.count(number, 'document')} due to be {what} now"
+        f"{output.count(number, 'document')} due to be {what} now"
         for number, what in ((hastened.fetches, "fetched"), (hastened.acknowledgements, "acknowledged"))
         if number
     ]
@@ -126,7 +126,7 @@ def _row(session: Session, entry: DocumentEntry) -> tuple[str, ...]:
         entry.shown_id,
         "quarantined" if quarantined else "unacknowledgeable",
         str(entry.attempts) if quarantined else "-",
-        screen.moment(entry.failed_at, zone),
-        screen.moment(entry.next_attempt_at, zone) if quarantined else "daily",
+        output.moment(entry.failed_at, zone),
+        output.moment(entry.next_attempt_at, zone) if quarantined else "daily",
         entry.reason or "-",
     )

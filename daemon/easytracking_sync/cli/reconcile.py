@@ -8,18 +8,19 @@ from typing import Any
 
 import click
 
+from easytracking_sync.app import json_objects
 from easytracking_sync.app.composition import chosen_accounts
 from easytracking_sync.app.reconcile import Proof, compare
 from easytracking_sync.app.repair import Repaired, repair
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.cli import json_lines, options, screen
+from easytracking_sync.cli import options, output
 from easytracking_sync.cli.catch_up import tell_problems
-from easytracking_sync.cli.exits import CREDENTIALS, DONE, FINDINGS, STORAGE, UNFINISHED, exit_code, worst
+from easytracking_sync.cli.exit_codes import CREDENTIALS, DONE, FINDINGS, STORAGE, UNFINISHED, exit_code, worst
 from easytracking_sync.cli.gauge import gauge
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import DAY, require_order, require_past
+from easytracking_sync.cli.global_options import NAME, Invocation
+from easytracking_sync.cli.option_types import DAY, require_order, require_past
 from easytracking_sync.cli.progress import progress
-from easytracking_sync.cli.session import Session, begin
+from easytracking_sync.cli.runtime import Session, begin
 from easytracking_sync.safe_text import visible
 
 HEADS = ("ACCOUNT", "LISTED", "HOME", "MISSING", "UNMARKED", "NOT LISTED", "FILES", "SIZE", "ROTTEN")
@@ -75,7 +76,7 @@ def reconcile(
             proofs = _compare(session, archive, labels, start, end)
     if as_json:
         for proof in proofs:
-            click.echo(json_lines.line(_fields(proof)))
+            click.echo(json_objects.line(_fields(proof)))
     else:
         _show(proofs)
     for line in _problems(proofs):
@@ -89,7 +90,7 @@ def _compare(
     with gauge(session.effects.clock) as shown:
 
         def show(proof: Proof) -> None:
-            hashed = f", {screen.count(proof.files, 'file')} hashed" if proof.files else ""
+            hashed = f", {output.count(proof.files, 'file')} hashed" if proof.files else ""
             shown(f"{proof.account}: {proof.listed} listed{hashed}", 0, 0)
 
         return compare(
@@ -126,7 +127,7 @@ def _repair(
             progress=shown,
         )
     outcome = repaired.outcome
-    done = f"{screen.count(outcome.documents, 'document')} fetched, {screen.count(outcome.files, 'file')}"
+    done = f"{output.count(outcome.documents, 'document')} fetched, {output.count(outcome.files, 'file')}"
     click.echo(f"Repaired: {done}; comparing again", err=as_json)
     tell_problems(outcome)
     for label in repaired.left_alone:
@@ -144,12 +145,12 @@ def _show(proofs: Sequence[Proof]) -> None:
             str(len(proof.unmarked)),
             str(len(proof.unlisted)),
             str(proof.files),
-            screen.size(proof.bytes),
+            output.size(proof.bytes),
             str(len(proof.rotten)),
         )
         for proof in proofs
     ]
-    screen.show_table(HEADS, rows, numbers=set(range(1, len(HEADS))))
+    output.show_table(HEADS, rows, numbers=set(range(1, len(HEADS))))
     for proof in proofs:
         for line in _findings(proof):
             click.echo(f"{proof.account}: {line}")
@@ -166,9 +167,9 @@ def _findings(proof: Proof) -> Iterator[str]:
         if ids:
             yield f"{what}: {_first(ids)}"
     if proof.unreadable:
-        yield f"{screen.count(proof.unreadable, 'list element')} without an id"
+        yield f"{output.count(proof.unreadable, 'list element')} without an id"
     if proof.accepted:
-        yield f"{screen.count(proof.accepted, 'document')} closed with `{NAME} quarantine accept`"
+        yield f"{output.count(proof.accepted, 'document')} closed with `{NAME} quarantine accept`"
 
 
 def _first(ids: Sequence[int]) -> str:
@@ -183,7 +184,7 @@ def _verdict(proofs: Sequence[Proof]) -> str:
             return "The service lists no document there: nothing was to be proven."
         accepted = sum(proof.accepted for proof in proofs)
         but_for = f"but for {accepted} closed by an operator " if accepted else ""
-        listed = screen.count(number, "listed document")
+        listed = output.count(number, "listed document")
         return f"The proof holds: {listed}, {but_for}all home, whole and known to the service as such."
     if not all(proof.is_complete for proof in proofs):
         return "No proof: the comparison is not complete."

@@ -7,8 +7,8 @@ import signal
 
 import click
 
-from easytracking_sync.cli.exits import DONE, INTERRUPTED
-from easytracking_sync.cli.invocation import Invocation
+from easytracking_sync.cli.exit_codes import DONE, INTERRUPTED
+from easytracking_sync.cli.global_options import Invocation
 from easytracking_sync.cli.signals import Signals
 
 
@@ -39,6 +39,6 @@ def run(invocation: Invocation, hang_after: float | None) -> int:
     """The service: list every account by its schedule and bring home what is new, until it is told to end."""
     signals = Signals()
     with signals.listening():
-        service = importlib.import_module("easytracking_sync.cli.service")
+        service = importlib.import_module("easytracking_sync.cli.run_service")
         service.work(invocation, signals, hang_after=hang_after)
     return INTERRUPTED if signals.number == signal.SIGINT else DONE

@@ -8,11 +8,11 @@ from easytracking_sync.app.scrub import ScrubOutcome
 from easytracking_sync.app.scrub import scrub as scrub_archive
 from easytracking_sync.archive.integrity import Rotten
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.cli import options, screen
-from easytracking_sync.cli.exits import DONE, FINDINGS, STORAGE
+from easytracking_sync.cli import options, output
+from easytracking_sync.cli.exit_codes import DONE, FINDINGS, STORAGE
 from easytracking_sync.cli.gauge import gauge
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.session import Session, account_ids_of, begin
+from easytracking_sync.cli.global_options import NAME, Invocation
+from easytracking_sync.cli.runtime import Session, account_ids_of, begin
 
 HEADS = ("DOCUMENT", "TYPE", "SHA256", "WHAT NOW")
 
@@ -50,7 +50,7 @@ def _scrub(session: Session, archive: Archive, ids: tuple[int, ...] | None, *, r
     with gauge(clock) as shown:
 
         def show(so_far: ScrubOutcome) -> None:
-            doing = f"{so_far.files} of {screen.count(extent.files, 'file')}, {screen.size(so_far.bytes)} read"
+            doing = f"{so_far.files} of {output.count(extent.files, 'file')}, {output.size(so_far.bytes)} read"
             shown(doing, so_far.bytes, extent.bytes)
 
         return scrub_archive(
@@ -60,9 +60,9 @@ def _scrub(session: Session, archive: Archive, ids: tuple[int, ...] | None, *, r
 
 def _report(outcome: ScrubOutcome, unreferenced: int) -> int:
     """Say what was found; the exit code."""
-    read = f"{screen.count(outcome.files, 'file')}, {screen.size(outcome.bytes)} read"
+    read = f"{output.count(outcome.files, 'file')}, {output.size(outcome.bytes)} read"
     if outcome.shown:
-        screen.show_table(HEADS, [_row(one, outcome) for one in outcome.shown])
+        output.show_table(HEADS, [_row(one, outcome) for one in outcome.shown])
         hidden = outcome.rotten - len(outcome.shown)
         if hidden:
             click.echo(f"… and {hidden} more, which the log names")
@@ -71,12 +71,12 @@ def _report(outcome: ScrubOutcome, unreferenced: int) -> int:
         click.echo(f"{NAME}: more is gone than is left: see that storage.path is mounted, then repeat", err=True)
         return STORAGE
     if unreferenced:
-        click.echo(f"{screen.count(unreferenced, 'blob')} stored that no document names (left by a kill; harmless)")
+        click.echo(f"{output.count(unreferenced, 'blob')} stored that no document names (left by a kill; harmless)")
     if not outcome.rotten:
         click.echo(f"{read}: everything is whole.")
         return DONE
     click.echo(
-        f"{read}: {outcome.rotten} rotten; {screen.count(outcome.refetched, 'document')} to be fetched again"
+        f"{read}: {outcome.rotten} rotten; {output.count(outcome.refetched, 'document')} to be fetched again"
         + (f", {outcome.lost} older versions are lost" if outcome.lost else "")
     )
     return FINDINGS

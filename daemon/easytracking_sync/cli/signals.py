@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from easytracking_sync.cli.exits import TERMINATED
+from easytracking_sync.cli.exit_codes import TERMINATED
 
 
 class Signals:

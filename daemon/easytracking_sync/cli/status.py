@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from easytracking_sync.app import archive_of
+from easytracking_sync.app import archive_of, json_objects
 from easytracking_sync.app.alerts import fullest_disk, limits_of, silent_at
+from easytracking_sync.app.health import Grade, Room, Verdict, unknown, verdict
 from easytracking_sync.archive.entries import Standing
 from easytracking_sync.archive.room import Shortage
 from easytracking_sync.archive.schema import require_current, revision, shown
-from easytracking_sync.cli import json_lines, screen
-from easytracking_sync.cli.exits import DONE
-from easytracking_sync.cli.invocation import Invocation
-from easytracking_sync.cli.probe import Grade, Room, Verdict, unknown, verdict
-from easytracking_sync.cli.session import Session, begin, shortage_of
+from easytracking_sync.cli import output
+from easytracking_sync.cli.exit_codes import DONE
+from easytracking_sync.cli.global_options import Invocation
+from easytracking_sync.cli.runtime import Session, begin, shortage_of
 from easytracking_sync.errors import DatabaseUnavailable, StorageBroken, StorageFault, SyncError
 from easytracking_sync.observe.alarms.notifier import LATELY
 from easytracking_sync.observe.alarms.rules import Watched, standing
@@ -70,7 +70,7 @@ def status(invocation: Invocation, *, as_json: bool, as_probe: bool) -> int:
         archive.close()
     if as_json:
         fields = [_fields(session, standing) for standing in _with_silent(session, standings)]
-        click.echo(json_lines.line({"archive": where, "shortage": _short_fields(short), "accounts": fields}))
+        click.echo(json_objects.line({"archive": where, "shortage": _short_fields(short), "accounts": fields}))
     elif not begun:
         click.echo(f"There is no archive at {where} yet; `easytracking-sync catch-up` makes it.")
     else:
@@ -121,7 +121,7 @@ def _show(session: Session, standings: list[Standing], short: Shortage | None, w
     rows = [
         (
             one.account,
-            screen.moment(one.last_success_at, zone, never="never"),
+            output.moment(one.last_success_at, zone, never="never"),
             str(one.count(DocumentState.ACKNOWLEDGED)),
             _waiting(one, now),
             str(one.count(DocumentState.STORED) - one.unacknowledgeable),
@@ -131,7 +131,7 @@ def _show(session: Session, standings: list[Standing], short: Shortage | None, w
         )
         for one in standings
     ]
-    screen.show_table(HEADS, rows, numbers={2, 3, 4, 5, 6})
+    output.show_table(HEADS, rows, numbers={2, 3, 4, 5, 6})
     for one in standings:
         for remark in _remarks(session, one, now):
             click.echo(f"{one.account}: {visible(remark)}")
@@ -157,7 +157,7 @@ def _is_overdue(session: Session, one: Standing) -> bool:
 
 
 def _next_run(session: Session, one: Standing) -> str:
-    at = screen.moment(_next_run_at(session, one), session.settings.timezone)
+    at = output.moment(_next_run_at(session, one), session.settings.timezone)
     return f"{at}, overdue" if _is_overdue(session, one) else at
 
 
@@ -165,7 +165,7 @@ def _waiting(one: Standing, now: datetime) -> str:
     waiting = one.count(DocumentState.DISCOVERED, DocumentState.BATCHED)
     if not waiting or one.oldest_waiting_at is None:
         return str(waiting)
-    return f"{waiting} (for {screen.span(max(0.0, (now - one.oldest_waiting_at).total_seconds()))})"
+    return f"{waiting} (for {output.span(max(0.0, (now - one.oldest_waiting_at).total_seconds()))})"
 
 
 def _remarks(session: Session, one: Standing, now: datetime) -> list[str]:
@@ -173,20 +173,20 @@ def _remarks(session: Session, one: Standing, now: datetime) -> list[str]:
     if one.trouble and one.trouble != one.pause_message:
         remarks.append(f"its list does not come: {one.trouble.removeprefix(f'{one.account}: ')}")
     if one.paused_until is not None and one.paused_until > now:
-        until = screen.moment(one.paused_until, session.settings.timezone)
+        until = output.moment(one.paused_until, session.settings.timezone)
         remarks.append(f"paused until {until}: {one.pause_message or one.pause_reason}")
     if one.unacknowledgeable:
         remarks.append(
-            f"{screen.count(one.unacknowledgeable, 'document')} stored, but the service refuses the mark; "
+            f"{output.count(one.unacknowledgeable, 'document')} stored, but the service refuses the mark; "
             "see `easytracking-sync quarantine list`"
         )
     if one.count(DocumentState.QUARANTINED):
         remarks.append("documents in quarantine; see `easytracking-sync quarantine list`")
     if one.unreadable:
-        remarks.append(f"{screen.count(one.unreadable, 'list element')} without an id in the last cycle")
+        remarks.append(f"{output.count(one.unreadable, 'list element')} without an id in the last cycle")
     for state, what in ((DocumentState.WITHDRAWN, "withdrawn by the service"), (DocumentState.ACCEPTED, "accepted")):
         if one.count(state):
-            remarks.append(f"{screen.count(one.count(state), 'document')} {what}")
+            remarks.append(f"{output.count(one.count(state), 'document')} {what}")
     label = session.settings.labels.get(one.identity)
     if label is None:
         remarks.append("is in the archive, but not in the configuration: nothing is fetched for it")
@@ -205,19 +205,19 @@ def _fields(session: Session, one: Standing) -> dict[str, Any]:
     paused = None
     if one.paused_until is not None:
         reason = one.pause_reason.value if one.pause_reason else None
-        paused = {"reason": reason, "until": json_lines.instant(one.paused_until), "message": one.pause_message}
+        paused = {"reason": reason, "until": json_objects.instant(one.paused_until), "message": one.pause_message}
     return {
         "account": one.account,
-        "last_success_at": json_lines.instant(one.last_success_at),
+        "last_success_at": json_objects.instant(one.last_success_at),
         "documents": {state.value: one.count(state) for state in DocumentState},
-        "oldest_waiting_at": json_lines.instant(one.oldest_waiting_at),
+        "oldest_waiting_at": json_objects.instant(one.oldest_waiting_at),
         "quarantined": one.count(DocumentState.QUARANTINED),
         "unacknowledgeable": one.unacknowledgeable,
         "incomplete": one.incomplete,
         "unreadable": one.unreadable,
         "paused": paused,
         "trouble": one.trouble,
-        "next_run_at": json_lines.instant(_next_run_at(session, one)),
+        "next_run_at": json_objects.instant(_next_run_at(session, one)),
         "overdue": _is_overdue(session, one),
-        "next_attempt_at": json_lines.instant(one.next_attempt_at),
+        "next_attempt_at": json_objects.instant(one.next_attempt_at),
     }

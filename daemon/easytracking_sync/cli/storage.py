@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from easytracking_sync.app.storage_move import Moved, move_storage
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.exits import DONE, FINDINGS
+from easytracking_sync.cli import output
+from easytracking_sync.cli.exit_codes import DONE, FINDINGS
 from easytracking_sync.cli.gauge import gauge
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.session import begin
+from easytracking_sync.cli.global_options import NAME, Invocation
+from easytracking_sync.cli.runtime import begin
 from easytracking_sync.settings import Settings, StorageBackend
 
 
@@ -63,19 +63,19 @@ def _report(settings: Settings, to: StorageBackend, moved: Moved, *, delete_sour
     where = str(settings.blobs_path.absolute()) if to is StorageBackend.FILESYSTEM else "the database"
     whole = done.blobs - done.rotten
     click.echo(
-        f"{whole} of {screen.count(done.blobs, 'blob')} ({screen.size(done.bytes)}) are whole in {where}; "
+        f"{whole} of {output.count(done.blobs, 'blob')} ({output.size(done.bytes)}) are whole in {where}; "
         f"{done.copied} copied now"
     )
     if done.rotten:
         for sha256 in done.named:
             click.echo(f"{NAME}: blob {sha256} is whole in neither place", err=True)
         click.echo(
-            f"{NAME}: {screen.count(done.rotten, 'blob')} rotten: `{NAME} scrub` has them fetched again; "
+            f"{NAME}: {output.count(done.rotten, 'blob')} rotten: `{NAME} scrub` has them fetched again; "
             + ("nothing was deleted" if delete_source else "then move again"),
             err=True,
         )
     if delete_source:
-        click.echo(f"{screen.count(moved.removed, 'blob')} removed from the old store")
+        click.echo(f"{output.count(moved.removed, 'blob')} removed from the old store")
         if moved.removed and to is StorageBackend.FILESYSTEM and settings.database.sqlite_path is not None:
             click.echo("The SQLite file keeps its size; the room inside is used again.")
     elif settings.storage.backend is not to:

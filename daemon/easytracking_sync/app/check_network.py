@@ -9,10 +9,10 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from easytracking_sync.app import service_of
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.exits import CREDENTIALS, DONE, FINDINGS, USAGE, code_of
+from easytracking_sync.cli import output
+from easytracking_sync.cli.exit_codes import CREDENTIALS, DONE, FINDINGS, USAGE, code_of
 from easytracking_sync.cli.findings import Finding
-from easytracking_sync.cli.session import Session
+from easytracking_sync.cli.runtime import Session
 from easytracking_sync.environments import CLIENT_SECRET
 from easytracking_sync.errors import Refused, ServiceUnavailable, SyncError, Unreachable, UsageError
 from easytracking_sync.remote import EasyTracking, ListQuery
@@ -45,7 +45,7 @@ def accounts(session: Session) -> Iterator[Finding]:
             if service.clock_ahead is not None:
                 skews.append(service.clock_ahead)
         host = account.endpoint.base_url
-        yield trouble or Finding(f"{label}: logs in and lists at {host} ({screen.span(clock.monotonic() - begun)})")
+        yield trouble or Finding(f"{label}: logs in and lists at {host} ({output.span(clock.monotonic() - begun)})")
     if skews:
         yield clock_finding(max(skews, key=abs))
 
@@ -56,7 +56,7 @@ def clock_finding(ahead: float) -> Finding:
         return Finding(f"clock: agrees with the service's within {max(1, round(abs(ahead)))} s")
     here = "behind" if ahead > 0 else "ahead of"
     return Finding(
-        f"clock: this machine is {screen.span(abs(ahead))} {here} the service",
+        f"clock: this machine is {output.span(abs(ahead))} {here} the service",
         FINDINGS if abs(ahead) > MOST_SKEW_SECONDS else DONE,
         "set the clock, and keep it by NTP (timedatectl set-ntp true); where it is right, tell the vendor",
     )

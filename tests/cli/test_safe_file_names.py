@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easytracking_sync.cli.safe_names import MOST_BYTES, distinct_names, safe_name
+from easytracking_sync.safe_file_names import MOST_BYTES, distinct_names, safe_name
 
 NASTY = st.text(st.sampled_from("aB.\\/: \x00\x1b\u202e\udc80*é~㎏İﬀ_012nulCON"), max_size=40)
 NAMES = st.one_of(st.text(), NASTY)

@@ -11,8 +11,8 @@ from easytracking_sync.app import Station, serve
 from easytracking_sync.app.http_pages import Lookout
 from easytracking_sync.app.supervision import Pulse
 from easytracking_sync.app.supervision import Several as Pulses
-from easytracking_sync.cli.invocation import Invocation
-from easytracking_sync.cli.session import begin_with, open_log, secrets_of
+from easytracking_sync.cli.global_options import Invocation
+from easytracking_sync.cli.runtime import begin_with, open_log, secrets_of
 from easytracking_sync.cli.signals import Signals
 from easytracking_sync.cli.stillness import Stillness
 from easytracking_sync.host.systemd import Systemd

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from easytracking_sync.archive.blobs import BlobRotten, Blobs
 from easytracking_sync.archive.entries import DocumentEntry, FileEntry
-from easytracking_sync.cli.safe_names import distinct_names, safe_name
 from easytracking_sync.effects import Files, make_durable_folder, storage_faults
 from easytracking_sync.errors import LockHeld, StorageFault, UsageError
+from easytracking_sync.safe_file_names import distinct_names, safe_name
 
 PART = ".part"
 READ_BYTES = 1 << 20

@@ -13,7 +13,7 @@ import click
 from easytracking_sync.app import existing_archive
 from easytracking_sync.archive.room import Shortage
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.cli.invocation import LOG, Invocation
+from easytracking_sync.cli.global_options import LOG, Invocation
 from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.errors import StorageFault, UsageError
 from easytracking_sync.observe.log import Log, LogFormat, LogObserver

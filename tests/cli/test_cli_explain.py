@@ -50,11 +50,11 @@ def test_the_story_has_fields_files_in_versions_and_events_in_local_time(run: Ru
         ["FA", "2", "b.xml"],
     ]
     assert any(line.startswith("2026-11-22 13:00:00") and "for the first time" in line for line in lines)
-    assert any(line.startswith("2026-11-22 13:01:00  batch 1") and "together: 40" in line for line in lines)
+    assert any(line.startswith("2026-11-22 13:01:00  batch 1") and "in the batch: 40" in line for line in lines)
     assert "both versions are kept" in out
     assert "something.unheard_of" in out
     assert "\x1b" not in out
-    assert told_next(out) == "Nothing: it is home, and the service was told.\n"
+    assert told_next(out) == "Nothing: it is stored and acknowledged.\n"
 
 
 def test_what_became_of_a_batch_after_the_document_left_it_is_not_its_story(run: Run, stock: Stock) -> None:
@@ -65,27 +65,27 @@ def test_what_became_of_a_batch_after_the_document_left_it_is_not_its_story(run:
     for minute, name in enumerate(("batch.reserved", "batch.stored", "batch.acknowledged")):
         happen(stock, name, minute, batch_id=batch)
     out = explained(run, stock)
-    assert "its batch went on without it: back to the pool" in out
-    assert "the service told" not in out
-    assert "asked for again after 9000-01-01 01:00:00: without MT; asked again." in told_next(out)
+    assert "its batch went on without it: to be fetched again" in out
+    assert "acknowledged" not in out
+    assert "fetched again after 9000-01-01 01:00:00: without MT; asked again." in told_next(out)
 
 
 @pytest.mark.parametrize(
     ("state", "values", "says"),
     [
-        ("discovered", {"next_attempt_at": NOW - timedelta(days=900)}, "as soon as there is room, by the running"),
-        ("discovered", {"next_attempt_at": LATER, "attempts": 2, "reason": "r"}, "2 attempts of 8 failed: r."),
+        ("discovered", {"next_attempt_at": NOW - timedelta(days=900)}, "as soon as possible, by the running"),
+        ("discovered", {"next_attempt_at": LATER, "attempts": 2, "reason": "r"}, "2 of 8 attempts failed: r."),
         (
             "quarantined",
             {"attempts": 8, "reason": "r", "next_attempt_at": LATER},
             "in quarantine after 8 attempts: r",
         ),
         ("quarantined", {}, "quarantine retry acme/1"),
-        ("acknowledged", {"acknowledged_at": None}, "It is, when it is listed again"),
+        ("acknowledged", {"acknowledged_at": None}, "It is acknowledged when it is listed again"),
         ("acknowledged", {"acknowledged_at": NOW, "held": True}, "easytracking-sync phase set 1 acme/1"),
         ("acknowledged", {"acknowledged_at": NOW, "missing_types": "MT,FU"}, "gave no MT, FU"),
         ("withdrawn", {}, "does not list it any more"),
-        ("accepted", {"reason": "sent again"}, "closed it (sent again)"),
+        ("accepted", {"reason": "sent again"}, "accepted it as it is (sent again)"),
         ("batched", {}, "No batch carries it"),
     ],
 )
@@ -100,7 +100,7 @@ def test_the_batch_that_carries_it_is_named_with_what_it_waits_for(run: Run, sto
     rows = [stock.document("acme", doc_id, DocumentState.BATCHED) for doc_id in (1, 2)]
     stock.batch("acme", *rows, state=BatchState.RESERVED, next_attempt_at=LATER, losses=1, failures=2)
     says = told_next(explained(run, stock))
-    assert "batch 1 with 1 other; after 9000-01-01 01:00:00 its job is asked whether it is ready" in says
+    assert "batch 1 with 1 other; after 9000-01-01 01:00:00 its job is asked for the parcel" in says
     assert "lost 1 time" in says
     assert "last 2 tries failed" in says
 
@@ -108,7 +108,7 @@ def test_the_batch_that_carries_it_is_named_with_what_it_waits_for(run: Run, sto
 def test_an_unacknowledgeable_document_says_so_and_the_way_out(run: Run, stock: Stock) -> None:
     stock.unacknowledgeable("acme", 1)
     says = told_next(explained(run, stock))
-    assert "refuses to be told: set-fase-1 refused (403)" in says
+    assert "refuses its acknowledgement: set-fase-1 refused (403)" in says
     assert "quarantine accept acme/1" in says
 
 

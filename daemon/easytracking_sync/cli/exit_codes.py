@@ -1,4 +1,4 @@
-"""The contract's exit codes: from an error, or from how a one-shot ended."""
+"""The documented exit codes, derived from an error or from the outcome of a catch-up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from easytracking_sync import errors
 
 if TYPE_CHECKING:
-    from easytracking_sync.app import Outcome  # at run time it would import everything before `--help` answers
+    from easytracking_sync.app import Outcome  # importing it at run time would delay `--help`
 
 DONE = 0
 BUG = 1
@@ -30,23 +30,28 @@ ERROR_CODES: tuple[tuple[type[errors.SyncError], int], ...] = (
     (errors.Permanent, FINDINGS),
     (errors.Fatal, BUG),
 )
-"""The first that fits counts."""
+"""The first that matches counts."""
 
 WORST_FIRST = (BUG, USAGE, CREDENTIALS, STORAGE, UNFINISHED, FINDINGS, DONE)
 
 
 def code_of(error: errors.SyncError) -> int:
     """The exit code of an error that ends a command."""
-    return next((code for kind, code in ERROR_CODES if isinstance(error, kind)), BUG)
+    return code_of_kind(type(error))
+
+
+def code_of_kind(error: type[errors.SyncError]) -> int:
+    """The exit code of this kind of error."""
+    return next((code for kind, code in ERROR_CODES if issubclass(error, kind)), BUG)
 
 
 def worst(*codes: int) -> int:
-    """Of several codes the one that counts: the first of 1, 2, 4, 74, 75, 3, 0."""
+    """The code that counts: the first of 1, 2, 4, 74, 75, 3, 0 among these."""
     return min(codes, key=WORST_FIRST.index, default=DONE)
 
 
 def exit_code(outcome: Outcome) -> int:
-    """The exit code of a one-shot: the first that applies of 1, 2, 4, 74, 75, 3, 0."""
+    """The exit code of a catch-up: the first that applies of 1, 2, 4, 74, 75, 3, 0."""
     open_findings = outcome.unreadable or any(
         count.quarantined or count.unacknowledgeable for count in outcome.counts
     )

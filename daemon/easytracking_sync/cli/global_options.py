@@ -1,4 +1,4 @@
-"""What was given before the command's name."""
+"""The options before the command's name, and the program's own names. Imports next to nothing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 NAME = "easytracking-sync"
 
 COMPLETE_VARIABLE = "_EASYTRACKING_SYNC_COMPLETE"
-"""How a shell asks for completions: click listens to it."""
+"""The environment variable by which a shell asks click for completions."""
 
 LOG = "easytracking_sync.log"
-"""Where click's context keeps the command's log, for whoever reports how the command ended."""
+"""Where click's context keeps the command's log, so that a bug can be logged."""
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
-    """The options every command shares."""
+class GlobalOptions:
+    """The options that every command shares."""
 
     config: Path | None = None
     log_level: str | None = None

@@ -1,4 +1,4 @@
-"""The kinds of value an option takes, and what is said where it is none."""
+"""Types of option values, and the messages for wrong ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Day(click.ParamType[date]):
         except ValueError:
             self.fail(f"{value!a} is not a day; write it like 2026-05-31", param, ctx)
         if day.year < FIRST_YEAR:
-            self.fail(f"{day} is before {FIRST_YEAR}; there were no electronic invoices then", param, ctx)
+            self.fail(f"{day} is before {FIRST_YEAR}, when there were no electronic invoices", param, ctx)
         return day
 
 
@@ -49,7 +49,7 @@ class Seconds(click.ParamType[float]):
         return seconds
 
 
-class Listed(click.ParamType[tuple[str, ...]]):
+class Words(click.ParamType[tuple[str, ...]]):
     """Several words with commas between, in upper case: TD01,TD04."""
 
     name = "list"
@@ -59,31 +59,31 @@ class Listed(click.ParamType[tuple[str, ...]]):
             return value
         words = tuple(word.strip().upper() for word in str(value).split(",") if word.strip())
         if not words:
-            self.fail("names nothing", param, ctx)
+            self.fail("is empty; give one or more values, separated by commas", param, ctx)
         return words
 
 
 class Text(click.ParamType[str]):
-    """Text that is not blank: a script's empty variable is refused, since it would mean everything."""
+    """Text that is not blank: an empty variable of a script is refused, since it would select everything."""
 
     name = "text"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
         if not text.strip():
-            self.fail("is empty; leave the option out, or say what is meant", param, ctx)
+            self.fail("is empty; leave the option out, or give a value", param, ctx)
         return text
 
 
 class Place(click.Path):
-    """The path of a file or folder. An empty one is refused, since it would mean the current folder."""
+    """The path of a file or folder. An empty path is refused, since it would mean the current folder."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
-            self.fail("is empty; name one", param, ctx)
+            self.fail("is empty; give a path", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -95,23 +95,23 @@ class Label(click.ParamType[str]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         label = str(value).lower()
         if not re.fullmatch(r"[a-z0-9_-]{1,64}", label):
-            self.fail(f"{value!a} is not a label: it has 1 to 64 letters, digits, - and _", param, ctx)
+            self.fail(f"{value!a} is not a label: use 1 to 64 letters, digits, - and _", param, ctx)
         return label
 
 
 DAY = Day()
 LABEL = Label()
 SECONDS = Seconds()
-LISTED = Listed()
+WORDS = Words()
 PLACE = Place()
 TEXT = Text()
 STATE = click.Choice([state.value for state in DocumentState])
 
 
 def require_past(first: date | None, clock: Clock) -> None:
-    """Refuse a `--from` that lies ahead: nothing can have been received yet. Somebody's today is tomorrow here."""
+    """Refuse a `--from` in the future, when nothing can have been received; another time zone's today is allowed."""
     if first is not None and first > (clock.now() + timedelta(days=1)).date():
-        raise UsageError(f"--from: {first} lies ahead, so nothing would be looked at")
+        raise UsageError(f"--from: {first} is in the future; no document can have been received then")
 
 
 def require_order(first: date | None, last: date | None, names: str) -> None:

@@ -1,9 +1,10 @@
-"""How results look: tables on a terminal, aligned plain text elsewhere, and nothing foreign that steers either."""
+"""How results are printed: tables, facts and JSON, with every control character escaped."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -14,7 +15,9 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from easytracking_sync.archive.entries import DocumentEntry
 from easytracking_sync.safe_text import visible
+from easytracking_sync.terms import LIST_FIELDS, ListField
 
 MEASURED_ROWS: Final = 200
 """A long list is aligned by its first rows and then streamed."""
@@ -23,12 +26,9 @@ UNBROKEN: Final = 20
 """A column whose cells are no longer than this is never broken: half a moment or half a word is hard to read."""
 
 GAP: Final = 2
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
-def show_table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[int] = (), title: str = ""
-) -> None:
+def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[int] = ()) -> None:
     """A short table: drawn on a terminal, aligned text elsewhere and where the terminal is too narrow for it.
 
     `numbers` are the columns set to the right.
@@ -37,19 +37,9 @@ def show_table(
     widths = [max(len(visible(cell)) for cell in column) for column in zip(heads, *rows, strict=True)]
     least = sum(min(width, UNBROKEN) for width in widths) + GAP * (len(widths) - 1)
     if not console.is_terminal or least > console.width:
-        if title:
-            click.echo(title)
         stream_table(heads, rows, numbers=numbers)
         return
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        show_edge=False,
-        padding=(0, GAP - 1, 0, 0),
-        pad_edge=False,
-    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, GAP - 1, 0, 0), pad_edge=False)
     for position, (head, width) in enumerate(zip(heads, widths, strict=True)):
         side: JustifyMethod = "right" if position in numbers else "left"
         table.add_column(head, justify=side, overflow="fold", no_wrap=width <= UNBROKEN)
@@ -76,17 +66,35 @@ def show_facts(facts: Iterable[tuple[str, str]]) -> None:
         click.echo(f"{click.style(name.ljust(width), dim=True)}  {value}")
 
 
-def size(count: int) -> str:
-    """Bytes for a person."""
-    value, unit = float(count), 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 or value >= 100 else f"{value:.1f} {_UNITS[unit]}"
+def json_line(fields: Mapping[str, object]) -> str:
+    """One JSON object on one line, in ASCII: surrogates, NUL and control characters are valid and harmless in it."""
+    return json.dumps(fields, ensure_ascii=True, allow_nan=False)
 
 
-def count(number: int, one: str, many: str = "") -> str:
-    """A number with its noun."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+def show_title(text: str) -> None:
+    """A heading after an empty line."""
+    click.echo()
+    click.echo(click.style(text, bold=True))
+
+
+def warn(text: str) -> None:
+    """One line on stderr, under the program's name."""
+    click.echo(f"easytracking-sync: {visible(text)}", err=True)
+
+
+def document_facts(entry: DocumentEntry, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
+    """A document's fields as `show_facts` prints them."""
+    yield "document", entry.shown_id
+    yield "state", entry.state.value + (" (cannot be acknowledged)" if entry.unacknowledgeable else "")
+    yield "reason", entry.reason or ""
+    yield "attempts", str(entry.attempts or "")
+    yield "next attempt", moment(entry.next_attempt_at, zone, never="")
+    yield "missing", ", ".join(entry.missing_types)
+    for heading, fields in itertools.groupby(LIST_FIELDS, key=lambda field: field.heading):
+        yield heading, " / ".join(filter(None, (_shown(field, getattr(entry, field.name)) for field in fields)))
+    yield "discovered", moment(entry.discovered_at, zone)
+    yield "stored", moment(entry.stored_at, zone, never="")
+    yield "acknowledged", moment(entry.acknowledged_at, zone, never="")
 
 
 def moment(at: datetime | None, zone: ZoneInfo, *, never: str = "-") -> str:
@@ -94,15 +102,8 @@ def moment(at: datetime | None, zone: ZoneInfo, *, never: str = "-") -> str:
     return never if at is None else at.astimezone(zone).strftime("%Y-%m-%d %H:%M")
 
 
-def span(seconds: float) -> str:
-    """A duration for a person."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s"))
-    return " ".join([f"{value} {unit}" for value, unit in parts if value][:2])
+def _shown(field: ListField, value: object) -> str:
+    return "" if value is None or not field.heading else field.words.get(value, str(value))
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int], numbers: Collection[int]) -> str:

@@ -1,44 +1,53 @@
-"""What `run` runs: the service under the eyes of systemd, the metrics and the pages. Takes its time to import."""
+"""What `run` runs: the service with systemd, metrics and the HTTP pages. Importing it takes a second."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
+from typing import Final
 
 from easytracking_sync.app import Station, serve
 from easytracking_sync.app.http_pages import Lookout
 from easytracking_sync.app.supervision import Pulse
 from easytracking_sync.app.supervision import Several as Pulses
-from easytracking_sync.cli.global_options import Invocation
-from easytracking_sync.cli.runtime import begin_with, open_log, secrets_of
+from easytracking_sync.cli.global_options import GlobalOptions
+from easytracking_sync.cli.runtime import open_log, secrets_of, start_with
 from easytracking_sync.cli.signals import Signals
-from easytracking_sync.cli.stillness import Stillness
+from easytracking_sync.effects import Clock
 from easytracking_sync.host.systemd import Systemd
 from easytracking_sync.observe.observers import Several
 from easytracking_sync.settings import Settings, load_settings
 
+DISPATCHER: Final = "dispatch"
+"""The thread that hands work out; see machine.engine_threads."""
 
-def work(invocation: Invocation, signals: Signals, *, hang_after: float | None = None) -> None:
-    """Serve until `signals.stop` is set; where it is set already, nothing is opened."""
-    log = open_log(invocation, unless_told="info")
+
+def work(given: GlobalOptions, signals: Signals, *, hang_after: float | None = None) -> None:
+    """Serve until `signals.stop` is set; if a signal has come already, open nothing.
+
+    With `hang_after`, the engine hangs after so many seconds, so that a watchdog can be tested.
+    """
+    log = open_log(given, default_level="info")
 
     def load() -> Settings:
-        settings = load_settings(invocation.config, os.environ)
+        settings = load_settings(given.config, os.environ)
         log.redactor.learn(secrets_of(settings))
         return settings
 
-    session = begin_with(load(), log)
+    runtime = start_with(load(), log)
     if signals.number is not None:
         return
-    effects = session.effects
+    effects = runtime.effects
     if hang_after is not None:
-        session.observer.note("hang.awaited", level="warning", seconds=hang_after)
-        effects = replace(effects, clock=Stillness(effects.clock, hang_after))
+        runtime.observer.note("hang.awaited", level="warning", seconds=hang_after)
+        effects = replace(effects, clock=HangingClock(effects.clock, hang_after))
     systemd = Systemd(os.environ, effects.clock)
-    lookout = Lookout(session.settings, effects)
-    observer = Several(session.observer, lookout.metrics)
+    lookout = Lookout(runtime.settings, effects)
+    observer = Several(runtime.observer, lookout.metrics)
 
     @contextlib.contextmanager
     def watch(at_work: Station) -> Iterator[Pulse]:
@@ -47,7 +56,7 @@ def work(invocation: Invocation, signals: Signals, *, hang_after: float | None =
 
     systemd.preparing()
     serve(
-        session.settings,
+        runtime.settings,
         observer,
         signals.stop,
         reload=load,
@@ -56,3 +65,22 @@ def work(invocation: Invocation, signals: Signals, *, hang_after: float | None =
         told_to_reload=signals.reload,
         patience_seconds=systemd.patience_seconds,
     )
+
+
+class HangingClock:
+    """The time of `clock`, until `seconds` have passed: then the engine's dispatcher waits for ever."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._until = clock.monotonic() + seconds
+
+    def now(self) -> datetime:
+        if threading.current_thread().name == DISPATCHER and self._clock.monotonic() >= self._until:
+            threading.Event().wait()
+        return self._clock.now()
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def wait(self, wake: threading.Event, seconds: float) -> bool:
+        return self._clock.wait(wake, seconds)

@@ -1,6 +1,6 @@
 """One element of the service's list (section 4): read leniently, and compared with an earlier one by what it means.
 
-Pure. The client reads lists with it, the archive the elements that it keeps.
+Pure. The client reads lists with it, and whoever takes a list in compares it with the elements that were kept.
 """
 
 from __future__ import annotations
@@ -28,90 +28,62 @@ def read_element(raw: bytes, zone: tzinfo = ROME) -> ListedDocument | None:
 
     `zone` is the service's local time: a moment that carries a zone of its own is turned into local time.
     """
-    members = _members(raw)
-    doc_id = None if members is None else doc_id_or_none(members.get("id"))
-    if members is None or doc_id is None:
+    try:
+        members = read_value(raw)
+    except ValueError:
+        return None
+    doc_id = doc_id_or_none(members.get("id")) if isinstance(members, dict) else None
+    if doc_id is None:
         return None
     values: dict[str, Any] = {}
-    meanings: dict[str, object] = {"id": doc_id}
-    for name, wire, read, verbatim in _TABLE:
+    for name, wire, read in _FIELDS:
         given = members.get(wire)
-        if given is None:
-            continue
-        value = read(given, zone)
-        values[name] = value[:MOST_FIELD_TEXT] if isinstance(value, str) else value
-        if not (verbatim or _is_blank(given)):
-            meanings[wire] = _verbatim(given) if value is None else value
-    return ListedDocument(doc_id, raw, _fingerprint(meanings), **values)
+        if given is not None:
+            values[name] = read(given, zone)
+    return ListedDocument(doc_id, raw, _fingerprint(doc_id, values), **values)
 
 
 def means_the_same(before: bytes, now: ListedDocument, zone: tzinfo = ROME) -> bool:
     """Whether an element that was kept says of its document what `now` says, in whatever notation.
 
-    The same code reads both. A field that only one of them has says nothing: the service, or this program, has come
-    to know it since. Nor does a value that can be read in only one of them. False where `before` is no element of
-    this document.
+    The same code reads both. A field that has a value in only one of them says nothing: the service, or this program,
+    may have come to know it since. False where `before` is no element of this document.
     """
-    earlier, later = _members(before), _members(now.raw)
-    if earlier is None or later is None or doc_id_or_none(earlier.get("id")) != now.doc_id:
+    earlier = read_element(before, zone)
+    if earlier is None or earlier.doc_id != now.doc_id:
         return False
-    return all(
-        _agree(read, earlier[wire], later[wire], zone)
-        for _, wire, read, verbatim in _TABLE
-        if wire in earlier and wire in later and not verbatim
-    )
+    one, other = _meanings(earlier), _meanings(now)
+    return all(one[name] == other[name] for name in one.keys() & other.keys())
 
 
 def says_no_less(before: bytes, now: ListedDocument, zone: tzinfo = ROME) -> bool:
     """Whether `now` has a value in every field in which a kept element has one, and so may take its place."""
     earlier = read_element(before, zone)
-    return earlier is not None and _fields_with_a_value(earlier) <= _fields_with_a_value(now)
+    return earlier is not None and _meanings(earlier).keys() <= _meanings(now).keys()
 
 
-def _fields_with_a_value(element: ListedDocument) -> set[str]:
-    return {name for name, *_ in _TABLE if not _is_blank(getattr(element, name))}
+def _meanings(element: ListedDocument) -> dict[str, object]:
+    """Field → what its value means; without those that have no value."""
+    return _meant({name: getattr(element, name) for name, _, _ in _FIELDS})
 
 
-Reader = Callable[[object, tzinfo], object]
+def _meant(values: Mapping[str, Any]) -> dict[str, object]:
+    meant = ((name, _meaning(value)) for name, value in values.items() if name not in _VERBATIM)
+    return {name: meaning for name, meaning in meant if meaning is not None}
 
 
-def _agree(read: Reader, earlier: object, later: object, zone: tzinfo) -> bool:
-    if _is_blank(earlier) or _is_blank(later):
-        return _is_blank(earlier) and _is_blank(later)
-    before, now = read(earlier, zone), read(later, zone)
-    if before is None and now is None:
-        return _verbatim(earlier) == _verbatim(later)
-    if before is None or now is None or before == now:
-        return True
-    if not (isinstance(before, str) and isinstance(now, str)):
-        return False
-    as_number = isinstance(earlier, str) is not isinstance(later, str)  # numbers have no leading zeros
-    return before.strip().lstrip("0" if as_number else "") == now.strip().lstrip("0" if as_number else "")
+def _meaning(value: object) -> object:
+    """Without blanks, and without leading zeros, which are lost where a text comes as a number; None for no text."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    return text.lstrip("0") or text[:1] or None
 
 
-def _members(raw: bytes) -> Mapping[str, Any] | None:
-    try:
-        members = read_value(raw)
-    except ValueError:
-        return None
-    return members if isinstance(members, dict) else None
-
-
-def _is_blank(value: object) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _verbatim(value: object) -> str:
-    """A value that its field cannot be read from, so that it can be compared all the same."""
-    try:
-        return repr(value)
-    except RecursionError:
-        return "nested too deep"
-
-
-def _fingerprint(meanings: Mapping[str, object]) -> str:
+def _fingerprint(doc_id: int, values: Mapping[str, Any]) -> str:
     """sha256 over what is there, by name: a field that is known one day, and is not there, changes nothing."""
-    return hashlib.sha256(msgspec.json.encode(meanings, order="deterministic")).hexdigest()
+    meant = {"doc_id": doc_id, **_meant(values)}
+    return hashlib.sha256(msgspec.json.encode(meant, order="deterministic")).hexdigest()
 
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?=$|[T ])", re.ASCII)
@@ -125,7 +97,7 @@ def _read_text(value: object, zone: tzinfo) -> str | None:
     """A number that is given instead is its digits."""
     del zone
     if isinstance(value, str):
-        return text_or_none(value)
+        return text_or_none(value, most=MOST_FIELD_TEXT)
     number = integer_or_none(value)
     return None if number is None else str(number)
 
@@ -152,10 +124,11 @@ def _read_moment(value: object, zone: tzinfo) -> datetime | None:
         return None
 
 
-_READERS: Final[Mapping[type, Reader]] = {
+_READERS: Final[Mapping[type, Callable[[object, tzinfo], object]]] = {
     str: _read_text,
     int: lambda value, _: integer_or_none(value),
     date: _read_date,
     datetime: _read_moment,
 }
-_TABLE: Final = tuple((field.name, field.wire, _READERS[field.type], field.verbatim) for field in LIST_FIELDS)
+_FIELDS: Final = tuple((field.name, field.wire, _READERS[field.type]) for field in LIST_FIELDS)
+_VERBATIM: Final = frozenset(field.name for field in LIST_FIELDS if field.verbatim)

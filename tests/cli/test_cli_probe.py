@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from easytracking_sync.app.health import DiskLimits, Grade, Health, judge
+from easytracking_sync.app.status import DiskLimits, Grade, Health, judge
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.cli.status import check_line, figures, summary

@@ -68,12 +68,9 @@ def test_another_notation_of_the_same_value_is_no_change(field: str, before: Any
         ("dataRicezione", "2026-05-01 10:00:00", "2026-05-01 10:00:01"),
         ("data", "2026-05-01", "2026-05-02"),
         ("number", "77", "77/bis"),
-        ("number", "007", "7"),
         ("number", "70", 7),
-        ("number", "7", None),
-        ("senderPIVA", "", "01234567890"),
+        ("number", "0", "1"),
         ("countryChannel", 0, 1),
-        ("data", "ieri", "oggi"),
     ],
 )
 def test_another_value_is_a_change(field: str, before: Any, now: Any) -> None:
@@ -81,10 +78,12 @@ def test_another_value_is_a_change(field: str, before: Any, now: Any) -> None:
         assert not means_the_same(raw_of(**{field: first}), element(raw_of(**{field: second})))
 
 
-@pytest.mark.parametrize("unreadable", ["01/05/2026", {"y": 2026}, True])
-def test_a_value_that_can_be_read_in_one_of_them_only_says_nothing(unreadable: Any) -> None:
-    assert means_the_same(raw_of(data="2026-05-01"), element(raw_of(data=unreadable)))
-    assert means_the_same(raw_of(data=unreadable), element(raw_of(data="2026-05-01")))
+@pytest.mark.parametrize("nothing", [None, "", " ", "01/05/2026", {"y": 2026}, True])
+def test_a_value_in_one_of_them_only_says_nothing(nothing: Any) -> None:
+    said, unsaid = raw_of(data="2026-05-01"), raw_of(data=nothing)
+    assert means_the_same(said, element(unsaid))
+    assert means_the_same(unsaid, element(said))
+    assert (says_no_less(unsaid, element(said)), says_no_less(said, element(unsaid))) == (True, False)
 
 
 @given(ELEMENTS, st.sampled_from(WIRES))
@@ -95,10 +94,6 @@ def test_a_field_that_one_of_them_does_not_have_says_nothing(members: dict[str, 
     assert means_the_same(old, element(new))
     assert means_the_same(new, element(old))
     assert says_no_less(old, element(new))
-    (name,) = (known.name for known in LIST_FIELDS if known.wire == field and not known.verbatim)
-    value = getattr(element(new), name)
-    if value is not None and str(value).strip():
-        assert not says_no_less(new, element(old))
 
 
 @given(ELEMENTS, ELEMENTS)
@@ -114,7 +109,7 @@ def test_equal_fingerprints_mean_the_same_and_whoever_compares_them_does_not_mat
 
 def test_a_fingerprint_is_of_what_is_there_however_many_fields_are_known() -> None:
     raw = raw_of(number="77", senderCF="", sdiId=None, dataRicezione="2026-05-01T10:00:00")
-    known = b'{"dataRicezione":"2026-05-01T10:00:00","id":7,"number":"77"}'
+    known = b'{"doc_id":7,"number":"77","received":"2026-05-01T10:00:00"}'
     assert element(raw).fingerprint == hashlib.sha256(known).hexdigest()
 
 
@@ -125,5 +120,7 @@ def test_what_is_no_element_of_the_document_says_something_else(before: bytes) -
 
 def test_both_are_read_in_the_services_own_time_zone() -> None:
     before, now = raw_of(dataRicezione="2026-05-01 10:00:00"), raw_of(dataRicezione="2026-05-01T10:00:00Z")
-    assert means_the_same(before, element(now), UTC)
+    in_utc = read_element(now, UTC)
+    assert in_utc is not None
+    assert means_the_same(before, in_utc, UTC)
     assert not means_the_same(before, element(now))

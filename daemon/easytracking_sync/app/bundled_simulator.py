@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from easytracking_simulator import Call, Faults, Options, Rate, Simulator, SimulatorError, bad_zip, lost, status, torn
 from easytracking_simulator.command import PORT, WallClock, run
@@ -17,34 +18,22 @@ DEFAULT_HOST, DEFAULT_PORT = LOOPBACK, PORT
 
 
 def run_simulator(
-    *,
-    documents: int,
-    accounts: int,
-    seed: int,
     host: str,
     port: int,
-    arriving: float,
-    job_seconds: float,
     fault_rate: float,
+    *,
     announce: Callable[[str], None],
     publish: Callable[[str], None],
+    **options: Any,
 ) -> None:
-    """Run an Easy Tracking service on this machine until a signal stops it.
+    """Run an Easy Tracking service on this machine until a signal stops it; `options` are the simulator's.
 
     `publish` is given a configuration for it, `announce` lines for a person. UsageError for an address that is not
     this machine's own, since it asks for no password, and for a port that is taken.
     """
     _require_loopback(host)
-    options = Options(
-        documents=documents,
-        accounts=accounts,
-        seed=seed,
-        arrivals_per_minute=arriving,
-        job_seconds=job_seconds,
-        faults=_faults(fault_rate),
-    )
     try:
-        run(options, host, port, announce=announce, publish=publish)
+        run(Options(**options, faults=_faults(fault_rate)), host, port, announce=announce, publish=publish)
     except SimulatorError as error:
         raise UsageError(str(error)) from error
 

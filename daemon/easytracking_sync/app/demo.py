@@ -6,7 +6,6 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from easytracking_sync.app.bundled_simulator import SimulatedService
@@ -26,18 +25,6 @@ SEED = 2026
 DOCUMENTS = {"acme-italia": 250, "acme-romania": 50}
 
 Services = Mapping[str, SimulatedService]
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What an account has in the archive, and how many of its documents are acknowledged at its service."""
-
-    account: str
-    documents: int
-    files: int
-    bytes: int
-    received: tuple[date, date] | None  # the first and the last day
-    acknowledged: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +72,6 @@ def write_configuration(folder: Path, services: Services) -> Path:
         path.touch(mode=0o600)
         path.write_text("\n".join(blocks), encoding="utf-8")
     return path
-
-
-def what_was_fetched(settings: Settings, effects: Effects, services: Services) -> tuple[Fetched, ...]:
-    """Per account, what is in the archive."""
-    fetched = []
-    with existing_archive(settings, effects) as archive:
-        for label, service in services.items():
-            entries = list(archive.catalogue.documents(Filters(accounts=(label,))))
-            parts = [part for entry in entries for part in entry.files]
-            days = [entry.received.date() for entry in entries if entry.received]
-            received = (min(days), max(days)) if days else None
-            size = sum(part.size for part in parts)
-            fetched.append(Fetched(label, len(entries), len(parts), size, received, len(service.marked())))
-    return tuple(fetched)
 
 
 def prove(settings: Settings, effects: Effects, observer: Observer, services: Services, folder: Path) -> Proof:

@@ -8,9 +8,8 @@ import click
 
 from easytracking_sync.app.accounts import AccountSummary, list_accounts, rename_account
 from easytracking_sync.cli import output
-from easytracking_sync.cli.global_options import GlobalOptions
 from easytracking_sync.cli.option_types import LABEL
-from easytracking_sync.cli.runtime import start
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 
 HEADS = ("ACCOUNT", "SERVICE", "USER NAME", "DOCUMENTS", "LAST SUCCESS", "CONFIGURED")
 
@@ -31,10 +30,9 @@ Example:
 
 Exit codes: 0 listed, 2 wrong configuration, 75 database unavailable.""",
 )
-@click.pass_obj
-def list_command(given: GlobalOptions) -> None:
+@pass_runtime
+def list_command(runtime: Runtime) -> None:
     """List every account of the archive and of the configuration."""
-    runtime = start(given)
     with runtime.archive() as archive:
         found = list_accounts(archive, runtime.settings)
     output.show_table(HEADS, [_row(account, runtime.settings.timezone) for account in found], numbers={3})
@@ -53,10 +51,9 @@ Exit codes: 0 renamed, 2 unknown, the label is taken, or the configuration still
 )
 @click.argument("old", metavar="OLD", type=LABEL)
 @click.argument("new", metavar="NEW", type=LABEL)
-@click.pass_obj
-def rename(given: GlobalOptions, old: str, new: str) -> None:
+@pass_runtime
+def rename(runtime: Runtime, old: str, new: str) -> None:
     """Rename an account in the archive, after it was renamed in the configuration. Its documents stay its own."""
-    runtime = start(given)
     with runtime.archive() as archive:
         rename_account(archive, runtime.settings, old, new, runtime.effects.clock.now())
     click.echo(f"{old} is now called {new} in the archive.")

@@ -6,8 +6,7 @@ import click
 
 from easytracking_sync.app.alert_trial import try_channels
 from easytracking_sync.cli.exit_codes import DONE, UNFINISHED
-from easytracking_sync.cli.global_options import GlobalOptions
-from easytracking_sync.cli.runtime import start
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Language
 
@@ -35,10 +34,9 @@ Exit codes: 0 every channel accepted it, 2 there is no channel, or a wrong one, 
     type=click.Choice([language.value for language in Language]),
     help="Use this language instead of the configured one.",
 )
-@click.pass_obj
-def test(given: GlobalOptions, language: str | None) -> int:
+@pass_runtime
+def test(runtime: Runtime, language: str | None) -> int:
     """Send a test message through every configured channel, and print which of them accepted it."""
-    runtime = start(given)
     code = DONE
     for trial in try_channels(runtime.settings, runtime.effects.clock, Language(language) if language else None):
         mark = click.style("fail", fg="red") if trial.refusal else click.style("ok  ", fg="green")

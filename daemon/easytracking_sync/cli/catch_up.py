@@ -10,10 +10,10 @@ from easytracking_sync import app
 from easytracking_sync.app import CatchUp, Outcome
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.exit_codes import exit_code
-from easytracking_sync.cli.global_options import NAME, GlobalOptions
+from easytracking_sync.cli.global_options import NAME
 from easytracking_sync.cli.option_types import SECONDS, require_order, require_past
 from easytracking_sync.cli.progress import progress_of_documents
-from easytracking_sync.cli.runtime import Runtime, start
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, duration, size
 from easytracking_sync.settings import Settings
 
@@ -33,15 +33,10 @@ Examples:
   easytracking-sync catch-up --account acme --from 2026-01-01 --deadline 3600
 
 \b
-Exit codes:
-  0   everything is archived and acknowledged
-  2   the configuration or an option is wrong
-  3   done, but documents are in quarantine or cannot be acknowledged
-  4   the service refuses an account's credentials
-  5   another instance works on this archive
-  74  the disk is full or failed
-  75  not finished; run it again
-  130 interrupted, 143 terminated; run it again""",
+Exit codes: 0 everything is archived and acknowledged, 2 wrong configuration or option, 3 done, but
+documents are in quarantine or cannot be acknowledged, 4 credentials refused, 5 another instance works
+on this archive, 74 the disk is full or failed, 75 not finished, 130 interrupted, 143 terminated; after
+75, 130 and 143, run it again.""",
 )
 @options.ACCOUNTS
 @options.FROM
@@ -51,9 +46,9 @@ Exit codes:
 @click.option(
     "--deadline", metavar="SECONDS", type=SECONDS, help="Stop after this time; the next run continues the work."
 )
-@click.pass_obj
+@pass_runtime
 def catch_up(
-    given: GlobalOptions,
+    runtime: Runtime,
     accounts: tuple[str, ...],
     start_day: date | None,
     end_day: date | None,
@@ -65,13 +60,12 @@ def catch_up(
     """Fetch every invoice that the service holds: resume what was left, list all history, fetch and acknowledge."""
     require_order(start_day, end_day, "--from and --to")
     labels = tuple(dict.fromkeys(label.lower() for label in accounts))
-    runtime = start(given)
     require_past(start_day, runtime.effects.clock)
     outcome = run_catch_up(runtime, CatchUp(labels, start_day, end_day, new_only, dry_run, deadline))
     if dry_run:
         _show_preview(outcome)
     else:
-        _show_outcome(outcome, runtime.settings)
+        show_outcome(outcome, runtime.settings)
     warn_of_problems(outcome)
     return exit_code(outcome)
 
@@ -82,12 +76,6 @@ def run_catch_up(runtime: Runtime, request: CatchUp) -> Outcome:
         return app.catch_up(
             runtime.settings, request, effects=runtime.effects, progress=shown, observer=runtime.observer
         )
-
-
-def archive_place(settings: Settings) -> str:
-    """Where the archive is, for a person."""
-    path = settings.database.sqlite_path
-    return str(path.absolute()) if path is not None else "the database of database.url"
 
 
 def warn_of_problems(outcome: Outcome) -> None:
@@ -113,7 +101,8 @@ def _show_preview(outcome: Outcome) -> None:
     click.echo("Nothing was changed, here or at the service.")
 
 
-def _show_outcome(outcome: Outcome, settings: Settings) -> None:
+def show_outcome(outcome: Outcome, settings: Settings) -> None:
+    """Print where every account's documents stand, what was fetched, and where the archive is."""
     rows = [
         (
             one.label,
@@ -130,4 +119,5 @@ def _show_outcome(outcome: Outcome, settings: Settings) -> None:
         output.show_table(HEADS, rows, numbers={1, 2, 3, 4, 5})
     fetched = f"{count(outcome.documents, 'document')}, {count(outcome.files, 'file')}, {size(outcome.bytes)}"
     click.echo(f"Fetched: {fetched}, in {duration(outcome.seconds)}")
-    click.echo(f"Archive: {archive_place(settings)}")
+    path = settings.database.sqlite_path
+    click.echo(f"Archive: {'the database of database.url' if path is None else path.absolute()}")

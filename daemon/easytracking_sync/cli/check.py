@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from easytracking_sync.app.check import Finding, Severity, run_checks
+from easytracking_sync.app.check import Finding, run_checks
 from easytracking_sync.cli.exit_codes import DONE, code_of_kind, worst
 from easytracking_sync.cli.global_options import GlobalOptions
 from easytracking_sync.cli.runtime import start
@@ -14,7 +14,7 @@ from easytracking_sync.errors import UsageError
 from easytracking_sync.quantities import count
 from easytracking_sync.safe_text import visible
 
-COLOURS = {Severity.OK: "green", Severity.WARN: "yellow", Severity.FAIL: "red"}
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command(
@@ -56,5 +56,5 @@ def _print(findings: Iterable[Finding]) -> tuple[int, int]:
         if finding.repair:
             click.echo(f"      → {visible(finding.repair)}")
         code = worst(code, DONE if finding.fault is None else code_of_kind(finding.fault))
-        warnings += finding.severity is Severity.WARN
+        warnings += finding.severity == "warn"
     return code, warnings

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from easytracking_sync.cli.global_options import GlobalOptions
-from easytracking_sync.cli.runtime import start
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.safe_text import visible
 
 WIDEST = 44
@@ -31,10 +30,10 @@ Example:
 
 Exit codes: 0 shown, 2 the configuration is wrong.""",
 )
-@click.pass_obj
-def show(given: GlobalOptions) -> None:
+@pass_runtime
+def show(runtime: Runtime) -> None:
     """Show every key with its value and its source, as TOML."""
-    settings = start(given).settings
+    settings = runtime.settings
     tree = settings.redacted()
     sources = settings.sources
     notes = {"storage.path": f"{settings.blobs_path}", "storage.spool": f"{settings.spool_path}"}

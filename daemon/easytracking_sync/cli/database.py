@@ -13,10 +13,10 @@ from easytracking_sync.app.upkeep import back_up_archive, settings_after_copy, w
 from easytracking_sync.archive.copy import Copied
 from easytracking_sync.cli import output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS
-from easytracking_sync.cli.global_options import NAME, GlobalOptions
+from easytracking_sync.cli.global_options import NAME
 from easytracking_sync.cli.option_types import PLACE
 from easytracking_sync.cli.progress import progress_of_steps
-from easytracking_sync.cli.runtime import start
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, size
 from easytracking_sync.settings.address_validators import database_url
 from easytracking_sync.settings.validators import read_secret
@@ -49,10 +49,9 @@ not, 74 no space, or the archive cannot be read.""",
     help="The copy: a new file in an existing folder.",
 )
 @click.option("--if-sqlite", is_flag=True, help="If there is no SQLite archive, say so and succeed.")
-@click.pass_obj
-def backup(given: GlobalOptions, target: Path, *, if_sqlite: bool) -> None:
+@pass_runtime
+def backup(runtime: Runtime, target: Path, *, if_sqlite: bool) -> None:
     """Copy a SQLite archive as it is at one instant, and check the copy."""
-    runtime = start(given)
     why = why_no_backup(runtime.settings)
     if why and if_sqlite:
         click.echo(f"Nothing was copied: {why}.")
@@ -86,13 +85,12 @@ were damaged already, 5 a service works on the archive, 74 no space, 75 database
     type=PLACE,
     help="A file that holds the URL, for one with a password.",
 )
-@click.pass_obj
-def copy(given: GlobalOptions, url: str | None, file: Path | None) -> int:
+@pass_runtime
+def copy(runtime: Runtime, url: str | None, file: Path | None) -> int:
     """Copy the whole archive to another database, then prove it by row counts and every file's hash."""
     if (url is None) == (file is None):
         raise click.UsageError("give one of --to and --to-file")
     target = _address(url, file)
-    runtime = start(given)
     runtime.log.redactor.learn([unquote(urlsplit(target).password or "")])
     with progress_of_steps(runtime.effects.clock) as shown:
         copied = copy_database(runtime.settings, target, effects=runtime.effects, on_step=shown)
@@ -121,8 +119,6 @@ def _report(copied: Copied, lines: tuple[str, ...]) -> int:
         output.warn(f"blob {sha256} was damaged in the archive already")
     if copied.rotten:
         output.warn(f"run `{NAME} scrub` on the new database to have the damaged files fetched again")
-    click.echo("Now change the configuration, then start the service again:")
-    for line in lines:
-        click.echo(f"  {line}")
+    output.show_configuration(lines)
     click.echo("The old database is unchanged; do not run the service on it any more.")
     return FINDINGS if copied.rotten else DONE

@@ -12,15 +12,12 @@ from easytracking_sync.app import CatchUp
 from easytracking_sync.app import demo as steps
 from easytracking_sync.app.bundled_simulator import simulated_services
 from easytracking_sync.cli import output
-from easytracking_sync.cli.catch_up import archive_place, run_catch_up, warn_of_problems
+from easytracking_sync.cli.catch_up import run_catch_up, show_outcome, warn_of_problems
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS, exit_code
 from easytracking_sync.cli.global_options import NAME, GlobalOptions
 from easytracking_sync.cli.option_types import PLACE
 from easytracking_sync.cli.runtime import open_log, start_with
-from easytracking_sync.quantities import duration, size
 from easytracking_sync.settings import load_settings
-
-HEADS = ("ACCOUNT", "DOCUMENTS", "FILES", "SIZE", "RECEIVED", "ACKNOWLEDGED")
 
 
 @click.command(
@@ -61,23 +58,12 @@ def demo(given: GlobalOptions, folder: Path) -> int:
         if code != DONE:
             warn_of_problems(outcome)
             return code
-        amount = f"{outcome.documents} documents, {outcome.files} files, {size(outcome.bytes)}"
-        click.echo(f"  {amount} in {duration(outcome.seconds)}")
-        output.show_title("Fetched:")
-        fetched = steps.what_was_fetched(runtime.settings, runtime.effects, services)
-        output.show_table(HEADS, [_row(one) for one in fetched], numbers={1, 2, 3, 5})
-        click.echo(f"Archive: {archive_place(runtime.settings)}")
+        show_outcome(outcome, runtime.settings)
         output.show_title("The proof:")
         proof = steps.prove(runtime.settings, runtime.effects, runtime.observer, services, folder)
         _show_proof(proof)
     _suggest(config, folder)
     return DONE if proof.holds else FINDINGS
-
-
-def _row(one: steps.Fetched) -> tuple[str, ...]:
-    received = "-" if one.received is None else f"{one.received[0]} to {one.received[1]}"
-    acknowledged = f"{one.acknowledged} of {steps.DOCUMENTS[one.account]}"
-    return one.account, str(one.documents), str(one.files), size(one.bytes), received, acknowledged
 
 
 def _show_proof(proof: steps.Proof) -> None:

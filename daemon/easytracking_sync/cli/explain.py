@@ -11,8 +11,8 @@ import click
 from easytracking_sync.app.explain import Expectation, Explanation, Prospect, explain_document
 from easytracking_sync.archive.entries import DocumentEntry, Happening
 from easytracking_sync.cli import options, output
-from easytracking_sync.cli.global_options import NAME, GlobalOptions
-from easytracking_sync.cli.runtime import start
+from easytracking_sync.cli.global_options import NAME
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, size
 from easytracking_sync.safe_text import visible
 from easytracking_sync.terms import BatchState
@@ -97,13 +97,12 @@ Example:
 Exit codes: 0 explained, 2 unknown or ambiguous document, 75 database unavailable.""",
 )
 @options.DOCUMENT
-@click.pass_obj
-def explain(given: GlobalOptions, document: str) -> None:
+@pass_runtime
+def explain(runtime: Runtime, document: str) -> None:
     """Show a document's fields, its files in every version, its history, and what happens next.
 
     DOC is ACCOUNT/ID, or ID alone if only one account has it.
     """
-    runtime = start(given)
     zone = runtime.settings.timezone
     with runtime.archive() as archive:
         told = explain_document(archive, runtime.settings, document, now := runtime.effects.clock.now())
@@ -117,7 +116,7 @@ def explain(given: GlobalOptions, document: str) -> None:
     output.show_title("What happens next")
     for one in told.expectations:
         for line in _sentence(one, told.document, zone, now).splitlines():
-            click.echo(visible(line))
+            click.echo(line)
 
 
 def _files(entry: DocumentEntry, zone: ZoneInfo) -> Iterator[tuple[str, ...]]:
@@ -165,7 +164,7 @@ def _sentence(one: Expectation, document: DocumentEntry, zone: ZoneInfo, now: da
         most=one.most,
         number=one.number,
         others=f" with {count(others, 'other')}" if others else "",
-        reason=one.reason or "no reason given",
+        reason=visible(one.reason) or "no reason given",
         state=document.state,
         times=count(one.number, "time"),
         tries=count(one.number, "try", "tries"),

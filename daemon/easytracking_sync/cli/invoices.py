@@ -14,9 +14,8 @@ from easytracking_sync.app.json_objects import document_json
 from easytracking_sync.archive.entries import DocumentEntry, Happening
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS, STORAGE, worst
-from easytracking_sync.cli.global_options import GlobalOptions
 from easytracking_sync.cli.option_types import DAY, PLACE, WORDS
-from easytracking_sync.cli.runtime import start
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, size
 
 HEADS = ("DOCUMENT", "RECEIVED", "STATE", "TYPE", "DATE", "NUMBER", "SENDER", "FILES")
@@ -41,13 +40,12 @@ Exit codes: 0 listed, 2 wrong configuration or option, 75 database unavailable."
 @options.filtering
 @click.option("--to", "day_to", metavar="DAY", type=DAY, help="The same as --until.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, with all fields and files.")
-@click.pass_obj
-def list_invoices(given: GlobalOptions, /, *, as_json: bool, day_to: object, **filters: Any) -> None:
+@pass_runtime
+def list_invoices(runtime: Runtime, /, *, as_json: bool, day_to: object, **filters: Any) -> None:
     """List documents account by account, in the order of reception."""
     if day_to is not None and filters["received_to"] is not None:
         raise click.UsageError("--to and --until are the same option; give only one of them")
     wanted = options.filters_of(**filters | {"received_to": filters["received_to"] or day_to})
-    runtime = start(given)
     with runtime.archive() as archive:
         entries = list_documents(archive, runtime.settings, wanted)
         if as_json:
@@ -66,13 +64,12 @@ Example:
 Exit codes: 0 shown, 2 unknown or ambiguous document.""",
 )
 @options.DOCUMENT
-@click.pass_obj
-def show(given: GlobalOptions, document: str) -> None:
+@pass_runtime
+def show(runtime: Runtime, document: str) -> None:
     """Show one document: its fields, its files in every version, and its history as it was recorded.
 
     DOC is ACCOUNT/ID, or ID alone if only one account has it. `explain` shows the history in words.
     """
-    runtime = start(given)
     zone = runtime.settings.timezone
     with runtime.archive() as archive:
         told = explain_document(archive, runtime.settings, document, runtime.effects.clock.now())
@@ -105,11 +102,10 @@ Exit codes: 0 everything is exported, 2 wrong option, 3 files with these names a
 @click.option("--to", "folder", metavar="DIR", type=PLACE, required=True, help="The folder to write to.")
 @click.option("--types", metavar="FA,MT,…", type=WORDS, default=(), help="Only these types of file.")
 @options.filtering
-@click.pass_obj
-def export(given: GlobalOptions, /, folder: Path, types: tuple[str, ...], **filters: Any) -> int:
+@pass_runtime
+def export(runtime: Runtime, /, folder: Path, types: tuple[str, ...], **filters: Any) -> int:
     """Export documents' files to a folder, each complete or not at all, byte for byte as they were received."""
     wanted = options.filters_of(**filters)
-    runtime = start(given)
     with runtime.archive() as archive:
         exported = export_documents(archive, runtime.settings, wanted, folder, runtime.effects.files, types=types)
     return _report(exported, folder)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from easytracking_sync.app.upkeep import migrate_archive
-from easytracking_sync.cli.global_options import GlobalOptions
-from easytracking_sync.cli.runtime import start
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 
 
 @click.command(
@@ -17,13 +16,12 @@ Example:
 Exit codes: 0 the schema is this program's, 2 the archive is newer than this program,
 5 another instance works on it, 74 no space for the copy.""",
 )
-@click.pass_obj
-def migrate(given: GlobalOptions) -> None:
+@pass_runtime
+def migrate(runtime: Runtime) -> None:
     """Bring the archive to this program's schema. Safe to repeat, and after a power cut midway.
 
     A SQLite archive is copied first; delete the copy when all is well.
     """
-    runtime = start(given)
     done = migrate_archive(runtime.settings, runtime.effects)
     if done.before == done.after:
         click.echo(f"{done.archive} is already at schema {done.after}.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -16,95 +17,78 @@ from easytracking_sync.terms import DocumentState
 
 FIRST_YEAR = 2000
 
+T = TypeVar("T")
 
-class Day(click.ParamType[date]):
-    """A calendar day."""
 
-    name = "day"
+class Value(click.ParamType[T]):
+    """What `read` makes of the text; its ValueError says what is wrong."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        if isinstance(value, date):
+    def __init__(self, name: str, read: Callable[[str], T]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):  # a default
             return value
         try:
-            day = date.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!a} is not a day; write it like 2026-05-31", param, ctx)
-        if day.year < FIRST_YEAR:
-            self.fail(f"{day} is before {FIRST_YEAR}, when there were no electronic invoices", param, ctx)
-        return day
-
-
-class Seconds(click.ParamType[float]):
-    """A duration above zero."""
-
-    name = "seconds"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            seconds = float(str(value))
-        except ValueError:
-            seconds = math.nan
-        if not 0 < seconds < math.inf:
-            self.fail(f"{value!a} is not a number of seconds above 0", param, ctx)
-        return seconds
-
-
-class Words(click.ParamType[tuple[str, ...]]):
-    """Several words with commas between, in upper case: TD01,TD04."""
-
-    name = "list"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        words = tuple(word.strip().upper() for word in str(value).split(",") if word.strip())
-        if not words:
-            self.fail("is empty; give one or more values, separated by commas", param, ctx)
-        return words
-
-
-class Text(click.ParamType[str]):
-    """Text that is not blank: an empty variable of a script is refused, since it would select everything."""
-
-    name = "text"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
-        if not text.strip():
-            self.fail("is empty; leave the option out, or give a value", param, ctx)
-        return text
+            return self._read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Place(click.Path):
     """The path of a file or folder. An empty path is refused, since it would mean the current folder."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "":
-            self.fail("is empty; give a path", param, ctx)
-        return super().convert(value, param, ctx)
+        return super().convert(value, param, ctx) if value else self.fail("is empty; give a path", param, ctx)
 
 
-class Label(click.ParamType[str]):
-    """An account's label, in lower case."""
-
-    name = "label"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        label = str(value).lower()
-        if not re.fullmatch(r"[a-z0-9_-]{1,64}", label):
-            self.fail(f"{value!a} is not a label: use 1 to 64 letters, digits, - and _", param, ctx)
-        return label
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!a} is not a day; write it like 2026-05-31") from None
+    if day.year < FIRST_YEAR:
+        raise ValueError(f"{day} is before {FIRST_YEAR}, when there were no electronic invoices")
+    return day
 
 
-DAY = Day()
-LABEL = Label()
-SECONDS = Seconds()
-WORDS = Words()
-PLACE = Place()
-TEXT = Text()
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{text!a} is not a number of seconds above 0")
+    return seconds
+
+
+def _words(text: str) -> tuple[str, ...]:
+    words = tuple(word.strip().upper() for word in text.split(",") if word.strip())
+    if not words:
+        raise ValueError("is empty; give one or more values, separated by commas")
+    return words
+
+
+def _text(text: str) -> str:
+    """An empty variable of a script is refused, since it would select everything."""
+    if not text.strip():
+        raise ValueError("is empty; leave the option out, or give a value")
+    return text
+
+
+def _label(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_-]{1,64}", text.lower()):
+        raise ValueError(f"{text!a} is not a label: use 1 to 64 letters, digits, - and _")
+    return text.lower()
+
+
+DAY = Value("day", _day)
+LABEL = Value("label", _label)
+SECONDS = Value("seconds", _seconds)
+WORDS = Value("list", _words)  # with commas between, in upper case: TD01,TD04
+PLACE = Place(path_type=Path)
+TEXT = Value("text", _text)
 STATE = click.Choice([state.value for state in DocumentState])
 
 

@@ -77,6 +77,13 @@ def show_title(text: str) -> None:
     click.echo(click.style(text, bold=True))
 
 
+def show_configuration(lines: Iterable[str]) -> None:
+    """What to change in the configuration."""
+    click.echo("Now change the configuration, then start the service again:")
+    for line in lines:
+        click.echo(f"  {line}")
+
+
 def warn(text: str) -> None:
     """One line on stderr, under the program's name."""
     click.echo(f"easytracking-sync: {visible(text)}", err=True)

@@ -12,8 +12,8 @@ from easytracking_sync.app.documents import find_documents
 from easytracking_sync.app.phases import PhaseChange, Verb, change_phase, own_phase
 from easytracking_sync.cli import output
 from easytracking_sync.cli.exit_codes import DONE, code_of, worst
-from easytracking_sync.cli.global_options import NAME, GlobalOptions
-from easytracking_sync.cli.runtime import Runtime, start
+from easytracking_sync.cli.global_options import NAME
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count
 
 PHASE = click.Choice(["1", "2"])
@@ -48,10 +48,10 @@ Exit codes: 0 all are set, 2 unknown, ambiguous or not stored, 3 some were refus
     is_flag=True,
     help="Also for documents that are not stored here: nobody will notice that they are missing.",
 )
-@click.pass_obj
-def set_phase(given: GlobalOptions, number: str, documents: tuple[str, ...], *, force: bool) -> int:
+@pass_runtime
+def set_phase(runtime: Runtime, number: str, documents: tuple[str, ...], *, force: bool) -> int:
     """Set a phase. A document that was held because its phase was cleared is no longer held."""
-    return _change(start(given), Verb.SET, int(number), documents, force=force)
+    return _change(runtime, Verb.SET, int(number), documents, force=force)
 
 
 @phase.command(
@@ -71,10 +71,10 @@ Exit codes: 0 all are cleared, 2 unknown or ambiguous, 3 some were refused, 4 cr
 )
 @click.argument("number", metavar="{1|2}", type=PHASE)
 @DOCUMENTS
-@click.pass_obj
-def clear(given: GlobalOptions, number: str, documents: tuple[str, ...]) -> int:
+@pass_runtime
+def clear(runtime: Runtime, number: str, documents: tuple[str, ...]) -> int:
     """Clear a phase. The files stored here are not changed."""
-    return _change(start(given), Verb.CLEAR, int(number), documents, force=False)
+    return _change(runtime, Verb.CLEAR, int(number), documents, force=False)
 
 
 def _change(runtime: Runtime, verb: Verb, phase: int, named: Sequence[str], *, force: bool) -> int:

@@ -10,8 +10,8 @@ from easytracking_sync.app.documents import accept_document, list_troubled, retr
 from easytracking_sync.archive.entries import DocumentEntry
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS
-from easytracking_sync.cli.global_options import NAME, GlobalOptions
-from easytracking_sync.cli.runtime import start
+from easytracking_sync.cli.global_options import NAME
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count
 from easytracking_sync.terms import DocumentState
 
@@ -31,10 +31,9 @@ Example:
 
 Exit codes: 0 there are none, 3 there are some, 2 wrong configuration.""",
 )
-@click.pass_obj
-def list_quarantine(given: GlobalOptions) -> int:
+@pass_runtime
+def list_quarantine(runtime: Runtime) -> int:
     """List documents in trouble, with the reason and the next try."""
-    runtime = start(given)
     with runtime.archive() as archive:
         troubled = list_troubled(archive)
     if not troubled:
@@ -56,13 +55,12 @@ Examples:
 Exit codes: 0 they are due now, 2 a DOC is unknown or not in trouble.""",
 )
 @click.argument("documents", metavar="[DOC]...", nargs=-1)
-@click.pass_obj
-def retry(given: GlobalOptions, documents: tuple[str, ...]) -> None:
+@pass_runtime
+def retry(runtime: Runtime, documents: tuple[str, ...]) -> None:
     """Make documents due now instead of tomorrow: those named, or all that are in trouble.
 
     The running service retries them at once, otherwise the next catch-up does.
     """
-    runtime = start(given)
     with runtime.archive() as archive:
         retried = retry_troubled(archive, documents, runtime.effects.clock.now())
     if not retried.documents:
@@ -82,12 +80,11 @@ Exit codes: 0 closed, 2 unknown or not in trouble, 75 a worker holds the documen
 )
 @options.DOCUMENT
 @click.option("--reason", metavar="R", required=True, help="Why the document is not needed; kept in the archive.")
-@click.pass_obj
-def accept(given: GlobalOptions, document: str, reason: str) -> None:
+@pass_runtime
+def accept(runtime: Runtime, document: str, reason: str) -> None:
     """Close a document in trouble for good, with a reason. Files that were fetched stay in the archive."""
     if not reason.strip():
         raise click.UsageError("--reason is empty; give one, since it is kept with the document")
-    runtime = start(given)
     with runtime.archive() as archive:
         accepted = accept_document(archive, document, reason, runtime.effects.clock.now())
     click.echo(f"{accepted.shown_id} is accepted and will not be fetched again.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date
 
 import click
@@ -16,10 +15,10 @@ from easytracking_sync.archive.store import Archive
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.catch_up import warn_of_problems
 from easytracking_sync.cli.exit_codes import CREDENTIALS, DONE, FINDINGS, STORAGE, UNFINISHED, exit_code, worst
-from easytracking_sync.cli.global_options import NAME, GlobalOptions
+from easytracking_sync.cli.global_options import NAME
 from easytracking_sync.cli.option_types import require_order, require_past
 from easytracking_sync.cli.progress import progress_of_documents, progress_of_steps
-from easytracking_sync.cli.runtime import Runtime, start
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, size
 
 HEADS = ("ACCOUNT", "LISTED", "HOME", "MISSING", "UNMARKED", "NOT LISTED", "FILES", "SIZE", "DAMAGED")
@@ -50,9 +49,9 @@ Exit codes: 0 the proof holds, 2 wrong option, 3 findings are open, 4 credential
 @options.TO
 @click.option("--repair", "wants_repair", is_flag=True, help="Fetch what is missing or damaged, then compare again.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per account.")
-@click.pass_obj
+@pass_runtime
 def reconcile(
-    given: GlobalOptions,
+    runtime: Runtime,
     accounts: tuple[str, ...],
     start_day: date | None,
     end_day: date | None,
@@ -62,19 +61,16 @@ def reconcile(
 ) -> int:
     """Compare the service's lists with the archive, hash every stored file, and prove that nothing is missing."""
     require_order(start_day, end_day, "--from and --to")
-    runtime = start(given)
     require_past(start_day, runtime.effects.clock)
     labels = chosen_accounts(runtime.settings, tuple(dict.fromkeys(label.lower() for label in accounts)))
     repaired = None
     with runtime.archive() as archive:
-        work = _Work(runtime, archive, start_day, end_day)
-        proofs = work.compare(labels)
+        proofs = _compare(runtime, archive, labels, start_day, end_day)
         if wants_repair and any(proof.has_findings for proof in proofs):
             if not as_json:
                 _show(proofs)
-            repaired = work.repair(proofs)
-            _report(repaired, on_stderr=as_json)
-            proofs = work.compare(labels)
+            repaired = _repair(runtime, archive, proofs, start_day, end_day, on_stderr=as_json)
+            proofs = _compare(runtime, archive, labels, start_day, end_day)
     if as_json:
         for proof in proofs:
             click.echo(output.json_line(proof_json(proof)))
@@ -85,55 +81,44 @@ def reconcile(
     return worst(*map(_code, proofs), DONE if repaired is None else _code_of_repair(repaired))
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """Comparing and repairing over these days, with a progress bar."""
+def _compare(
+    runtime: Runtime, archive: Archive, labels: Sequence[str], start: date | None, end: date | None
+) -> list[Proof]:
+    with progress_of_steps(runtime.effects.clock) as shown:
 
-    runtime: Runtime
-    archive: Archive
-    start: date | None
-    end: date | None
+        def show(proof: Proof) -> None:
+            hashed = f", {count(proof.files, 'file')} hashed" if proof.files else ""
+            shown(f"{proof.account}: {proof.listed} listed{hashed}", 0, 0)
 
-    def compare(self, labels: Sequence[str]) -> list[Proof]:
-        with progress_of_steps(self.runtime.effects.clock) as shown:
-
-            def show(proof: Proof) -> None:
-                hashed = f", {count(proof.files, 'file')} hashed" if proof.files else ""
-                shown(f"{proof.account}: {proof.listed} listed{hashed}", 0, 0)
-
-            return compare(
-                self.runtime.settings,
-                self.archive,
-                labels,
-                self.start,
-                self.end,
-                effects=self.runtime.effects,
-                observer=self.runtime.observer,
-                on_step=show,
-            )
-
-    def repair(self, proofs: Sequence[Proof]) -> Repaired:
-        with progress_of_documents(self.runtime.effects.clock) as shown:
-            return repair(
-                self.runtime.settings,
-                self.archive,
-                [proof for proof in proofs if proof.has_findings],
-                self.start,
-                self.end,
-                effects=self.runtime.effects,
-                observer=self.runtime.observer,
-                progress=shown,
-            )
+        effects, observer = runtime.effects, runtime.observer
+        return compare(
+            runtime.settings, archive, labels, start, end, effects=effects, observer=observer, on_step=show
+        )
 
 
-def _report(repaired: Repaired, *, on_stderr: bool) -> None:
-    """Print what was repaired; not on stdout if a script reads it."""
+def _repair(
+    runtime: Runtime,
+    archive: Archive,
+    proofs: Sequence[Proof],
+    start: date | None,
+    end: date | None,
+    *,
+    on_stderr: bool,
+) -> Repaired:
+    """Repair what was found, and print what was done; not on stdout if a script reads it."""
+    found = [proof for proof in proofs if proof.has_findings]
+    with progress_of_documents(runtime.effects.clock) as shown:
+        effects, observer = runtime.effects, runtime.observer
+        repaired = repair(
+            runtime.settings, archive, found, start, end, effects=effects, observer=observer, progress=shown
+        )
     outcome = repaired.outcome
     done = f"{count(outcome.documents, 'document')} fetched, {count(outcome.files, 'file')}"
     click.echo(f"Repaired: {done}; comparing again", err=on_stderr)
     warn_of_problems(outcome)
     for label in repaired.left_alone:
         output.warn(f"{label}: more than half the files are missing or damaged; check that storage.path is mounted")
+    return repaired
 
 
 def _show(proofs: Sequence[Proof]) -> None:

@@ -25,13 +25,8 @@ Examples:
   easytracking-sync --config acme.toml --log-format json run
 
 \b
-Exit codes:
-  0    stopped by SIGTERM
-  2    the configuration is wrong
-  5    another instance works on this archive
-  74   the storage failed
-  75   the database is unavailable
-  130  interrupted (Ctrl-C)""",
+Exit codes: 0 stopped by SIGTERM, 2 wrong configuration, 5 another instance works on this archive,
+74 storage failed, 75 database unavailable, 130 interrupted (Ctrl-C).""",
 )
 @click.option(
     "--hang-after", type=click.FloatRange(min=0), hidden=True, help="Hang after these seconds, to test a watchdog."

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
 import click
@@ -16,6 +18,9 @@ from easytracking_sync.cli.global_options import LOG, GlobalOptions
 from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.observe.log import Log, LogFormat, LogObserver
 from easytracking_sync.settings import Settings, load_settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,17 @@ class Runtime:
         """The archive at this program's schema; UsageError with what to do where there is none."""
         with existing_archive(self.settings, self.effects) as archive:
             yield archive
+
+
+def pass_runtime(command: Callable[Concatenate[Runtime, P], R]) -> Callable[P, R]:
+    """Give a command the runtime that its global options make, as the first argument; see `start`."""
+
+    @click.pass_obj
+    @functools.wraps(command)
+    def with_runtime(options: GlobalOptions, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return command(start(options), *args, **kwargs)
+
+    return with_runtime
 
 
 def start(options: GlobalOptions) -> Runtime:

@@ -10,9 +10,8 @@ from easytracking_sync.app.scrub import scrub as scrub_archive
 from easytracking_sync.archive.integrity import Rotten
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS, STORAGE
-from easytracking_sync.cli.global_options import GlobalOptions
 from easytracking_sync.cli.progress import progress_of_steps
-from easytracking_sync.cli.runtime import start
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, size
 
 HEADS = ("DOCUMENT", "TYPE", "SHA256", "WHAT NOW")
@@ -36,10 +35,9 @@ the files are missing or damaged (is the disk mounted?), 75 database unavailable
 @click.option(
     "--refetch-all", is_flag=True, help="Fetch again even if more than half the files are missing or damaged."
 )
-@click.pass_obj
-def scrub(given: GlobalOptions, accounts: tuple[str, ...], *, refetch_all: bool) -> int:
+@pass_runtime
+def scrub(runtime: Runtime, accounts: tuple[str, ...], *, refetch_all: bool) -> int:
     """Read and hash every stored file, and have damaged ones fetched again."""
-    runtime = start(given)
     clock = runtime.effects.clock
     with runtime.archive() as archive, progress_of_steps(clock) as shown:
         ids = account_ids_of(runtime.settings, archive, accounts)

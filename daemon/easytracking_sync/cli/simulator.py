@@ -31,7 +31,13 @@ Exit codes: 0 stopped with Ctrl-C or SIGTERM, 2 wrong option, or the port is tak
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same invoices.")
 @click.option("--host", default=DEFAULT_HOST, show_default=True, help="A loopback address.")
 @click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0: any free.")
-@click.option("--arriving", type=click.FloatRange(min=0, max=60_000), default=0.0, help="New documents per minute.")
+@click.option(
+    "--arriving",
+    "arrivals_per_minute",
+    type=click.FloatRange(min=0, max=60_000),
+    default=0.0,
+    help="New documents a minute.",
+)
 @click.option("--job-seconds", type=click.FloatRange(min=0, max=86_400), default=2.0, help="How long a job takes.")
 @click.option(
     "--faults",

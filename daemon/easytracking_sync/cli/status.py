@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 import click
 
 from easytracking_sync.app import archive_of
-from easytracking_sync.app.health import Grade, Health, Reason, health_of
 from easytracking_sync.app.json_objects import status_json
-from easytracking_sync.app.status import AccountStatus, Status, status_of
+from easytracking_sync.app.status import AccountStatus, Grade, Health, Reason, Status, health_of, status_of
 from easytracking_sync.cli import output
 from easytracking_sync.cli.exit_codes import DONE
 from easytracking_sync.cli.global_options import NAME, GlobalOptions

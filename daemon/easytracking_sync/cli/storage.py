@@ -8,9 +8,9 @@ from easytracking_sync.app.storage_move import Moved, move_storage
 from easytracking_sync.app.upkeep import settings_after_move
 from easytracking_sync.cli import output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS
-from easytracking_sync.cli.global_options import NAME, GlobalOptions
+from easytracking_sync.cli.global_options import NAME
 from easytracking_sync.cli.progress import progress_of_steps
-from easytracking_sync.cli.runtime import start
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, size
 from easytracking_sync.settings import Settings, StorageBackend
 
@@ -49,10 +49,9 @@ stores, 5 a service works on the archive, 74 no space.""",
     help="Where to store the bytes.",
 )
 @click.option("--delete-source", is_flag=True, help="Then empty the other store; the configuration must name --to.")
-@click.pass_obj
-def move(given: GlobalOptions, to: str, *, delete_source: bool) -> int:
+@pass_runtime
+def move(runtime: Runtime, to: str, *, delete_source: bool) -> int:
     """Copy all files' bytes to the other store, and prove them by their hashes."""
-    runtime = start(given)
     target = StorageBackend(to)
     with progress_of_steps(runtime.effects.clock) as shown:
         moved = move_storage(
@@ -76,9 +75,7 @@ def _report(settings: Settings, to: StorageBackend, moved: Moved, *, delete_sour
         if moved.removed and to is StorageBackend.FILESYSTEM and settings.database.sqlite_path is not None:
             click.echo("The SQLite file keeps its size; the space inside is used again.")
     elif lines := settings_after_move(settings, to):
-        click.echo("Now change the configuration, then start the service again:")
-        for line in lines:
-            click.echo(f"  {line}")
+        output.show_configuration(lines)
         click.echo(f"Nothing was removed; later: {NAME} storage move --to {to} --delete-source")
     else:
         click.echo(f"When you are satisfied, empty the old store: {NAME} storage move --to {to} --delete-source")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from easytracking_sync.app.check.findings import Finding, Severity
+from easytracking_sync.app.check.findings import Finding
 from easytracking_sync.app.check.installation import check_installation
 from easytracking_sync.app.check.network import check_accounts
 from easytracking_sync.effects import Effects
 from easytracking_sync.settings import Settings
 
-__all__ = ["Finding", "Severity", "run_checks"]
+__all__ = ["Finding", "run_checks"]
 
 
 def run_checks(settings: Settings, effects: Effects, *, offline: bool = False) -> Iterator[Finding]:

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import Literal
 
 from easytracking_sync.errors import SyncError
-
-
-class Severity(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARN = "warn"  # it works, but should be repaired
-    FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +17,8 @@ class Finding:
     repair: str = ""
 
     @property
-    def severity(self) -> Severity:
-        """From whether it is a fault, and whether there is something to repair."""
+    def severity(self) -> Literal["ok", "warn", "fail"]:
+        """A warning works, but should be repaired."""
         if self.fault is not None:
-            return Severity.FAIL
-        return Severity.WARN if self.repair else Severity.OK
+            return "fail"
+        return "warn" if self.repair else "ok"

@@ -121,6 +121,13 @@ def test_a_paused_account_and_one_that_is_not_configured_are_named_as_what_keeps
     assert "no account gone" in says
 
 
+def test_a_reason_from_elsewhere_adds_no_line_of_its_own(run: Run, stock: Stock) -> None:
+    stock.document("acme", 1, DocumentState.ACCEPTED, reason="sent again\nNothing: it is stored\x1b[2J")
+    assert told_next(explained(run, stock)) == (
+        "Nothing: an operator accepted it as it is (sent again\\nNothing: it is stored\\x1b[2J).\n"
+    )
+
+
 def test_a_trial_account_leaves_no_trace(run: Run, stock: Stock) -> None:
     stock.document("acme", 1)
     stock.config.write_text(stock.config.read_text() + 'acknowledge = "none"\n')

@@ -136,7 +136,8 @@ def test_a_lease_of_a_killed_run_does_not_keep_a_document_from_being_accepted(ru
 def test_migrate_makes_an_archive_and_then_has_nothing_to_do(run: Run, stock: Stock) -> None:
     stock.archive.close()
     stock.path.unlink()
-    assert f"at schema {tables.SCHEMA}" in run("--config", stock.config, "migrate").out
+    made = run("--config", stock.config, "migrate").out
+    assert made == f"Created sqlite:///{stock.path} at schema {tables.SCHEMA}.\n"
     assert "is already at schema" in run("--config", stock.config, "migrate").out
     assert stock.path.stat().st_mode & 0o777 == 0o600
 

@@ -34,7 +34,7 @@ def list_documents(archive: Archive, settings: Settings, filters: Filters) -> It
 
 
 def find_documents(archive: Archive, named: Iterable[str]) -> list[DocumentEntry]:
-    """The documents that these `[ACCOUNT/]ID` name, each once; UsageError for one that is unknown or ambiguous."""
+    """The documents that these `[ACCOUNT/]ID` name; UsageError for one that is unknown or ambiguous."""
     return [archive.catalogue.find(one) for one in dict.fromkeys(named)]
 
 

@@ -20,10 +20,8 @@ class Prospect(StrEnum):
     FETCHED = "fetched"  # at
     FETCHED_AGAIN = "fetched_again"  # at, reason
     ATTEMPTS_FAILED = "attempts_failed"  # number of `most`, at, reason
-    IN_BATCH = "in_batch"  # journey
+    IN_BATCH = "in_batch"  # at, journey
     NO_BATCH = "no_batch"
-    JOB_LOST = "job_lost"  # number of times
-    RETRYING = "retrying"  # number of tries that failed
     ACKNOWLEDGEMENT_REFUSED = "acknowledgement_refused"  # reason
     QUARANTINED = "quarantined"  # number of attempts, at, reason
     DONE = "done"
@@ -93,7 +91,9 @@ def _next(archive: Archive, settings: Settings, document: DocumentEntry, standin
         case DocumentState.BATCHED | DocumentState.STORED:
             if document.unacknowledgeable:
                 yield Expectation(Prospect.ACKNOWLEDGEMENT_REFUSED, reason=reason)
-            yield from _travels(archive.catalogue.journey(document))
+            journey = archive.catalogue.journey(document)
+            at = None if journey is None else journey.next_attempt_at
+            yield Expectation(Prospect.NO_BATCH if journey is None else Prospect.IN_BATCH, at, journey=journey)
         case DocumentState.QUARANTINED:
             yield Expectation(Prospect.QUARANTINED, at, reason, document.attempts)
         case DocumentState.ACKNOWLEDGED:
@@ -104,17 +104,6 @@ def _next(archive: Archive, settings: Settings, document: DocumentEntry, standin
             yield Expectation(Prospect.ACCEPTED, reason=reason)
     if document.held:
         yield Expectation(Prospect.HELD, number=2 if acknowledge is AcknowledgeWith.PHASE2 else 1)
-
-
-def _travels(journey: Journey | None) -> Iterator[Expectation]:
-    if journey is None:
-        yield Expectation(Prospect.NO_BATCH)
-        return
-    yield Expectation(Prospect.IN_BATCH, journey.next_attempt_at, journey=journey)
-    if journey.losses:
-        yield Expectation(Prospect.JOB_LOST, number=journey.losses)
-    if journey.failures:
-        yield Expectation(Prospect.RETRYING, number=journey.failures)
 
 
 def _is_home(document: DocumentEntry, acknowledge: AcknowledgeWith | None) -> Iterator[Expectation]:

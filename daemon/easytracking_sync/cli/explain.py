@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from easytracking_sync.app.explain import Expectation, Explanation, Prospect, explain_document
-from easytracking_sync.archive.entries import DocumentEntry, Happening
+from easytracking_sync.archive.entries import DocumentEntry, Happening, Journey
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.global_options import NAME
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
@@ -61,10 +61,8 @@ SENTENCES: Mapping[Prospect, str] = {
     Prospect.FETCHED: "It is fetched {when}, by the running service or the next catch-up.",
     Prospect.FETCHED_AGAIN: "It is fetched again {when}: {reason}.",
     Prospect.ATTEMPTS_FAILED: "{number} of {most} attempts failed: {reason}. It is fetched again {when}.",
-    Prospect.IN_BATCH: "It is in batch {batch}{others}; {when} {effect}.",
+    Prospect.IN_BATCH: "{journey}",
     Prospect.NO_BATCH: f"No batch carries it, though it is {{state}}; `{NAME} reconcile --repair` repairs that.",
-    Prospect.JOB_LOST: "Its job was lost {times}; the next one gets more time.",
-    Prospect.RETRYING: "The last {tries} failed for a temporary reason; the pauses grow.",
     Prospect.ACKNOWLEDGEMENT_REFUSED: (
         "It is stored, but the service refuses its acknowledgement: {reason}. It is tried again daily." + ACCEPT
     ),
@@ -154,23 +152,29 @@ def _details(happening: Happening) -> str:
 
 
 def _sentence(one: Expectation, document: DocumentEntry, zone: ZoneInfo, now: datetime) -> str:
-    others = one.journey.size - 1 if one.journey is not None else 0
+    when = "as soon as possible" if one.at is None or one.at <= now else f"after {_to_the_second(one.at, zone)}"
     return SENTENCES[one.what].format(
         account=document.account,
         attempts=count(one.number, "attempt"),
-        batch=one.journey.batch if one.journey is not None else "",
         doc=document.shown_id,
-        effect=EFFECTS[one.journey.state] if one.journey is not None else "",
+        journey="" if one.journey is None else _journey(one.journey, when),
         most=one.most,
         number=one.number,
-        others=f" with {count(others, 'other')}" if others else "",
         reason=visible(one.reason) or "no reason given",
         state=document.state,
-        times=count(one.number, "time"),
-        tries=count(one.number, "try", "tries"),
         until=output.moment(one.at, zone),
-        when="as soon as possible" if one.at is None or one.at <= now else f"after {_to_the_second(one.at, zone)}",
+        when=when,
     )
+
+
+def _journey(journey: Journey, when: str) -> str:
+    others = f" with {count(journey.size - 1, 'other')}" if journey.size > 1 else ""
+    told = f"It is in batch {journey.batch}{others}; {when} {EFFECTS[journey.state]}."
+    if journey.losses:
+        told += f"\nIts job was lost {count(journey.losses, 'time')}; the next one gets more time."
+    if journey.failures:
+        told += f"\nThe last {count(journey.failures, 'try', 'tries')} failed for a passing reason; the pauses grow."
+    return told
 
 
 def _to_the_second(at: datetime, zone: ZoneInfo) -> str:

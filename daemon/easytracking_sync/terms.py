@@ -51,6 +51,9 @@ class BatchState(StrEnum):
     ABANDONED = "abandoned"  # done: its documents are back in the pool
 
 
+STORED_STATES = (DocumentState.STORED, DocumentState.ACKNOWLEDGED)
+"""Of a document: its files are stored here."""
+
 LIVE_STATES = (BatchState.PLANNED, BatchState.RESERVED, BatchState.FETCHED, BatchState.STORED)
 
 

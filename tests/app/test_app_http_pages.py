@@ -1,4 +1,4 @@
-"""Who looks on: alive while the loop turns, ready while the database answers, and nothing before its time."""
+"""The HTTP pages: healthy while the loop runs, ready while the database answers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from tests.support.watched import watched
 
-from easytracking_sync.app.composition import existing_archive, station
-from easytracking_sync.app.http_pages import HEALTHY_SECONDS, Lookout
+from easytracking_sync.app.composition import existing_archive, open_instance
+from easytracking_sync.app.http_pages import HEALTHY_SECONDS, HttpPages
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.observer import Silent
@@ -27,7 +27,7 @@ NOBODY = "http://127.0.0.1:9"
 
 
 class StillClock:
-    """Stands until a test moves it; what another thread does is really waited for."""
+    """Moves only when a test moves it; waits for other threads in real time."""
 
     passed = 0.0
 
@@ -52,31 +52,31 @@ def settings_in(folder: Path, listen: str | None = "127.0.0.1:0") -> Settings:
     return Settings.model_validate(tree)
 
 
-def test_the_service_is_alive_until_its_loop_has_not_turned_for_too_long(tmp_path: Path) -> None:
+def test_a_service_that_was_not_alive_for_too_long_is_unhealthy(tmp_path: Path) -> None:
     clock = StillClock()
-    lookout = Lookout(settings_in(tmp_path), Effects(clock=clock))
+    pages = HttpPages(settings_in(tmp_path), Effects(clock=clock))
     clock.passed = HEALTHY_SECONDS - 1
-    assert lookout.unhealthy() == ""
+    assert pages.unhealthy() == ""
     clock.passed = HEALTHY_SECONDS + 1
-    assert lookout.unhealthy() == "the service's loop has not turned for 121 seconds"
+    assert pages.unhealthy() == "the service has not been alive for 121 seconds"
 
 
-def test_it_is_not_ready_before_it_began_and_after_its_end_began(tmp_path: Path) -> None:
+def test_the_service_is_not_ready_before_it_starts_and_while_it_stops(tmp_path: Path) -> None:
     (tmp_path / "archive.db").write_bytes(empty_archive())
     settings = settings_in(tmp_path, listen="")
-    lookout = Lookout(settings, Effects())
-    assert lookout.unready() == "the service is starting or ending"
+    pages = HttpPages(settings, Effects())
+    assert pages.unready() == "the service is starting or stopping"
     with contextlib.ExitStack() as closing:
-        at_work = closing.enter_context(station(settings, (), Silent(), effects=Effects(), doing="test"))
-        beat = closing.enter_context(lookout.watch(at_work, Silent()))
-        assert "http" not in {thread.name for thread in threading.enumerate()}, "there is no address to serve at"
-        beat.started()
-        assert lookout.unready() == ""
-        beat.stopping()
-        assert lookout.unready() == "the service is starting or ending"
+        instance = closing.enter_context(open_instance(settings, (), Silent(), effects=Effects(), command="test"))
+        liveness = closing.enter_context(pages.serve(instance, Silent()))
+        assert "http" not in {thread.name for thread in threading.enumerate()}, "no address is configured"
+        liveness.started()
+        assert pages.unready() == ""
+        liveness.stopping()
+        assert pages.unready() == "the service is starting or stopping"
 
 
-def test_a_database_at_another_schema_is_not_ready_and_the_service_is_alive(tmp_path: Path) -> None:
+def test_with_another_schema_version_the_service_is_healthy_but_not_ready(tmp_path: Path) -> None:
     (tmp_path / "archive.db").write_bytes(empty_archive())
     with watched(settings_in(tmp_path)) as service:
         service.until("service.started")
@@ -90,7 +90,7 @@ def test_a_database_at_another_schema_is_not_ready_and_the_service_is_alive(tmp_
         assert service.get("/healthz").status_code == 200
 
 
-def test_a_port_in_use_ends_the_start_with_the_key_s_name(tmp_path: Path) -> None:
+def test_a_configured_port_in_use_ends_the_start_and_names_the_key(tmp_path: Path) -> None:
     (tmp_path / "archive.db").write_bytes(empty_archive())
     with socket.create_server(("127.0.0.1", 0)) as other:
         listen = f"127.0.0.1:{other.getsockname()[1]}"
@@ -98,8 +98,8 @@ def test_a_port_in_use_ends_the_start_with_the_key_s_name(tmp_path: Path) -> Non
             pass
 
 
-def test_a_default_port_in_use_is_told_and_done_without_unless_somebody_chose_it(tmp_path: Path) -> None:
-    """Two services on one machine share a PostgreSQL database: the second must not end because of a default."""
+def test_a_default_port_in_use_is_reported_and_the_service_runs_without_pages(tmp_path: Path) -> None:
+    """Two services on one machine may share a PostgreSQL database. A configured port in use is an error."""
     notes: list[tuple[str, str, str]] = []
 
     class Noting:
@@ -108,21 +108,21 @@ def test_a_default_port_in_use_is_told_and_done_without_unless_somebody_chose_it
 
     (tmp_path / "archive.db").write_bytes(empty_archive())
     with contextlib.ExitStack() as closing:
-        with contextlib.suppress(OSError):  # somebody else has it: that will do
+        with contextlib.suppress(OSError):  # it is in use already
             closing.enter_context(socket.create_server(("127.0.0.1", 8464)))
         settings = settings_in(tmp_path, None)
-        at_work = closing.enter_context(station(settings, (), Silent(), effects=Effects(), doing="test"))
-        with Lookout(settings, Effects()).watch(at_work, Noting()) as beat:
-            beat.started()
+        instance = closing.enter_context(open_instance(settings, (), Silent(), effects=Effects(), command="test"))
+        with HttpPages(settings, Effects()).serve(instance, Noting()) as liveness:
+            liveness.started()
         ((name, level, reason),) = notes
         assert (name, level) == ("http.unavailable", "warning")
         assert reason.startswith("http.listen: 127.0.0.1:8464 is taken")
-        chosen = Lookout(settings_in(tmp_path, "127.0.0.1:8464"), Effects())
-        with pytest.raises(UsageError, match=r"^http\.listen: "), chosen.watch(at_work, Silent()):
+        chosen = HttpPages(settings_in(tmp_path, "127.0.0.1:8464"), Effects())
+        with pytest.raises(UsageError, match=r"^http\.listen: "), chosen.serve(instance, Silent()):
             pass
 
 
-def test_an_account_that_was_renamed_meanwhile_keeps_its_metrics_under_the_name_the_service_knows(
+def test_metrics_of_a_renamed_account_keep_the_label_of_the_running_service(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "archive.db").write_bytes(empty_archive())

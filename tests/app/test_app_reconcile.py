@@ -1,4 +1,4 @@
-"""The completeness proof: what holds it, what breaks it, what is no fault, and what is mended."""
+"""Reconcile: when the proof holds, what is a finding, what is not, and what is repaired."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from easytracking_simulator import odd_element, status
-from easytracking_sync.app.reconcile import Proof, compare
-from easytracking_sync.app.repair import repair
+from easytracking_sync.app.reconcile import Proof, compare, repair
 from easytracking_sync.archive import tables
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import AcknowledgeWith, DocumentState
@@ -31,7 +30,7 @@ def support() -> Any:
 
 
 def settings_of(station: Station, **keys: Any) -> Settings:
-    """The settings a station would have been built from."""
+    """Settings that match a station."""
     (login,) = station.simulator.accounts
     account: dict[str, Any] = {
         "base_url": "http://127.0.0.1:1",
@@ -49,7 +48,7 @@ def settings_of(station: Station, **keys: Any) -> Settings:
 
 
 def prove(station: Station, start: date | None = None, end: date | None = None, **keys: Any) -> Proof:
-    """The proof of the station's account as things are now."""
+    """The current proof of the station's account."""
     (proof,) = compare(
         settings_of(station, **keys),
         station.archive,
@@ -76,7 +75,7 @@ def mend(station: Station, proof: Proof) -> Any:
 
 
 class Hurried:
-    """The station's clock for threads: whoever waits really waits a moment, and much time passes."""
+    """The station's clock for threads: a wait takes a moment of real time and moves the clock much further."""
 
     def __init__(self, station: Station) -> None:
         self._clock = station.clock
@@ -88,7 +87,7 @@ class Hurried:
 
 
 def home(station: Station) -> list[int]:
-    """Everything of the service is home; the docIds."""
+    """Fetch everything the service has; the docIds."""
     assert support().settle(station).waiting == 0
     return sorted(station.simulator.ids())
 
@@ -99,7 +98,7 @@ def update(station: Station, doc_ids: Collection[int], **values: Any) -> None:
 
 
 def spoil(station: Station, doc_id: int) -> None:
-    """Let the bytes of a document's files rot."""
+    """Damage the stored files of a document."""
     entry = station.archive.catalogue.find(str(doc_id))
     with station.archive.database.write() as connection:
         connection.execute(
@@ -110,7 +109,7 @@ def spoil(station: Station, doc_id: int) -> None:
 
 
 @pytest.mark.parametrize("acknowledge", list(AcknowledgeWith))
-def test_the_proof_holds_where_all_is_home_and_told_as_the_account_wishes(
+def test_the_proof_holds_if_everything_is_stored_and_marked_as_configured(
     make: Make, acknowledge: AcknowledgeWith
 ) -> None:
     few = replace(support().SMALL, documents=3)
@@ -124,7 +123,7 @@ def test_the_proof_holds_where_all_is_home_and_told_as_the_account_wishes(
     )
 
 
-def test_what_the_archive_has_not_heard_of_is_missing_marked_or_not(make: Make) -> None:
+def test_documents_unknown_to_the_archive_are_missing_marked_or_not(make: Make) -> None:
     station = make()
     ids = sorted(station.simulator.ids())
     station.simulator.set_phase(1, ids[:5])
@@ -134,7 +133,7 @@ def test_what_the_archive_has_not_heard_of_is_missing_marked_or_not(make: Make) 
     assert not station.archive.catalogue.standings()[0].by_state, "the comparison changes nothing"
 
 
-def test_only_what_is_stored_is_home_and_what_the_operator_closed_is_told_apart(make: Make) -> None:
+def test_only_stored_documents_count_as_home_and_accepted_ones_are_counted_apart(make: Make) -> None:
     station = make()
     ids = home(station)
     states = (DocumentState.DISCOVERED, DocumentState.BATCHED, DocumentState.QUARANTINED, DocumentState.WITHDRAWN)
@@ -147,7 +146,7 @@ def test_only_what_is_stored_is_home_and_what_the_operator_closed_is_told_apart(
     assert prove(station).holds
 
 
-def test_a_document_that_counts_as_home_without_any_file_is_missing(make: Make) -> None:
+def test_a_document_recorded_as_stored_without_a_file_is_missing(make: Make) -> None:
     station = make()
     ids = home(station)
     row_id = station.archive.catalogue.find(str(ids[0])).row_id
@@ -157,7 +156,7 @@ def test_a_document_that_counts_as_home_without_any_file_is_missing(make: Make) 
     assert proof.missing == proof.bare == [ids[0]]
 
 
-def test_home_and_listed_as_new_is_unmarked_but_not_where_it_is_held(make: Make) -> None:
+def test_a_stored_document_listed_as_new_is_unmarked_unless_it_is_held(make: Make) -> None:
     station = make()
     ids = home(station)
     station.clock.forward(timedelta(minutes=1))
@@ -166,8 +165,8 @@ def test_home_and_listed_as_new_is_unmarked_but_not_where_it_is_held(make: Make)
     assert prove(station).unmarked == ids[:1]
 
 
-def test_what_was_told_while_the_list_was_made_is_not_unmarked(make: Make) -> None:
-    """Beside a running service: the list shows it as new, and by the time it is compared it is acknowledged."""
+def test_a_document_marked_during_the_listing_is_not_unmarked(make: Make) -> None:
+    """A running service may acknowledge a document between the list and the comparison."""
     station = make()
     ids = home(station)
     station.simulator.set_phase(1, ids[:1], on=False)
@@ -175,7 +174,7 @@ def test_what_was_told_while_the_list_was_made_is_not_unmarked(make: Make) -> No
     assert prove(station).holds
 
 
-def test_what_the_service_has_let_go_of_is_no_fault_and_counted_once(make: Make) -> None:
+def test_a_document_no_longer_listed_is_no_finding_and_counts_once(make: Make) -> None:
     station = make()
     ids = home(station)
     station.clock.forward(timedelta(minutes=1))
@@ -225,7 +224,7 @@ def test_an_element_without_an_id_is_a_finding(make: Make) -> None:
     assert (proof.unreadable, proof.is_complete, proof.holds) == (1, True, False)
 
 
-def test_a_refused_login_is_said_and_pauses_nobody(make: Make) -> None:
+def test_a_refused_login_is_reported_and_pauses_no_account(make: Make) -> None:
     station = make()
     home(station)
     proof = prove(station, password="wrong")
@@ -234,7 +233,7 @@ def test_a_refused_login_is_said_and_pauses_nobody(make: Make) -> None:
     assert station.archive.accounts.paused(station.accounts["demo1"].id, station.clock.now()) is None
 
 
-def test_a_service_that_is_gone_is_waited_for_only_so_long(make: Make) -> None:
+def test_a_service_that_does_not_answer_is_given_up_after_five_minutes(make: Make) -> None:
     station = make()
     begun = station.clock.monotonic()
     settings = settings_of(station)
@@ -247,7 +246,7 @@ def test_a_service_that_is_gone_is_waited_for_only_so_long(make: Make) -> None:
     assert 300 <= station.clock.monotonic() - begun < 1000
 
 
-def test_repair_brings_home_what_is_missing_rotten_bare_or_unmarked(make: Make) -> None:
+def test_repair_fetches_missing_and_damaged_documents_and_marks_unmarked_ones(make: Make) -> None:
     station = make()
     ids = home(station)
     spoil(station, ids[0])
@@ -271,7 +270,7 @@ def test_repair_brings_home_what_is_missing_rotten_bare_or_unmarked(make: Make) 
     assert again.home == len(ids) + 1
 
 
-def test_a_held_document_whose_bytes_rotted_comes_again_and_the_service_is_not_told(make: Make) -> None:
+def test_a_held_document_with_damaged_files_is_fetched_again_and_not_marked(make: Make) -> None:
     station = make()
     ids = home(station)
     entry = station.archive.catalogue.find(str(ids[0]))
@@ -287,7 +286,7 @@ def test_a_held_document_whose_bytes_rotted_comes_again_and_the_service_is_not_t
     assert prove(station).holds
 
 
-def test_a_document_held_on_its_way_is_stored_and_the_service_is_not_told(make: Make) -> None:
+def test_a_document_held_before_it_is_fetched_is_stored_and_not_marked(make: Make) -> None:
     station = make()
     for cycle in (support().cycle_of(station, station.accounts["demo1"]),):
         support().list_through(station, cycle)

@@ -1,4 +1,4 @@
-"""The scrub: every stored byte is hashed; what rots alarms and comes again, and a store that is gone is no rot."""
+"""The scrub: hashes every stored file, fetches damaged ones again, and detects a store that is not mounted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run_scrub(stock: Stock, notes: Notes | None = None, *, refetch_all: bool = F
 
 
 def rot(stock: Stock, row_ids: Sequence[int]) -> None:
-    """Let the bytes of these files rot."""
+    """Damage these stored files."""
     hashes = sa.select(tables.file.c.sha256).where(tables.file.c.document_id.in_(row_ids))
     with stock.archive.database.write() as connection:
         chunk = tables.blob_chunk
@@ -65,7 +65,7 @@ def fill(stock: Stock, count: int) -> list[int]:
     ]
 
 
-def test_row_23_what_rotted_alarms_and_goes_back_to_be_fetched(stock: Stock) -> None:
+def test_row_23_damaged_files_are_reported_and_fetched_again(stock: Stock) -> None:
     rows = fill(stock, 3)
     rot(stock, rows[:1])
     notes = Notes()
@@ -78,8 +78,8 @@ def test_row_23_what_rotted_alarms_and_goes_back_to_be_fetched(stock: Stock) -> 
     assert (again.rotten, again.refetched) == (1, 0)
 
 
-def test_what_lay_there_before_counts_no_more_once_it_is_sent_for(stock: Stock) -> None:
-    """NO-LOSS: a parcel that lacks the rotten file must not find it here."""
+def test_damaged_files_count_as_absent_once_they_are_requested_again(stock: Stock) -> None:
+    """NO-LOSS: a parcel that lacks a damaged file must not count it as present."""
     (row,) = fill(stock, 1)
     rot(stock, [row])
     run_scrub(stock)
@@ -92,8 +92,8 @@ def outcome_entry(stock: Stock) -> Any:
     return stock.archive.catalogue.find("acme/1")
 
 
-def test_an_older_version_that_rotted_is_lost_and_nothing_is_fetched_for_it(stock: Stock) -> None:
-    """The service gives what it has now: fetching it again, night after night, would bring nothing back."""
+def test_a_damaged_older_version_is_lost_and_not_fetched_again(stock: Stock) -> None:
+    """The service gives only the current version, so fetching again cannot restore an older one."""
     (row,) = fill(stock, 1)
     rot(stock, [row])
     stock.update(tables.document, row, wanted_at=NOW.replace(hour=13))
@@ -102,7 +102,7 @@ def test_an_older_version_that_rotted_is_lost_and_nothing_is_fetched_for_it(stoc
     assert stock.value(tables.document.c.state, row) == DocumentState.ACKNOWLEDGED
 
 
-def test_a_store_that_is_not_there_sends_nothing_to_be_fetched(stock: Stock) -> None:
+def test_nothing_is_fetched_again_if_the_store_is_not_mounted(stock: Stock) -> None:
     rows = fill(stock, scrubbing.SUSPICIOUS)
     rot(stock, rows)
     notes = Notes()
@@ -113,7 +113,7 @@ def test_a_store_that_is_not_there_sends_nothing_to_be_fetched(stock: Stock) -> 
     assert run_scrub(stock, refetch_all=True).refetched == len(rows)
 
 
-def test_no_more_than_a_page_or_so_of_rot_is_held_at_a_time(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_files_are_requested_again_page_by_page(stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scrubbing, "HELD_BACK", 2)
     rows = fill(stock, 8)
     rot(stock, rows[:4])
@@ -133,7 +133,7 @@ class Sick(LocalFiles):
         return super().open(path)
 
 
-def test_row_23_a_bad_sector_hides_nothing_else(stock: Stock, tmp_path: Path) -> None:
+def test_row_23_a_bad_sector_hides_no_other_damage(stock: Stock, tmp_path: Path) -> None:
     fill(stock, 3)
     good = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
     relocate(stock.archive.database, stock.archive.blobs, good, has_room=lambda _: True)
@@ -143,7 +143,7 @@ def test_row_23_a_bad_sector_hides_nothing_else(stock: Stock, tmp_path: Path) ->
     assert [one.doc_id for one in page.rotten] == [2]
 
 
-def test_blobs_that_no_document_names_are_counted_in_either_store(stock: Stock, tmp_path: Path) -> None:
+def test_unreferenced_blobs_are_counted_in_both_stores(stock: Stock, tmp_path: Path) -> None:
     rows = fill(stock, 2)
     files = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
     relocate(stock.archive.database, stock.archive.blobs, files, has_room=lambda _: True)

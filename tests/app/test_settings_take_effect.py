@@ -24,17 +24,17 @@ from tests.support.watched import watched
 
 from easytracking_simulator import Options, Simulator, status
 from easytracking_simulator.httpx_transport import SimulatorTransport
-from easytracking_sync.app import CatchUp, catch_up
+from easytracking_sync.app import CatchUpRequest, catch_up
 from easytracking_sync.app.alerts import channels_of, limits_of, silent_at, wishes_of, writer_of
-from easytracking_sync.app.calendar import trigger_of
-from easytracking_sync.app.composition import archive_of, bounds_of, machine_account, policy_of, service_of
+from easytracking_sync.app.composition import archive_of, bounds_of, client_of, machine_account, policy_of
+from easytracking_sync.app.schedule import trigger_of
 from easytracking_sync.app.service import serve
-from easytracking_sync.app.span import span_of
 from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.entries import DocumentEntry, Filters
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import SyncError
+from easytracking_sync.machine.listing import Scope
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.observe.alarms.rules import Limits
 from easytracking_sync.remote import ListQuery
@@ -115,7 +115,9 @@ class Bench:
         assert path is not None
         if not path.exists():
             path.write_bytes(empty_archive())
-        outcome = catch_up(settings, CatchUp(), effects=replace(self.effects, network=SimulatorTransport(simulator)))
+        outcome = catch_up(
+            settings, CatchUpRequest(), effects=replace(self.effects, network=SimulatorTransport(simulator))
+        )
         assert outcome.finished, outcome
         archive = archive_of(settings, self.effects)
         try:
@@ -134,7 +136,7 @@ class Bench:
             return httpx.Response(200, json=body, request=request)
 
         effects = replace(self.effects, network=httpx.MockTransport(answer))
-        with service_of(settings, "acme", effects) as service:
+        with client_of(settings, "acme", effects) as service:
             moment = datetime(2026, 5, 1)  # noqa: DTZ001  the service's times are naive
             service.list_documents(ListQuery(Window(WindowKind.RECEIVED, moment, moment), phase1=False))
         return said
@@ -165,9 +167,9 @@ def the_zone_is_the_service_s_clock(bench: Bench) -> None:
     ends = {}
     for zone in ("Europe/Rome", "Asia/Tokyo"):
         settings = bench.settings(timezone=zone)
-        with service_of(settings, "acme", bench.effects) as service:
+        with client_of(settings, "acme", bench.effects) as service:
             account = machine_account(1, "acme", settings, service)
-        ends[zone] = span_of(account, NOON, None, None, new_only=True).windows[0].end
+        ends[zone] = Scope.whole_history(account, NOON, marked_too=False).windows[0].end
     assert ends["Asia/Tokyo"] - ends["Europe/Rome"] == timedelta(hours=8)
 
 
@@ -374,7 +376,7 @@ def only_the_types_wanted_come_home(bench: Bench) -> None:
     assert simulator.count("jobs-select-type") > 0
     assert simulator.count("jobs") == 0
     settings = bench.settings({"file_types": ["MT", "FI"]})
-    with service_of(settings, "acme", bench.effects) as service:
+    with client_of(settings, "acme", bench.effects) as service:
         assert machine_account(1, "acme", settings, service).original is FileType.MT
 
 
@@ -432,7 +434,7 @@ def a_company_s_own_authority_is_trusted(bench: Bench) -> None:
         with answering(context) as (port, _):
             address = f"https://localhost:{port}"
             settings = bench.settings({"base_url": address, "auth_base_url": address, **own})
-            with service_of(settings, "acme", bench.effects) as service, pytest.raises(SyncError, match=said):
+            with client_of(settings, "acme", bench.effects) as service, pytest.raises(SyncError, match=said):
                 service.log_in()
 
 
@@ -440,7 +442,7 @@ def a_company_s_own_authority_is_trusted(bench: Bench) -> None:
 def calls_go_through_the_proxy(bench: Bench) -> None:
     with answering(None) as (port, heard):
         settings = bench.settings({"proxy": f"http://127.0.0.1:{port}"})
-        with service_of(settings, "acme", bench.effects) as service, pytest.raises(SyncError):
+        with client_of(settings, "acme", bench.effects) as service, pytest.raises(SyncError):
             service.log_in()
     assert heard[0].startswith(f"POST {ANYWHERE}/api/Token/AccessToken ".encode())
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easytracking_sync import __version__, errors
-from easytracking_sync.app import AccountCount, Outcome
+from easytracking_sync.app import AccountCount, CatchUpOutcome
 from easytracking_sync.archive.tables import SCHEMA
 from easytracking_sync.cli import COMMANDS, commands, output
 from easytracking_sync.cli.exit_codes import WORST_FIRST, code_of, exit_code, worst
@@ -207,18 +207,18 @@ def test_every_error_has_its_exit_code(error: errors.SyncError, code: int) -> No
 @pytest.mark.parametrize(
     ("outcome", "code"),
     [
-        (Outcome(), 0),
-        (Outcome(counts=(AccountCount("a", incomplete=1, withdrawn=2, accepted=3, acknowledged=9),)), 0),
-        (Outcome(counts=(AccountCount("a"), AccountCount("b", quarantined=1))), 3),
-        (Outcome(counts=(AccountCount("a", unacknowledgeable=1),)), 3),
-        (Outcome(unreadable=1), 3),
-        (Outcome(finished=False), 75),
-        (Outcome(storage_failure="disk full"), 74),
-        (Outcome(refused_accounts=("a",)), 4),
-        (Outcome(bugs=1), 1),
+        (CatchUpOutcome(), 0),
+        (CatchUpOutcome(counts=(AccountCount("a", incomplete=1, withdrawn=2, accepted=3, acknowledged=9),)), 0),
+        (CatchUpOutcome(counts=(AccountCount("a"), AccountCount("b", quarantined=1))), 3),
+        (CatchUpOutcome(counts=(AccountCount("a", unacknowledgeable=1),)), 3),
+        (CatchUpOutcome(unreadable=1), 3),
+        (CatchUpOutcome(finished=False), 75),
+        (CatchUpOutcome(storage_failure="disk full"), 74),
+        (CatchUpOutcome(refused_accounts=("a",)), 4),
+        (CatchUpOutcome(bugs=1), 1),
     ],
 )
-def test_an_outcome_has_its_exit_code(outcome: Outcome, code: int) -> None:
+def test_an_outcome_has_its_exit_code(outcome: CatchUpOutcome, code: int) -> None:
     assert exit_code(outcome) == code
 
 
@@ -230,7 +230,7 @@ def test_the_first_that_applies_of_1_2_4_74_75_3_0_counts() -> None:
 
 @given(st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans())
 def test_a_worse_ending_hides_a_milder_one(bug: bool, refused: bool, full: bool, late: bool, sick: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
-    outcome = Outcome(
+    outcome = CatchUpOutcome(
         bugs=int(bug),
         refused_accounts=("a",) if refused else (),
         storage_failure="full" if full else None,

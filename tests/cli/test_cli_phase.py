@@ -134,7 +134,7 @@ def test_documents_come_from_stdin_in_hundreds(
         (["set", "1", "7"], "ambiguous: name one of acme/7, beta/7"),
         (["clear", "2", "acme/9"], "there is no document acme/9"),
         (["clear", "1", "acme/7", "--force"], "--force"),
-        (["set", "2", "beta/7"], "the configuration has no account beta"),
+        (["set", "2", "beta/7"], "account beta is not configured"),
         (["set", "2", "9" * 5000], "names no document"),
         (["set", "2", "\x1b[31m/7"], "names no document"),
     ],

@@ -93,7 +93,7 @@ def test_refused_credentials_end_with_4(run: Run, served: Served) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--account", "acne"], "there is no account 'acne'; the configuration has acme"),
+        (["--account", "acne"], "unknown account 'acne'; configured accounts: acme"),
         (["--from", "2026-02-30"], "is not a day"),
         (["--from", "2099-01-01"], "2099-01-01 is in the future"),
         (["--from", "2026-02-01", "--to", "2026-01-31"], "2026-01-31 is before 2026-02-01"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from easytracking_sync.app import AccountCount, Outcome, demo
+from easytracking_sync.app import AccountCount, CatchUpOutcome, demo
 from easytracking_sync.app.bundled_simulator import SimulatedService, simulated_services
 from easytracking_sync.cli.catch_up import warn_of_problems
 
@@ -34,7 +34,7 @@ def beside_progress(err: str) -> list[str]:
 
 
 def test_quarantine_and_refused_marks_are_told_apart_as_status_does(capsys: pytest.CaptureFixture[str]) -> None:
-    warn_of_problems(Outcome(counts=(AccountCount("acme", quarantined=2, unacknowledgeable=1),)))
+    warn_of_problems(CatchUpOutcome(counts=(AccountCount("acme", quarantined=2, unacknowledgeable=1),)))
     first, second = capsys.readouterr().err.splitlines()
     assert first == "easytracking-sync: 2 documents in quarantine; see `easytracking-sync quarantine list`"
     assert second.startswith(

@@ -15,7 +15,7 @@ import httpx
 
 from easytracking_simulator import Options, Simulator
 from easytracking_simulator.httpx_transport import SimulatorTransport
-from easytracking_sync.app import CatchUp, catch_up
+from easytracking_sync.app import CatchUpRequest, catch_up
 from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.settings import Settings
 
@@ -58,7 +58,7 @@ def main(folder: Path) -> None:
         }
     )
     network = Confessor(folder / TOLD, SimulatorTransport(simulator))
-    catch_up(settings, CatchUp(), effects=Effects(network=network))
+    catch_up(settings, CatchUpRequest(), effects=Effects(network=network))
     assert len(simulator.marked()) == DOCUMENTS
 
 

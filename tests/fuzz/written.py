@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.fuzz.seeds import ORDINARY
 from tests.fuzz.sent import NOON, StillClock
 
-from easytracking_sync.app.calendar import longest_gap, trigger_of
-from easytracking_sync.app.composition import bounds_of, policy_of, service_of
+from easytracking_sync.app.composition import bounds_of, client_of, policy_of
+from easytracking_sync.app.schedule import longest_gap, trigger_of
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.settings import load_settings
@@ -51,7 +51,7 @@ def _configured(path: Path, environ: Mapping[str, str]) -> None:
         assert timedelta() < gap
         trigger_of(schedule, settings.timezone, NOON)
         with suppress(UsageError):  # a ca_file that is not there
-            service_of(settings, label, effects).close()
+            client_of(settings, label, effects).close()
 
 
 def _expect_lines(text: str) -> None:

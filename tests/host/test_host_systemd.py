@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 
-from easytracking_sync.host.systemd import MOST_WORDS, Systemd
+from easytracking_sync.host.systemd import MOST_STATUS_CHARS, Systemd
 
 
 class HandClock:
@@ -63,25 +63,25 @@ def systemd(tmp_path: Path, clock: HandClock, **more: str) -> Systemd:
 
 
 def test_it_is_ready_when_it_has_started_and_not_before(tmp_path: Path, manager: Manager) -> None:
-    pulse = systemd(tmp_path, HandClock())
-    pulse.preparing()
+    supervisor = systemd(tmp_path, HandClock())
+    supervisor.preparing()
     assert manager.heard() == [["STATUS=Opening the archive"]]
-    pulse.started()
+    supervisor.started()
     assert manager.heard() == [["READY=1"]]
 
 
 def test_words_are_told_where_they_changed_in_one_bounded_line(tmp_path: Path, manager: Manager) -> None:
-    pulse = systemd(tmp_path, HandClock())
+    supervisor = systemd(tmp_path, HandClock())
     for words in ("waiting", "waiting", "two\nlines", "x" * 1000):
-        pulse.turned(words)
-    assert manager.heard() == [["STATUS=waiting"], ["STATUS=two lines"], [f"STATUS={'x' * MOST_WORDS}"]]
+        supervisor.alive(words)
+    assert manager.heard() == [["STATUS=waiting"], ["STATUS=two lines"], [f"STATUS={'x' * MOST_STATUS_CHARS}"]]
 
 
 def test_signs_of_life_come_four_times_an_interval_from_the_loop_alone(tmp_path: Path, manager: Manager) -> None:
     clock = HandClock()
-    pulse = systemd(tmp_path, clock, WATCHDOG_USEC="40000000")
+    supervisor = systemd(tmp_path, clock, WATCHDOG_USEC="40000000")
     for _ in range(40):
-        pulse.turned("waiting")
+        supervisor.alive("waiting")
         clock.elapsed += 1.0
     signs = [message for message in manager.heard() if "WATCHDOG=1" in message]
     assert len(signs) == 4
@@ -90,7 +90,7 @@ def test_signs_of_life_come_four_times_an_interval_from_the_loop_alone(tmp_path:
 
 
 def test_without_a_watchdog_no_sign_of_life_is_sent(tmp_path: Path, manager: Manager) -> None:
-    systemd(tmp_path, HandClock()).turned("waiting")
+    systemd(tmp_path, HandClock()).alive("waiting")
     assert manager.heard() == [["STATUS=waiting"]]
 
 
@@ -98,13 +98,13 @@ def test_a_watchdog_that_is_meant_for_another_process_is_none_of_ours(tmp_path: 
     clock = HandClock()
     ours = systemd(tmp_path, clock, WATCHDOG_USEC="40000000", WATCHDOG_PID=str(os.getpid()))
     other = systemd(tmp_path, clock, WATCHDOG_USEC="40000000", WATCHDOG_PID="1")
-    assert (ours.patience_seconds, other.patience_seconds) == (40.0, None)
+    assert (ours.watchdog_seconds, other.watchdog_seconds) == (40.0, None)
 
 
 def test_a_reload_is_announced_with_its_instant_and_ends_with_ready(tmp_path: Path, manager: Manager) -> None:
-    pulse = systemd(tmp_path, HandClock())
-    pulse.reloading()
-    pulse.started()
+    supervisor = systemd(tmp_path, HandClock())
+    supervisor.reloading()
+    supervisor.started()
     assert manager.heard() == [["RELOADING=1", "MONOTONIC_USEC=1000000000"], ["READY=1"]]
 
 
@@ -124,9 +124,9 @@ def test_an_abstract_socket_is_reached() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": "/nowhere/at/all"}], ids=["none", "gone"])
 def test_a_manager_that_does_not_listen_stops_nothing(environ: dict[str, str]) -> None:
-    pulse = Systemd(environ, HandClock())
-    pulse.started()
-    pulse.turned("waiting")
-    pulse.reloading()
-    pulse.stopping()
-    assert pulse.patience_seconds is None
+    supervisor = Systemd(environ, HandClock())
+    supervisor.started()
+    supervisor.alive("waiting")
+    supervisor.reloading()
+    supervisor.stopping()
+    assert supervisor.watchdog_seconds is None

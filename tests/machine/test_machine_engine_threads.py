@@ -1,4 +1,4 @@
-"""The crew's keeper: leases are renewed while anything is performed, and given back when nothing is."""
+"""The engine's threads renew the leases of effects under way and release them afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, cast
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.machine.engine import Engine, Lane
-from easytracking_sync.machine.engine_threads import Crew
+from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.terms import Claim
 
@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 10.0
 
 
 class OneLongEffect:
-    """An engine with one claim, whose effect lasts until it was renewed often enough."""
+    """An engine with one claim, whose effect lasts until its lease was renewed several times."""
 
     def __init__(self, renew_seconds: float | None, *, failing: int = 0) -> None:
         self.renew_seconds = renew_seconds
@@ -49,31 +49,31 @@ class OneLongEffect:
         self.let_go_after.append(self._ended)
 
 
-def worked(engine: OneLongEffect) -> Crew:
-    """A crew that was started and, as soon as the effect ended, stopped."""
-    crew = Crew(cast("Engine", engine), SystemClock(), Silent(), workers=1)
-    crew.start()
-    assert crew.changed.wait(PATIENCE_SECONDS)
-    crew.stop()
-    assert crew.join(PATIENCE_SECONDS)
-    return crew
+def worked(engine: OneLongEffect) -> EngineThreads:
+    """Threads that were started, and stopped once the effect had ended."""
+    threads = EngineThreads(cast("Engine", engine), SystemClock(), Silent(), workers=1)
+    threads.start()
+    assert threads.changed.wait(PATIENCE_SECONDS)
+    threads.stop()
+    assert threads.join(PATIENCE_SECONDS)
+    return threads
 
 
-def test_what_takes_long_is_renewed_meanwhile_and_given_back_only_at_the_end() -> None:
+def test_the_lease_of_a_long_effect_is_renewed_and_released_after_its_end() -> None:
     engine = OneLongEffect(0.01)
-    crew = worked(engine)
+    threads = worked(engine)
     assert engine.renewed >= 3
     assert engine.let_go_after == [True]
-    assert crew.failure is None
+    assert threads.failure is None
 
 
-def test_a_renewal_that_fails_is_tried_again_soon_and_stops_nothing() -> None:
+def test_a_failed_renewal_is_retried_soon_and_stops_nothing() -> None:
     engine = OneLongEffect(0.05, failing=4)
     assert worked(engine).failure is None
     assert engine.renewed >= 7
 
 
-def test_where_leases_do_not_run_out_nothing_is_renewed() -> None:
+def test_leases_that_do_not_expire_are_not_renewed() -> None:
     engine = OneLongEffect(None)
     engine._enough.set()
     worked(engine)

@@ -1,4 +1,4 @@
-"""Threads that hang are noticed; threads that wait on purpose, or end in order, are not taken for them."""
+"""Threads that hang are detected; threads that pause or have ended normally do not count as hung."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.machine.engine import Engine, Lane
-from easytracking_sync.machine.engine_threads import EFFECT_SECONDS, Crew
-from easytracking_sync.machine.hang_detection import Turns
+from easytracking_sync.machine.engine_threads import EFFECT_SECONDS, EngineThreads
+from easytracking_sync.machine.hang_detection import HangDetector
 from easytracking_sync.machine.observer import Silent
 
 SECONDS = 10.0
 
 
 class FastClock(SystemClock):
-    """The machine's time, which may be ahead."""
+    """The system's clock, moved ahead by a test."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -32,41 +32,41 @@ def clock() -> FastClock:
     return FastClock()
 
 
-def test_a_turn_is_late_after_the_patience_or_after_its_own_bound(clock: FastClock) -> None:
-    turns = Turns(clock, patience_seconds=60)
-    turns.begin()
-    assert turns.late() == ()
+def test_a_thread_hangs_after_the_default_limit_or_the_limit_of_its_step(clock: FastClock) -> None:
+    detector = HangDetector(clock, hang_seconds=60)
+    detector.begin()
+    assert detector.hung() == ()
     clock.ahead = 61
-    assert turns.late() == ("MainThread",)
-    turns.begin(3600)
+    assert detector.hung() == ("MainThread",)
+    detector.begin(3600)
     clock.ahead += 61
-    assert turns.late() == ()
+    assert detector.hung() == ()
     clock.ahead += 3600
-    assert turns.late() == ("MainThread",)
+    assert detector.hung() == ("MainThread",)
 
 
-def test_a_thread_that_rests_or_has_left_is_never_late(clock: FastClock) -> None:
-    turns = Turns(clock, patience_seconds=60)
-    turns.begin()
-    turns.rest()
+def test_a_thread_that_pauses_or_has_ended_never_hangs(clock: FastClock) -> None:
+    detector = HangDetector(clock, hang_seconds=60)
+    detector.begin()
+    detector.pause()
     clock.ahead = 1e6
-    assert turns.late() == ()
-    turns.begin()
-    turns.leave()
+    assert detector.hung() == ()
+    detector.begin()
+    detector.end()
     clock.ahead += 1e6
-    assert turns.late() == ()
+    assert detector.hung() == ()
 
 
-def test_a_thread_that_died_without_a_word_counts_as_hung(clock: FastClock) -> None:
-    turns = Turns(clock, patience_seconds=60)
-    thread = threading.Thread(target=turns.rest, name="short-7")
+def test_a_thread_that_died_counts_as_hung(clock: FastClock) -> None:
+    detector = HangDetector(clock, hang_seconds=60)
+    thread = threading.Thread(target=detector.pause, name="short-7")
     thread.start()
     thread.join()
-    assert turns.late() == ("short-7",)
+    assert detector.hung() == ("short-7",)
 
 
 class Hanging:
-    """An engine whose `claim` or `perform` hangs until the test lets go."""
+    """An engine whose `claim` or `perform` hangs until the test releases it."""
 
     renew_seconds = None
     storage_failure: str | None = None
@@ -93,33 +93,33 @@ class Hanging:
         return None
 
 
-def watched(engine: Hanging, clock: FastClock, look: Callable[[Crew], None]) -> None:
-    crew = Crew(cast("Engine", engine), clock, Silent(), workers=1, patience_seconds=60)
-    crew.start()
+def watched(engine: Hanging, clock: FastClock, look: Callable[[EngineThreads], None]) -> None:
+    threads = EngineThreads(cast("Engine", engine), clock, Silent(), workers=1, hang_seconds=60)
+    threads.start()
     assert engine.reached.wait(SECONDS)
-    look(crew)
+    look(threads)
     engine.let_go.set()
-    crew.stop()
-    assert crew.join(SECONDS)
+    threads.stop()
+    assert threads.join(SECONDS)
 
 
-def test_a_hung_dispatcher_is_noticed(clock: FastClock) -> None:
-    def look(crew: Crew) -> None:
-        assert crew.turns.late() == ()
+def test_a_hanging_dispatcher_is_detected(clock: FastClock) -> None:
+    def look(threads: EngineThreads) -> None:
+        assert threads.hang_detector.hung() == ()
         clock.ahead = 61
-        assert crew.turns.late() == ("dispatch",)
+        assert threads.hang_detector.hung() == ("dispatch",)
 
     watched(Hanging(claim=True), clock, look)
 
 
-def test_a_worker_may_take_as_long_as_the_longest_call_and_then_hangs(clock: FastClock) -> None:
-    """The dispatcher goes on meanwhile."""
+def test_a_worker_hangs_only_after_the_longest_effect(clock: FastClock) -> None:
+    """The dispatcher continues meanwhile."""
 
-    def look(crew: Crew) -> None:
+    def look(threads: EngineThreads) -> None:
         clock.ahead = EFFECT_SECONDS - 1
-        crew.wake()
-        assert "fetch-0" not in crew.turns.late()
+        threads.wake()
+        assert "fetch-0" not in threads.hang_detector.hung()
         clock.ahead = EFFECT_SECONDS + 1
-        assert "fetch-0" in crew.turns.late()
+        assert "fetch-0" in threads.hang_detector.hung()
 
     watched(Hanging(perform=True), clock, look)

@@ -1,4 +1,4 @@
-"""Finding out what the service has: every document of the history, whatever the list does."""
+"""Cycles: every document of the history is found, whatever the list does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from easytracking_simulator import WITHOUT_FIELD, Counts, Faults, odd_element, s
 from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.pool import Pool
 from easytracking_sync.errors import DatabaseUnavailable, ServiceUnavailable
-from easytracking_sync.machine.listing.cycle import Cycle, Span, again
+from easytracking_sync.machine.listing import Cycle, Scope
 from easytracking_sync.remote import EasyTracking, Listing, ListQuery
 from easytracking_sync.terms import (
     MOST_LISTED,
@@ -66,7 +66,7 @@ def found(station: Station) -> set[int]:
     return set(entries(station))
 
 
-def test_a_history_of_years_is_found_whole(make: Make) -> None:
+def test_a_history_of_years_is_listed_completely(make: Make) -> None:
     """Windows of at most 364 days back to `history_from`, even by the strictest reading of "365 days"."""
     station = make(replace(YEARS, inclusive_day_count=True, range_required=True), wishes=SINCE_2019)
     cycle = listed(station)
@@ -75,8 +75,8 @@ def test_a_history_of_years_is_found_whole(make: Make) -> None:
     assert station.simulator.count("list", status=400) == 0
 
 
-def test_what_is_older_than_history_from_is_left_alone(make: Make) -> None:
-    """The operator says how far back; the rest is not listed by its reception."""
+def test_documents_older_than_history_from_are_not_listed(make: Make) -> None:
+    """The operator configures how far back to list."""
     station = make(YEARS, wishes={"demo1": Wish(history_from=date(2026, 1, 1))})
     listed(station)
     new = {
@@ -110,7 +110,7 @@ def test_a_second_cycle_finds_nothing_new(make: Make) -> None:
 
 @pytest.mark.parametrize("counts", [Counts.MATCH, Counts.ANSWER])
 def test_413_halves_the_window_until_the_list_fits(make: Make, counts: Counts) -> None:
-    """Whether the cap counts what matches or what is answered: everything is found, and nothing was wrong."""
+    """Everything is found, whether the service limits the matching or the returned elements."""
     station = make(replace(SMALL, documents=60, list_cap=5, cap_counts=counts))
     cycle = listed(station)
     assert found(station) == set(station.simulator.ids())
@@ -119,7 +119,7 @@ def test_413_halves_the_window_until_the_list_fits(make: Make, counts: Counts) -
 
 
 def test_a_total_above_the_count_halves_the_window(make: Make) -> None:
-    """The service answers 7 of 60 and says so: truncated lists are never taken for whole ones."""
+    """The service returns 7 of 60 and says so; a truncated list never counts as complete."""
     station = make(replace(SMALL, documents=60, total_counts=Counts.MATCH), wrap=lambda inner: Top(inner, 7))
     cycle = listed(station)
     assert found(station) == set(station.simulator.ids())
@@ -152,19 +152,19 @@ def _midnights(start: datetime, end: datetime) -> Iterator[date]:
 
 
 def test_as_many_elements_as_top_allows_means_truncation(make: Make) -> None:
-    """Without a total, count = top is all there is to tell: the window is halved until it is below."""
+    """Without a total, a list of `top` elements counts as truncated, and its window is halved."""
     station = make()
     service = FullList()
     account = replace(station.accounts["demo1"], service=cast("EasyTracking", service))
-    span = Span.between(datetime(2026, 1, 1), datetime(2026, 2, 1), marked_too=False)  # noqa: DTZ001
-    cycle = list_through(station, cycle_of(station, account, span))
+    scope = Scope.between(datetime(2026, 1, 1), datetime(2026, 2, 1), marked_too=False)  # noqa: DTZ001
+    cycle = list_through(station, cycle_of(station, account, scope))
     assert found(station) == {date(2026, 1, 1).toordinal() + day for day in range(32)}
     assert cycle.is_complete
     assert {query.top for query in service.asked} == {MOST_LISTED}
 
 
-def test_a_second_that_holds_more_than_a_list_comes_home_by_turns(make: Make) -> None:
-    """Down to one second: take what came, acknowledge, list again, until the second is empty."""
+def test_a_second_with_more_documents_than_a_list_is_listed_repeatedly(make: Make) -> None:
+    """Take in the list of one second, acknowledge, and list again until the second is empty."""
     options = replace(SMALL, documents=0, total_counts=Counts.MATCH)
     station = make(options, wrap=lambda inner: Top(inner, 3))
     for _ in range(8):
@@ -174,8 +174,8 @@ def test_a_second_that_holds_more_than_a_list_comes_home_by_turns(make: Make) ->
     assert_home(station)
 
 
-def test_a_second_that_cannot_be_listed_at_all_is_told_and_stops_nothing(make: Make) -> None:
-    """413 for a single second: nobody can list it; the cycle is incomplete and says where, the rest is found."""
+def test_a_second_that_cannot_be_listed_is_reported_and_stops_nothing(make: Make) -> None:
+    """A 413 for one second makes the cycle incomplete and is reported; everything else is found."""
     station = make(replace(SMALL, list_cap=3))
     crowd = {station.simulator.add_document("demo1", received_at=SECOND, data=None) for _ in range(5)}
     cycle = listed(station, marked_too=False)
@@ -184,14 +184,14 @@ def test_a_second_that_cannot_be_listed_at_all_is_told_and_stops_nothing(make: M
     assert cycle.truncated == [Window(WindowKind.RECEIVED, at, at)]
     assert not cycle.is_complete
     assert cycle.record("sync").outcome == "truncated"
-    rest = again(cycle)
+    rest = cycle.remainder
     assert rest is not None
     assert rest.windows == tuple(cycle.truncated)
     assert station.observer.named("window.truncated")
 
 
-def test_what_someone_else_marked_is_found_with_both_phases_only(make: Make) -> None:
-    """The portal, an ERP or another user may mark what was never fetched here; `--new-only` leaves it alone."""
+def test_documents_marked_by_others_are_found_with_both_phases_only(make: Make) -> None:
+    """The portal, an ERP or another user may mark documents; `--new-only` ignores them."""
     station = make()
     theirs = set(station.simulator.ids()[:5])
     station.simulator.set_phase(1, theirs)
@@ -203,8 +203,8 @@ def test_what_someone_else_marked_is_found_with_both_phases_only(make: Make) -> 
     assert_home(station)
 
 
-def test_what_was_withdrawn_before_it_came_home_is_closed_visibly(make: Make) -> None:
-    """In neither of a window's complete listings: WITHDRAWN; and back in the pool when it is listed again."""
+def test_a_document_withdrawn_before_it_was_fetched_becomes_withdrawn(make: Make) -> None:
+    """Missing from both complete lists of a window: WITHDRAWN. Listed again: back in the pool."""
     station = make()
     listed(station)
     gone = station.simulator.ids()[3]
@@ -219,7 +219,7 @@ def test_what_was_withdrawn_before_it_came_home_is_closed_visibly(make: Make) ->
 
 
 def test_only_listings_of_both_phases_can_tell_that_a_document_was_withdrawn(make: Make) -> None:
-    """What is not among the unmarked may be among the marked."""
+    """A document missing from the unmarked ones may be among the marked ones."""
     station = make()
     listed(station)
     station.simulator.withdraw(station.simulator.ids()[3])
@@ -228,8 +228,8 @@ def test_only_listings_of_both_phases_can_tell_that_a_document_was_withdrawn(mak
     assert DocumentState.WITHDRAWN not in states(station).values()
 
 
-def test_what_is_home_is_never_withdrawn(make: Make) -> None:
-    """Stored and acknowledged documents stay, whatever the service forgets."""
+def test_a_stored_document_never_becomes_withdrawn(make: Make) -> None:
+    """Stored and acknowledged documents stay, whatever the service lists."""
     station = make()
     settle(station)
     station.simulator.withdraw(station.simulator.ids()[0])
@@ -239,7 +239,7 @@ def test_what_is_home_is_never_withdrawn(make: Make) -> None:
 
 
 def test_a_document_without_reception_time_is_found_by_its_date(make: Make) -> None:
-    """No reception window can show it: document dates are swept too."""
+    """No reception window can show it, so document dates are listed too."""
     station = make()
     undated = station.simulator.add_document("demo1", dataRicezione=None, data="2026-03-01")
     without = station.simulator.add_document("demo1", dataRicezione=WITHOUT_FIELD, data="2026-04-01")
@@ -250,7 +250,7 @@ def test_a_document_without_reception_time_is_found_by_its_date(make: Make) -> N
 
 
 @pytest.mark.parametrize("variety", READABLE)
-def test_an_odd_element_with_a_usable_id_comes_home_like_any_other(make: Make, variety: str) -> None:
+def test_an_odd_element_with_a_usable_id_is_fetched_like_any_other(make: Make, variety: str) -> None:
     """RAW-FIRST: every field but `id` may be null, missing or odd."""
     station = make(replace(SMALL, documents=5))
     odd = station.simulator.ids()[2]
@@ -261,8 +261,8 @@ def test_an_odd_element_with_a_usable_id_comes_home_like_any_other(make: Make, v
     assert entries(station)[odd].doc_id == odd
 
 
-def test_an_element_without_a_usable_id_spoils_only_itself(make: Make) -> None:
-    """The others come home; it is counted, and somebody is told."""
+def test_an_element_without_a_usable_id_affects_no_other(make: Make) -> None:
+    """The others are fetched; the element is counted and reported."""
     station = make(replace(SMALL, documents=5))
     odd = station.simulator.ids()[2]
     for variety in UNREADABLE:
@@ -276,7 +276,7 @@ def test_an_element_without_a_usable_id_spoils_only_itself(make: Make) -> None:
 
 
 def test_a_document_whose_id_became_unreadable_is_not_taken_for_withdrawn(make: Make) -> None:
-    """NO-LOSS: a list that shows an element nobody can read does not prove that a known document is gone."""
+    """NO-LOSS: a list with an unreadable element does not prove that a document is gone."""
     station = make(replace(SMALL, documents=5))
     listed(station)
     station.simulator.faults = Faults(always={"list": odd_element("null-id", station.simulator.ids()[2])})
@@ -285,8 +285,8 @@ def test_a_document_whose_id_became_unreadable_is_not_taken_for_withdrawn(make: 
     assert DocumentState.WITHDRAWN not in states(station).values()
 
 
-def test_a_window_the_service_refuses_is_passed_over_and_told(make: Make) -> None:
-    """A 400 for one window: the others are listed, nothing in it is taken for withdrawn, and the cycle says so."""
+def test_a_refused_window_is_skipped_and_reported(make: Make) -> None:
+    """After a 400 for one window the others are listed, and none of its documents counts as withdrawn."""
     station = make(wishes=SINCE_2019)
     listed(station)
     station.clock.forward(timedelta(minutes=15))
@@ -302,7 +302,7 @@ def test_a_window_the_service_refuses_is_passed_over_and_told(make: Make) -> Non
 
 
 def test_a_list_step_that_fails_changes_nothing_and_may_be_repeated(make: Make) -> None:
-    """No state change: the same window is asked for again."""
+    """The same window is listed again."""
     station = make()
     station.simulator.script("list", status(503))
     cycle = cycle_of(station, station.accounts["demo1"])
@@ -316,7 +316,7 @@ def test_a_list_step_that_fails_changes_nothing_and_may_be_repeated(make: Make) 
 
 
 class Busy:
-    """A pool whose database is away whenever it is asked for the first time."""
+    """A pool whose database fails the first time each list is taken in."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -334,25 +334,25 @@ def test_the_cycles_of_one_rotation_list_the_whole_history(make: Make) -> None:
     """ACK-LIVENESS: the newest window each time, and every other one once, document dates included."""
     station = make(wishes=SINCE_2019)
     (account,) = station.accounts.values()
-    newest, *older = Span.whole_history(account, station.clock.now(), marked_too=False).windows
+    newest, *older = Scope.whole_history(account, station.clock.now(), marked_too=False).windows
     assert len(older) > 10
     turns = [station.archive.accounts.turn(account.id) for _ in older]
-    cycles = [Span.of_cycle(account, station.clock.now(), turn).windows for turn in turns]
+    cycles = [Scope.scheduled(account, station.clock.now(), turn).windows for turn in turns]
     assert {windows[0] for windows in cycles} == {newest}
     assert sorted(windows[1] for windows in cycles) == sorted(older)
 
 
-def test_what_was_first_listed_between_the_two_phases_is_not_taken_for_withdrawn(make: Make) -> None:
-    """It came after the unmarked ones were listed, and was found meanwhile: neither list can show it."""
+def test_a_document_discovered_between_the_two_phases_is_not_taken_for_withdrawn(make: Make) -> None:
+    """It arrived after the list of unmarked documents and was found by another cycle, so neither list shows it."""
     station = make(replace(SMALL, documents=0))
     account = station.accounts["demo1"]
     at = station.clock.now().astimezone(ROME).replace(tzinfo=None, microsecond=0)
-    span = Span.between(at - timedelta(hours=1), at + timedelta(hours=1), marked_too=True)
-    slow = cycle_of(station, account, span)
+    scope = Scope.between(at - timedelta(hours=1), at + timedelta(hours=1), marked_too=True)
+    slow = cycle_of(station, account, scope)
     assert slow.step()
     station.clock.forward(timedelta(seconds=60))
     new = station.simulator.add_document("demo1", received_at=station.clock.now())
-    list_through(station, cycle_of(station, account, span))
+    list_through(station, cycle_of(station, account, scope))
     assert states(station)[new] == DocumentState.DISCOVERED
     station.clock.forward(timedelta(seconds=60))
     list_through(station, slow)
@@ -360,7 +360,7 @@ def test_what_was_first_listed_between_the_two_phases_is_not_taken_for_withdrawn
 
 
 class Between:
-    """A service that keeps fractions of a second, hides them, and gives one of two documents between two seconds."""
+    """A service with a document between two seconds that shows one of two documents in a list of both seconds."""
 
     def list_documents(self, query: ListQuery) -> Listing:
         if query.window.start == query.window.end:
@@ -368,24 +368,24 @@ class Between:
         return Listing((ListedDocument(doc_id=1, raw=b"{}", fingerprint="0" * 64),), 2, (), 1)
 
 
-def test_what_came_of_a_crowd_between_two_seconds_is_taken_in(make: Make) -> None:
-    """NO-LOSS: neither of the seconds alone will show it."""
+def test_a_truncated_list_of_two_seconds_is_taken_in(make: Make) -> None:
+    """NO-LOSS: neither second alone shows the document between them."""
     station = make()
     account = replace(station.accounts["demo1"], service=cast("EasyTracking", Between()))
     at = SECOND.astimezone(ROME).replace(tzinfo=None)
-    list_through(station, cycle_of(station, account, Span.between(at, at + timedelta(seconds=1), marked_too=False)))
+    list_through(station, cycle_of(station, account, Scope.between(at, at + timedelta(seconds=1), marked_too=False)))
     assert found(station) == {1}
 
 
 @pytest.mark.parametrize("apart", [0, 1], ids=["in one second", "in two"])
-def test_a_list_cut_short_that_could_not_be_taken_in_is_listed_again(make: Make, apart: int) -> None:
-    """NO-LOSS: at the finest grain what came is taken in, and the window stays to be listed until it was."""
+def test_a_truncated_list_that_could_not_be_taken_in_is_listed_again(make: Make, apart: int) -> None:
+    """NO-LOSS: at the finest grain the window is listed until its documents were taken in."""
     station = make(replace(SMALL, documents=0, total_counts=Counts.MATCH), wrap=lambda inner: Top(inner, 3))
     for number in range(4):
         station.simulator.add_document("demo1", received_at=SECOND + timedelta(seconds=apart * (number % 2)))
     at = SECOND.astimezone(ROME).replace(tzinfo=None)
-    span = Span.between(at, at + timedelta(seconds=1), marked_too=False)
-    cycle = cycle_of(station, station.accounts["demo1"], span)
+    scope = Scope.between(at, at + timedelta(seconds=1), marked_too=False)
+    cycle = cycle_of(station, station.accounts["demo1"], scope)
     cycle._intake = Busy(station.archive.pool)
     list_through(station, cycle)
     assert len(found(station)) == (4 if apart else 3)
@@ -393,8 +393,8 @@ def test_a_list_cut_short_that_could_not_be_taken_in_is_listed_again(make: Make,
 
 
 @pytest.mark.parametrize("field_name", ["piva", "cf"])
-def test_receiver_filters_are_sent_and_hide_nothing_of_what_they_show(make: Make, field_name: str) -> None:
-    """Only that receiver's documents come home; what the filter hides is never taken for withdrawn."""
+def test_receiver_filters_are_sent_and_hidden_documents_are_not_withdrawn(make: Make, field_name: str) -> None:
+    """Only this receiver's documents are fetched, and hidden ones never count as withdrawn."""
     unfiltered = make(replace(SMALL, documents=30))
     receivers = {
         doc_id: getattr(unfiltered.simulator.document(doc_id).receiver, field_name)
@@ -416,7 +416,7 @@ def test_receiver_filters_are_sent_and_hide_nothing_of_what_they_show(make: Make
 
 
 def test_an_account_of_phase_2_lists_and_marks_phase_2_alone(make: Make) -> None:
-    """What others marked with phase 1 is nobody's business here."""
+    """Documents marked with phase 1 by others do not matter."""
     station = make(wishes={"demo1": Wish(acknowledge=AcknowledgeWith.PHASE2)})
     ids = set(station.simulator.ids())
     station.simulator.set_phase(1, list(ids)[:4])
@@ -427,8 +427,8 @@ def test_an_account_of_phase_2_lists_and_marks_phase_2_alone(make: Make) -> None
     assert station.simulator.count("set-fase-1") == 0
 
 
-def test_an_account_that_acknowledges_nothing_leaves_no_trace(make: Make) -> None:
-    """A trial: everything comes home, no phase is set, and what is still listed is not fetched again."""
+def test_an_account_that_acknowledges_nothing_sets_no_phase(make: Make) -> None:
+    """Everything is fetched once, although it stays listed as new."""
     station = make(wishes={"demo1": Wish(acknowledge=AcknowledgeWith.NONE)})
     settle(station)
     assert_home(station)

@@ -19,7 +19,7 @@ from tests.support.truth import assert_home, entries, states
 from easytracking_simulator import Fault, Faults, Kind, bad_zip
 from easytracking_sync.archive import tables
 from easytracking_sync.machine.engine import Bounds
-from easytracking_sync.machine.listing.cycle import Span
+from easytracking_sync.machine.listing import Scope
 from easytracking_sync.machine.policy import Policy, local_now
 from easytracking_sync.remote import ParcelLimits
 from easytracking_sync.terms import DocumentState, FileType
@@ -66,8 +66,8 @@ def add(station: Station, count: int = 3) -> list[int]:
 def arrive(station: Station) -> None:
     """A look at the newest window, and all that it sets going."""
     local = local_now(station.clock.now(), ROME)
-    span = Span.between(local - timedelta(days=1), local + timedelta(days=1), marked_too=False)
-    list_through(station, cycle_of(station, station.accounts["demo1"], span))
+    scope = Scope.between(local - timedelta(days=1), local + timedelta(days=1), marked_too=False)
+    list_through(station, cycle_of(station, station.accounts["demo1"], scope))
     drain(station)
     assert sum(station.archive.pool.waiting(station.account_ids).values()) == 0
 

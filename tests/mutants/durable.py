@@ -321,6 +321,6 @@ DURABLE = (
         "archive/integrity.py",
         "return self._blobs.whole(hashes)",
         "return frozenset(hashes)",
-        ("tests/app/test_app_scrub.py::test_row_23_what_rotted_alarms_and_goes_back_to_be_fetched",),
+        ("tests/app/test_app_scrub.py::test_row_23_damaged_files_are_reported_and_fetched_again",),
     ),
 )

@@ -6,7 +6,7 @@ from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
 BATCHES = "tests/archive/test_archive_batches.py"
 CLOCKS = "tests/archive/test_clock_errors.py"
-DISCOVERY = "tests/machine/test_machine_listing_cycle.py"
+LISTING = "tests/machine/test_machine_listing_cycle.py"
 FOLDERS = "tests/archive/test_durable_folders.py"
 LANDING = "tests/archive/test_archive_landing.py"
 POOL = "tests/archive/test_archive_pool.py"
@@ -84,7 +84,7 @@ OVERLOOKED = (
         "                    connection.execute(sa.update(document).where(document.c.id == row.id)"
         ".values(wanted_at=wanted_at))\n",
         "                    del wanted_at\n",
-        ("tests/app/test_app_scrub.py::test_what_lay_there_before_counts_no_more_once_it_is_sent_for",),
+        ("tests/app/test_app_scrub.py::test_damaged_files_count_as_absent_once_they_are_requested_again",),
     ),
     Mutant(
         "earlier-move-vouches",
@@ -105,10 +105,10 @@ OVERLOOKED = (
     Mutant(
         "last-window-never-listed",
         "the rotation leaves out its last window",
-        "machine/listing/cycle.py",
+        "machine/listing/scope.py",
         "older[turn % len(older) :][:1]",
         "older[turn % max(1, len(older) - 1) :][:1]",
-        (f"{DISCOVERY}::test_the_cycles_of_one_rotation_list_the_whole_history",),
+        (f"{LISTING}::test_the_cycles_of_one_rotation_list_the_whole_history",),
     ),
     Mutant(
         "found-meanwhile-withdrawn",
@@ -116,7 +116,7 @@ OVERLOOKED = (
         "machine/listing/cycle.py",
         "min(area.begun_at or begun_at, begun_at)",
         "max(area.begun_at or begun_at, begun_at)",
-        (f"{DISCOVERY}::test_what_was_first_listed_between_the_two_phases_is_not_taken_for_withdrawn",),
+        (f"{LISTING}::test_a_document_discovered_between_the_two_phases_is_not_taken_for_withdrawn",),
     ),
     Mutant(
         "fractions-dropped",
@@ -124,7 +124,7 @@ OVERLOOKED = (
         "machine/listing/cycle.py",
         "            self._take_in(task, listing, begun_at)\n        self._tasks.popleft()\n        task.area.left",
         "            pass\n        self._tasks.popleft()\n        task.area.left",
-        (f"{DISCOVERY}::test_what_came_of_a_crowd_between_two_seconds_is_taken_in",),
+        (f"{LISTING}::test_a_truncated_list_of_two_seconds_is_taken_in",),
     ),
     Mutant(
         "cut-list-forgotten",
@@ -132,7 +132,7 @@ OVERLOOKED = (
         "machine/listing/cycle.py",
         "        halves = task.window.halves()\n        if halves is None:\n",
         "        self._tasks.popleft()\n        halves = task.window.halves()\n        if halves is None:\n",
-        (f"{DISCOVERY}::test_a_list_cut_short_that_could_not_be_taken_in_is_listed_again",),
+        (f"{LISTING}::test_a_truncated_list_that_could_not_be_taken_in_is_listed_again",),
         says="assert len",
         also=(
             Edit(

@@ -1,4 +1,4 @@
-"""Defects of the machine: the table, the policy, the engine, discovery, and what the service is told."""
+"""Defects of the machine: the table, the policy, the engine, the listing, and what the service is told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ PARCELS = "tests/machine/test_matrix_10_parcels.py"
 BOUNDS = "tests/machine/test_matrix_12_bounds.py"
 DATABASES = "tests/machine/test_matrix_14_databases.py"
 TOLD = "tests/machine/test_matrix_16_acknowledge.py"
-DISCOVERY = "tests/machine/test_machine_listing_cycle.py"
+LISTING = "tests/machine/test_machine_listing_cycle.py"
+PATIENCE = "tests/machine/test_machine_listing_patience.py"
 POLICY = "tests/machine/test_machine_policy.py"
 TABLE = "tests/machine/test_machine_table.py"
 VERDICT = "tests/machine/test_machine_verdict.py"
@@ -39,7 +40,7 @@ STEPS = (
         "machine/errands.py",
         "    tell(receipt.to_tell)\n",
         "    tell(receipt.doc_ids)\n",
-        ("tests/app/test_app_reconcile.py::test_a_document_held_on_its_way_is_stored_and_the_service_is_not_told",),
+        ("tests/app/test_app_reconcile.py::test_a_document_held_before_it_is_fetched_is_stored_and_not_marked",),
     ),
     Mutant(
         "refused-mark-taken-for-done",
@@ -140,7 +141,7 @@ STEPS = (
     Mutant(
         "retry-after-of-one-batch",
         "an account that is told to wait makes other calls meanwhile",
-        "machine/account.py",
+        "machine/gate.py",
         "        if retry_after is None:\n            return\n",
         "        if retry_after is None or retry_after > 0:\n            return\n",
         (f"{ANSWERS}::test_row_05_an_account_told_to_wait_makes_no_call_at_all_meanwhile",),
@@ -175,7 +176,7 @@ STEPS = (
         "machine/listing/cycle.py",
         "return listing.count >= MOST_LISTED or",
         "return listing.count > MOST_LISTED or",
-        (f"{DISCOVERY}::test_as_many_elements_as_top_allows_means_truncation",),
+        (f"{LISTING}::test_as_many_elements_as_top_allows_means_truncation",),
     ),
     Mutant(
         "total-ignored",
@@ -183,7 +184,7 @@ STEPS = (
         "machine/listing/cycle.py",
         "(listing.total or 0) > listing.count",
         "(listing.total or 0) < 0",
-        (f"{DISCOVERY}::test_a_total_above_the_count_halves_the_window",),
+        (f"{LISTING}::test_a_total_above_the_count_halves_the_window",),
     ),
     Mutant(
         "413-not-halved",
@@ -199,7 +200,7 @@ STEPS = (
         "machine/listing/cycle.py",
         "if area.left or not area.complete or not self._marked_too",
         "if area.left or not self._marked_too",
-        (f"{DISCOVERY}::test_a_document_whose_id_became_unreadable_is_not_taken_for_withdrawn",),
+        (f"{LISTING}::test_a_document_whose_id_became_unreadable_is_not_taken_for_withdrawn",),
     ),
     Mutant(
         "withdrawn-by-one-phase",
@@ -207,23 +208,47 @@ STEPS = (
         "machine/listing/cycle.py",
         "if area.left or not area.complete or not self._marked_too or",
         "if area.left or not area.complete or",
-        (f"{DISCOVERY}::test_only_listings_of_both_phases_can_tell_that_a_document_was_withdrawn",),
+        (f"{LISTING}::test_only_listings_of_both_phases_can_tell_that_a_document_was_withdrawn",),
     ),
     Mutant(
         "marked-not-listed",
         "what someone else marked is never found",
         "machine/listing/cycle.py",
-        "phases: Sequence[bool] = (False, True) if span.marked_too else (False,)",
+        "phases: Sequence[bool] = (False, True) if scope.marked_too else (False,)",
         "phases: Sequence[bool] = (False,)",
-        (f"{DISCOVERY}::test_what_someone_else_marked_is_found_with_both_phases_only",),
+        (f"{LISTING}::test_documents_marked_by_others_are_found_with_both_phases_only",),
     ),
     Mutant(
         "dates-not-listed",
         "what has no reception time is never found",
-        "machine/listing/cycle.py",
+        "machine/listing/scope.py",
         "return cls((*received, *dated), marked_too)",
         "return cls((*received, *dated[:0]), marked_too)",
-        (f"{DISCOVERY}::test_a_document_without_reception_time_is_found_by_its_date",),
+        (f"{LISTING}::test_a_document_without_reception_time_is_found_by_its_date",),
+    ),
+    Mutant(
+        "patience-without-end",
+        "a list that fails is never given up",
+        "machine/listing/patience.py",
+        "is_late = failing_seconds >= self._policy.list_patience_seconds",
+        "is_late = failing_seconds < 0.0",
+        (f"{PATIENCE}::test_a_service_that_fails_for_long_ends_the_cycle_and_pauses_no_account",),
+    ),
+    Mutant(
+        "unreachable-forgotten",
+        "an unreachable address is retried for a quarter of an hour in every cycle",
+        "machine/listing/patience.py",
+        "if not (is_late or was_unreachable):",
+        "if not is_late:",
+        (f"{PATIENCE}::test_an_unreachable_address_pauses_its_account_longer_each_time",),
+    ),
+    Mutant(
+        "failures-never-reset",
+        "failures before an answer count as failures in a row",
+        "machine/listing/patience.py",
+        "            if not self._stop.is_set():\n                self._failures = 0\n",
+        "            if not self._stop.is_set():\n",
+        (f"{PATIENCE}::test_an_answer_restarts_the_patience",),
     ),
     Mutant(
         "unknown-commit-assumed-done",

@@ -19,7 +19,7 @@ from tests.support.truth import Notary, assert_home
 
 from easytracking_simulator import Options, Simulator
 from easytracking_simulator.httpx_transport import SimulatorTransport
-from easytracking_sync.app import CatchUp, catch_up
+from easytracking_sync.app import CatchUpRequest, catch_up
 from easytracking_sync.archive import tables
 from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.errors import DatabaseUnavailable
@@ -295,7 +295,9 @@ def test_row_14_two_catch_ups_on_one_database_end_while_its_server_is_restarted(
         return Settings.model_validate(given)
 
     def work(host: str) -> None:
-        done.append(catch_up(settings(host), CatchUp(), effects=Effects(network=SimulatorTransport(simulator))))
+        done.append(
+            catch_up(settings(host), CatchUpRequest(), effects=Effects(network=SimulatorTransport(simulator)))
+        )
 
     threads = [threading.Thread(target=work, args=(host,)) for host in ("one", "two")]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""The repository's root goes onto the path, so that tests may import the station."""
+"""Puts the repository's root on the path, so that tests can import `tests.support`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alarms of the service and of the one-shot, through a real channel: told once, and never in the invoices' way."""
+"""Alarms of the service and of a catch-up, through a real channel: sent once, without delaying the work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from tests.service.test_service_run import Town, all_marked, eventually, town
 from tests.support.hook import Quiet, served
 
-from easytracking_sync.app import CatchUp, Outcome, catch_up, existing_archive, serve
+from easytracking_sync.app import CatchUpOutcome, CatchUpRequest, catch_up, existing_archive, serve
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.observe.alarms import notifier as watch_module
 from easytracking_sync.settings import Alerts, Settings
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Deprecati
 
 @dataclass
 class Hook:
-    """A webhook: what it was told, and whether it answers at all."""
+    """A webhook that remembers its messages and may stop answering."""
 
     url: str = ""
     titles: list[str] = field(default_factory=list)
@@ -61,7 +61,7 @@ def told_to(hook: Hook, place: Town) -> Settings:
 
 @contextmanager
 def running(settings: Settings) -> Iterator[None]:
-    """The service in a thread; told to stop when the block ends, which must not take 10 seconds."""
+    """The service in a thread; stopped at the end of the block, within 10 seconds."""
     stop = threading.Event()
     thread = threading.Thread(target=lambda: serve(settings, Silent(), stop, reload=lambda: settings))
     thread.start()
@@ -85,7 +85,7 @@ def known(place: Town) -> list[str]:
         return [one.key for one in archive.alarms.known() if one.told_at is not None]
 
 
-def test_a_refused_login_is_told_once_whatever_restarts_and_its_end_once(tmp_path: Path) -> None:
+def test_a_refused_login_and_its_end_are_each_sent_once_despite_restarts(tmp_path: Path) -> None:
     with town(tmp_path) as place, hook() as told:
         place.simulator.set_password("demo2", "another")
         with running(told_to(told, place)):
@@ -102,7 +102,7 @@ def test_a_refused_login_is_told_once_whatever_restarts_and_its_end_once(tmp_pat
         assert told.titles == ["login refused: demo2", "over: login refused: demo2"]
 
 
-def test_a_channel_that_hangs_delays_neither_the_invoices_nor_the_end(tmp_path: Path) -> None:
+def test_a_hanging_channel_delays_neither_the_work_nor_the_shutdown(tmp_path: Path) -> None:
     with town(tmp_path) as place, hook() as told:
         told.answers.clear()
         place.simulator.set_password("demo2", "another")
@@ -111,11 +111,11 @@ def test_a_channel_that_hangs_delays_neither_the_invoices_nor_the_end(tmp_path: 
         assert told.titles == []
 
 
-def one_shot(settings: Settings) -> Outcome:
-    return catch_up(settings, CatchUp())
+def one_shot(settings: Settings) -> CatchUpOutcome:
+    return catch_up(settings, CatchUpRequest())
 
 
-def test_a_one_shot_tells_at_its_end_once_and_waits_no_longer_than_some_seconds(tmp_path: Path) -> None:
+def test_a_catch_up_sends_its_alarms_at_its_end_and_waits_only_seconds(tmp_path: Path) -> None:
     with town(tmp_path) as place, hook() as told:
         place.simulator.set_password("demo2", "another")
         settings = told_to(told, place)

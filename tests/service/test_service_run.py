@@ -1,4 +1,4 @@
-"""The service: cycles by the clock, one account's trouble its own, secrets taken up, and an end in order."""
+"""The service: scheduled cycles, independent accounts, changed secrets, reloads, handovers and shutdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from easytracking_simulator import Fault, Faults, Kind, Options, Simulator
 from easytracking_simulator.server import serve as simulate
-from easytracking_sync.app import CatchUp, catch_up, existing_archive, serve
+from easytracking_sync.app import CatchUpRequest, catch_up, existing_archive, serve
 from easytracking_sync.app import service as service_module
 from easytracking_sync.archive.accounts import Accounts
 from easytracking_sync.archive.requests import Requests
@@ -37,7 +37,7 @@ class WallClock:
 
 
 class Town:
-    """A simulated service with accounts, and the configuration of a daemon that serves them."""
+    """A simulated vendor's service with accounts, and the configuration of a daemon for them."""
 
     def __init__(self, folder: Path, url: str, simulator: Simulator) -> None:
         self.simulator = simulator
@@ -72,7 +72,7 @@ class Town:
         )
 
     def home(self, account: str) -> int:
-        """Documents that are home and acknowledged; none while there is no archive yet."""
+        """The number of acknowledged documents; 0 while there is no archive."""
         with contextlib.suppress(UsageError), existing_archive(self.settings()) as archive:
             return sum(one.count(DocumentState.ACKNOWLEDGED) for one in archive.catalogue.standings([account]))
         return 0
@@ -80,7 +80,7 @@ class Town:
 
 @contextmanager
 def town(folder: Path, **options: Any) -> Iterator[Town]:
-    """A small service: `accounts` accounts that share `documents` documents."""
+    """A small vendor's service: `accounts` accounts that share `documents` documents."""
     chosen = {"documents": 6, "accounts": 2, "history_days": 60, "job_seconds": 0.05, "p7m_share": 0.0} | options
     simulator = Simulator(Options(**chosen), WallClock())
     with simulate(simulator) as url:
@@ -89,7 +89,7 @@ def town(folder: Path, **options: Any) -> Iterator[Town]:
 
 @contextmanager
 def running(town: Town, **sync: Any) -> Iterator[threading.Event]:
-    """The service in a thread; told to stop when the block ends, which must not take 10 seconds."""
+    """The service in a thread; stopped at the end of the block, within 10 seconds."""
     stop, failures = threading.Event(), []
 
     def work() -> None:
@@ -111,7 +111,7 @@ def running(town: Town, **sync: Any) -> Iterator[threading.Event]:
 
 
 def eventually(true: Callable[[], bool]) -> None:
-    """Wait until it is so; fail where it does not become so in time."""
+    """Wait until the condition is true; fail if it takes too long."""
     until = time.monotonic() + PATIENCE_SECONDS
     while not true():
         assert time.monotonic() < until, "it did not happen in time"
@@ -122,7 +122,7 @@ def all_marked(town: Town) -> bool:
     return town.simulator.marked() == frozenset(town.simulator.ids())
 
 
-def test_what_is_there_and_what_arrives_comes_home_by_itself(tmp_path: Path) -> None:
+def test_existing_and_new_documents_are_fetched_without_help(tmp_path: Path) -> None:
     with town(tmp_path) as place, running(place):
         eventually(lambda: all_marked(place))
         place.simulator.add_document(
@@ -140,8 +140,8 @@ def test_one_account_with_a_wrong_password_pauses_alone(tmp_path: Path) -> None:
         assert place.home("demo2") == 0
 
 
-def test_a_secret_that_changed_is_taken_up_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_module, "SECRETS_EVERY_SECONDS", 0.1)
+def test_a_changed_secret_is_used_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_module, "READ_SECRETS_EVERY_SECONDS", 0.1)
     with town(tmp_path) as place:
         place.simulator.set_password("demo2", "another")
         with running(place):
@@ -150,7 +150,7 @@ def test_a_secret_that_changed_is_taken_up_without_a_restart(tmp_path: Path, mon
             eventually(lambda: place.home("demo2") == len(place.simulator.ids("demo2")))
 
 
-def test_a_dead_service_does_not_keep_the_other_accounts_from_work(tmp_path: Path) -> None:
+def test_an_unreachable_service_does_not_delay_the_other_accounts(tmp_path: Path) -> None:
     with town(tmp_path) as place:
         place.simulator.script("list", Fault(kind=Kind.UNREACHABLE), times=1000, account="demo2")
         with running(place):
@@ -159,13 +159,13 @@ def test_a_dead_service_does_not_keep_the_other_accounts_from_work(tmp_path: Pat
             eventually(lambda: all_marked(place))
 
 
-def test_a_catch_up_beside_the_service_hands_its_work_over(tmp_path: Path) -> None:
+def test_a_catch_up_hands_its_work_over_to_the_running_service(tmp_path: Path) -> None:
     with town(tmp_path) as place, running(place, every="1h"):
         eventually(lambda: all_marked(place))
         place.simulator.add_document(
             "demo1", {"FA": ("a.xml", b"<a/>"), "MT": ("m.xml", b"<m/>"), "FU": ("u.xml", b"<u/>")}
         )
-        outcome = catch_up(place.settings(), CatchUp(deadline_seconds=PATIENCE_SECONDS))
+        outcome = catch_up(place.settings(), CatchUpRequest(deadline_seconds=PATIENCE_SECONDS))
         assert (outcome.finished, outcome.documents) == (True, 1)
         assert all_marked(place)
 
@@ -175,7 +175,7 @@ def test_a_handed_over_catch_up_for_a_paused_account_tries_it_at_once(tmp_path: 
         place.simulator.set_password("demo1", "another")
         with running(place, every="1h"):
             eventually(lambda: place.simulator.count("token") == 1)
-            outcome = catch_up(place.settings(), CatchUp(deadline_seconds=PATIENCE_SECONDS))
+            outcome = catch_up(place.settings(), CatchUpRequest(deadline_seconds=PATIENCE_SECONDS))
             assert outcome.refused_accounts == ("demo1",)
             assert place.simulator.count("token") == 2
 
@@ -187,8 +187,8 @@ def test_a_second_service_on_the_archive_is_refused_at_once(tmp_path: Path) -> N
             serve(place.settings(), Silent(), threading.Event(), reload=place.settings)
 
 
-def test_row_25_it_ends_in_order_while_the_service_hangs(tmp_path: Path) -> None:
-    """A call under way is broken off; what it was for is resumed by the next start."""
+def test_row_25_it_stops_while_the_remote_service_hangs(tmp_path: Path) -> None:
+    """A call under way is broken off; the next start resumes its work."""
     with town(tmp_path, accounts=1) as place:
         place.simulator.faults = Faults(always={"fetch": Fault(kind=Kind.SLOW, seconds=20.0)})
         with running(place):
@@ -200,26 +200,26 @@ def test_row_25_it_ends_in_order_while_the_service_hangs(tmp_path: Path) -> None
 
 
 class Told:
-    """A pulse that keeps what it was told, and an observer that keeps what was noted."""
+    """A supervisor and an observer that remember what they are told."""
 
     def __init__(self) -> None:
-        self.pulse: list[str] = []
-        self.words = ""
+        self.calls: list[str] = []
+        self.status = ""
         self.notes: list[tuple[str, dict[str, object]]] = []
 
     def started(self) -> None:
-        self.pulse.append("started")
+        self.calls.append("started")
 
-    def turned(self, words: str) -> None:
-        self.words = words
-        if self.pulse[-1] != "turned":
-            self.pulse.append("turned")
+    def alive(self, status: str) -> None:
+        self.status = status
+        if self.calls[-1] != "alive":
+            self.calls.append("alive")
 
     def reloading(self) -> None:
-        self.pulse.append("reloading")
+        self.calls.append("reloading")
 
     def stopping(self) -> None:
-        self.pulse.append("stopping")
+        self.calls.append("stopping")
 
     def note(self, name: str, /, level: str = "info", **facts: object) -> None:
         self.notes.append((name, {"level": level, **facts}))
@@ -230,7 +230,7 @@ class Told:
 
 @contextmanager
 def watched(place: Town, load: Callable[[], Settings], effects: Effects | None = None) -> Iterator[tuple[Told, Any]]:
-    """The service in a thread, with one who watches it, and the event that asks it to reload."""
+    """The service in a thread, with what it reports, and the event that requests a reload."""
     told, stop, hup = Told(), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -240,9 +240,9 @@ def watched(place: Town, load: Callable[[], Settings], effects: Effects | None =
             stop,
             reload=load,
             effects=effects,
-            watch=lambda _: contextlib.nullcontext(told),
-            told_to_reload=hup,
-            patience_seconds=0.1,
+            supervise=lambda _: contextlib.nullcontext(told),
+            reload_requested=hup,
+            hang_seconds=0.1,
         )
 
     thread = threading.Thread(target=work)
@@ -255,24 +255,24 @@ def watched(place: Town, load: Callable[[], Settings], effects: Effects | None =
         assert not thread.is_alive(), "the service did not end"
 
 
-def test_a_reload_takes_up_passwords_and_rhythms_while_everything_goes_on(tmp_path: Path) -> None:
+def test_a_reload_applies_passwords_and_schedules_while_the_service_runs(tmp_path: Path) -> None:
     with town(tmp_path) as place:
-        rhythm = {"every": "1h"}
+        schedule = {"every": "1h"}
         place.simulator.set_password("demo2", "another")
-        with watched(place, lambda: place.settings(**rhythm)) as (told, hup):
+        with watched(place, lambda: place.settings(**schedule)) as (told, hup):
             eventually(lambda: place.home("demo1") == len(place.simulator.ids("demo1")))
             assert place.home("demo2") == 0
             place.passwords["demo2"] = "another"
-            rhythm["every"] = "2h"
+            schedule["every"] = "2h"
             hup.set()
             eventually(lambda: place.home("demo2") == len(place.simulator.ids("demo2")))
         (facts,) = told.noted("settings.reloaded")
     assert (facts["accounts"], facts["schedules"], facts["needs_restart"]) == ("demo2", "demo1, demo2", "")
-    assert told.pulse == ["started", "turned", "reloading", "started", "turned", "stopping"]
-    assert re.search(r"; 2 accounts, \d documents waiting; last cycle at \d\d:\d\d \(demo", told.words)
+    assert told.calls == ["started", "alive", "reloading", "started", "alive", "stopping"]
+    assert re.search(r"; 2 accounts, \d documents waiting; last cycle at \d\d:\d\d \(demo", told.status)
 
 
-def test_a_wrong_configuration_is_refused_and_the_old_one_goes_on(tmp_path: Path) -> None:
+def test_a_wrong_configuration_is_refused_and_the_old_one_stays_in_use(tmp_path: Path) -> None:
     with town(tmp_path) as place:
         given: dict[str, Any] = {}
         broken = threading.Event()
@@ -299,21 +299,21 @@ def test_a_wrong_configuration_is_refused_and_the_old_one_goes_on(tmp_path: Path
     assert (facts["level"], facts["needs_restart"]) == ("warning", "sync.workers")
 
 
-def test_the_pulse_stops_while_the_engine_hangs_though_the_loop_turns(
+def test_while_the_engine_hangs_the_supervisor_is_not_told_that_the_service_is_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_module, "LEAST_PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr(service_module, "LEAST_HANG_SECONDS", 2.0)
     with town(tmp_path) as place:
         effects = Effects(clock=HangingClock(SystemClock(), 1.0))
         with watched(place, place.settings, effects) as (told, _):
             eventually(lambda: bool(told.noted("thread.hung")))
-            told.pulse.append("hung")
+            told.calls.append("hung")
             threading.Event().wait(1.5)
-            assert told.pulse[-1] == "hung"
+            assert told.calls[-1] == "hung"
         assert told.noted("thread.hung")[0]["threads"] == "dispatch"
 
 
-def test_a_full_disk_is_waited_out_by_the_loop_and_a_shortage_is_not_said_every_second(
+def test_the_service_waits_for_space_on_a_full_disk_and_reports_it_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = threading.Event()
@@ -334,7 +334,7 @@ def test_a_full_disk_is_waited_out_by_the_loop_and_a_shortage_is_not_said_every_
     assert len(told.noted("storage.failed")) == 1
 
 
-def test_a_request_whose_end_could_not_be_written_down_is_ended_a_beat_later(
+def test_a_request_whose_end_could_not_be_written_is_ended_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end, tries = Requests.end, [0]
@@ -348,11 +348,11 @@ def test_a_request_whose_end_could_not_be_written_down_is_ended_a_beat_later(
     monkeypatch.setattr(Requests, "end", busy_at_first)
     with town(tmp_path) as place, running(place):
         eventually(lambda: all_marked(place))
-        outcome = catch_up(place.settings(), CatchUp(deadline_seconds=20))
+        outcome = catch_up(place.settings(), CatchUpRequest(deadline_seconds=20))
     assert (outcome.finished, tries[0]) == (True, 2)
 
 
-def test_whoever_interrupts_a_handed_over_catch_up_is_told_that_the_service_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_catch_up_reports_that_the_service_continues(tmp_path: Path) -> None:
     class Interrupting(SystemClock):
         """Ctrl-C, while the command waits for the service."""
 
@@ -365,37 +365,35 @@ def test_whoever_interrupts_a_handed_over_catch_up_is_told_that_the_service_goes
             "demo1", {"FA": ("a.xml", b"<a/>"), "MT": ("m.xml", b"<m/>"), "FU": ("u.xml", b"<u/>")}
         )
         with pytest.raises(KeyboardInterrupt) as raised:
-            catch_up(place.settings(), CatchUp(), effects=Effects(clock=Interrupting()))
-        assert any("the running service goes on" in note for note in raised.value.__notes__)
+            catch_up(place.settings(), CatchUpRequest(), effects=Effects(clock=Interrupting()))
+        assert any("the running service continues" in note for note in raised.value.__notes__)
         eventually(lambda: late in place.simulator.marked())
 
 
 def called(place: Town, label: str, other: str) -> Settings:
-    """The configuration after somebody gave an account another label in it."""
+    """The configuration with another label for one account."""
     accounts = {other if name == label else name: one for name, one in place.settings().accounts.items()}
     return place.settings().model_copy(update={"accounts": accounts})
 
 
 @pytest.mark.parametrize("renamed", ["in the configuration", "in the archive too"])
-def test_a_handed_over_catch_up_leaves_out_no_account_that_is_called_otherwise_by_now(
-    tmp_path: Path, renamed: str
-) -> None:
+def test_a_handed_over_catch_up_includes_accounts_with_another_label(tmp_path: Path, renamed: str) -> None:
     with town(tmp_path) as place, running(place, every="1h"):
         eventually(lambda: all_marked(place))
         settings = called(place, "demo1", "italia")
         if renamed == "in the archive too":
             with existing_archive(settings) as archive:
                 archive.accounts.rename("demo1", "italia", datetime.now(UTC))
-        outcome = catch_up(settings, CatchUp(deadline_seconds=PATIENCE_SECONDS))
+        outcome = catch_up(settings, CatchUpRequest(deadline_seconds=PATIENCE_SECONDS))
         found = {count.label: count.acknowledged for count in outcome.counts}
         name = "demo1" if renamed == "in the configuration" else "italia"
         assert found == {name: len(place.simulator.ids("demo1")), "demo2": len(place.simulator.ids("demo2"))}
         if renamed == "in the configuration":
-            outcome = catch_up(settings, CatchUp(("italia",), deadline_seconds=PATIENCE_SECONDS))
+            outcome = catch_up(settings, CatchUpRequest(("italia",), deadline_seconds=PATIENCE_SECONDS))
             assert ([count.label for count in outcome.counts], outcome.finished) == (["demo1"], True)
 
 
-def test_the_archive_says_when_each_account_is_listed_next_and_nothing_once_the_service_has_ended(
+def test_next_runs_are_in_the_archive_while_the_service_runs(
     tmp_path: Path,
 ) -> None:
     def next_runs(place: Town) -> list[datetime | None]:

@@ -1,4 +1,4 @@
-"""The alarm clock: whatever happens to the wall clock, the next cycle comes within two intervals."""
+"""The schedule: whatever happens to the wall clock, the next cycle is triggered within two intervals."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easytracking_sync.app.calendar import longest_gap, trigger_of
-from easytracking_sync.app.schedule import AlarmClock
+from easytracking_sync.app.schedule import Scheduler, longest_gap, trigger_of
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.settings import Schedule
 
@@ -22,7 +21,7 @@ HOURLY = Schedule(timedelta(0), "0 * * * *")
 
 
 class TwoClocks:
-    """A wall clock that may be set, and a monotonic one that may not. The calendar's own thread has the real one."""
+    """A wall clock that tests may set, and a monotonic one. APScheduler's own thread uses the real clock."""
 
     def __init__(self) -> None:
         self.wall = datetime.now(UTC)
@@ -44,86 +43,88 @@ class TwoClocks:
 
 
 class Bench:
-    """An alarm clock whose calendar never rings by itself within the test: only the watch behind it can."""
+    """A scheduler whose APScheduler triggers nothing during the test: only `check` can."""
 
     def __init__(self, schedule: Schedule) -> None:
         self.clocks = TwoClocks()
-        self.rung: list[float] = []
-        self.alarm = AlarmClock(
-            {"acme": schedule}, ROME, self.clocks, Silent(), lambda _: self.rung.append(self.clocks.elapsed)
+        self.triggered: list[float] = []
+        self.scheduler = Scheduler(
+            {"acme": schedule}, ROME, self.clocks, Silent(), lambda _: self.triggered.append(self.clocks.elapsed)
         )
 
-    def tend_for(self, seconds: float, step: float = 10.0) -> None:
+    def check_for(self, seconds: float, step: float = 10.0) -> None:
         until = self.clocks.elapsed + seconds
         while self.clocks.elapsed < until:
             self.clocks.go(step)
-            self.alarm.tend()
+            self.scheduler.check()
 
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     bench = Bench(QUARTER)
-    bench.alarm.start()
+    bench.scheduler.start()
     yield bench
-    bench.alarm.stop()
+    bench.scheduler.stop()
 
 
-def test_every_account_is_rung_for_at_the_start(bench: Bench) -> None:
-    assert bench.rung == [0.0]
+def test_every_account_is_triggered_at_the_start(bench: Bench) -> None:
+    assert bench.triggered == [0.0]
 
 
-def test_row_20_a_calendar_that_died_without_a_word_is_replaced_within_two_intervals(bench: Bench) -> None:
-    """NO-SILENT-DEATH: an exception inside a trigger ends APScheduler's thread while it still says that it runs."""
-    bench.tend_for(2 * 15 * 60)
-    assert len(bench.rung) == 2
-    assert bench.rung[1] <= 2 * 15 * 60
+def test_row_20_a_scheduler_that_died_is_replaced_within_two_intervals(bench: Bench) -> None:
+    """NO-SILENT-DEATH: an exception in a trigger ends APScheduler's thread while it still reports that it runs."""
+    bench.check_for(2 * 15 * 60)
+    assert len(bench.triggered) == 2
+    assert bench.triggered[1] <= 2 * 15 * 60
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=-1), timedelta(days=-3650), timedelta(seconds=-90)], ids=str)
 def test_row_20_a_clock_set_back_delays_no_cycle_beyond_two_intervals(bench: Bench, jump: timedelta) -> None:
-    bench.tend_for(60)
+    bench.check_for(60)
     bench.clocks.wall += jump
-    bench.tend_for(2 * 15 * 60)
-    assert len(bench.rung) >= 2
+    bench.check_for(2 * 15 * 60)
+    assert len(bench.triggered) >= 2
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(days=3653), timedelta(hours=2)], ids=str)
-def test_row_20_a_clock_set_forward_or_a_machine_that_slept_makes_up_at_once(bench: Bench, jump: timedelta) -> None:
-    """CLOCK-SAFE: years of missed runs are not enumerated: what was due in the meantime is rung for once."""
-    bench.tend_for(60)
+def test_row_20_after_a_clock_set_forward_or_a_sleep_missed_runs_are_triggered_once(
+    bench: Bench, jump: timedelta
+) -> None:
+    """CLOCK-SAFE: years of missed runs trigger one cycle."""
+    bench.check_for(60)
     bench.clocks.wall += jump
-    bench.tend_for(10)
-    assert len(bench.rung) == 2
+    bench.check_for(10)
+    assert len(bench.triggered) == 2
 
 
 def test_row_20_a_run_that_is_late_is_not_dropped(bench: Bench) -> None:
-    """APScheduler's own grace is one second: on a busy machine runs would be skipped without a word."""
-    calendar = bench.alarm._calendar
-    assert calendar is not None
-    job = calendar.scheduler.get_job("acme")
+    """By default APScheduler drops runs that are a second late, as on a busy machine."""
+    jobs = bench.scheduler._jobs
+    assert jobs is not None
+    job = jobs.scheduler.get_job("acme")
     assert (job.misfire_grace_time, job.coalesce) == (None, True)
 
 
 def test_a_small_correction_of_the_clock_changes_nothing(bench: Bench) -> None:
-    bench.tend_for(60)
+    bench.check_for(60)
     bench.clocks.wall += timedelta(seconds=20)
-    bench.tend_for(60)
-    assert len(bench.rung) == 1
+    bench.check_for(60)
+    assert len(bench.triggered) == 1
 
 
-def test_nothing_rings_after_the_stop() -> None:
-    """A retired calendar is not heard, even where its thread is still at work."""
+def test_nothing_is_triggered_after_the_stop() -> None:
+    """A retired APScheduler is ignored, even if its thread still runs."""
     bench = Bench(Schedule(timedelta(seconds=1), ""))
-    bench.alarm.start()
-    bench.alarm.stop()
+    bench.scheduler.start()
+    bench.scheduler.stop()
     threading.Event().wait(0.01)
-    assert bench.rung == [0.0]
-    assert bench.alarm.next_run("acme") is None
+    assert bench.triggered == [0.0]
+    assert bench.scheduler.next_run("acme") is None
 
 
-def test_the_calendar_knows_when_it_means_to_ring(bench: Bench) -> None:
+def test_the_next_run_is_known(bench: Bench) -> None:
     """Within the interval and its jitter of a tenth, at most half a minute."""
-    due = bench.alarm.next_run("acme")
+    due = bench.scheduler.next_run("acme")
     assert due is not None
     assert timedelta(minutes=14) < due - bench.clocks.now() < timedelta(minutes=16)
 
@@ -143,7 +144,7 @@ def test_the_calendar_knows_when_it_means_to_ring(bench: Bench) -> None:
     ],
 )
 def test_cron_counts_its_weekdays_from_sunday(cron: str, days: set[int]) -> None:
-    """Python counts them from Monday, and so does APScheduler."""
+    """Python and APScheduler count weekdays from Monday."""
     trigger = trigger_of(Schedule(timedelta(0), cron), ROME, datetime(2026, 1, 1, tzinfo=UTC))
     moment, met = datetime(2026, 1, 1, tzinfo=UTC), set()
     for _ in range(14):
@@ -163,7 +164,7 @@ def test_cron_counts_its_weekdays_from_sunday(cron: str, days: set[int]) -> None
     ],
 )
 def test_a_step_may_lead_beyond_the_end_of_its_range(cron: str, times: list[str]) -> None:
-    """Crontabs take it: the first of the range is all there is. APScheduler would end the program with an error."""
+    """Crontabs accept it and use the first number of the range. APScheduler alone would raise an error."""
     trigger = trigger_of(Schedule(timedelta(0), cron), ROME, datetime(2026, 11, 22, 10, 30, tzinfo=UTC))
     moment, met = datetime(2026, 11, 22, 10, 30, tzinfo=UTC), []
     for _ in times:
@@ -186,21 +187,21 @@ def test_an_hourly_cron_is_never_apart_by_more_than_two_hours_across_a_clock_cha
         moment = following
 
 
-def test_the_longest_gap_of_a_working_days_schedule_is_its_night() -> None:
+def test_the_longest_gap_of_a_schedule_may_be_a_night() -> None:
     gap = longest_gap(Schedule(timedelta(0), "0 8,20 * * *"), ROME, datetime(2026, 6, 1, tzinfo=UTC))
     assert gap == timedelta(hours=12)
 
 
-def test_when_it_rings_next_is_known_without_asking_the_calendar() -> None:
-    """A calendar that counts years of missed runs holds its lock; nobody else may wait for that."""
+def test_the_next_runs_are_known_without_waiting_for_apscheduler() -> None:
+    """APScheduler holds its lock while it counts missed runs; nothing may wait for that."""
     bench = Bench(QUARTER)
-    assert bench.alarm.due == {}
-    bench.alarm.start()
+    assert bench.scheduler.due == {}
+    bench.scheduler.start()
     try:
-        due = bench.alarm.due["acme"]
-        assert due == bench.alarm.next_run("acme")
-        bench.alarm.reschedule({"acme": HOURLY})
-        assert bench.alarm.due["acme"] != due
+        due = bench.scheduler.due["acme"]
+        assert due == bench.scheduler.next_run("acme")
+        bench.scheduler.reschedule({"acme": HOURLY})
+        assert bench.scheduler.due["acme"] != due
     finally:
-        bench.alarm.stop()
-    assert set(bench.alarm.due) == {"acme"}
+        bench.scheduler.stop()
+    assert set(bench.scheduler.due) == {"acme"}

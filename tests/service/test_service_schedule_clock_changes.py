@@ -1,4 +1,4 @@
-"""Row 20, CLOCK-SAFE: every change between winter and summer time of Rome up to 2045, for schedules and windows."""
+"""Row 20, CLOCK-SAFE: schedules and windows across every change to and from summer time in Rome up to 2045."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.service.test_service_schedule import TwoClocks
 
-from easytracking_sync.app.calendar import longest_gap, trigger_of
-from easytracking_sync.app.schedule import AlarmClock
+from easytracking_sync.app.schedule import Scheduler, longest_gap, trigger_of
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.machine.policy import history_windows, instant, local_now
 from easytracking_sync.settings import Schedule
@@ -32,7 +31,7 @@ SCHEDULES = {
 
 
 def changes() -> Iterator[datetime]:
-    """The instants, in UTC, at which the clocks on Roman walls jump."""
+    """The instants, in UTC, at which the clocks change."""
     hour = datetime(2026, 1, 1, tzinfo=UTC)
     while hour.year <= 2045:
         day = timedelta(days=1)
@@ -56,25 +55,25 @@ def test_there_are_two_changes_a_year() -> None:
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_row_20_across_every_change_the_next_cycle_comes_within_two_intervals(name: str) -> None:
-    """In the hour that never is nothing is skipped for good, in the one that comes twice nothing loops or stops."""
+    """The skipped hour drops no run for good, and the repeated hour causes no loop and no stop."""
     schedule, interval = SCHEDULES[name]
     for change in CHANGES:
         now = change - max(AROUND, 2 * interval)
         trigger, last = trigger_of(schedule, ROME, now), None
-        rung: list[datetime] = []
+        triggered: list[datetime] = []
         while now < change + max(AROUND, interval):
             last = trigger.get_next_fire_time(last, now)
             assert last is not None, change
-            now = max(now, last.astimezone(UTC)) + A_MOMENT  # as APScheduler asks it, once it has rung
-            rung.append(last.astimezone(UTC))
-        gaps = [later - earlier for earlier, later in pairwise(rung)]
+            now = max(now, last.astimezone(UTC)) + A_MOMENT  # as APScheduler asks it, once it has triggered
+            triggered.append(last.astimezone(UTC))
+        gaps = [later - earlier for earlier, later in pairwise(triggered)]
         assert min(gaps) > timedelta(0), f"{change}: it rings twice at once"
         assert max(gaps) <= 2 * interval, f"{change}: {max(gaps)} between two cycles"
         assert longest_gap(schedule, ROME, change - HOUR) <= 2 * interval
 
 
 def test_row_20_around_every_change_the_newest_window_holds_what_arrives_and_windows_miss_nothing() -> None:
-    """Naive local times go back in October and jump in March: whatever they are, they lie in a window."""
+    """Local times go back in October and jump in March, and always lie in a window."""
     for change in CHANGES:
         moment = change - AROUND
         while moment <= change + AROUND:
@@ -87,7 +86,7 @@ def test_row_20_around_every_change_the_newest_window_holds_what_arrives_and_win
 
 
 def test_row_20_no_hour_of_any_change_is_left_out_when_a_window_is_halved() -> None:
-    """Down to the second: the hour that comes twice is asked for once, and the one that never is, too."""
+    """Down to the second: the repeated hour and the skipped hour are each listed once."""
     for change in CHANGES[::4]:
         night = local_now(change, ROME).replace(hour=1, minute=59, second=58)
         (window,) = [one for one in history_windows(night.date(), night) if one.holds(night)]
@@ -100,19 +99,19 @@ def test_row_20_no_hour_of_any_change_is_left_out_when_a_window_is_halved() -> N
 
 
 @pytest.mark.parametrize("hours", [1, 8, 30])
-def test_row_20_a_machine_that_slept_across_a_change_makes_up_at_once(hours: int) -> None:
-    """Suspended, the monotonic clock stands still: what was due meanwhile is rung for once, and then as before."""
+def test_row_20_a_machine_that_slept_across_a_change_triggers_missed_runs_once(hours: int) -> None:
+    """During a sleep the monotonic clock stands still: missed runs are triggered once."""
     for change in CHANGES[::8]:
         clocks = TwoClocks()
         clocks.wall = change - timedelta(hours=hours) / 2
-        rung: list[str] = []
+        triggered: list[str] = []
         schedules = {name: schedule for name, (schedule, interval) in SCHEDULES.items() if interval <= HOUR}
-        alarm = AlarmClock(schedules, ROME, clocks, Silent(), rung.append)
-        alarm.start()
-        rung.clear()
+        scheduler = Scheduler(schedules, ROME, clocks, Silent(), triggered.append)
+        scheduler.start()
+        triggered.clear()
         clocks.wall += timedelta(hours=hours)
-        alarm.tend()
-        assert sorted(rung) == sorted(schedules)
-        alarm.tend()
-        alarm.stop()
-        assert len(rung) == len(schedules)
+        scheduler.check()
+        assert sorted(triggered) == sorted(schedules)
+        scheduler.check()
+        scheduler.stop()
+        assert len(triggered) == len(schedules)

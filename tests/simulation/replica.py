@@ -26,7 +26,7 @@ from easytracking_simulator import Simulator
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.errors import CredentialsRefused, Fatal, Permanent, Transient
 from easytracking_sync.machine.engine import Bounds
-from easytracking_sync.machine.listing.cycle import Span, again
+from easytracking_sync.machine.listing import Scope
 from easytracking_sync.machine.policy import Policy
 
 SHORT_HISTORY = Wish(history_from=date(2026, 11, 1))
@@ -126,7 +126,7 @@ class Replica:
     def run_cycles(self) -> None:
         """As the service does by the clock: the newest window of each account, and one older in rotation."""
         for label in self.station.wishes:
-            self.attempt(lambda label=label: self._list(label, self._cycle_span(label), marked_too=False))  # type: ignore[misc]
+            self.attempt(lambda label=label: self._list(label, self._cycle_scope(label), marked_too=False))  # type: ignore[misc]
 
     def step(self) -> bool:
         """One effect of the engine, if one is due; False where nothing was, True also where it died of it."""
@@ -186,17 +186,17 @@ class Replica:
     def _recover(self) -> None:
         self.station.engine.recover()
 
-    def _cycle_span(self, label: str) -> Span:
+    def _cycle_scope(self, label: str) -> Scope:
         account = self.station.accounts[label]
-        return Span.of_cycle(account, self.clock.now(), self.station.archive.accounts.turn(account.id))
+        return Scope.scheduled(account, self.clock.now(), self.station.archive.accounts.turn(account.id))
 
-    def _list(self, label: str, span: Span | None, *, marked_too: bool) -> None:
-        """As the listers do: what was cut short is listed again once acknowledging has made room."""
+    def _list(self, label: str, scope: Scope | None, *, marked_too: bool) -> None:
+        """As the listing threads do: what was cut short is listed again once acknowledging has made room."""
         try:
-            cycle = cycle_of(self.station, self.station.accounts[label], span, marked_too=marked_too)
+            cycle = cycle_of(self.station, self.station.accounts[label], scope, marked_too=marked_too)
             list_through(self.station, cycle)
             for _ in range(MOST_REFRESHES):
-                if (rest := again(cycle)) is None:
+                if (rest := cycle.remainder) is None:
                     return
                 while self.station.engine.step():
                     pass

@@ -7,6 +7,7 @@ sleep, no wall clock. A conftest puts the repository's root on the path, so that
 from __future__ import annotations
 
 import functools
+import math
 import random
 import tempfile
 import threading
@@ -22,7 +23,6 @@ import sqlalchemy as sa
 
 from easytracking_simulator import Options, Simulator
 from easytracking_simulator.httpx_transport import SimulatorTransport
-from easytracking_sync.app.listing import Lister
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.store import Archive, open_archive
@@ -30,7 +30,7 @@ from easytracking_sync.effects import Effects, Files, LocalFiles
 from easytracking_sync.errors import CredentialsRefused
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.engine import Bounds, Engine
-from easytracking_sync.machine.listing.cycle import Cycle, Span, again
+from easytracking_sync.machine.listing import Cycle, Patience, PatientCycle, Scope
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import EasyTracking, Endpoint
 from easytracking_sync.terms import LIVE_STATES, AcknowledgeWith, DocumentState, FileType, OnRelist
@@ -282,7 +282,7 @@ def settle(
     until = station.clock.now() + deadline
     cycles, refused = _list(station, dict.fromkeys(station.accounts), marked_too=marked_too)
     steps = drain(station, horizon=horizon, until=until, after_step=after_step)
-    while rest := {cycle.account.label: span for cycle in cycles if (span := again(cycle))}:
+    while rest := {cycle.account.label: scope for cycle in cycles if (scope := cycle.remainder)}:
         acknowledged = station.engine.tally.acknowledged
         cycles, _ = _list(station, rest, marked_too=False)
         steps += drain(station, horizon=horizon, until=until, after_step=after_step)
@@ -293,13 +293,13 @@ def settle(
 
 
 def _list(
-    station: Station, spans: Mapping[str, Span | None], *, marked_too: bool
+    station: Station, scopes: Mapping[str, Scope | None], *, marked_too: bool
 ) -> tuple[list[Cycle], tuple[str, ...]]:
-    """One cycle an account, by label; a span that is None means the whole history."""
+    """One cycle an account, by label; a scope that is None means the whole history."""
     cycles = []
     refused = []
-    for label, span in spans.items():
-        cycle = cycle_of(station, station.accounts[label], span, marked_too=marked_too)
+    for label, scope in scopes.items():
+        cycle = cycle_of(station, station.accounts[label], scope, marked_too=marked_too)
         cycles.append(cycle)
         try:
             list_through(station, cycle)
@@ -308,16 +308,17 @@ def _list(
     return cycles, tuple(refused)
 
 
-def cycle_of(station: Station, account: Account, span: Span | None = None, *, marked_too: bool = True) -> Cycle:
-    """A cycle that has not begun; over the whole history unless a span is given."""
-    span = span or Span.whole_history(account, station.clock.now(), marked_too=marked_too)
-    return Cycle(station.archive.pool, station.engine.gate, station.clock, station.observer, account, span)
+def cycle_of(station: Station, account: Account, scope: Scope | None = None, *, marked_too: bool = True) -> Cycle:
+    """A cycle that has not begun; over the whole history unless a scope is given."""
+    scope = scope or Scope.whole_history(account, station.clock.now(), marked_too=marked_too)
+    return Cycle(station.archive.pool, station.engine.gate, station.clock, station.observer, account, scope)
 
 
 def list_through(station: Station, cycle: Cycle) -> Cycle:
     """Step through a cycle to its end, waiting out what is transient. CredentialsRefused escapes."""
-    lister = Lister(station.effects, station.policy, station.observer, threading.Event())
-    lister.list_through(cycle, lambda _: None, lambda _, __: None)
+    endless = replace(station.policy, list_patience_seconds=math.inf)
+    patience = Patience(station.archive.accounts, endless, station.effects, station.observer)
+    PatientCycle(cycle, patience, threading.Event()).run()
     return cycle
 
 

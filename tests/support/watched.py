@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from easytracking_sync.app import serve
-from easytracking_sync.app.http_pages import Lookout
+from easytracking_sync.app.http_pages import HttpPages
 from easytracking_sync.effects import Effects
 from easytracking_sync.observe.observers import Several
 from easytracking_sync.settings import Settings
@@ -57,8 +57,8 @@ class Watched:
 def watched(settings: Settings, effects: Effects | None = None) -> Iterator[Watched]:
     """Run the service until the block ends; its failure is raised then."""
     effects = effects or Effects()
-    seen, lookout, failures = Watched(), Lookout(settings, effects), list[BaseException]()
-    observer = Several(seen, lookout.metrics)
+    seen, pages, failures = Watched(), HttpPages(settings, effects), list[BaseException]()
+    observer = Several(seen, pages.metrics)
 
     def work() -> None:
         try:
@@ -68,7 +68,7 @@ def watched(settings: Settings, effects: Effects | None = None) -> Iterator[Watc
                 seen.stop,
                 reload=lambda: settings,
                 effects=effects,
-                watch=lambda at_work: lookout.watch(at_work, observer),
+                supervise=lambda instance: pages.serve(instance, observer),
             )
         except BaseException as failure:  # noqa: BLE001  the test raises it
             failures.append(failure)

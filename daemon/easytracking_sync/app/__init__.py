@@ -1,20 +1,19 @@
-"""Composition: everything is built from Settings here, and what works for long starts here."""
+"""Use cases: what the commands and the service do."""
 
-from easytracking_sync.app.catch_up import catch_up
-from easytracking_sync.app.catch_up.outcome import AccountCount, CatchUp, Outcome, Progress
-from easytracking_sync.app.composition import Station, archive_of, existing_archive, service_of, station
+from easytracking_sync.app.catch_up import AccountCount, CatchUpOutcome, CatchUpRequest, Progress, catch_up
+from easytracking_sync.app.composition import Instance, archive_of, client_of, existing_archive, open_instance
 from easytracking_sync.app.service import serve
 
 __all__ = [
     "AccountCount",
-    "CatchUp",
-    "Outcome",
+    "CatchUpOutcome",
+    "CatchUpRequest",
+    "Instance",
     "Progress",
-    "Station",
     "archive_of",
     "catch_up",
+    "client_of",
     "existing_archive",
+    "open_instance",
     "serve",
-    "service_of",
-    "station",
 ]

@@ -1,4 +1,4 @@
-"""Composition: everything is built from Settings here, and what works for long starts here."""
+"""Composition: builds the archive, the clients, the accounts and the engine from the settings."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.engine import Bounds, Engine
-from easytracking_sync.machine.engine_threads import Crew
+from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import CallEnded, EasyTracking, Endpoint, ParcelLimits
-from easytracking_sync.settings import Account as AccountSettings
 from easytracking_sync.settings import Settings, StorageBackend
 from easytracking_sync.terms import FileType
 
-FAREWELL_SECONDS = 4.0
-LAST_WORD_SECONDS = 1.0
-"""A call that waits for its next byte does not notice that its connection was closed: no use in waiting for it."""
+GRACE_SECONDS = 4.0
+"""At shutdown, effects under way have this long to finish before their connections are closed."""
+CLOSED_SECONDS = 1.0
+"""And this long afterwards: a call that waits for its next byte does not notice that its connection was closed."""
 THREADS_BESIDE_WORKERS = 12
-"""Those that list, hand out, keep leases and watch; the workers are in two groups."""
+"""Threads that list, dispatch, renew leases and watch. The workers form two groups."""
 MOST_CONNECTIONS = 40
-"""To a database server, which others use too; threads beyond that wait for one a moment."""
-RUNNING_SERVICE = "run"
-"""What a service writes into the lock it holds: a catch-up may then hand its work over."""
+"""To a shared database server. Further threads wait for a free connection."""
+RUN_COMMAND = "run"
+"""The command name a service writes into the instance lock; a catch-up hands its work over to it."""
 USER_AGENT = f"easytracking-sync/{__version__}"
 
 
 @dataclass(frozen=True, slots=True)
-class Station:
-    """An archive with an engine over the accounts it serves."""
+class Instance:
+    """A running instance: an archive held alone, and an engine for these accounts."""
 
     archive: Archive
     engine: Engine
@@ -50,7 +50,7 @@ class Station:
 
 
 def archive_of(settings: Settings, effects: Effects) -> Archive:
-    """The archive the settings name; nothing is touched until it is used."""
+    """The configured archive. Nothing is opened before its first use."""
     return open_archive(
         settings.database.url.get_secret_value(),
         settings.spool_path,
@@ -64,7 +64,7 @@ def archive_of(settings: Settings, effects: Effects) -> Archive:
 
 @contextlib.contextmanager
 def existing_archive(settings: Settings, effects: Effects | None = None) -> Iterator[Archive]:
-    """The archive for commands that only look or correct; UsageError where there is none, or an older one."""
+    """The archive, for commands that do not fetch. UsageError if it does not exist or has another schema version."""
     archive = archive_of(settings, effects or Effects())
     try:
         require_current(archive.database)
@@ -74,65 +74,58 @@ def existing_archive(settings: Settings, effects: Effects | None = None) -> Iter
 
 
 @contextlib.contextmanager
-def station(
-    settings: Settings,
-    labels: tuple[str, ...],
-    observer: Observer,
-    *,
-    effects: Effects,
-    doing: str,
-) -> Iterator[Station]:
-    """Hold the archive alone, at this program's schema, with these accounts (all, where none is named) at work.
+def open_instance(
+    settings: Settings, labels: tuple[str, ...], observer: Observer, *, effects: Effects, command: str
+) -> Iterator[Instance]:
+    """Hold the archive alone, migrate it, and build the engine for these accounts (all if none is named).
 
-    Raises LockHeld where another instance has it. Leaving closes every connection, so that calls under way break off.
+    LockHeld if another instance holds the archive. At the end all connections are closed; calls under way break off.
     """
     chosen = chosen_accounts(settings, labels)
     archive = archive_of(settings, effects)
     with contextlib.ExitStack() as closing:
         closing.callback(archive.close)
-        holder = {"pid": str(os.getpid()), "host": socket.gethostname(), "command": doing}
+        holder = {"pid": str(os.getpid()), "host": socket.gethostname(), "command": command}
         closing.enter_context(alone(archive.database, holder))
         migrate(archive.database)
         archive.spool.prepare()
         accounts = []
         for label in chosen:
-            service = service_of(settings, label, effects, observer)
-            closing.callback(service.close)
+            client = client_of(settings, label, effects, observer)
+            closing.callback(client.close)
             base_url, username = settings.accounts[label].identity
             account_id = archive.accounts.register(label, base_url, username, effects.clock.now())
-            accounts.append(machine_account(account_id, label, settings, service))
+            accounts.append(machine_account(account_id, label, settings, client))
         engine = Engine(archive, accounts, policy_of(settings), effects, observer, bounds_of(settings))
         engine.recover()
-        yield Station(archive, engine, tuple(accounts))
+        yield Instance(archive, engine, tuple(accounts))
 
 
-def farewell(crew: Crew, accounts: Iterable[Account]) -> None:
-    """Stop the crew: what is under way gets a moment to end, then its calls are broken off; all is resumable."""
-    crew.stop()
-    crew.join(FAREWELL_SECONDS)
+def shut_down(engine_threads: EngineThreads, accounts: Iterable[Account]) -> None:
+    """Stop the engine's threads: let effects under way finish for a moment, then break off their calls.
+
+    The next start resumes them.
+    """
+    engine_threads.stop()
+    engine_threads.join(GRACE_SECONDS)
     for account in accounts:
         account.service.close()
-    crew.join(LAST_WORD_SECONDS)
+    engine_threads.join(CLOSED_SECONDS)
 
 
 def chosen_accounts(settings: Settings, labels: tuple[str, ...]) -> tuple[str, ...]:
-    """The labels to work for; UsageError for one that the configuration does not have, or where there is none."""
+    """These labels, or all if none is given. UsageError for an unknown label, or if no account is configured."""
     for label in labels:
         if label not in settings.accounts:
-            have = ", ".join(settings.accounts) or "none"
-            raise UsageError(f"there is no account {label!a}; the configuration has {have}")
+            known = ", ".join(settings.accounts) or "none"
+            raise UsageError(f"unknown account {label!a}; configured accounts: {known}")
     if not settings.accounts:
-        raise UsageError("the configuration has no account; add a table [accounts.NAME]")
+        raise UsageError("no account is configured; add a table [accounts.NAME]")
     return labels or tuple(settings.accounts)
 
 
-def service_of(
-    settings: Settings,
-    label: str,
-    effects: Effects,
-    observer: Observer | None = None,
-) -> EasyTracking:
-    """The client of one configured account; `observer` is told of every call it makes."""
+def client_of(settings: Settings, label: str, effects: Effects, observer: Observer | None = None) -> EasyTracking:
+    """The client of a configured account; `observer` is told about each call."""
 
     def tell(ended: CallEnded) -> None:
         if observer is not None:
@@ -168,27 +161,27 @@ def service_of(
     )
 
 
-def machine_account(account_id: int, label: str, settings: Settings, service: EasyTracking) -> Account:
-    """What the machine needs to know of a configured account."""
-    wanted: AccountSettings = settings.accounts[label]
-    types = frozenset(wanted.file_types)
+def machine_account(account_id: int, label: str, settings: Settings, client: EasyTracking) -> Account:
+    """A configured account as the machine needs it."""
+    account = settings.accounts[label]
+    types = frozenset(account.file_types)
     return Account(
         id=account_id,
         label=label,
-        service=service,
+        service=client,
         file_types=types,
-        original=FileType.FA if FileType.FA in types else wanted.file_types[0],
-        acknowledge=wanted.acknowledge,
-        on_relist=wanted.on_relist,
-        history_from=wanted.history_from,
+        original=FileType.FA if FileType.FA in types else account.file_types[0],
+        acknowledge=account.acknowledge,
+        on_relist=account.on_relist,
+        history_from=account.history_from,
         timezone=settings.timezone,
-        receiver_piva=wanted.receiver_piva or None,
-        receiver_cf=wanted.receiver_cf or None,
+        receiver_piva=account.receiver_piva or None,
+        receiver_cf=account.receiver_cf or None,
     )
 
 
 def policy_of(settings: Settings) -> Policy:
-    """The numbers the machine decides by."""
+    """The machine's policy."""
     sync = settings.sync
     return Policy(
         retry_base_seconds=sync.retry_base_seconds,
@@ -201,7 +194,7 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def bounds_of(settings: Settings) -> Bounds:
-    """What the engine never exceeds."""
+    """The engine's limits."""
     return Bounds(
         jobs_in_flight=settings.sync.jobs_in_flight,
         parcel=ParcelLimits(most_file_bytes=settings.sync.max_file_bytes),

@@ -1,4 +1,4 @@
-"""The archive in another database: source held alone, target made, copied and proven."""
+"""Copies the archive to another database and verifies the copy."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ COMMAND = "database copy"
 
 
 def copy_database(settings: Settings, url: str, *, effects: Effects, on_step: OnStep = lambda *_: None) -> Copied:
-    """Copy the configured archive to the database at `url`; see DatabaseCopy for what it promises.
+    """Copy the configured archive to the database at `url`; see DatabaseCopy for the guarantees.
 
-    Bytes that lie on the file system stay there, and are hashed all the same.
+    Files stored on the file system stay there; their hashes are checked too.
     """
     target = Database(url)
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from easytracking_sync.app.bundled_simulator import SimulatedService
-from easytracking_sync.app.catch_up import CatchUp, catch_up
+from easytracking_sync.app.catch_up import CatchUpRequest, catch_up
 from easytracking_sync.app.composition import existing_archive
 from easytracking_sync.app.export import export_documents
 from easytracking_sync.archive.entries import Filters
@@ -80,7 +80,7 @@ def prove(settings: Settings, effects: Effects, observer: Observer, services: Se
         export_documents(archive, settings, Filters(), folder / EXPORT, effects.files)
     true = {label: service.hashes() for label, service in services.items()}
     before = sum(service.reservations() for service in services.values())
-    again = catch_up(settings, CatchUp(), effects=effects, observer=observer)
+    again = catch_up(settings, CatchUpRequest(), effects=effects, observer=observer)
     reserved = sum(service.reservations() for service in services.values()) - before
     acknowledged = sum(len(service.marked() & true[label].keys()) for label, service in services.items())
     return Proof(

@@ -1,6 +1,6 @@
-"""Who looks on while the service runs: metrics, and the pages that show them and say whether it is well.
+"""The service's HTTP pages: health, readiness and metrics.
 
-Imported by `run` alone, since what it needs takes its time to import.
+Imported by the command `run` only, since its dependencies load slowly.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from easytracking_sync.app.composition import Station
-from easytracking_sync.app.supervision import Beat
+from easytracking_sync.app.composition import Instance
+from easytracking_sync.app.supervision import Liveness
 from easytracking_sync.archive.entries import Standing
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.archive.schema import require_current
@@ -26,58 +26,59 @@ from easytracking_sync.observe.snapshot_cache import Readings
 from easytracking_sync.settings import Http, Settings, StorageBackend
 
 HEALTHY_SECONDS = 120.0
-"""The loop turns every second; a database that does not answer may hold it up for a minute and more."""
+"""The service's loop runs every second; a database that does not answer may delay it by a minute or more."""
 
 LATELY = timedelta(days=7)
-"""So long a document that changed, or rotted, is counted."""
+"""How long documents that changed, or whose files are damaged, are counted."""
 
 
-class Lookout:
-    """`metrics` is to be told what happens, from the beginning; `watch` serves them while the service runs."""
+class HttpPages:
+    """`metrics` must be told every event, from the start; `serve` serves them while the service runs."""
 
     def __init__(self, settings: Settings, effects: Effects) -> None:
         self._settings = settings
         self._effects = effects
-        self._station: Station | None = None
-        self._beat = Beat(effects.clock)
+        self._instance: Instance | None = None
+        self._liveness = Liveness(effects.clock)
         self._readings = Readings(self._look, self._free_bytes, effects.clock)
         self.metrics = Metrics(
             settings.accounts,
             self._readings,
             effects.clock,
-            beat_age=lambda: self._beat.age_seconds,
+            beat_age=lambda: self._liveness.age_seconds,
             reserve_bytes=settings.storage.min_free_bytes,
         )
 
     @contextlib.contextmanager
-    def watch(self, at_work: Station, observer: Observer) -> Iterator[Beat]:
-        """Serve until the block ends, to which the pulse is given. UsageError where the address cannot be had.
+    def serve(self, instance: Instance, observer: Observer) -> Iterator[Liveness]:
+        """Serve until the block ends, which must keep the liveness informed.
 
-        An address that nobody chose is done without: a second service on this machine would want the same.
+        UsageError if the configured address is unavailable. If the default address is, there are no pages: a second
+        service on this machine would use the same.
         """
-        self._station = at_work
+        self._instance = instance
         listening = self._listening(observer)
         if listening is None:
-            yield self._beat
+            yield self._liveness
             return
         pages = Pages(self.unhealthy, self.unready, self._page)
         app = application(pages, admission_of(self._settings.http))
         server = Server(listening, app, observer, self._effects.clock)
         server.start()
         try:
-            yield self._beat
+            yield self._liveness
         finally:
             server.stop()
 
     def unhealthy(self) -> str:
-        """Why the service should be started anew; nothing where its loop turns."""
-        age = self._beat.age_seconds
-        return "" if age < HEALTHY_SECONDS else f"the service's loop has not turned for {age:.0f} seconds"
+        """Why the service should be restarted; empty if it is alive."""
+        age = self._liveness.age_seconds
+        return "" if age < HEALTHY_SECONDS else f"the service has not been alive for {age:.0f} seconds"
 
     def unready(self) -> str:
-        """Why the service does not work just now."""
-        if not self._beat.runs:
-            return "the service is starting or ending"
+        """Why the service cannot work at the moment; empty if it can."""
+        if not self._liveness.is_running:
+            return "the service is starting or stopping"
         trouble = self.unhealthy() or self._readings.latest().trouble
         return f"the database: {trouble}" if trouble and not self.unhealthy() else trouble
 
@@ -98,11 +99,13 @@ class Lookout:
         return page.content_type, page.body
 
     def _look(self) -> tuple[tuple[Standing, ...], tuple[Plight, ...]]:
-        if self._station is None:
+        if self._instance is None:
             raise DatabaseUnavailable("the archive is not open yet")
-        archive, lately = self._station.archive, self._effects.clock.now() - LATELY
+        archive, lately = self._instance.archive, self._effects.clock.now() - LATELY
         require_current(archive.database)
-        ours = {account.id: account.label for account in self._station.accounts}  # the archive's may have changed
+        ours = {
+            account.id: account.label for account in self._instance.accounts
+        }  # labels may have changed in the archive
         plights = archive.plights.of(ours, self._settings.sync.max_attempts, lately)
         names = {entry.label: ours[entry.id] for entry in archive.accounts.entries() if entry.id in ours}
         standings = archive.catalogue.standings(tuple(names))
@@ -124,7 +127,7 @@ class Lookout:
 
 
 def admission_of(http: Http) -> Admission:
-    """Who may look at the pages."""
+    """Who may read the pages."""
     address = http.address
     own = set() if address is None else {f"[{address.host}]" if ":" in address.host else address.host}
     return Admission(LOOPBACK_NAMES | own | set(http.allowed_hosts), http.token.get_secret_value())

@@ -1,66 +1,74 @@
-"""The completeness proof: service, database and stored bytes compared over the whole history."""
+"""Reconcile: compares the service's lists, the archive and the stored bytes; repairs what it finds."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from easytracking_sync.app.composition import machine_account, policy_of, service_of
-from easytracking_sync.app.listing import Lister
-from easytracking_sync.app.span import days_of, span_of
+from easytracking_sync.app.catch_up import CatchUpOutcome, CatchUpRequest, Progress, catch_up
+from easytracking_sync.app.composition import client_of, machine_account, policy_of
+from easytracking_sync.app.scrub import is_suspicious
 from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.integrity import Rotten
 from easytracking_sync.archive.pool import Known
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import CredentialsRefused, SyncError, Transient
-from easytracking_sync.machine.account import Account, Gate, NoPauses
-from easytracking_sync.machine.listing.cycle import Cycle
+from easytracking_sync.machine.listing import Scope, list_read_only, reception_times
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
-from easytracking_sync.terms import DocumentState, Window, WindowKind
+from easytracking_sync.terms import STORED_STATES, DocumentState, Window, WindowKind
 
-STORED = (DocumentState.STORED, DocumentState.ACKNOWLEDGED)
 PATIENCE_SECONDS = 300.0
-"""How long a service that does not answer is waited for."""
+"""How long to retry an account whose service does not answer."""
 
 
 @dataclass(slots=True)
 class Proof:
-    """What the comparison of one account found. It `holds` where every document the service lists is home, whole,
-    and the service knows it."""
+    """What the comparison of one account found.
+
+    The proof holds if each document the service lists is stored, undamaged and marked at the service.
+    """
 
     account: str
-    listed: int = 0  # documents the service has, in both phases
-    home: int = 0
-    accepted: int = 0  # closed by the operator, with a reason
-    missing: list[int] = field(default_factory=list)  # listed, not home
-    bare: list[int] = field(default_factory=list)  # of them, those that count as home and have no file
-    unmarked: list[int] = field(default_factory=list)  # home, and the service does not know it
-    unlisted: set[int] = field(default_factory=set)  # here, not listed any more: the service has let go of them
+    listed: int = 0  # documents of the service, marked or not
+    home: int = 0  # of them, stored here
+    accepted: int = 0  # of them, closed by the operator
+    missing: list[int] = field(default_factory=list)  # listed, not stored
+    bare: list[int] = field(default_factory=list)  # of the missing: recorded as stored, but without a file
+    unmarked: list[int] = field(default_factory=list)  # stored, but not marked at the service
+    unlisted: set[int] = field(default_factory=set)  # stored, but no longer listed
     files: int = 0
     bytes: int = 0
-    rotten: list[Rotten] = field(default_factory=list)
-    unreadable: int = 0  # list elements without an id: whatever is behind them
-    problems: list[str] = field(default_factory=list)  # why the comparison itself is not complete
+    rotten: list[Rotten] = field(default_factory=list)  # damaged files
+    unreadable: int = 0  # list elements without an id
+    problems: list[str] = field(default_factory=list)  # why the comparison is incomplete
     credentials_refused: bool = False
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that was to be compared was compared."""
+        """Whether everything was compared."""
         return not (self.problems or self.credentials_refused)
 
     @property
     def has_findings(self) -> bool:
-        """Whether something is not as it should be; what the service no longer lists is no fault."""
+        """Whether something is wrong. A document that the service no longer lists is not a finding."""
         return bool(self.missing or self.unmarked or self.rotten or self.unreadable)
 
     @property
     def holds(self) -> bool:
-        """Whether all was compared and nothing was found."""
+        """Whether everything was compared and nothing is wrong."""
         return self.is_complete and not self.has_findings
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What the repair did."""
+
+    outcome: CatchUpOutcome
+    reopened: int = 0  # documents with damaged or absent files, fetched again
+    retried: int = 0  # quarantined and unacknowledgeable documents, retried
+    left_alone: tuple[str, ...] = ()  # accounts with more damaged than intact files: is the disk mounted?
 
 
 def compare(
@@ -74,80 +82,98 @@ def compare(
     observer: Observer,
     on_step: Callable[[Proof], object] = lambda _: None,
 ) -> list[Proof]:
-    """List both phases of every account, hash every stored file of theirs, and compare. Changes nothing anywhere.
+    """List both phases of each account, hash each stored file, and compare. Changes nothing here or at the service.
 
-    With days given, only documents received on them count; those without a reception time show in the whole history
-    alone. It may run beside a service; what arrives meanwhile may show as missing, and does not the next time.
+    With `start` or `end`, only documents received on these days count; documents without a reception time are part of
+    the whole history only. Safe beside a running service: a document that arrives meanwhile may count as missing, and
+    will not the next time.
     """
-    proofs = []
-    for label in labels:
-        proof = Proof(label)
-        account_id = archive.accounts.find(*settings.accounts[label].identity)
-        with service_of(settings, label, effects) as service:
-            account = machine_account(account_id or 0, label, settings, service)
-            comparing = _Comparing(archive, account_id, proof)
-            gate = Gate(NoPauses(), effects.clock, observer, policy_of(settings))
-            span = span_of(account, effects.clock.now(), start, end, new_only=False)
-            cycle = Cycle(comparing, gate, effects.clock, observer, account, span)
-            _list(cycle, proof, settings, effects, observer, on_step)
-        proof.problems += cycle.problems
-        proof.unreadable = cycle.unreadable
-        if cycle.truncated:
-            proof.problems.append("a second holds more documents than a list may")
-        if account_id is not None:
-            _hash(archive, account, proof, effects.clock.now(), start, end, on_step)
-        proofs.append(proof)
-    return proofs
+    return [_compare(settings, archive, label, start, end, effects, observer, on_step) for label in labels]
 
 
-def _hash(
+def repair(
+    settings: Settings,
     archive: Archive,
-    account: Account,
-    proof: Proof,
-    now: datetime,
+    proofs: Sequence[Proof],
     start: date | None,
     end: date | None,
-    on_step: Callable[[Proof], object],
-) -> None:
-    between = None if start is None and end is None else days_of(account, now, start, end)
-    for page in archive.integrity.scrub([account.id], between):
-        proof.files += page.files
-        proof.bytes += page.bytes
-        proof.rotten += page.rotten
-        on_step(proof)
+    *,
+    effects: Effects,
+    observer: Observer,
+    progress: Progress | None = None,
+) -> Repaired:
+    """Fetch what is missing or damaged and mark what is unmarked, by a catch-up of these accounts and days.
+
+    Safe to repeat and to interrupt. Raises what `catch_up` raises.
+    """
+    known = {entry.identity: entry for entry in archive.accounts.entries()}
+    now = effects.clock.now()
+    reopened = retried = 0
+    left_alone = []
+    for proof in proofs:
+        entry = known.get(settings.accounts[proof.account].identity)
+        if entry is None:
+            continue
+        if is_suspicious(len(proof.rotten), proof.files):
+            left_alone.append(proof.account)
+        else:
+            reopened += archive.integrity.refetch(proof.rotten, now)
+        reopened += archive.integrity.refetch_bare(entry.id, proof.bare, now)
+        wanted = {*proof.missing, *proof.unmarked}
+        troubled = [
+            one for one in archive.catalogue.troubled() if one.account == entry.label and one.doc_id in wanted
+        ]
+        hastened = archive.remedies.retry(troubled, now)
+        retried += hastened.fetches + hastened.acknowledgements
+    outcome = catch_up(
+        settings,
+        CatchUpRequest(tuple(proof.account for proof in proofs), start, end),
+        effects=effects,
+        progress=progress,
+        observer=observer,
+    )
+    return Repaired(outcome, reopened, retried, tuple(left_alone))
 
 
-def _list(
-    cycle: Cycle,
-    proof: Proof,
+def _compare(
     settings: Settings,
+    archive: Archive,
+    label: str,
+    start: date | None,
+    end: date | None,
     effects: Effects,
     observer: Observer,
     on_step: Callable[[Proof], object],
-) -> None:
-    stop = threading.Event()
-    answered_at = effects.clock.monotonic()
+) -> Proof:
+    proof = Proof(label)
+    account_id = archive.accounts.find(*settings.accounts[label].identity)
+    comparison = _Comparison(archive, account_id, proof)
+    policy = replace(policy_of(settings), list_patience_seconds=PATIENCE_SECONDS)
+    with client_of(settings, label, effects) as client:
+        account = machine_account(account_id or 0, label, settings, client)
+        scope = Scope.of_days(account, effects.clock.now(), start, end, marked_too=True)
+        listing = list_read_only(
+            comparison, account, scope, policy, effects, observer, on_answer=lambda _: on_step(proof)
+        )
+    proof.problems += listing.problems
+    proof.unreadable = listing.unreadable
+    proof.credentials_refused = listing.credentials_refused
+    if listing.is_truncated:
+        proof.problems.append("one second has more documents than a list may return")
+    if account_id is not None:
+        received = (
+            None if start is None and end is None else reception_times(account, effects.clock.now(), start, end)
+        )
+        for page in archive.integrity.scrub([account_id], received):
+            proof.files += page.files
+            proof.bytes += page.bytes
+            proof.rotten += page.rotten
+            on_step(proof)
+    return proof
 
-    def go_on(_: Cycle) -> None:
-        nonlocal answered_at
-        answered_at = effects.clock.monotonic()
-        on_step(proof)
 
-    def give_up(_: Cycle, trouble: Transient) -> None:
-        if effects.clock.monotonic() - answered_at >= PATIENCE_SECONDS:
-            stop.set()
-            proof.problems.append(str(trouble))
-
-    try:
-        Lister(effects, policy_of(settings), observer, stop).list_through(cycle, go_on, give_up)
-    except CredentialsRefused:
-        proof.credentials_refused = True
-    except SyncError as trouble:
-        proof.problems.append(str(trouble))
-
-
-class _Comparing:
-    """An intake that compares what is listed with what is here, and keeps nothing."""
+class _Comparison:
+    """Takes in listings; compares them with the archive and stores nothing."""
 
     def __init__(self, archive: Archive, account_id: int | None, proof: Proof) -> None:
         self._archive = archive
@@ -173,14 +199,14 @@ class _Comparing:
         proof = self._proof
         if here is not None and here.state is DocumentState.ACCEPTED:
             proof.accepted += 1
-        elif here is None or here.state not in STORED:
+        elif here is None or here.state not in STORED_STATES:
             proof.missing.append(doc_id)
         elif not has_files:
             proof.missing.append(doc_id)
             proof.bare.append(doc_id)
         else:
             proof.home += 1
-            if listed.unmarked and listed.acknowledges and not here.held and _is_old_enough(here, listed):
+            if listed.unmarked and listed.acknowledges and not here.held and _should_be_marked(here, listed):
                 proof.unmarked.append(doc_id)
 
     def withdraw(
@@ -200,6 +226,6 @@ class _Comparing:
         return len(gone)
 
 
-def _is_old_enough(here: Known, listed: Listed) -> bool:
-    """Whether the service should have known by this listing: what was told while it was made does not count."""
+def _should_be_marked(here: Known, listed: Listed) -> bool:
+    """Whether the document was marked before the listing began, so that the list should have shown it."""
     return here.acknowledged_at is None or here.acknowledged_at < listed.begun_at

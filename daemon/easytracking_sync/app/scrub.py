@@ -1,4 +1,4 @@
-"""The scrub: everything stored is read and hashed, and what has rotten is sent to be fetched again."""
+"""The scrub: reads and hashes every stored file, and requests damaged ones again."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from easytracking_sync.effects import Clock
 from easytracking_sync.machine.observer import Observer
 
 SUSPICIOUS = 20
-"""From so many rotten files on, more rotten than whole means a store that is not there rather than one that rots."""
+"""If at least this many files are damaged, and more than half, the store is probably not mounted."""
 
 HELD_BACK = 1000
-"""Rotten files that wait for this judgement; also the most that are kept for showing."""
+"""Collect this many damaged files before requesting them again; also the maximum to show."""
 
 
 @dataclass(slots=True)
 class ScrubOutcome:
-    """What a scrub found. `shown` are the first of the rotten files."""
+    """What a scrub found."""
 
     files: int = 0
     bytes: int = 0
-    rotten: int = 0
-    lost: int = 0  # of them, older versions, which cannot come again
-    refetched: int = 0  # documents
-    suspicious: bool = False  # most of it is gone, so nothing was sent and the rest was not read
-    shown: list[Rotten] = field(default_factory=list)
+    rotten: int = 0  # damaged or missing files
+    lost: int = 0  # of them, older versions, which cannot be fetched again
+    refetched: int = 0  # documents to be fetched again
+    suspicious: bool = False  # more than half is damaged, so the scrub stopped
+    shown: list[Rotten] = field(default_factory=list)  # the first damaged files
 
 
 def scrub(
@@ -39,10 +39,10 @@ def scrub(
     refetch_all: bool,
     on_step: Callable[[ScrubOutcome], object] = lambda _: None,
 ) -> ScrubOutcome:
-    """Read and hash every file of these accounts (all where None), alarm about each rotten one, and send for it.
+    """Read and hash every file of these accounts (all if None); report each damaged file and request it again.
 
-    Where more is rotten than whole, as with a disk that is not mounted, nothing is sent, unless `refetch_all`. Safe
-    beside a service, safe to repeat.
+    If more than half is damaged, as with a disk that is not mounted, nothing is requested unless `refetch_all`. Safe
+    beside a running service, and safe to repeat.
     """
     outcome = ScrubOutcome()
     waiting: list[Rotten] = []
@@ -55,23 +55,25 @@ def scrub(
         if len(waiting) >= HELD_BACK:
             if is_suspicious(outcome.rotten, outcome.files) and not refetch_all:
                 break
-            _send(archive, waiting, outcome, clock, observer)
+            _refetch(archive, waiting, outcome, clock, observer)
     if waiting and is_suspicious(outcome.rotten, outcome.files) and not refetch_all:
         outcome.suspicious = True
         outcome.shown += waiting[: HELD_BACK - len(outcome.shown)]
         observer.note("storage.gone", level="error", files=outcome.files, rotten=outcome.rotten)
     else:
-        _send(archive, waiting, outcome, clock, observer)
+        _refetch(archive, waiting, outcome, clock, observer)
     return outcome
 
 
 def is_suspicious(rotten: int, files: int) -> bool:
-    """Whether so much is rotten that the store is rather not there, as with a disk that is not mounted."""
+    """Whether so much is damaged that the store is probably not mounted."""
     return rotten >= SUSPICIOUS and rotten * 2 > files
 
 
-def _send(archive: Archive, waiting: list[Rotten], outcome: ScrubOutcome, clock: Clock, observer: Observer) -> None:
-    """Alarm, and send to be fetched again; `waiting` is empty afterwards."""
+def _refetch(
+    archive: Archive, waiting: list[Rotten], outcome: ScrubOutcome, clock: Clock, observer: Observer
+) -> None:
+    """Report and request again; empties `waiting`."""
     for one in waiting:
         observer.note(
             "file.rotten", level="error", account=one.account, document=one.doc_id, type=one.type, sha256=one.sha256

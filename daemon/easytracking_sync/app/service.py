@@ -1,4 +1,4 @@
-"""The service: cycles by the clock, batches whenever they are due, until it is told to stop."""
+"""The service: runs cycles on schedule and batches when due, until it is stopped."""
 
 from __future__ import annotations
 
@@ -8,36 +8,41 @@ import threading
 from collections.abc import Callable, Mapping
 
 from easytracking_sync.app.alerts import GRACE, LAST_FLUSH_SECONDS, alarm_watch
-from easytracking_sync.app.catch_up.handover import Desk
-from easytracking_sync.app.composition import RUNNING_SERVICE, Station, farewell, machine_account, service_of, station
-from easytracking_sync.app.listers import Listers
-from easytracking_sync.app.next_runs import NextRuns
-from easytracking_sync.app.schedule import AlarmClock
-from easytracking_sync.app.settings_change import Change, change
-from easytracking_sync.app.situation import Situation
-from easytracking_sync.app.supervision import UNWATCHED, Pulse
+from easytracking_sync.app.catch_up.handover import HandoverServer
+from easytracking_sync.app.composition import (
+    RUN_COMMAND,
+    Instance,
+    client_of,
+    machine_account,
+    open_instance,
+    shut_down,
+)
+from easytracking_sync.app.schedule import PublishedSchedule, Scheduler
+from easytracking_sync.app.settings_change import SettingsChange, compare_settings
+from easytracking_sync.app.supervision import UNSUPERVISED, StatusLine, Supervisor
 from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, StorageFault, SyncError, UsageError
 from easytracking_sync.machine.account import Account
-from easytracking_sync.machine.engine_threads import Crew
-from easytracking_sync.machine.hang_detection import PATIENCE_SECONDS
-from easytracking_sync.machine.listing.cycle import Span
+from easytracking_sync.machine.engine_threads import EngineThreads
+from easytracking_sync.machine.hang_detection import HANG_SECONDS
+from easytracking_sync.machine.listing import Scope
+from easytracking_sync.machine.listing.threads import ListingThreads
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import PauseReason
 
-BEAT_SECONDS = 1.0
-LEAST_PATIENCE_SECONDS = 5.0
-SECRETS_EVERY_SECONDS = 60.0
-STORAGE_SAID_EVERY_SECONDS = 600.0
-"""A disk that stays full is no news every second."""
+LOOP_SECONDS = 1.0
+LEAST_HANG_SECONDS = 5.0
+READ_SECRETS_EVERY_SECONDS = 60.0
+REPORT_STORAGE_EVERY_SECONDS = 600.0
+"""Report a full disk at most every ten minutes."""
 
-TRIED_AT_ONCE = (PauseReason.CREDENTIALS, PauseReason.UNREACHABLE)
-"""Pauses that end when the account has changed, or with a restart, which may have changed it."""
+ENDED_BY_A_CHANGE = (PauseReason.CREDENTIALS, PauseReason.UNREACHABLE)
+"""Pauses that end when the account's settings change, or at a restart, because they may have changed."""
 
-Watch = Callable[[Station], contextlib.AbstractContextManager[Pulse]]
-"""Whatever looks on while the service runs over a station: who is to be told, until the context ends."""
+Supervise = Callable[[Instance], contextlib.AbstractContextManager[Supervisor]]
+"""Given the instance, returns the supervisor to tell until the context ends."""
 
 
 def serve(
@@ -47,230 +52,243 @@ def serve(
     *,
     reload: Callable[[], Settings],
     effects: Effects | None = None,
-    watch: Watch | None = None,
-    told_to_reload: threading.Event | None = None,
-    patience_seconds: float | None = None,
+    supervise: Supervise | None = None,
+    reload_requested: threading.Event | None = None,
+    hang_seconds: float | None = None,
 ) -> None:
-    """Hold the archive and run the service over all configured accounts until `stop` is set.
+    """Hold the archive and run the service for all configured accounts until `stop` is set.
 
-    Whenever `told_to_reload` is set, the configuration is read again by `reload`; a wrong one changes nothing.
-    A thread whose turn takes longer than `patience_seconds` hangs, and the pulse stops.
+    When `reload_requested` is set, `reload` loads the configuration again; a wrong one changes nothing. If a step of
+    a thread takes longer than `hang_seconds`, the supervisor is no longer told that the service is alive.
 
-    Raises UsageError, LockHeld or StorageBroken; what an account's service does never ends it.
+    Raises UsageError, LockHeld or StorageBroken; trouble with an account's service never ends it.
     """
     effects = effects or Effects()
     with contextlib.ExitStack() as closing:
-        at_work = closing.enter_context(station(settings, (), observer, effects=effects, doing=RUNNING_SERVICE))
-        pulse = closing.enter_context(watch(at_work)) if watch else UNWATCHED
+        instance = closing.enter_context(open_instance(settings, (), observer, effects=effects, command=RUN_COMMAND))
+        supervisor = closing.enter_context(supervise(instance)) if supervise else UNSUPERVISED
         service = Service(
-            at_work,
+            instance,
             settings,
             effects,
             observer,
             reload=reload,
-            pulse=pulse,
-            told_to_reload=told_to_reload,
-            patience_seconds=patience_seconds,
+            supervisor=supervisor,
+            reload_requested=reload_requested or threading.Event(),
+            hang_seconds=hang_seconds or HANG_SECONDS,
         )
         service.run(stop)
 
 
 class Service:
-    """Runs until `stop` is set. One account's trouble never ends it: only Fatal errors, and bugs of its own loop."""
+    """Runs until `stop` is set. Only Fatal errors and bugs in its own loop end it, never trouble with an account."""
 
     def __init__(
         self,
-        at_work: Station,
+        instance: Instance,
         settings: Settings,
         effects: Effects,
         observer: Observer,
         *,
         reload: Callable[[], Settings],
-        pulse: Pulse = UNWATCHED,
-        told_to_reload: threading.Event | None = None,
-        patience_seconds: float | None = None,
+        supervisor: Supervisor,
+        reload_requested: threading.Event,
+        hang_seconds: float,
     ) -> None:
-        self._station = at_work
-        self._told_to_reload = told_to_reload or threading.Event()
-        self._replaced: list[Account] = []
-        self._hung: tuple[str, ...] = ()
-        self._situation = Situation(at_work.archive, effects.clock)
-        self._next_runs = NextRuns(at_work.archive.accounts, effects.clock)
-        self._pulse = pulse
+        self._instance = instance
+        self._archive = instance.archive
         self._settings = settings
-        self._reload = reload
         self._effects = effects
         self._observer = observer
-        self._accounts: Mapping[str, Account] = {account.label: account for account in at_work.accounts}
-        self._rung: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._changed: set[str] = set()
-        patience = max(LEAST_PATIENCE_SECONDS, patience_seconds or PATIENCE_SECONDS)
-        workers = settings.sync.workers
-        self._crew = Crew(at_work.engine, effects.clock, observer, workers=workers, patience_seconds=patience)
-        self._listers = Listers(at_work, self._crew, effects, observer, kind="sync")
-        self._desk = Desk(at_work, self._listers, effects.clock)
+        self._reload = reload
+        self._reload_requested = reload_requested
+        self._supervisor = supervisor
+        self._status_line = StatusLine(instance.archive, effects.clock)
+        self._hung: tuple[str, ...] = ()
+        self._accounts: Mapping[str, Account] = {account.label: account for account in instance.accounts}
+        self._former: list[Account] = []  # replaced accounts, whose clients threads may still use
+        self._changed: set[str] = set()  # labels of accounts to list once more with their new settings
+        self._due: queue.SimpleQueue[str] = queue.SimpleQueue()  # labels whose cycle is due
+        self._engine_threads = EngineThreads(
+            instance.engine,
+            effects.clock,
+            observer,
+            workers=settings.sync.workers,
+            hang_seconds=max(LEAST_HANG_SECONDS, hang_seconds),
+        )
+        self._listing = ListingThreads(
+            instance.archive, instance.engine, self._engine_threads, effects, observer, kind="sync"
+        )
+        self._handover = HandoverServer(instance, self._listing, effects.clock)
         schedules = {label: settings.schedule(label) for label in self._accounts}
-        self._alarm = AlarmClock(schedules, settings.timezone, effects.clock, observer, self._rung.put)
-        self._secrets_read_at = self._storage_asked_at = effects.clock.monotonic()
-        troubles = self._listers.listed.troubles
+        self._scheduler = Scheduler(schedules, settings.timezone, effects.clock, observer, self._due.put)
+        self._published_schedule = PublishedSchedule(instance.archive.accounts, effects.clock)
+        self._secrets_read_at = self._storage_reported_at = effects.clock.monotonic()
         self._alarms = alarm_watch(
-            lambda: self._settings, at_work, effects, observer, reasons=lambda: troubles, grace=GRACE
+            lambda: self._settings,
+            instance,
+            effects,
+            observer,
+            reasons=lambda: self._listing.state.troubles,
+            grace=GRACE,
         )
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set; raises what is Fatal, and a bug. Everything is resumable afterwards."""
-        archive, accounts = self._station.archive, self._station.account_ids
-        for reason in TRIED_AT_ONCE:
-            archive.accounts.resume(accounts, reason)
-        archive.requests.give_back()
-        self._crew.start()
-        self._listers.start()
-        self._alarm.start()
+        """Until `stop` is set. Raises Fatal errors and bugs. The next start resumes everything."""
+        for reason in ENDED_BY_A_CHANGE:
+            self._archive.accounts.resume(self._instance.account_ids, reason)
+        self._archive.requests.give_back()
+        self._engine_threads.start()
+        self._listing.start(len(self._accounts))
+        self._scheduler.start()
         self._observer.note("service.started", accounts=len(self._accounts))
         try:
-            self._pulse.started()
+            self._supervisor.started()
             while not stop.is_set() and self._failure() is None:
                 self._beat()
-                if self._is_lively():
-                    self._pulse.turned(self._words())
-                self._effects.clock.wait(stop, BEAT_SECONDS)
+                if self._is_alive():
+                    self._supervisor.alive(self._status())
+                self._effects.clock.wait(stop, LOOP_SECONDS)
         finally:
-            self._pulse.stopping()
+            self._supervisor.stopping()
             self._observer.note("service.stopping")
-            self._alarm.stop()
-            self._listers.stop()
-            farewell(self._crew, (*self._accounts.values(), *self._replaced))
+            self._scheduler.stop()
+            self._listing.stop()
+            shut_down(self._engine_threads, (*self._accounts.values(), *self._former))
             if self._alarms is not None:
                 self._alarms.close(LAST_FLUSH_SECONDS)
         failure = self._failure()
         if failure is not None:
             raise failure
-        self._next_runs.forget()
+        self._published_schedule.withdraw()
 
-    def _words(self) -> str:
-        """What is going on, in one line."""
-        doing = "listing" if not self._listers.is_idle else "fetching" if not self._crew.is_idle else "waiting"
-        return self._situation.words(self._accounts, doing=doing)
+    def _status(self) -> str:
+        is_fetching = not self._engine_threads.is_idle
+        doing = "listing" if not self._listing.is_idle else "fetching" if is_fetching else "waiting"
+        return self._status_line.text(self._accounts, doing=doing)
 
-    def _is_lively(self) -> bool:
-        """Whether every thread turns, or waits on purpose; those that do not are named once."""
-        hung = self._crew.turns.late()
+    def _is_alive(self) -> bool:
+        """Whether no thread hangs; hanging threads are reported once."""
+        hung = self._engine_threads.hang_detector.hung()
         if hung and hung != self._hung:
             self._observer.note("thread.hung", level="critical", threads=", ".join(hung))
         self._hung = hung
         return not hung
 
     def _failure(self) -> BaseException | None:
-        return self._crew.failure or self._listers.listed.failure
+        return self._engine_threads.failure or self._listing.state.failure
 
     def _beat(self) -> None:
-        self._alarm.tend()
+        self._scheduler.check()
         try:
-            while not self._rung.empty():
-                self._begin_cycle(self._rung.get())
-            for rest in self._listers.take_rests():
-                self._listers.ask(rest.account, rest.span)
-            self._desk.beat(tuple(self._accounts.values()))
-            if self._told_to_reload.is_set():
-                self._told_to_reload.clear()
-                self._read_again()
-            self._look_at_secrets()
-            self._next_runs.keep({self._accounts[label].id: at for label, at in self._alarm.due.items()})
-        except (DatabaseUnavailable, StorageFault) as trouble:  # a full disk may be emptied
+            while not self._due.empty():
+                self._begin_cycle(self._due.get())
+            for remainder in self._listing.take_remainders():
+                self._listing.request(remainder.account, remainder.scope)
+            self._handover.beat(tuple(self._accounts.values()))
+            if self._reload_requested.is_set():
+                self._reload_requested.clear()
+                self._reload_settings()
+            self._check_secrets()
+            self._published_schedule.publish(
+                {self._accounts[label].id: at for label, at in self._scheduler.due.items()}
+            )
+        except (DatabaseUnavailable, StorageFault) as trouble:  # it may pass
             self._observer.note("service.troubled", level="error", reason=str(trouble))
         if self._alarms is not None:
-            self._alarms.beat(self._station.account_ids)
+            self._alarms.beat(self._instance.account_ids)
         now = self._effects.clock.monotonic()
-        if now - self._storage_asked_at >= STORAGE_SAID_EVERY_SECONDS:
-            self._storage_asked_at = now
-            self._station.engine.storage_failure = None  # said when it came; said anew if it stays
+        if now - self._storage_reported_at >= REPORT_STORAGE_EVERY_SECONDS:
+            self._storage_reported_at = now
+            self._instance.engine.storage_failure = None  # reported again if it persists
 
     def _begin_cycle(self, label: str) -> None:
-        """The newest window, and one older in rotation; a paused account waits for its pause to end."""
-        archive, account = self._station.archive, self._accounts[label]
+        """Request the account's scheduled cycle, unless the account is paused."""
+        accounts, account, now = self._archive.accounts, self._accounts[label], self._effects.clock.now()
         try:
-            if archive.accounts.paused(account.id, self._effects.clock.now()) in TRIED_AT_ONCE:
+            if accounts.paused(account.id, now) in ENDED_BY_A_CHANGE:
                 return
-            span = Span.of_cycle(account, self._effects.clock.now(), archive.accounts.turn(account.id))
+            scope = Scope.scheduled(account, now, accounts.turn(account.id))
         except (DatabaseUnavailable, StorageFault):
-            self._rung.put(label)
+            self._due.put(label)
             raise
 
         def ended(record: CycleRecord | None) -> None:
-            self._situation.cycle_ended(label, record, self._settings)
+            self._status_line.cycle_ended(label, record, self._settings)
             if label in self._changed:
-                self._rung.put(label)
+                self._due.put(label)
 
-        if self._listers.ask(account, span, ended, patient=False):
+        if self._listing.request(account, scope, ended, waits=False):
             self._changed.discard(label)
-        elif account.id not in self._listers.listed.troubles:  # which is told already
+        elif account.id not in self._listing.state.troubles:  # which is reported already
             self._observer.note("cycle.overlapped", level="warning", account=label)
 
-    def _look_at_secrets(self) -> None:
-        """An account whose login was refused is tried at once when its secret has changed."""
+    def _check_secrets(self) -> None:
+        """Resume a paused account at once when its secret has changed."""
         now = self._effects.clock.monotonic()
-        if now - self._secrets_read_at < SECRETS_EVERY_SECONDS:
+        if now - self._secrets_read_at < READ_SECRETS_EVERY_SECONDS:
             return
         self._secrets_read_at = now
-        pauses = self._station.archive.accounts.pauses(self._effects.clock.now())
-        refused = [label for label, account in self._accounts.items() if pauses.get(account.id) in TRIED_AT_ONCE]
-        if not refused:
+        pauses = self._archive.accounts.pauses(self._effects.clock.now())
+        paused = [label for label, account in self._accounts.items() if pauses.get(account.id) in ENDED_BY_A_CHANGE]
+        if not paused:
             return
         try:
-            read = self._reload()
+            loaded = self._reload()
         except SyncError as trouble:
             self._observer.note("settings.unreadable", level="warning", reason=str(trouble))
             return
-        for label in refused:
-            if label in read.accounts and _secrets(read, label) != _secrets(self._settings, label):
-                self._take_up(label, read)
+        for label in paused:
+            if label in loaded.accounts and _secrets(loaded, label) != _secrets(self._settings, label):
+                self._replace_account(label, loaded)
 
-    def _read_again(self) -> None:
-        self._pulse.reloading()
+    def _reload_settings(self) -> None:
+        self._supervisor.reloading()
         try:
-            read = self._reload()
+            loaded = self._reload()
         except SyncError as trouble:
             self._observer.note("settings.refused", level="error", reason=str(trouble))
         else:
-            self._follow(change(self._settings, read), read)
-        self._pulse.started()
+            self._apply(compare_settings(self._settings, loaded), loaded)
+        self._supervisor.started()
 
-    def _follow(self, changed: Change, read: Settings) -> None:
-        """Take up what needs no restart; an account that cannot be taken up stays as it is."""
-        taken_up = []
-        for label in changed.accounts:
+    def _apply(self, change: SettingsChange, loaded: Settings) -> None:
+        """Apply what needs no restart. An account whose new settings are wrong keeps its old ones."""
+        replaced = []
+        for label in change.accounts:
             try:
-                self._take_up(label, read)
+                self._replace_account(label, loaded)
             except UsageError as trouble:
                 self._observer.note("settings.refused", level="error", account=label, reason=str(trouble))
             else:
-                taken_up.append(label)
-        if changed.schedules:
-            self._alarm.reschedule({label: changed.settings.schedule(label) for label in changed.schedules})
-        kept = {label: self._settings.accounts[label] for label in set(changed.accounts) - set(taken_up)}
-        self._settings = changed.settings.model_copy(update={"accounts": {**changed.settings.accounts, **kept}})
+                replaced.append(label)
+        if change.schedules:
+            self._scheduler.reschedule({label: change.settings.schedule(label) for label in change.schedules})
+        kept = {label: self._settings.accounts[label] for label in set(change.accounts) - set(replaced)}
+        self._settings = change.settings.model_copy(update={"accounts": {**change.settings.accounts, **kept}})
         self._observer.note(
             "settings.reloaded",
-            level="warning" if changed.restart else "info",
-            accounts=", ".join(taken_up),
-            schedules=", ".join(changed.schedules),
-            needs_restart=", ".join(changed.restart),
+            level="warning" if change.restart else "info",
+            accounts=", ".join(replaced),
+            schedules=", ".join(change.schedules),
+            needs_restart=", ".join(change.restart),
         )
 
-    def _take_up(self, label: str, read: Settings) -> None:
+    def _replace_account(self, label: str, loaded: Settings) -> None:
         old = self._accounts[label]
-        account = machine_account(old.id, label, read, service_of(read, label, self._effects, self._observer))
+        client = client_of(loaded, label, self._effects, self._observer)
+        account = machine_account(old.id, label, loaded, client)
         self._settings = self._settings.model_copy(
-            update={"accounts": {**self._settings.accounts, label: read.accounts[label]}}
+            update={"accounts": {**self._settings.accounts, label: loaded.accounts[label]}}
         )
         self._accounts = {**self._accounts, label: account}
-        self._station.engine.replace(account)
-        self._replaced.append(old)  # a thread may be in the middle of a call
-        self._station.archive.accounts.resume((account.id,))
+        self._instance.engine.replace(account)
+        self._former.append(old)
+        self._archive.accounts.resume((account.id,))
         self._observer.note("secret.changed", account=label)
-        self._changed.add(label)  # should a list be under way with what it had before, another follows
-        self._listers.drop(account.id)
-        self._rung.put(label)
+        self._changed.add(label)  # if it is being listed with its old settings, another cycle follows
+        self._listing.drop(account.id)
+        self._due.put(label)
 
 
 def _secrets(settings: Settings, label: str) -> tuple[str, str]:

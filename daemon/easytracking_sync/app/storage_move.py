@@ -1,4 +1,4 @@
-"""Moving an archive's bytes between the database and the file system."""
+"""Moves the stored files between the database and the file system."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from easytracking_sync.settings import Settings, StorageBackend
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """How a move ended. `removed` blobs are gone from the source, unless something was whole in neither store."""
+    """How a move ended. `removed` blobs were deleted from the source; none if a blob was intact in neither store."""
 
     relocated: Relocated
     removed: int = 0
 
 
 OnStep = Callable[[str, int, int], object]
-"""Told what is being done, how many bytes or blobs are done, and how many there are."""
+"""Told what is being done, the bytes or blobs done, and their total."""
 
 
 def move_storage(
@@ -39,15 +39,14 @@ def move_storage(
     effects: Effects,
     on_step: OnStep = lambda *_: None,
 ) -> Moved:
-    """Copy all bytes to the store `to` and prove each by its hash there; then, if told so, empty the other store.
+    """Copy all blobs to the store `to` and check each by its hash; with `delete_source`, empty the other store then.
 
-    The archive is held alone and can be read throughout. May be killed and repeated at any moment. UsageError where
-    the source is to be emptied while the configuration still names it; LockHeld where a service works.
+    The archive is held alone but stays readable. Safe to kill and to repeat at any time. UsageError if the source
+    would be deleted while it is still configured; LockHeld if another instance runs.
     """
     if delete_source and settings.storage.backend is not to:
         raise UsageError(
-            f'storage.backend is still "{settings.storage.backend}": '
-            f'change it to "{to}" before what it names is deleted'
+            f'storage.backend is still "{settings.storage.backend}"; set it to "{to}" before you delete the source'
         )
     with existing_archive(settings, effects) as archive:
         database = archive.database
@@ -63,7 +62,7 @@ def move_storage(
             )
             if not delete_source or relocated.rotten:
                 return Moved(relocated)
-            return Moved(relocated, remove_all(source, lambda removed: on_step("emptying the source", removed, 0)))
+            return Moved(relocated, remove_all(source, lambda removed: on_step("deleting the source", removed, 0)))
 
 
 def _stores(settings: Settings, database: Database, to: StorageBackend, effects: Effects) -> tuple[Blobs, Blobs]:
@@ -75,7 +74,7 @@ def _stores(settings: Settings, database: Database, to: StorageBackend, effects:
 
 
 def _room(settings: Settings, database: Database, to: StorageBackend, effects: Effects) -> Callable[[int], bool]:
-    """Whether so many bytes more leave `min_free_bytes` on the target's disk; a server's disk is not ours to see."""
+    """Whether the target's disk keeps `min_free_bytes` after this many more bytes; unknown for a database server."""
     folder = settings.blobs_path if to is StorageBackend.FILESYSTEM else database.path and database.path.parent
     if folder is None:
         return lambda _: True
@@ -84,5 +83,5 @@ def _room(settings: Settings, database: Database, to: StorageBackend, effects: E
 
 
 def nearest_folder(folder: Path) -> Path:
-    """The folder, or what exists of the way to it."""
+    """The folder, or its nearest existing parent."""
     return next(path for path in (folder, *folder.parents) if path.is_dir())

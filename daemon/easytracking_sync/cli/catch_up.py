@@ -7,7 +7,7 @@ from datetime import date
 import click
 
 from easytracking_sync import app
-from easytracking_sync.app import CatchUp, Outcome
+from easytracking_sync.app import CatchUpOutcome, CatchUpRequest
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.exit_codes import exit_code
 from easytracking_sync.cli.global_options import NAME
@@ -61,7 +61,7 @@ def catch_up(
     require_order(start_day, end_day, "--from and --to")
     labels = tuple(dict.fromkeys(label.lower() for label in accounts))
     require_past(start_day, runtime.effects.clock)
-    outcome = run_catch_up(runtime, CatchUp(labels, start_day, end_day, new_only, dry_run, deadline))
+    outcome = run_catch_up(runtime, CatchUpRequest(labels, start_day, end_day, new_only, dry_run, deadline))
     if dry_run:
         _show_preview(outcome)
     else:
@@ -70,7 +70,7 @@ def catch_up(
     return exit_code(outcome)
 
 
-def run_catch_up(runtime: Runtime, request: CatchUp) -> Outcome:
+def run_catch_up(runtime: Runtime, request: CatchUpRequest) -> CatchUpOutcome:
     """Run it with a progress bar."""
     with progress_of_documents(runtime.effects.clock) as shown:
         return app.catch_up(
@@ -78,7 +78,7 @@ def run_catch_up(runtime: Runtime, request: CatchUp) -> Outcome:
         )
 
 
-def warn_of_problems(outcome: Outcome) -> None:
+def warn_of_problems(outcome: CatchUpOutcome) -> None:
     """One line on stderr for each reason why the exit code is not 0."""
     warnings = [f"{label}: the service refuses the credentials; correct them" for label in outcome.refused_accounts]
     warnings += [outcome.storage_failure] if outcome.storage_failure else []
@@ -95,13 +95,13 @@ def warn_of_problems(outcome: Outcome) -> None:
         output.warn(line)
 
 
-def _show_preview(outcome: Outcome) -> None:
+def _show_preview(outcome: CatchUpOutcome) -> None:
     rows = [(label, str(number)) for label, number in outcome.would_fetch.items()]
     output.show_table(("ACCOUNT", "WOULD FETCH"), rows, numbers={1})
     click.echo("Nothing was changed, here or at the service.")
 
 
-def show_outcome(outcome: Outcome, settings: Settings) -> None:
+def show_outcome(outcome: CatchUpOutcome, settings: Settings) -> None:
     """Print where every account's documents stand, what was fetched, and where the archive is."""
     rows = [
         (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from easytracking_sync.app import CatchUp
+from easytracking_sync.app import CatchUpRequest
 from easytracking_sync.app import demo as steps
 from easytracking_sync.app.bundled_simulator import simulated_services
 from easytracking_sync.cli import output
@@ -53,7 +53,7 @@ def demo(given: GlobalOptions, folder: Path) -> int:
         runtime = start_with(load_settings(config, {}), open_log(given, default_level="error"))
         faults = sum(service.misbehave() for service in services.values())
         output.show_title(f"Fetching everything ({faults} calls are made to fail, to show that it recovers):")
-        outcome = run_catch_up(runtime, CatchUp())
+        outcome = run_catch_up(runtime, CatchUpRequest())
         code = exit_code(outcome)
         if code != DONE:
             warn_of_problems(outcome)

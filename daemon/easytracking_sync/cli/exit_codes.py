@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from easytracking_sync import errors
 
 if TYPE_CHECKING:
-    from easytracking_sync.app import Outcome  # importing it at run time would delay `--help`
+    from easytracking_sync.app import CatchUpOutcome  # importing it at run time would delay `--help`
 
 DONE = 0
 BUG = 1
@@ -50,7 +50,7 @@ def worst(*codes: int) -> int:
     return min(codes, key=WORST_FIRST.index, default=DONE)
 
 
-def exit_code(outcome: Outcome) -> int:
+def exit_code(outcome: CatchUpOutcome) -> int:
     """The exit code of a catch-up: the first that applies of 1, 2, 4, 74, 75, 3, 0."""
     open_findings = outcome.unreadable or any(
         count.quarantined or count.unacknowledgeable for count in outcome.counts

@@ -9,8 +9,7 @@ import click
 
 from easytracking_sync.app.composition import chosen_accounts
 from easytracking_sync.app.json_objects import proof_json
-from easytracking_sync.app.reconcile import Proof, compare
-from easytracking_sync.app.repair import Repaired, repair
+from easytracking_sync.app.reconcile import Proof, Repaired, compare, repair
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.catch_up import warn_of_problems

@@ -10,10 +10,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from easytracking_sync.app import Station, serve
-from easytracking_sync.app.http_pages import Lookout
-from easytracking_sync.app.supervision import Pulse
-from easytracking_sync.app.supervision import Several as Pulses
+from easytracking_sync.app import Instance, serve
+from easytracking_sync.app.http_pages import HttpPages
+from easytracking_sync.app.supervision import Supervisor, Supervisors
 from easytracking_sync.cli.global_options import GlobalOptions
 from easytracking_sync.cli.runtime import open_log, secrets_of, start_with
 from easytracking_sync.cli.signals import Signals
@@ -46,13 +45,13 @@ def work(given: GlobalOptions, signals: Signals, *, hang_after: float | None = N
         runtime.observer.note("hang.awaited", level="warning", seconds=hang_after)
         effects = replace(effects, clock=HangingClock(effects.clock, hang_after))
     systemd = Systemd(os.environ, effects.clock)
-    lookout = Lookout(runtime.settings, effects)
-    observer = Several(runtime.observer, lookout.metrics)
+    pages = HttpPages(runtime.settings, effects)
+    observer = Several(runtime.observer, pages.metrics)
 
     @contextlib.contextmanager
-    def watch(at_work: Station) -> Iterator[Pulse]:
-        with lookout.watch(at_work, observer) as beat:
-            yield Pulses(beat, systemd)
+    def supervise(instance: Instance) -> Iterator[Supervisor]:
+        with pages.serve(instance, observer) as liveness:
+            yield Supervisors(liveness, systemd)
 
     systemd.preparing()
     serve(
@@ -61,9 +60,9 @@ def work(given: GlobalOptions, signals: Signals, *, hang_after: float | None = N
         signals.stop,
         reload=load,
         effects=effects,
-        watch=watch,
-        told_to_reload=signals.reload,
-        patience_seconds=systemd.patience_seconds,
+        supervise=supervise,
+        reload_requested=signals.reload,
+        hang_seconds=systemd.watchdog_seconds,
     )
 
 

@@ -12,20 +12,20 @@ from collections.abc import Mapping
 
 from easytracking_sync.effects import Clock
 
-MOST_WORDS = 200
+MOST_STATUS_CHARS = 200
 SIGNS_OF_LIFE = 4
 """So many in an interval of the watchdog: one that is delayed is no death."""
 
 
 class Systemd:
-    """A pulse for systemd; one that is silent where nobody listens (`NOTIFY_SOCKET` is not set)."""
+    """A supervisor that tells systemd; it does nothing if `NOTIFY_SOCKET` is not set."""
 
     def __init__(self, environ: Mapping[str, str], clock: Clock) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
         self._clock = clock
-        self.patience_seconds = _watchdog_seconds(environ)
+        self.watchdog_seconds = _watchdog_seconds(environ)
         self._alive_at: float | None = None
-        self._words = ""
+        self._status = ""
 
     def preparing(self) -> None:
         """STATUS= until the start: a migration may take its time."""
@@ -35,15 +35,15 @@ class Systemd:
         """READY=1."""
         self._notify("READY=1")
 
-    def turned(self, words: str) -> None:
+    def alive(self, status: str) -> None:
         """WATCHDOG=1 where it is due, STATUS= where it changed."""
-        words = " ".join(words.split())[:MOST_WORDS]
+        status = " ".join(status.split())[:MOST_STATUS_CHARS]
         state = []
-        if words != self._words:
-            state.append(f"STATUS={words}")
-            self._words = words
+        if status != self._status:
+            state.append(f"STATUS={status}")
+            self._status = status
         now = self._clock.monotonic()
-        pause = None if self.patience_seconds is None else self.patience_seconds / SIGNS_OF_LIFE
+        pause = None if self.watchdog_seconds is None else self.watchdog_seconds / SIGNS_OF_LIFE
         if pause is not None and (self._alive_at is None or now - self._alive_at >= pause):
             state.append("WATCHDOG=1")
             self._alive_at = now
@@ -57,7 +57,7 @@ class Systemd:
 
     def stopping(self) -> None:
         """STOPPING=1."""
-        self._words = ""
+        self._status = ""
         self._notify("STOPPING=1", "STATUS=Ending; what is under way is resumed by the next start")
 
     def _notify(self, *state: str) -> None:

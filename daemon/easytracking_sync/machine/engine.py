@@ -18,10 +18,11 @@ from easytracking_sync.archive.settling import Commit
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, DatabaseUnavailable, StaleLease, StorageFault, Transient
-from easytracking_sync.machine.account import Account, Gate
+from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch import Event, Happened, advance
 from easytracking_sync.machine.errands import GOES_ON, Errand, Errands
-from easytracking_sync.machine.held_claims import Holds
+from easytracking_sync.machine.gate import Gate
+from easytracking_sync.machine.held_claims import HeldClaims
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import ParcelLimits
@@ -85,7 +86,7 @@ class Engine:
         self._bounds = bounds
         self._lock = threading.Lock()
         self._claiming = threading.Lock()
-        self._holds = Holds(archive.batches, effects.clock)
+        self._holds = HeldClaims(archive.batches, effects.clock)
         self._seen_clock = effects.clock.now(), effects.clock.monotonic()
         errands = Errands(archive, self.gate, effects.clock, bounds.parcel, policy.most_asks, observer)
         self._errands: Mapping[BatchState, Callable[[Claim, Account], Errand]] = {

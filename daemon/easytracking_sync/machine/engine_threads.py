@@ -1,4 +1,4 @@
-"""Threads that keep the engine going: one hands out claims, two groups perform them."""
+"""Threads that run the engine: one dispatches claims, two groups of workers perform them, one renews leases."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import DatabaseUnavailable, Fatal, Permanent, StorageFault, Transient
 from easytracking_sync.machine.engine import Engine, Lane
-from easytracking_sync.machine.hang_detection import PATIENCE_SECONDS, Turns
+from easytracking_sync.machine.hang_detection import HANG_SECONDS, HangDetector
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.terms import Claim
 
 LONGEST_IDLE_SECONDS = 1.0
 TROUBLE_PAUSE_SECONDS = 2.0
 EFFECT_SECONDS = 7200.0
-"""Longer than any effect that does not hang: a call may take half an hour, a parcel of 10 GB is stored in less."""
+"""A longer effect is a hang: a call takes half an hour at most, storing a parcel of 10 GB takes less."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """Threads of one lane; `free` counts those that wait for a claim."""
+    """The workers of one lane; `free` counts those without a claim."""
 
     lane: Lane
     free: threading.Semaphore
@@ -30,11 +30,11 @@ class _Group:
     threads: list[threading.Thread] = field(default_factory=list)
 
 
-class Crew:
-    """`workers` threads for short effects and as many for fetches, fed by one that claims what is due.
+class EngineThreads:
+    """`workers` threads for short effects, as many for fetches, and one that claims due batches for them.
 
-    `changed` is set whenever an effect ended. `failure` is the Fatal error, or the bug, that stopped the crew.
-    `turns` tells which of its threads hang, or died.
+    `changed` is set when an effect has ended. `failure` is the Fatal error or the bug that stopped the threads.
+    `hang_detector` tells which threads hang or have died.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class Crew:
         observer: Observer,
         *,
         workers: int,
-        patience_seconds: float = PATIENCE_SECONDS,
+        hang_seconds: float = HANG_SECONDS,
     ) -> None:
-        self.turns = Turns(clock, patience_seconds=patience_seconds)
+        self.hang_detector = HangDetector(clock, hang_seconds=hang_seconds)
         self.changed = threading.Event()
         self.failure: BaseException | None = None
         self.bugs = 0
@@ -60,11 +60,11 @@ class Crew:
         self._groups = [_Group(lane, threading.Semaphore(workers)) for lane in (Lane.SHORT, Lane.FETCH)]
         self._workers = workers
         self._dispatcher = threading.Thread(target=self._dispatch, name="dispatch", daemon=True)
-        self._ended = threading.Event()  # nothing is performed any more
-        self._let_go = threading.Event()  # and nothing is held
+        self._ended = threading.Event()  # no effect is under way any more
+        self._released = threading.Event()  # and no lease is held
 
     def start(self) -> None:
-        """Begin to work; once."""
+        """Start working; call it once."""
         for group in self._groups:
             for number in range(self._workers):
                 name = f"{group.lane.name.lower()}-{number}"
@@ -74,12 +74,12 @@ class Crew:
         self._dispatcher.start()
         renew_seconds = self._engine.renew_seconds
         if renew_seconds is None:
-            self._let_go.set()
+            self._released.set()
         else:
-            threading.Thread(target=self._keep, args=(renew_seconds,), name="keep", daemon=True).start()
+            threading.Thread(target=self._renew_leases, args=(renew_seconds,), name="renew", daemon=True).start()
 
     def wake(self) -> None:
-        """There may be something to claim now."""
+        """Look for due batches now."""
         self._wake.set()
 
     @property
@@ -89,19 +89,19 @@ class Crew:
             return self._at_work == 0
 
     def stop(self) -> None:
-        """Claim nothing more; what is under way goes on."""
+        """Claim nothing more. Effects under way continue."""
         self._stop.set()
         self._wake.set()
 
     def join(self, seconds: float) -> bool:
-        """Wait at most so long for what is under way after `stop`; whether all has ended."""
+        """After `stop`, wait at most this long for the effects under way; whether all have ended."""
         until = self._clock.monotonic() + seconds
         while not self.is_idle and self._clock.monotonic() < until:
             self.changed.clear()
             self._clock.wait(self.changed, 0.1)
         if self.is_idle:
             self._ended.set()
-            self._clock.wait(self._let_go, until - self._clock.monotonic())
+            self._clock.wait(self._released, until - self._clock.monotonic())
         for group in self._groups:
             for _ in group.threads:
                 group.claims.put(None)
@@ -109,7 +109,7 @@ class Crew:
 
     def _dispatch(self) -> None:
         while not self._stop.is_set():
-            self.turns.begin()
+            self.hang_detector.begin()
             self._wake.clear()
             idle = LONGEST_IDLE_SECONDS
             try:
@@ -121,15 +121,15 @@ class Crew:
             except Transient as trouble:
                 self._note_trouble(trouble)
                 idle = TROUBLE_PAUSE_SECONDS
-            except Exception as bug:  # noqa: BLE001  a bug must stop the program visibly, not one thread silently
+            except Exception as bug:  # noqa: BLE001  a bug must stop the program, not one thread silently
                 self._fail(bug)
             if not self._stop.is_set():
                 self._clock.wait(self._wake, idle)
-        self.turns.leave()
+        self.hang_detector.end()
 
     def _hand_out(self, group: _Group) -> None:
         while not self._stop.is_set() and group.free.acquire(blocking=False):
-            self.turns.begin()
+            self.hang_detector.begin()
             try:
                 claim = self._engine.claim(group.lane)
             except BaseException:
@@ -149,32 +149,32 @@ class Crew:
         ahead = (due - self._clock.now()).total_seconds()
         return min(LONGEST_IDLE_SECONDS, ahead) if ahead > 0 else LONGEST_IDLE_SECONDS
 
-    def _keep(self, renew_seconds: float) -> None:
-        """Hold on to what is being performed; a renewal that fails is tried again soon."""
+    def _renew_leases(self, renew_seconds: float) -> None:
+        """Renew the leases of claims under way until all have ended; after a failure, retry soon."""
         pause = renew_seconds
         while not self._clock.wait(self._ended, pause):
-            self.turns.begin()
-            pause = renew_seconds if self._tell_the_archive(self._engine.renew) else renew_seconds / 5
-            self.turns.rest()
-        self._tell_the_archive(self._engine.let_go)
-        self.turns.leave()
-        self._let_go.set()
+            self.hang_detector.begin()
+            pause = renew_seconds if self._try(self._engine.renew) else renew_seconds / 5
+            self.hang_detector.pause()
+        self._try(self._engine.let_go)
+        self.hang_detector.end()
+        self._released.set()
 
-    def _tell_the_archive(self, what: Callable[[], None]) -> bool:
+    def _try(self, action: Callable[[], None]) -> bool:
         try:
-            what()
+            action()
         except (Transient, Permanent) as trouble:
             self._note_trouble(trouble)
             return False
-        except (Fatal, Exception) as error:  # noqa: BLE001  a bug must stop the program visibly
+        except (Fatal, Exception) as error:  # noqa: BLE001  a bug must stop the program
             self._fail(error)
             return False
         return True
 
     def _work(self, group: _Group) -> None:
-        self.turns.rest()
+        self.hang_detector.pause()
         while (claim := group.claims.get()) is not None:
-            self.turns.begin(EFFECT_SECONDS)
+            self.hang_detector.begin(EFFECT_SECONDS)
             try:
                 self._engine.perform(claim)
             except Fatal as error:
@@ -184,13 +184,13 @@ class Crew:
             except Exception as bug:  # noqa: BLE001  one batch's bug must not stop the others
                 self._note_bug(claim, bug)
             finally:
-                self.turns.rest()
+                self.hang_detector.pause()
                 with self._lock:
                     self._at_work -= 1
                 group.free.release()
                 self.changed.set()
                 self._wake.set()
-        self.turns.leave()
+        self.hang_detector.end()
 
     def _fail(self, error: BaseException) -> None:
         if self.failure is None:

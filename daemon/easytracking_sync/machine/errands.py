@@ -13,8 +13,9 @@ from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import JobLost, ParcelBad, Refused, ServiceUnavailable, TooLarge
-from easytracking_sync.machine.account import Account, Gate
+from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch import Event, Happened
+from easytracking_sync.machine.gate import Gate
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.verdict import verdicts
 from easytracking_sync.remote import (

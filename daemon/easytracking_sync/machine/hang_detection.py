@@ -1,4 +1,4 @@
-"""Whether threads still turn. Each says when it begins something that must end; whoever watches asks who is late."""
+"""Detects threads that hang: each thread reports its steps, and a watcher asks which take too long."""
 
 from __future__ import annotations
 
@@ -7,52 +7,49 @@ from dataclasses import dataclass
 
 from easytracking_sync.effects import Clock
 
-PATIENCE_SECONDS = 300.0
-"""A few statements to the database end within it, whatever the disk or the server is doing."""
+HANG_SECONDS = 300.0
+"""A few database statements finish within this time, however slow the disk or the server is."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Turn:
+class _Step:
     begun_at: float  # monotonic
-    most_seconds: float | None
+    most_seconds: float
 
 
-class Turns:
-    """What each thread of a group is at. `patience_seconds` bounds every turn that names no bound of its own."""
+class HangDetector:
+    """The current step of each thread of a group. `hang_seconds` limits the steps without a limit of their own."""
 
-    def __init__(self, clock: Clock, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, clock: Clock, *, hang_seconds: float = HANG_SECONDS) -> None:
         self._clock = clock
-        self._patience = patience_seconds
+        self._hang_seconds = hang_seconds
         self._lock = threading.Lock()
-        self._under_way: dict[threading.Thread, _Turn | None] = {}
+        self._steps: dict[threading.Thread, _Step | None] = {}
 
     def begin(self, most_seconds: float | None = None) -> None:
-        """This thread begins a turn, which takes no longer than that unless it hangs."""
-        turn = _Turn(self._clock.monotonic(), most_seconds)
+        """The calling thread begins a step. If the step takes longer than the limit, the thread hangs."""
+        step = _Step(self._clock.monotonic(), self._hang_seconds if most_seconds is None else most_seconds)
         with self._lock:
-            self._under_way[threading.current_thread()] = turn
+            self._steps[threading.current_thread()] = step
 
-    def rest(self) -> None:
-        """This thread waits on purpose, for however long."""
+    def pause(self) -> None:
+        """The calling thread waits intentionally, for any length of time."""
         with self._lock:
-            self._under_way[threading.current_thread()] = None
+            self._steps[threading.current_thread()] = None
 
-    def leave(self) -> None:
-        """This thread ends in order."""
+    def end(self) -> None:
+        """The calling thread ends normally."""
         with self._lock:
-            self._under_way.pop(threading.current_thread(), None)
+            self._steps.pop(threading.current_thread(), None)
 
-    def late(self) -> tuple[str, ...]:
-        """The names of threads that should have ended their turn by now, or died without a word."""
+    def hung(self) -> tuple[str, ...]:
+        """The names of threads whose step takes too long or that died without calling `end`."""
         now = self._clock.monotonic()
         with self._lock:
             return tuple(
                 sorted(
                     thread.name
-                    for thread, turn in self._under_way.items()
-                    if not thread.is_alive() or (turn is not None and now - turn.begun_at > self._most(turn))
+                    for thread, step in self._steps.items()
+                    if not thread.is_alive() or (step is not None and now - step.begun_at > step.most_seconds)
                 )
             )
-
-    def _most(self, turn: _Turn) -> float:
-        return self._patience if turn.most_seconds is None else turn.most_seconds

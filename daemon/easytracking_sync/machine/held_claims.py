@@ -1,4 +1,4 @@
-"""What this instance is performing, and whether it is still its to perform: a lease counts as lost before it ends."""
+"""The claims this instance holds, and whether it still holds them: a lease counts as lost before it expires."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from easytracking_sync.terms import Claim
 
 @dataclass(frozen=True, slots=True)
 class _Hold:
-    """The epoch of a claim, and the last monotonic moment at which it was surely ours."""
+    """The epoch of a claim, and the last monotonic time at which it was certainly held."""
 
     epoch: int
     sure_at: float
 
 
-class Holds:
-    """The claims that threads are at. All methods may be called from any thread."""
+class HeldClaims:
+    """The claims under way. Any thread may call any method."""
 
     def __init__(self, batches: Batches, clock: Clock) -> None:
         self._batches = batches
@@ -31,12 +31,12 @@ class Holds:
 
     @property
     def batch_ids(self) -> frozenset[int]:
-        """The batches that are being performed."""
+        """The batches of these claims."""
         with self._lock:
             return frozenset(self._holds)
 
     def add(self, claim: Claim, asked_at: float) -> None:
-        """A claim to be performed; `asked_at` is the monotonic moment before it was asked for."""
+        """Hold a claim; `asked_at` is the monotonic time before it was requested."""
         with self._lock:
             self._holds[claim.batch.id] = _Hold(claim.batch.epoch, asked_at)
 
@@ -48,11 +48,11 @@ class Holds:
         finally:
             with self._lock:
                 hold = self._holds.get(claim.batch.id)
-                if hold is not None and hold.epoch == claim.batch.epoch:  # it may have been claimed anew
+                if hold is not None and hold.epoch == claim.batch.epoch:  # it may have been claimed again
                     del self._holds[claim.batch.id]
 
     def renew(self) -> None:
-        """Hold on to everything for a lease's length more. Raises what the database raises; repeating is safe."""
+        """Renew the leases of all claims. Raises what the database raises; safe to repeat."""
         asked_at = self._clock.monotonic()
         renewed = self._batches.renew(self._clock.now())
         with self._lock:
@@ -61,7 +61,7 @@ class Holds:
                     self._holds[batch_id] = replace(hold, sure_at=asked_at)
 
     def are_sure(self, claim: Claim) -> bool:
-        """Whether nobody else can have taken the batch meanwhile; where somebody can, the database is asked."""
+        """Whether no other instance can have taken the batch; asks the database if the lease may have expired."""
         if self._is_fresh(claim):
             return True
         self.renew()

@@ -1,4 +1,4 @@
-"""Whom the engine tells what happens; it neither knows nor waits for what becomes of it."""
+"""The interface through which events are reported to the log, the metrics and the alarms."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Protocol
 
 
 class Observer(Protocol):
-    """Told of every event, by any thread. Must not raise, and must not block."""
+    """Told of every event, by any thread. Must neither raise nor block."""
 
     def note(self, name: str, /, level: str = "info", **facts: object) -> None:
-        """`name` is `noun.past`; `facts` hold the account and the batch, never a secret or a document's content."""
+        """`name` is `noun.past`; `facts` name the account and the batch, never a secret or a document's content."""
         ...
 
 
 class Silent:
-    """An observer that nobody listens to."""
+    """An observer that ignores every event."""
 
     def note(self, name: str, /, level: str = "info", **facts: object) -> None:
         pass

@@ -1,113 +1,72 @@
-"""The dry run: what would be fetched. Nothing is written here, and nothing is changed at the service."""
+"""The dry run: counts the documents that a catch-up would fetch. Changes nothing here or at the service."""
 
 from __future__ import annotations
 
-import threading
+import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import datetime
 
-from easytracking_sync.app.composition import archive_of, chosen_accounts, machine_account, policy_of, service_of
-from easytracking_sync.app.listing import Lister
-from easytracking_sync.app.span import span_of
+from easytracking_sync.app.catch_up.outcome import CatchUpOutcome, CatchUpRequest
+from easytracking_sync.app.composition import archive_of, chosen_accounts, client_of, machine_account, policy_of
 from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.archive.schema import require_current, revision
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.effects import Clock, Effects
-from easytracking_sync.errors import CredentialsRefused, SyncError
-from easytracking_sync.machine.account import Gate, NoPauses
-from easytracking_sync.machine.listing.cycle import Cycle
+from easytracking_sync.effects import Effects
+from easytracking_sync.machine.listing import Scope, list_read_only
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.machine.policy import Policy
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import Window
 
-NOBODY = 0
-"""The row id of an account that the archive has not heard of."""
+UNKNOWN_ACCOUNT = 0
+"""The row id of an account that the archive does not know."""
 
 PATIENCE_SECONDS = 60.0
-"""Without a deadline, a dry run waits this long for a service that does not answer."""
+"""Without a deadline: how long an account that does not answer is retried. The accounts after it are tried once."""
 
 
-@dataclass(slots=True)
-class Preview:
-    """What a dry run saw."""
-
-    would_fetch: dict[str, int] = field(default_factory=dict)
-    refused: tuple[str, ...] = ()
-    unreadable: int = 0
-    problems: list[str] = field(default_factory=list)
-
-
-def look(
-    settings: Settings,
-    labels: tuple[str, ...],
-    start: date | None,
-    end: date | None,
-    *,
-    new_only: bool,
-    deadline_seconds: float | None,
-    effects: Effects,
-    observer: Observer,
-) -> Preview:
-    """List what the accounts have and count what the archive has not; for each account that answers."""
-    seen = Preview()
-    patience = _Patience(effects.clock, deadline_seconds, seen.problems)
+def dry_run(settings: Settings, request: CatchUpRequest, effects: Effects, observer: Observer) -> CatchUpOutcome:
+    """List the chosen accounts and count the documents that the archive does not have."""
+    clock = effects.clock
+    begun = clock.monotonic()
+    until = math.inf if request.deadline_seconds is None else begun + request.deadline_seconds
+    patience_seconds = PATIENCE_SECONDS if request.deadline_seconds is None else math.inf
+    would_fetch, refused, problems, unreadable = dict[str, int](), list[str](), list[str](), 0
     archive = archive_of(settings, effects)
     try:
-        known = revision(archive.database) is not None
-        if known:
+        exists = revision(archive.database) is not None
+        if exists:
             require_current(archive.database)
-        for label in chosen_accounts(settings, labels):
-            account_id = archive.accounts.find(*settings.accounts[label].identity) if known else None
-            counting = _Counting(archive if account_id else None)
-            with service_of(settings, label, effects) as service:
-                account = machine_account(account_id or NOBODY, label, settings, service)
-                span = span_of(account, effects.clock.now(), start, end, new_only=new_only)
-                gate = Gate(NoPauses(), effects.clock, observer, policy_of(settings))
-                cycle = Cycle(counting, gate, effects.clock, observer, account, span)
-                try:
-                    patience.list_through(cycle, effects, policy_of(settings), observer)
-                except CredentialsRefused:
-                    seen.refused += (label,)
-                except SyncError as trouble:
-                    seen.problems.append(str(trouble))
-            seen.would_fetch[label] = len(counting.unknown)
-            seen.unreadable += cycle.unreadable
-            seen.problems += cycle.problems
+        for label in chosen_accounts(settings, request.accounts):
+            account_id = archive.accounts.find(*settings.accounts[label].identity) if exists else None
+            counter = _Counter(archive if account_id else None)
+            policy = replace(policy_of(settings), list_patience_seconds=patience_seconds)
+            with client_of(settings, label, effects) as client:
+                account = machine_account(account_id or UNKNOWN_ACCOUNT, label, settings, client)
+                scope = Scope.of_days(
+                    account, clock.now(), request.start, request.end, marked_too=not request.new_only
+                )
+                listing = list_read_only(counter, account, scope, policy, effects, observer, until=until)
+            would_fetch[label] = len(counter.unknown)
+            refused += [label] if listing.credentials_refused else []
+            problems += listing.problems
+            unreadable += listing.unreadable
+            if listing.given_up:
+                patience_seconds = 0.0
     finally:
         archive.close()
-    return seen
+    return CatchUpOutcome(
+        seconds=clock.monotonic() - begun,
+        would_fetch=would_fetch,
+        refused_accounts=tuple(refused),
+        unreadable=unreadable,
+        finished=not problems,
+        why_unfinished="; ".join(problems),
+    )
 
 
-class _Patience:
-    """How long all accounts together may take; what it cuts short is among the `problems`."""
-
-    def __init__(self, clock: Clock, deadline_seconds: float | None, problems: list[str]) -> None:
-        self._clock = clock
-        self._has_deadline = deadline_seconds is not None
-        self._until = clock.monotonic() + (PATIENCE_SECONDS if deadline_seconds is None else deadline_seconds)
-        self._problems = problems
-
-    def list_through(self, cycle: Cycle, effects: Effects, policy: Policy, observer: Observer) -> None:
-        """Until the cycle's end or the patience's; CredentialsRefused and what is permanent escape."""
-        stop = threading.Event()
-
-        def end_if_late(problem: str) -> None:
-            if self._clock.monotonic() >= self._until:
-                stop.set()
-                self._problems.append(problem)
-
-        def go_on(_: Cycle) -> None:
-            if self._has_deadline:
-                end_if_late("the deadline passed; the list is not complete")
-
-        lister = Lister(effects, policy, observer, stop)
-        lister.list_through(cycle, go_on, lambda _, trouble: end_if_late(str(trouble)))
-
-
-class _Counting:
-    """An intake that keeps nothing but the ids nobody knows here."""
+class _Counter:
+    """Takes in listings; keeps only the ids that the archive does not have."""
 
     def __init__(self, archive: Archive | None) -> None:
         self._archive = archive

@@ -1,144 +1,225 @@
-"""A catch-up while the service runs: the service does it, the command shows how far it is."""
+"""A catch-up while the service runs: the command requests it, the service does it, the command shows its progress."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from typing import Any
 
-from easytracking_sync.app.composition import Station
-from easytracking_sync.app.listers import NO_PROGRESS_SECONDS, Listers
-from easytracking_sync.app.span import span_of
+from easytracking_sync.app.catch_up.outcome import (
+    NO_PROGRESS_SECONDS,
+    CatchUpOutcome,
+    CatchUpRequest,
+    Progress,
+    count_of,
+)
+from easytracking_sync.app.composition import Instance, chosen_accounts, existing_archive
 from easytracking_sync.archive.cycles import CycleRecord
+from easytracking_sync.archive.entries import Standing
 from easytracking_sync.archive.requests import Request
-from easytracking_sync.effects import Clock
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.effects import Clock, Effects
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.listing import Scope
+from easytracking_sync.machine.listing.threads import ListingThreads
+from easytracking_sync.settings import Settings
+from easytracking_sync.terms import DocumentState, PauseReason
 
 KIND = "catch-up"
+LOOK_SECONDS = 0.5
+WAIT_SECONDS = 5.0
+"""How often the command checks whether the service still runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """What a catch-up wants, as it stands in a request's row."""
+class HandoverClient:
+    """The command's side: one request to the running service. `wait` may be called repeatedly; it requests once."""
 
-    accounts: tuple[str, ...]
-    start: date | None
-    end: date | None
-    new_only: bool
+    def __init__(
+        self, settings: Settings, request: CatchUpRequest, effects: Effects, progress: Progress | None
+    ) -> None:
+        self._settings = settings
+        self._request = request
+        self._clock = effects.clock
+        self._effects = effects
+        self._progress = progress
+        self._begun = effects.clock.monotonic()
+        self._requested_at: datetime | None = None
+        self._request_id = 0
+        self._stored_before = 0
 
-    def parameters(self) -> dict[str, Any]:
-        """For the row."""
-        return {
-            "accounts": list(self.accounts),
-            "start": self.start.isoformat() if self.start else None,
-            "end": self.end.isoformat() if self.end else None,
-            "new_only": self.new_only,
-        }
+    def wait(self) -> CatchUpOutcome | None:
+        """Show the progress for some seconds. The outcome, once the request has ended or the deadline passed."""
+        labels = chosen_accounts(self._settings, self._request.accounts)
+        never = threading.Event()
+        with existing_archive(self._settings, self._effects) as archive:
+            if self._requested_at is None:
+                self._send(archive, labels)
+            until = self._clock.monotonic() + WAIT_SECONDS
+            while self._clock.monotonic() < until:
+                result = archive.requests.find(self._request_id).outcome
+                if result is None and self._is_late():
+                    result = {"why_unfinished": "the deadline passed; the service continues"}
+                if result is not None:
+                    return self._outcome(archive, labels, result)
+                self._show(archive, labels)
+                self._clock.wait(never, LOOK_SECONDS)
+        return None
 
-    @classmethod
-    def of(cls, parameters: Mapping[str, Any]) -> Handed:
-        """From the row."""
-        start, end = (date.fromisoformat(day) if (day := parameters[key]) else None for key in ("start", "end"))
-        return cls(tuple(parameters["accounts"]), start, end, bool(parameters["new_only"]))
+    def _send(self, archive: Archive, labels: tuple[str, ...]) -> None:
+        self._requested_at = self._clock.now()
+        self._stored_before = sum(map(_stored, archive.catalogue.standings(labels)))
+        self._request_id = archive.requests.ask(KIND, _parameters(self._request), self._requested_at)
+
+    def _is_late(self) -> bool:
+        seconds = self._request.deadline_seconds
+        return seconds is not None and self._clock.monotonic() - self._begun >= seconds
+
+    def _show(self, archive: Archive, labels: tuple[str, ...]) -> None:
+        if self._progress is None:
+            return
+        standings = archive.catalogue.standings(labels)
+        archived = sum(map(_stored, standings)) - self._stored_before
+        waiting = sum(count_of(standing).waiting for standing in standings)
+        doing = "the running service is working"
+        self._progress.show(listed=archived + waiting, archived=archived, waiting=waiting, doing=doing)
+
+    def _outcome(self, archive: Archive, labels: tuple[str, ...], result: Mapping[str, Any]) -> CatchUpOutcome:
+        assert self._requested_at is not None
+        stored = archive.catalogue.stored_since(labels, self._requested_at)
+        standings = archive.catalogue.standings(labels)
+        why = str(result.get("why_unfinished", ""))
+        return CatchUpOutcome(
+            counts=tuple(count_of(standing) for standing in standings),
+            documents=stored.documents,
+            files=stored.files,
+            bytes=stored.bytes,
+            seconds=self._clock.monotonic() - self._begun,
+            refused_accounts=tuple(s.account for s in standings if s.pause_reason is PauseReason.CREDENTIALS),
+            unreadable=int(result.get("unreadable", 0)),
+            storage_failure=result.get("storage_failure"),
+            finished=not why,
+            why_unfinished=why,
+        )
 
 
 @dataclass(slots=True)
-class _Work:
+class _TakenRequest:
+    """A request that the service works on."""
+
     request: Request
     accounts: tuple[Account, ...]
     moved_at: float  # monotonic
-    listing: set[int]
+    listing: set[int]  # accounts whose cycle has not ended
     records: list[CycleRecord | None] = field(default_factory=list)
-    seen: tuple[object, ...] = ()  # what stood when something moved last
+    seen: tuple[object, ...] = ()  # the situation at `moved_at`
 
     @property
     def account_ids(self) -> list[int]:
         return [account.id for account in self.accounts]
 
 
-class Desk:
-    """The service's side: takes requests, lists what they want, and ends them when nothing of theirs can move."""
+class HandoverServer:
+    """The service's side: takes requests, lists their accounts, and ends them when nothing can continue."""
 
-    def __init__(self, at_work: Station, listers: Listers, clock: Clock) -> None:
-        self._station = at_work
-        self._listers = listers
+    def __init__(self, instance: Instance, listing: ListingThreads, clock: Clock) -> None:
+        self._archive = instance.archive
+        self._engine = instance.engine
+        self._listing = listing
         self._clock = clock
         self._lock = threading.Lock()
         self._taken: Request | None = None
-        self._works: list[_Work] = []
+        self._open: list[_TakenRequest] = []
 
     def beat(self, accounts: Sequence[Account]) -> None:
-        """Once a second or so, with the accounts as they are configured now.
+        """Take and end requests; called about once a second with the accounts as configured now.
 
-        What a database that was busy did not take is done a beat later.
+        What fails because the database is busy is repeated by the next call.
         """
-        self._taken = self._taken or self._station.archive.requests.take(self._clock.now())
+        self._taken = self._taken or self._archive.requests.take(self._clock.now())
         if self._taken is not None:
             self._begin(self._taken, accounts)
             self._taken = None
-        for work in list(self._works):
-            outcome = self._outcome(work)
-            if outcome is not None:
-                self._station.archive.requests.end(work.request.id, outcome, self._clock.now())
-                self._works.remove(work)
+        for taken in list(self._open):
+            result = self._result(taken)
+            if result is not None:
+                self._archive.requests.end(taken.request.id, result, self._clock.now())
+                self._open.remove(taken)
 
     def _begin(self, request: Request, accounts: Sequence[Account]) -> None:
-        wanted = Handed.of(request.parameters)
+        wanted = _request_of(request.parameters)
         chosen = tuple(account for account in accounts if not wanted.accounts or account.label in wanted.accounts)
         unknown = set(wanted.accounts) - {account.label for account in chosen}
         if unknown:
             why = f"the running service does not know {', '.join(sorted(unknown))}; restart it"
-            self._station.archive.requests.end(request.id, {"why_unfinished": why}, self._clock.now())
+            self._archive.requests.end(request.id, {"why_unfinished": why}, self._clock.now())
             return
-        self._station.archive.accounts.resume([account.id for account in chosen])
-        work = _Work(request, chosen, self._clock.monotonic(), {account.id for account in chosen})
+        self._archive.accounts.resume([account.id for account in chosen])
+        taken = _TakenRequest(request, chosen, self._clock.monotonic(), {account.id for account in chosen})
         for account in chosen:
-            self._station.engine.gate.forget(account.id)
-            self._listers.try_now(account.id)
-            span = span_of(account, self._clock.now(), wanted.start, wanted.end, new_only=wanted.new_only)
-            self._listers.ask(account, span, partial(self._note_end, work, account.id))
-        self._works.append(work)
+            self._engine.gate.forget(account.id)
+            self._listing.retry_now(account.id)
+            now = self._clock.now()
+            scope = Scope.of_days(account, now, wanted.start, wanted.end, marked_too=not wanted.new_only)
+            self._listing.request(account, scope, partial(self._note_end, taken, account.id))
+        self._open.append(taken)
 
-    def _note_end(self, work: _Work, account_id: int, record: CycleRecord | None) -> None:
+    def _note_end(self, taken: _TakenRequest, account_id: int, record: CycleRecord | None) -> None:
         with self._lock:
-            work.records.append(record)
-            work.listing.discard(account_id)
+            taken.records.append(record)
+            taken.listing.discard(account_id)
 
-    def _outcome(self, work: _Work) -> dict[str, Any] | None:
-        """What the command is told; None as long as something may move."""
+    def _result(self, taken: _TakenRequest) -> dict[str, Any] | None:
+        """What to tell the command; None while something can continue."""
         with self._lock:
-            open_ids = set(work.listing)
-        waiting = self._station.archive.pool.waiting(work.account_ids)
-        pauses = self._station.archive.accounts.pauses(self._clock.now())
-        reasons = self._left_over(work, open_ids, pauses)
-        told: dict[str, Any] = {"unreadable": _unreadable(work)}
-        shortage = self._station.engine.storage_failure
+            listing = set(taken.listing)
+        waiting = self._archive.pool.waiting(taken.account_ids)
+        pauses = self._archive.accounts.pauses(self._clock.now())
+        reasons = self._reasons(taken, listing, pauses)
+        result: dict[str, Any] = {
+            "unreadable": sum(record.unreadable for record in taken.records if record is not None)
+        }
+        shortage = self._engine.storage_failure
         if shortage is not None and any(waiting.values()):
-            told["storage_failure"] = shortage
-        elif open_ids or any(count and account_id not in pauses for account_id, count in waiting.items()):
-            if not self._is_stuck(work, open_ids, waiting):
+            result["storage_failure"] = shortage
+        elif listing or any(count and account_id not in pauses for account_id, count in waiting.items()):
+            if not self._is_stuck(taken, listing, waiting):
                 return None
-            reasons.insert(0, f"nothing moved for {NO_PROGRESS_SECONDS / 60:g} minutes; the service goes on")
-        return {**told, "why_unfinished": "; ".join(reasons)}
+            reasons.insert(0, f"no progress for {NO_PROGRESS_SECONDS / 60:g} minutes; the service continues")
+        return {**result, "why_unfinished": "; ".join(reasons)}
 
-    def _is_stuck(self, work: _Work, open_ids: set[int], waiting: Mapping[int, int]) -> bool:
+    def _is_stuck(self, taken: _TakenRequest, listing: set[int], waiting: Mapping[int, int]) -> bool:
         now = self._clock.monotonic()
-        windows = self._listers.listed.windows
-        stands = (sorted(open_ids), dict(waiting), [windows.get(account_id, 0) for account_id in work.account_ids])
-        if stands != work.seen:
-            work.seen, work.moved_at = stands, now
-        return now - work.moved_at >= NO_PROGRESS_SECONDS
+        windows = self._listing.state.windows
+        seen = (sorted(listing), dict(waiting), [windows.get(account_id, 0) for account_id in taken.account_ids])
+        if seen != taken.seen:
+            taken.seen, taken.moved_at = seen, now
+        return now - taken.moved_at >= NO_PROGRESS_SECONDS
 
-    def _left_over(self, work: _Work, open_ids: set[int], pauses: Collection[int]) -> list[str]:
-        outcomes = {record.outcome if record else "a list that did not come" for record in work.records}
-        troubles = {self._listers.listed.troubles.get(account_id, "") for account_id in open_ids}
-        paused = [account.label for account in work.accounts if account.id in pauses]
+    def _reasons(self, taken: _TakenRequest, listing: set[int], pauses: Collection[int]) -> list[str]:
+        outcomes = {record.outcome if record else "an account could not be listed" for record in taken.records}
+        troubles = {self._listing.state.troubles.get(account_id, "") for account_id in listing}
+        paused = [account.label for account in taken.accounts if account.id in pauses]
         reasons = sorted((outcomes | troubles) - {"complete", ""})
         return [*reasons, f"{', '.join(paused)} paused"] if paused else reasons
 
 
-def _unreadable(work: _Work) -> int:
-    return sum(record.unreadable for record in work.records if record is not None)
+def _parameters(request: CatchUpRequest) -> dict[str, Any]:
+    """The request as its row stores it."""
+    return {
+        "accounts": list(request.accounts),
+        "start": request.start.isoformat() if request.start else None,
+        "end": request.end.isoformat() if request.end else None,
+        "new_only": request.new_only,
+    }
+
+
+def _request_of(parameters: Mapping[str, Any]) -> CatchUpRequest:
+    start, end = (date.fromisoformat(day) if (day := parameters[key]) else None for key in ("start", "end"))
+    return CatchUpRequest(tuple(parameters["accounts"]), start, end, bool(parameters["new_only"]))
+
+
+def _stored(standing: Standing) -> int:
+    return standing.count(DocumentState.STORED, DocumentState.ACKNOWLEDGED)

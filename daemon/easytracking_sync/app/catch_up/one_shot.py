@@ -1,141 +1,236 @@
-"""The one-shot: resume what was left, list the whole history, drain to the end, and say how it went."""
+"""The catch-up in this process: resume, list the whole history, and work until nothing is left to do."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from easytracking_sync.app.alerts import FLUSH_SECONDS, alarm_watch
-from easytracking_sync.app.catch_up import dry_run
-from easytracking_sync.app.catch_up.outcome import CatchUp, Outcome, Progress, count_of
-from easytracking_sync.app.composition import RUNNING_SERVICE, Station, existing_archive, station
-from easytracking_sync.app.drain import Drain, Ended
-from easytracking_sync.app.handed_work import HandedWork
-from easytracking_sync.app.span import span_of
+from easytracking_sync.app.catch_up.dry_run import dry_run
+from easytracking_sync.app.catch_up.handover import HandoverClient
+from easytracking_sync.app.catch_up.outcome import (
+    NO_PROGRESS_SECONDS,
+    CatchUpOutcome,
+    CatchUpRequest,
+    Progress,
+    count_of,
+)
+from easytracking_sync.app.composition import RUN_COMMAND, Instance, existing_archive, open_instance, shut_down
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import LockHeld, UsageError
+from easytracking_sync.errors import DatabaseUnavailable, LockHeld, UsageError
+from easytracking_sync.machine.engine_threads import EngineThreads
+from easytracking_sync.machine.listing import Scope
+from easytracking_sync.machine.listing.threads import ListingThreads
 from easytracking_sync.machine.observer import Observer, Silent
 from easytracking_sync.settings import Settings
+from easytracking_sync.terms import PauseReason
 
-GOES_ON = "the running service goes on with the work; start it again to follow it"
-"""What an interruption means once the work is handed over: a note on whatever raises through here."""
+LOOK_SECONDS = 0.25
+COUNT_EVERY_SECONDS = 1.0
+CONTINUES = "the running service continues the work; run catch-up again to follow it"
+"""A note added to an interruption after the work was handed over."""
 
 
 def catch_up(
     settings: Settings,
-    request: CatchUp,
+    request: CatchUpRequest,
     *,
     effects: Effects | None = None,
     progress: Progress | None = None,
     observer: Observer | None = None,
-) -> Outcome:
-    """Bring everything home that the chosen accounts have, or say what is left and why.
+) -> CatchUpOutcome:
+    """Fetch, store and acknowledge every document of the chosen accounts, or report what is left and why.
 
-    Safe to repeat, and to interrupt at any point: what raises through here (KeyboardInterrupt, SystemExit) leaves a
-    resumable archive. Raises UsageError, LockHeld or StorageBroken; everything else is told in the Outcome.
+    If a service is running, it does the work. Safe to repeat and to interrupt (KeyboardInterrupt, SystemExit): the
+    next run resumes. Raises UsageError, LockHeld or StorageBroken; everything else is part of the outcome.
     """
     effects = effects or Effects()
     observer = observer or Silent()
     if request.dry_run:
-        return _dry_run(settings, request, effects, observer)
-    handed: HandedWork | None = None
+        return dry_run(settings, request, effects, observer)
+    handover: HandoverClient | None = None
     while True:
         try:
             return _run(settings, request, effects, progress, observer)
         except LockHeld as held:
-            if held.command != RUNNING_SERVICE:
+            if held.command != RUN_COMMAND:
                 raise
-        handed = handed or HandedWork(*_as_archived(settings, request, effects), effects, progress)
+        handover = handover or HandoverClient(*_as_archived(settings, request, effects), effects, progress)
         try:
-            outcome = handed.wait()
-        except BaseException as broken_off:
-            broken_off.add_note(GOES_ON)
+            outcome = handover.wait()
+        except BaseException as interruption:
+            interruption.add_note(CONTINUES)
             raise
         if outcome is not None:
-            return outcome  # else: is the service still there? If not, the work is ours
+            return outcome  # otherwise try again: if the service has ended, the work is ours
 
 
 def _run(
     settings: Settings,
-    request: CatchUp,
+    request: CatchUpRequest,
     effects: Effects,
     progress: Progress | None,
     observer: Observer,
-) -> Outcome:
+) -> CatchUpOutcome:
     begun = effects.clock.monotonic()
-    with station(settings, request.accounts, observer, effects=effects, doing="catch-up") as at_work:
-        at_work.archive.requests.drop(effects.clock.now())
-        at_work.archive.accounts.resume(at_work.account_ids)  # a person asks: try at once
-        spans = {
-            account.id: span_of(account, effects.clock.now(), request.start, request.end, new_only=request.new_only)
-            for account in at_work.accounts
-        }
-        drain = Drain(at_work, spans, effects, observer, workers=settings.sync.workers)
-        alarms = alarm_watch(lambda: settings, at_work, effects, observer, reasons=lambda: drain.reasons)
-        ended = drain.run(request.deadline_seconds, progress)
-        outcome = _outcome(at_work, ended, effects.clock.monotonic() - begun)
+    with open_instance(settings, request.accounts, observer, effects=effects, command="catch-up") as instance:
+        instance.archive.requests.drop(effects.clock.now())
+        instance.archive.accounts.resume(instance.account_ids)  # a person asks: try paused accounts at once
+        run = _Run(instance, request, effects, observer, workers=settings.sync.workers)
+        alarms = alarm_watch(lambda: settings, instance, effects, observer, reasons=lambda: run.troubles)
+        why_unfinished = run.work(request.deadline_seconds, progress)
+        outcome = _outcome(instance, run, why_unfinished, effects.clock.monotonic() - begun)
         if alarms is not None:
-            alarms.look_now(at_work.account_ids, healthy=outcome.finished and outcome.storage_failure is None)
+            alarms.look_now(instance.account_ids, healthy=outcome.finished and outcome.storage_failure is None)
             alarms.close(FLUSH_SECONDS)
         return outcome
 
 
-def _dry_run(
-    settings: Settings,
-    request: CatchUp,
-    effects: Effects,
-    observer: Observer,
-) -> Outcome:
-    begun = effects.clock.monotonic()
-    seen = dry_run.look(
-        settings,
-        request.accounts,
-        request.start,
-        request.end,
-        new_only=request.new_only,
-        deadline_seconds=request.deadline_seconds,
-        effects=effects,
-        observer=observer,
-    )
-    return Outcome(
-        seconds=effects.clock.monotonic() - begun,
-        would_fetch=seen.would_fetch,
-        refused_accounts=seen.refused,
-        unreadable=seen.unreadable,
-        finished=not seen.problems,
-        why_unfinished="; ".join(seen.problems),
-    )
+def _as_archived(settings: Settings, request: CatchUpRequest, effects: Effects) -> tuple[Settings, CatchUpRequest]:
+    """The same accounts by their labels in the archive, which the running service uses too.
 
-
-def _as_archived(settings: Settings, request: CatchUp, effects: Effects) -> tuple[Settings, CatchUp]:
-    """The same accounts by the archive's labels, which are the running service's too: the configuration may call them
-    otherwise until it is started anew, and none must be left out."""
+    The configuration may have other labels until the service is restarted.
+    """
     with existing_archive(settings, effects) as archive:
         archived = {entry.identity: entry.label for entry in archive.accounts.entries()}
-    names = {label: archived.get(identity, label) for identity, label in settings.labels.items()}
-    if len(set(names.values())) < len(names):
-        raise UsageError(
-            "a label is one account's in the archive and another's in the configuration; see accounts list"
-        )
-    accounts = {names[label]: account for label, account in settings.accounts.items()}
-    chosen = tuple(names[label] for label in request.accounts)
+    labels = {label: archived.get(identity, label) for identity, label in settings.labels.items()}
+    if len(set(labels.values())) < len(labels):
+        raise UsageError("a label belongs to different accounts in archive and configuration; see accounts list")
+    accounts = {labels[label]: account for label, account in settings.accounts.items()}
+    chosen = tuple(labels[label] for label in request.accounts)
     return settings.model_copy(update={"accounts": accounts}), replace(request, accounts=chosen)
 
 
-def _outcome(at_work: Station, ended: Ended, seconds: float) -> Outcome:
-    ids = at_work.account_ids  # somebody may have renamed one meanwhile
-    labels = [entry.label for entry in at_work.archive.accounts.entries() if entry.id in ids]
-    refused = at_work.engine.gate.refused
-    tally = at_work.engine.tally
-    return Outcome(
-        counts=tuple(count_of(standing) for standing in at_work.archive.catalogue.standings(labels)),
+class _Run:
+    """Threads list and work; the calling thread watches them."""
+
+    def __init__(
+        self, instance: Instance, request: CatchUpRequest, effects: Effects, observer: Observer, *, workers: int
+    ) -> None:
+        self._instance = instance
+        self._clock = effects.clock
+        self.engine_threads = EngineThreads(instance.engine, effects.clock, observer, workers=workers)
+        self._listing = ListingThreads(
+            instance.archive, instance.engine, self.engine_threads, effects, observer, kind="catch-up"
+        )
+        for account in instance.accounts:
+            now = effects.clock.now()
+            scope = Scope.of_days(account, now, request.start, request.end, marked_too=not request.new_only)
+            self._listing.request(account, scope)
+
+    def work(self, deadline_seconds: float | None, progress: Progress | None) -> str:
+        """Work until the end, the deadline or a failure; why it is unfinished. Raises Fatal errors and bugs."""
+        self.engine_threads.start()
+        self._listing.start(len(self._instance.accounts))
+        try:
+            why_unfinished = self._watch(deadline_seconds, progress)
+        finally:
+            self._listing.stop()
+            shut_down(self.engine_threads, self._instance.accounts)
+        failure = self.engine_threads.failure or self._listing.state.failure
+        if failure is not None:
+            raise failure
+        return why_unfinished
+
+    @property
+    def troubles(self) -> Mapping[int, str]:
+        """Why accounts cannot be listed, by account id."""
+        return self._listing.state.troubles
+
+    @property
+    def unreadable(self) -> int:
+        """List elements without an id."""
+        return self._listing.state.unreadable
+
+    def _watch(self, deadline_seconds: float | None, progress: Progress | None) -> str:
+        engine, listed = self._instance.engine, self._listing.state
+        begun = moved_at = counted_at = self._clock.monotonic()
+        before = (0, 0)
+        while True:
+            self.engine_threads.changed.clear()
+            self._clock.wait(self.engine_threads.changed, LOOK_SECONDS)
+            now = self._clock.monotonic()
+            if self.engine_threads.failure or listed.failure:
+                return "stopped"
+            if engine.storage_failure:
+                return "storage failed"
+            is_idle = self.engine_threads.is_idle and self._listing.is_idle
+            if now - counted_at < COUNT_EVERY_SECONDS and not is_idle:
+                continue
+            counted_at = now
+            waiting = self._count_waiting()
+            if progress is not None:
+                doing = "fetching" if self._listing.is_idle else "listing and fetching"
+                found = sum(listed.found.values())
+                progress.show(listed=found, archived=engine.tally.documents, waiting=waiting, doing=doing)
+            if (state := (sum(listed.windows.values()), engine.tally.moves)) != before:
+                before, moved_at = state, now
+            if is_idle and not self._can_continue() and not self._list_remainders():
+                return self._reasons_at_end(waiting)
+            if deadline_seconds is not None and now - begun >= deadline_seconds:
+                return self._reasons_when_late(f"the deadline of {deadline_seconds:g} seconds passed", waiting)
+            if deadline_seconds is None and now - moved_at >= NO_PROGRESS_SECONDS:
+                return self._reasons_when_late(f"no progress for {NO_PROGRESS_SECONDS / 60:g} minutes", waiting)
+
+    def _count_waiting(self) -> int:
+        try:
+            return sum(self._instance.archive.pool.waiting(self._instance.account_ids).values())
+        except DatabaseUnavailable:
+            return 0
+
+    def _can_continue(self) -> bool:
+        """Whether documents wait in an account that is not paused."""
+        try:
+            waiting = self._instance.archive.pool.waiting(self._instance.account_ids)
+            pauses = self._instance.archive.accounts.pauses(self._clock.now())
+        except DatabaseUnavailable:
+            return True
+        return any(count and account_id not in pauses for account_id, count in waiting.items())
+
+    def _list_remainders(self) -> bool:
+        """List the remainders again if acknowledging has made room in their lists; whether there are any."""
+        requested = False
+        for remainder in self._listing.take_remainders():
+            if self._instance.engine.tally.acknowledged > remainder.acknowledged:
+                requested |= self._listing.request(remainder.account, remainder.scope)
+            else:
+                problems = self._listing.state.problems.setdefault(remainder.account.id, [])
+                problems.append(f"{remainder.account.label}: one second has more documents than a list may return")
+        return requested
+
+    def _reasons_at_end(self, waiting: int) -> str:
+        pauses = self._instance.archive.accounts.pauses(self._clock.now())
+        paused = [
+            account.label for account in self._instance.accounts if pauses.get(account.id) is PauseReason.PERMISSION
+        ]
+        reasons = [problem for problems in self._listing.state.problems.values() for problem in problems]
+        if paused:
+            reasons.append(f"{', '.join(paused)} paused: the service refuses every document")
+        if waiting and reasons:
+            reasons.append(f"{waiting} documents waiting")
+        return "; ".join(reasons)
+
+    def _reasons_when_late(self, why: str, waiting: int) -> str:
+        listing = "" if self._listing.is_idle else "the list is not complete"
+        troubles = sorted(set(self._listing.state.troubles.values()))
+        return "; ".join(part for part in (why, f"{waiting} documents waiting", listing, *troubles) if part)
+
+
+def _outcome(instance: Instance, run: _Run, why_unfinished: str, seconds: float) -> CatchUpOutcome:
+    ids = instance.account_ids  # labels may have changed meanwhile
+    labels = [entry.label for entry in instance.archive.accounts.entries() if entry.id in ids]
+    refused = instance.engine.gate.refused
+    tally = instance.engine.tally
+    return CatchUpOutcome(
+        counts=tuple(count_of(standing) for standing in instance.archive.catalogue.standings(labels)),
         documents=tally.documents,
         files=tally.files,
         bytes=tally.bytes,
         seconds=seconds,
-        refused_accounts=tuple(account.label for account in at_work.accounts if account.id in refused),
-        unreadable=ended.unreadable,
-        storage_failure=at_work.engine.storage_failure,
-        bugs=ended.bugs,
-        finished=not ended.why_unfinished,
-        why_unfinished=ended.why_unfinished,
+        refused_accounts=tuple(account.label for account in instance.accounts if account.id in refused),
+        unreadable=run.unreadable,
+        storage_failure=instance.engine.storage_failure,
+        bugs=run.engine_threads.bugs,
+        finished=not why_unfinished,
+        why_unfinished=why_unfinished,
     )

@@ -1,4 +1,4 @@
-"""What a one-shot is asked for, and what it answers."""
+"""What a catch-up is asked for, and how it ended."""
 
 from __future__ import annotations
 
@@ -10,61 +10,64 @@ from typing import Protocol
 from easytracking_sync.archive.entries import Standing
 from easytracking_sync.terms import DocumentState
 
+NO_PROGRESS_SECONDS = 900.0
+"""Without a deadline, a catch-up ends after this long without progress."""
+
 
 @dataclass(frozen=True, slots=True)
-class CatchUp:
-    """What a one-shot was asked for."""
+class CatchUpRequest:
+    """What a catch-up is asked for."""
 
-    accounts: tuple[str, ...] = ()  # labels; none means all
-    start: date | None = None  # reception days, both included
+    accounts: tuple[str, ...] = ()  # labels; all if empty
+    start: date | None = None  # first and last day of reception
     end: date | None = None
-    new_only: bool = False  # only what nobody marked
-    dry_run: bool = False  # list and count, change nothing anywhere
+    new_only: bool = False  # only unmarked documents
+    dry_run: bool = False  # count documents, change nothing
     deadline_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AccountCount:
-    """Where an account's documents stand."""
+    """How many documents of an account are in which state."""
 
     label: str
-    waiting: int = 0  # discovered or on their way
-    stored: int = 0  # committed, to be acknowledged
+    waiting: int = 0  # discovered, on their way or to be acknowledged
+    stored: int = 0  # of them, to be acknowledged
     acknowledged: int = 0
     quarantined: int = 0
     unacknowledgeable: int = 0
     incomplete: int = 0
     withdrawn: int = 0
     accepted: int = 0
-    paused: str | None = None  # why, for a person
+    paused: str | None = None  # why the account is paused
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a one-shot ended; the exit code follows from it alone."""
+class CatchUpOutcome:
+    """How a catch-up ended; the exit code is derived from it."""
 
     counts: tuple[AccountCount, ...] = ()
-    documents: int = 0  # archived in this run
+    documents: int = 0  # stored in this run
     files: int = 0
     bytes: int = 0
     seconds: float = 0.0
-    would_fetch: Mapping[str, int] = field(default_factory=dict)  # dry run: account → documents
+    would_fetch: Mapping[str, int] = field(default_factory=dict)  # in a dry run: documents by account
     refused_accounts: tuple[str, ...] = ()  # credentials refused
     unreadable: int = 0  # list elements without an id
     storage_failure: str | None = None
     bugs: int = 0
-    finished: bool = True  # every listing complete and nothing waiting
+    finished: bool = True  # every list is complete and nothing waits
     why_unfinished: str = ""
 
 
 class Progress(Protocol):
-    """Told now and then, from one thread, how far a one-shot is."""
+    """Shows the progress of a catch-up; called by one thread."""
 
     def show(self, *, listed: int, archived: int, waiting: int, doing: str) -> None: ...
 
 
 def count_of(standing: Standing) -> AccountCount:
-    """A standing, in the numbers a one-shot tells."""
+    """The counts of an account."""
     stored = standing.count(DocumentState.STORED) - standing.unacknowledgeable
     return AccountCount(
         label=standing.account,

@@ -9,7 +9,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from easytracking_sync.app.check.findings import Finding
-from easytracking_sync.app.composition import service_of
+from easytracking_sync.app.composition import client_of
 from easytracking_sync.effects import Effects
 from easytracking_sync.environments import CLIENT_SECRET
 from easytracking_sync.errors import (
@@ -43,7 +43,7 @@ def check_accounts(settings: Settings, effects: Effects) -> Iterator[Finding]:
     for label, account in settings.accounts.items():
         begun = clock.monotonic()
         try:
-            service = service_of(settings, label, effects)
+            service = client_of(settings, label, effects)
         except UsageError as error:
             yield Finding(str(error), UsageError)
             continue

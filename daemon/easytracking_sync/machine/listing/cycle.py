@@ -1,4 +1,4 @@
-"""Finding out what the service has: windows listed one by one, narrowed where an answer was cut short."""
+"""One cycle: lists an account's windows one by one and splits those whose list is truncated."""
 
 from __future__ import annotations
 
@@ -12,40 +12,13 @@ from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.archive.intake import Absorbed, Listed
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Refused, TooLarge
-from easytracking_sync.machine import policy
-from easytracking_sync.machine.account import Account, Gate
+from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.errands import marked_query
+from easytracking_sync.machine.gate import Gate
+from easytracking_sync.machine.listing.scope import Scope
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.remote import Listing
 from easytracking_sync.terms import MOST_LISTED, AcknowledgeWith, Window, WindowKind
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """What part of an account's history to list, and which phase of it."""
-
-    windows: tuple[Window, ...]
-    marked_too: bool
-
-    @classmethod
-    def whole_history(cls, account: Account, now: datetime, *, marked_too: bool) -> Span:
-        """Every reception window, then every document date: those alone show what has no reception time."""
-        local = policy.local_now(now, account.timezone)
-        received = policy.history_windows(account.history_from, local)
-        last = (local + policy.NEWEST_WINDOW_AHEAD).date()
-        dated = policy.date_windows(min(account.history_from, last), last)
-        return cls((*received, *dated), marked_too)
-
-    @classmethod
-    def of_cycle(cls, account: Account, now: datetime, turn: int) -> Span:
-        """The newest window, and one of the others in rotation, so that each has its turn."""
-        newest, *older = cls.whole_history(account, now, marked_too=False).windows
-        return cls((newest, *older[turn % len(older) :][:1]) if older else (newest,), marked_too=False)
-
-    @classmethod
-    def between(cls, start: datetime, end: datetime, *, marked_too: bool) -> Span:
-        """Reception times from `start` to `end`, naive and local."""
-        return cls(policy.received_windows(start, end), marked_too)
 
 
 @dataclass(slots=True)
@@ -57,7 +30,7 @@ class _Task:
 
 @dataclass(slots=True)
 class _Area:
-    """A window as it was asked for, whatever it was narrowed to."""
+    """A window of the scope, and what was found in its parts."""
 
     window: Window
     begun_at: datetime | None = None
@@ -67,7 +40,7 @@ class _Area:
 
 
 class Intake(Protocol):
-    """What takes in a listing: the archive's pool, or something that only counts."""
+    """Receives what is listed: the archive's pool, or a comparison that stores nothing."""
 
     def absorb(self, listed: Listed, now: datetime) -> Absorbed: ...
 
@@ -84,10 +57,11 @@ class Intake(Protocol):
 
 
 class Cycle:
-    """One pass over a span of one account's history, one list call a step.
+    """Lists one account's scope, one list call per step.
 
-    A step that raises changes nothing and may be repeated: Transient, CredentialsRefused. A window the service
-    refuses (400) is passed over and makes the cycle incomplete, as does one second that holds more than a list may.
+    A step that raises Transient or CredentialsRefused has changed nothing and may be repeated. The cycle is
+    incomplete if the service refuses a window (400), which is skipped, or if one second has more documents than a
+    list may return.
     """
 
     def __init__(
@@ -97,7 +71,7 @@ class Cycle:
         clock: Clock,
         observer: Observer,
         account: Account,
-        span: Span,
+        scope: Scope,
     ) -> None:
         self.account = account
         self.absorbed = Absorbed()
@@ -110,16 +84,21 @@ class Cycle:
         self._observer = observer
         self._begun_at = clock.now()
         self._windows = 0
-        self._marked_too = span.marked_too
-        self._tasks: deque[_Task] = deque(_tasks(span))
+        self._marked_too = scope.marked_too
+        self._tasks: deque[_Task] = deque(_tasks(scope))
 
     @property
     def is_complete(self) -> bool:
-        """Whether every window was listed whole."""
+        """Whether every window was listed completely."""
         return not (self._tasks or self.truncated or self.problems)
 
+    @property
+    def remainder(self) -> Scope | None:
+        """The seconds with more documents than a list may return: to be listed again after acknowledging some."""
+        return Scope(tuple(self.truncated), marked_too=False) if self.truncated else None
+
     def step(self) -> bool:
-        """List one window and take in what it says; False once there is no more to list."""
+        """List one window and take in its documents; False when nothing is left to list."""
         if not self._tasks:
             return False
         task = self._tasks[0]
@@ -135,7 +114,7 @@ class Cycle:
         return bool(self._tasks)
 
     def record(self, kind: str, outcome: str | None = None) -> CycleRecord:
-        """The cycle so far, to be written down; `outcome` where it ended before its end."""
+        """The cycle so far, for the archive; `outcome` says why it stopped early."""
         return CycleRecord(
             account_id=self.account.id,
             kind=kind,
@@ -148,7 +127,7 @@ class Cycle:
         )
 
     def _list(self, task: _Task) -> Listing | None:
-        """The service's answer; None where it is too large to be given, or refused."""
+        """The service's list; None if it is too large. Empty if the service refuses the window."""
         query = marked_query(self.account, task.window, marked=task.marked)
         with self._gate.calling(self.account) as service:
             try:
@@ -175,11 +154,11 @@ class Cycle:
             self._finish(task)
             return
         if listing is not None and task.window.end - task.window.start <= task.window.grain:
-            task.area.complete = False  # between two seconds there may be fractions: take what came with both
+            task.area.complete = False  # documents may lie between the two seconds
             self._take_in(task, listing, begun_at)
         self._tasks.popleft()
         task.area.left += 1
-        for half in halves:  # the later half ends up first: newest documents come home soonest
+        for half in halves:  # the later half becomes the first task: newest documents first
             self._tasks.appendleft(_Task(half, task.marked, task.area))
 
     def _take_in(self, task: _Task, listing: Listing, begun_at: datetime) -> None:
@@ -199,13 +178,13 @@ class Cycle:
                 "element.unreadable", level="error", account=account.label, count=len(listing.unreadable)
             )
         area = task.area
-        area.complete = area.complete and not listing.unreadable  # any document may be behind such an element
+        area.complete = area.complete and not listing.unreadable  # an unreadable element may be any document
         area.begun_at = min(area.begun_at or begun_at, begun_at)
         if self._marked_too:
             area.present.update(document.doc_id for document in listing.documents)
 
     def _finish(self, task: _Task) -> None:
-        """Once both phases of an area were listed whole, what is in neither was withdrawn by the service."""
+        """A document that is missing from the complete lists of both phases was withdrawn by the service."""
         area = task.area
         area.left -= 1
         if area.left or not area.complete or not self._marked_too or area.begun_at is None:
@@ -224,19 +203,14 @@ class Cycle:
         area.present.clear()
 
 
-def again(cycle: Cycle) -> Span | None:
-    """What to list once more, after acknowledging: seconds that held more than one list may hold."""
-    return Span(tuple(cycle.truncated), marked_too=False) if cycle.truncated else None
-
-
-def _tasks(span: Span) -> Iterable[_Task]:
-    phases: Sequence[bool] = (False, True) if span.marked_too else (False,)
-    for window in span.windows:
+def _tasks(scope: Scope) -> Iterable[_Task]:
+    phases: Sequence[bool] = (False, True) if scope.marked_too else (False,)
+    for window in scope.windows:
         area = _Area(window, left=len(phases))
         for marked in phases:
             yield _Task(window, marked, area)
 
 
 def _is_truncated(listing: Listing) -> bool:
-    """413 apart, an answer was cut short if it is as long as one may be, or tells of more than it holds."""
+    """Whether a list has the maximum length, or a `total` above its length. (A 413 is handled by the caller.)"""
     return listing.count >= MOST_LISTED or (listing.total or 0) > listing.count

@@ -1,4 +1,4 @@
-"""Where several instances share an archive, one at a time lists an account. On SQLite there is but one instance."""
+"""The lease to list an account: of several instances on one archive, one at a time lists each account."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from easytracking_sync.effects import Clock
 from easytracking_sync.errors import DatabaseUnavailable
 
 LEASE_SECONDS = 120.0
-"""From one step of a cycle to the next. Should a step take longer, two may list: work done twice, and no harm."""
+"""Time for one step of a cycle. If a step takes longer, two instances may list: redundant work, but no harm."""
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
-    """The right to list an account, held by this instance while a block runs."""
+class ListingLease:
+    """The leases of this instance. On SQLite there is only one instance, so every lease is free."""
 
     leases: Leases
     clock: Clock
 
     @contextmanager
-    def of(self, account_id: int) -> Iterator[bool]:
-        """Whether this instance has it; if so, it is given back when the block ends."""
-        has = self.keep(account_id)
+    def held(self, account_id: int) -> Iterator[bool]:
+        """Hold the account's lease until the block ends; False if another instance holds it."""
+        has = self.renew(account_id)
         try:
             yield has
         finally:
             if has and self.leases.are_shared:
-                with suppress(DatabaseUnavailable):  # it runs out by itself
+                with suppress(DatabaseUnavailable):  # the lease expires by itself
                     self.leases.give_back(_name(account_id))
 
-    def keep(self, account_id: int) -> bool:
-        """Take it, or hold it for longer; False while another instance has it."""
+    def renew(self, account_id: int) -> bool:
+        """Take or extend the account's lease; False if another instance holds it."""
         if not self.leases.are_shared:
             return True
         return self.leases.take(_name(account_id), LEASE_SECONDS, self.clock.now())

@@ -1,4 +1,4 @@
-"""When accounts are to be listed next: written where it is news, taken back in order, and never waited for long."""
+"""The published schedule: written when it has changed, withdrawn at shutdown, and never waited for long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from easytracking_sync.app.next_runs import FORGET_SECONDS, NextRuns
+from easytracking_sync.app.schedule import WITHDRAW_SECONDS, PublishedSchedule
 from easytracking_sync.archive.accounts import Accounts
 from easytracking_sync.archive.tables import account
 from easytracking_sync.effects import SystemClock
@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 
 class Counted(Accounts):
-    """The accounts of an archive, and how often something was written of their next runs."""
+    """The accounts of an archive; counts how often next runs are written."""
 
     written = 0
 
@@ -39,27 +39,27 @@ def next_run(stock: Stock, label: str) -> datetime | None:
     return found
 
 
-def test_only_news_are_written(stock: Stock) -> None:
+def test_only_changes_are_written(stock: Stock) -> None:
     accounts = Counted(stock.archive.database)
     acme, beta = stock.account("acme"), stock.account("beta")
-    runs = NextRuns(accounts, SystemClock())
+    runs = PublishedSchedule(accounts, SystemClock())
     for _ in range(3):
-        runs.keep({acme: NOON, beta: NOON})
+        runs.publish({acme: NOON, beta: NOON})
     assert accounts.written == 1
-    runs.keep({acme: NOON, beta: NOON + HOUR})
+    runs.publish({acme: NOON, beta: NOON + HOUR})
     assert (accounts.written, next_run(stock, "acme"), next_run(stock, "beta")) == (2, NOON, NOON + HOUR)
 
 
-def test_an_end_takes_back_its_own_and_leaves_what_another_instance_noted(stock: Stock) -> None:
+def test_a_shutdown_withdraws_its_own_next_runs_and_leaves_those_of_another_instance(stock: Stock) -> None:
     acme, beta = stock.account("acme"), stock.account("beta")
-    ours, theirs = (NextRuns(stock.archive.accounts, SystemClock()) for _ in range(2))
-    ours.keep({acme: NOON, beta: NOON})
-    theirs.keep({beta: NOON + HOUR})
-    ours.forget()
+    ours, theirs = (PublishedSchedule(stock.archive.accounts, SystemClock()) for _ in range(2))
+    ours.publish({acme: NOON, beta: NOON})
+    theirs.publish({beta: NOON + HOUR})
+    ours.withdraw()
     assert (next_run(stock, "acme"), next_run(stock, "beta")) == (None, NOON + HOUR)
 
 
-def test_an_end_is_not_held_up_by_a_database_that_does_not_answer(stock: Stock) -> None:
+def test_a_shutdown_does_not_wait_for_a_database_that_does_not_answer(stock: Stock) -> None:
     class Impatient(SystemClock):
         """Does not really wait."""
 
@@ -70,12 +70,12 @@ def test_an_end_is_not_held_up_by_a_database_that_does_not_answer(stock: Stock) 
             return wake.is_set()
 
     clock = Impatient()
-    runs = NextRuns(stock.archive.accounts, clock)
-    runs.keep({stock.account("acme"): NOON})
+    runs = PublishedSchedule(stock.archive.accounts, clock)
+    runs.publish({stock.account("acme"): NOON})
     with stock.archive.database.write() as connection:
         connection.execute(sa.select(account.c.id))
-        runs.forget()
-    assert clock.waited == FORGET_SECONDS
+        runs.withdraw()
+    assert clock.waited == WITHDRAW_SECONDS
     for thread in [one for one in threading.enumerate() if one.name == "next-runs"]:
         thread.join(10)
     assert next_run(stock, "acme") is None, "once the database answers"

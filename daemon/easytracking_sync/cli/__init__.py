@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "quarantine": "List, retry or accept documents that cannot be fetched.",
     "explain": "Show one document's history and what happens next.",
     "phase": "Set or clear the service's phases by hand.",
-    "reconcile": "Compare the service with the archive, and repair what is missing.",
+    "reconcile": "Compare service and archive; repair what is missing.",
     "scrub": "Check all stored files; fetch damaged ones again.",
     "accounts": "List the accounts; rename one.",
     "config": "Show the effective settings, each with its source.",

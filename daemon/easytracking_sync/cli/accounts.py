@@ -44,7 +44,7 @@ def list_command(runtime: Runtime) -> None:
 Example:
   easytracking-sync accounts rename acme acme-italia
 
-The label stands in the archive and in the configuration. Rename the table [accounts.OLD] of the
+The label is kept in the archive and in the configuration. Rename the table [accounts.OLD] of the
 configuration first, run this command, then restart a running service.
 
 Exit codes: 0 renamed, 2 unknown, the label is taken, or the configuration still has the old one.""",

@@ -57,9 +57,11 @@ FILTERS = (
     click.option("--sender", metavar="CODE", type=TEXT, help="The sender's VAT number or tax code."),
     click.option("--receiver", metavar="CODE", type=TEXT, help="The receiver's VAT number or tax code."),
     click.option("--number", metavar="N", type=TEXT, help="The invoice's number, exactly."),
-    click.option("--type", "document_types", metavar="TD01,…", type=WORDS, default=(), help="Document types."),
+    click.option(
+        "--type", "document_types", metavar="TD01,…", type=WORDS, default=(), help="Only these document types."
+    ),
     click.option("--incomplete", is_flag=True, help="Only documents that lack a requested file."),
-    click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many."),
+    click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N documents."),
 )
 """Which documents are meant: each is called as in `archive.entries.Filters`."""
 

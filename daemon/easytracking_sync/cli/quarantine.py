@@ -20,7 +20,7 @@ HEADS = ("DOCUMENT", "TROUBLE", "ATTEMPTS", "SINCE", "NEXT TRY", "REASON")
 
 @click.group()
 def quarantine() -> None:
-    """Handle documents that cannot be fetched or acknowledged. They are retried daily by themselves."""
+    """Handle documents that cannot be fetched or acknowledged. They are retried daily."""
 
 
 @quarantine.command(

@@ -26,19 +26,35 @@ Examples:
 \b
 Exit codes: 0 stopped with Ctrl-C or SIGTERM, 2 wrong option, or the port is taken.""",
 )
-@click.option("--documents", type=click.IntRange(0, 1_000_000), default=200, show_default=True, help="In all.")
-@click.option("--accounts", type=click.IntRange(1, 100), default=1, show_default=True, help="demo1, demo2, …")
+@click.option(
+    "--documents",
+    type=click.IntRange(0, 1_000_000),
+    default=200,
+    show_default=True,
+    help="Number of documents in all accounts.",
+)
+@click.option(
+    "--accounts",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Number of accounts: demo1, demo2, …",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same invoices.")
-@click.option("--host", default=DEFAULT_HOST, show_default=True, help="A loopback address.")
-@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0: any free.")
+@click.option(
+    "--host", default=DEFAULT_HOST, show_default=True, help="A loopback address, since there is no password."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 chooses any free port."
+)
 @click.option(
     "--arriving",
     "arrivals_per_minute",
     type=click.FloatRange(min=0, max=60_000),
     default=0.0,
-    help="New documents a minute.",
+    help="New documents per minute.",
 )
-@click.option("--job-seconds", type=click.FloatRange(min=0, max=86_400), default=2.0, help="How long a job takes.")
+@click.option("--job-seconds", type=click.FloatRange(min=0, max=86_400), default=2.0, help="Duration of a job.")
 @click.option(
     "--faults",
     "fault_rate",

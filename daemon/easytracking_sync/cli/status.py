@@ -46,7 +46,7 @@ With --check, the exit codes of monitoring plugins (Nagios, Icinga, Zabbix), and
 reason: 0 OK, 1 WARNING, 2 CRITICAL (new documents are not fetched), 3 UNKNOWN.""",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--check", "as_check", is_flag=True, help="Print one line for a monitoring system; its exit codes.")
+@click.option("--check", "as_check", is_flag=True, help="Print one line, and exit codes, for a monitoring system.")
 @click.pass_obj
 def status(given: GlobalOptions, *, as_json: bool, as_check: bool) -> int:
     """Show each account's last success, backlog, problems and next run. Safe while another process writes."""

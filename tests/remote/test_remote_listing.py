@@ -119,8 +119,10 @@ def test_an_element_without_a_usable_id_is_kept_apart(doc_id: str) -> None:
     assert listing.unreadable == (element.encode(), b"17", b"{}")
 
 
-@pytest.mark.parametrize(("doc_id", "read"), [('"123"', 123), ('" 7 "', 7), (str(2**63 - 1), 2**63 - 1)])
-def test_an_id_may_be_digits_in_a_text(doc_id: str, read: int) -> None:
+@pytest.mark.parametrize(
+    ("doc_id", "read"), [('"123"', 123), ('" 7 "', 7), (str(2**63 - 1), 2**63 - 1), ("7.0", 7), ('"7.00"', 7)]
+)
+def test_an_id_may_be_digits_in_a_text_and_have_zeros_behind_a_point(doc_id: str, read: int) -> None:
     assert read_listing(listing_of(f'{{"id":{doc_id}}}')).documents[0].doc_id == read
 
 

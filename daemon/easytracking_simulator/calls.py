@@ -11,16 +11,16 @@ from datetime import datetime
 from typing import Any
 
 from easytracking_simulator import listing
-from easytracking_simulator.content import Content
+from easytracking_simulator.document_files import Content
 from easytracking_simulator.documents import Document
 from easytracking_simulator.faults import Call, Fault, Faults, Kind, Struck
+from easytracking_simulator.http_messages import Reply, Request, bad_request, bare, json_reply
 from easytracking_simulator.jobs import Job, Jobs
 from easytracking_simulator.options import Counts, Options
 from easytracking_simulator.parcel import draft
-from easytracking_simulator.register import Register
+from easytracking_simulator.service_state import Register
 from easytracking_simulator.tokens import Tokens
-from easytracking_simulator.tricks import TRICKS, Scene
-from easytracking_simulator.wire import Reply, Request, bad_request, bare, json_reply
+from easytracking_simulator.zip_faults import TRICKS, Scene
 
 Finish = Callable[[], Reply]
 IDS_AT_ONCE = 100

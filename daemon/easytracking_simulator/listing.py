@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from easytracking_simulator.documents import Document
 from easytracking_simulator.faults import Fault, Kind, Struck
-from easytracking_simulator.wire import JSON, Reply
+from easytracking_simulator.http_messages import JSON, Reply
 
 Day = TypeVar("Day", date, datetime)
 TOP_CAP = 100_000

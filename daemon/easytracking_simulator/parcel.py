@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from easytracking_simulator.documents import File
-from easytracking_simulator.zipped import Entry, seal
+from easytracking_simulator.zip_writer import Entry, seal
 
 INDEX = "indice.json"
 

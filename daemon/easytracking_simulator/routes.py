@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from easytracking_simulator.calls import PHASE
 from easytracking_simulator.faults import Call
-from easytracking_simulator.wire import Reply, bare
+from easytracking_simulator.http_messages import Reply, bare
 
 TOKEN_PATH = "/api/Token/AccessToken"  # noqa: S105  a path
 ROUTE = "/api/v10"

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
-from easytracking_simulator.admin import PREFIX, Admin
+from easytracking_simulator.admin_api import PREFIX, Admin
 from easytracking_simulator.errors import SimulatorError
+from easytracking_simulator.http_messages import Reply, Request, Tear, TearKind, bare
 from easytracking_simulator.simulator import Simulator
-from easytracking_simulator.wire import Reply, Request, Tear, TearKind, bare
 
 LOOPBACK = "127.0.0.1"
 LARGEST_BODY = 64 * 1024 * 1024  # the admin's face takes files

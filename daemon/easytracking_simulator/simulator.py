@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from easytracking_simulator import lapses
+from easytracking_simulator import conformance
 from easytracking_simulator.calls import Asked, BadInputError, Calls, check_varieties, ids_of, object_of
-from easytracking_simulator.content import Content
+from easytracking_simulator.document_files import Content
 from easytracking_simulator.documents import Document, File, revised
 from easytracking_simulator.faults import GROUPS, Call, Fault, Faults, Kind, Struck, Weather
+from easytracking_simulator.http_messages import Reply, Request, TearKind, bare
 from easytracking_simulator.jobs import Job
 from easytracking_simulator.options import Clock, Options
-from easytracking_simulator.register import Account, Register
+from easytracking_simulator.reply_faults import spoil
 from easytracking_simulator.routes import route
-from easytracking_simulator.spoiling import spoil
-from easytracking_simulator.wire import Reply, Request, TearKind, bare
+from easytracking_simulator.service_state import Account, Register
 
 JOURNAL = 20_000  # calls remembered
 INSIDE = frozenset({Kind.ODD_ELEMENT, Kind.TOTAL_ABOVE, Kind.EMPTY_LIST, Kind.PENDING, Kind.EXPIRED, Kind.ZIP})
@@ -92,7 +92,7 @@ class Simulator:
             struck = self._weather.strike(asked.call, asked.account, ids, parcel=ready)
             applied = struck is None or struck.fault.is_applied or struck.fault.kind in INSIDE
             finish = self._calls.perform(asked, self._weather.standing, struck) if applied else None
-            self._lapses.update(lapses.of(asked))
+            self._lapses.update(conformance.of(asked))
         reply = finish() if finish and not _in_vain(struck) else bare(0)
         reply = spoil(reply, struck) if struck else reply
         self._note(asked, ids, reply, struck)

@@ -7,7 +7,7 @@ from datetime import date
 from xml.sax.saxutils import escape
 
 from easytracking_simulator.documents import Document
-from easytracking_simulator.fattura import money
+from easytracking_simulator.fatturapa import money
 from easytracking_simulator.parties import Party
 
 SPACE = "urn:oasis:names:specification:ubl:schema:xsd:"

@@ -5,11 +5,11 @@ Standard library only. Instants (`*_at`) are aware UTC datetimes; reception time
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
 
@@ -92,28 +92,65 @@ class PauseReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ListedDocument:
-    """One element of the list (section 4): thirteen fields, of which only `doc_id` is indispensable.
+class ListField:
+    """One field of the service's list (section 4): what it is called, and how it is read and shown."""
 
-    `raw` is the element as the service sent it. `fingerprint` changes exactly when one of the thirteen does.
+    wire: str  # its name in the list
+    heading: str  # for a person; fields with one heading share a line
+    json: str | None = None  # in `invoices list --json`: its name here unless given; "" is not shown
+    words: Mapping[object, str] = field(default_factory=dict)  # values that a person is shown a word for
+    verbatim: bool = False  # the text of a field that is also read as something else
+    name: str = ""
+    type: type = str  # str, int, date or datetime (naive, local to the service, to the second)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedFields:
+    """The fields of the list but for `id`, in the order in which they are shown.
+
+    Every place that names them all follows from this table: how the list is read and compared, the columns, JSON and
+    pages. A new field is a line here and a migration that adds its column.
+    """
+
+    number: Annotated[str | None, ListField("number", "number")] = None
+    document_date: Annotated[date | None, ListField("data", "document date")] = None
+    document_type: Annotated[str | None, ListField("documentType", "document type")] = None
+    sender_piva: Annotated[str | None, ListField("senderPIVA", "sender")] = None
+    sender_cf: Annotated[str | None, ListField("senderCF", "sender")] = None
+    receiver_piva: Annotated[str | None, ListField("receiverPIVA", "receiver")] = None
+    receiver_cf: Annotated[str | None, ListField("receiverCF", "receiver")] = None
+    sdi_id: Annotated[str | None, ListField("sdiId", "SDI id")] = None
+    received: Annotated[datetime | None, ListField("dataRicezione", "received", json="received_at")] = None
+    received_text: Annotated[str | None, ListField("dataRicezione", "", json="", verbatim=True)] = None
+    file_name: Annotated[str | None, ListField("fileName", "file name")] = None
+    annual_progressive: Annotated[int | None, ListField("progressivoAnnualeCaricamento", "annual number")] = None
+    country_channel: Annotated[
+        int | None, ListField("countryChannel", "channel", words={0: "Italy", 1: "Romania"})
+    ] = None
+
+
+def _fields_of(table: type) -> tuple[ListField, ...]:
+    hints = {name: get_args(hint) for name, hint in get_type_hints(table, include_extras=True).items()}
+    return tuple(
+        replace(given, name=name, type=get_args(optional)[0], json=name if given.json is None else given.json)
+        for name, (optional, given) in hints.items()
+    )
+
+
+LIST_FIELDS = _fields_of(ListedFields)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDocument(ListedFields):
+    """One element of the list: its fields, of which only `doc_id` is indispensable.
+
+    `raw` is the element as the service sent it. Equal fingerprints mean that no field has changed; where they differ,
+    `list_element.means_the_same` tells.
     """
 
     doc_id: int
     raw: bytes
     fingerprint: str
-    sender_piva: str | None = None
-    sender_cf: str | None = None
-    receiver_piva: str | None = None
-    receiver_cf: str | None = None
-    document_date: date | None = None
-    number: str | None = None
-    document_type: str | None = None
-    sdi_id: str | None = None
-    received: datetime | None = None  # naive, local to the service
-    received_text: str | None = None  # dataRicezione verbatim
-    file_name: str | None = None
-    annual_progressive: int | None = None
-    country_channel: int | None = None
 
 
 class WindowKind(StrEnum):
@@ -285,7 +322,6 @@ class KnownDocument:
     state: DocumentState
     version: int
     fingerprint: str
-    raw: bytes  # the list element that was taken in last
     held: bool
     acknowledged_at: datetime | None
 

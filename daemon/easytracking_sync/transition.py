@@ -27,7 +27,7 @@ Detail = Mapping[str, str | int | float | bool | None]
 
 @dataclass(frozen=True, slots=True)
 class DocumentMove:
-    """One document's change. `listed`, if given, replaces its list fields."""
+    """One document's change. `listed`, if given, replaces its list fields; without a name the journal has no row."""
 
     before: Document
     after: Document

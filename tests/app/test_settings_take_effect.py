@@ -23,7 +23,7 @@ from tests.support.certificates import self_signed
 from tests.support.watched import watched
 
 from easytracking_simulator import Options, Simulator, status
-from easytracking_simulator.transport import SimulatorTransport
+from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.app import CatchUpRequest, catch_up
 from easytracking_sync.app.alerts import channels_of, limits_of, silent_at, wishes_of, writer_of
 from easytracking_sync.app.composition import archive_of, bounds_of, client_of, machine_account, policy_of
@@ -36,7 +36,7 @@ from easytracking_sync.effects import Effects
 from easytracking_sync.errors import SyncError
 from easytracking_sync.machine.listing import Scope
 from easytracking_sync.machine.observer import Silent
-from easytracking_sync.observe.alarms.decision import Limits
+from easytracking_sync.observe.alarms.rules import Limits
 from easytracking_sync.remote import ListQuery
 from easytracking_sync.settings import Settings, load_settings
 from easytracking_sync.terms import DocumentState, FileType, Window, WindowKind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,12 +16,14 @@ from hypothesis import strategies as st
 from tests.archive.shelves import Shelf, listed
 
 from easytracking_sync.archive import tables
+from easytracking_sync.list_element import read_element
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.document import DocumentHappened
 from easytracking_sync.machine.intake import Absorbed
 from easytracking_sync.terms import (
     BatchState,
     DocumentState,
+    ListedDocument,
     OnRelist,
     PauseReason,
     Purpose,
@@ -110,6 +113,52 @@ def test_other_list_fields_under_a_known_id_are_noted_and_fetched_anew(
     (event,) = shelf.events("document.changed")
     assert json.loads(event.detail) == {"before": old.raw.decode()}
     assert shelf.absorb(account_id, [new]) == Absorbed(listed=1)
+
+
+def element_of(**members: Any) -> ListedDocument:
+    """An element as the service sends it."""
+    read = read_element(json.dumps({"id": 1} | members).encode())
+    assert read is not None
+    return read
+
+
+def test_another_notation_of_the_same_fields_changes_nothing(shelf: Shelf) -> None:
+    """The fingerprint may be another program's, or another notation's: what was stored is read again first."""
+    account_id = shelf.account()
+    old = element_of(number="77", senderPIVA="01234567890", dataRicezione="2026-05-04 09:00:00")
+    shelf.absorb(account_id, [replace(old, fingerprint="0" * 64)])
+    before = shelf.document(account_id, 1)
+    new = element_of(number=77, senderPIVA=1234567890, dataRicezione="2026-05-04T09:00:00.000")
+    shelf.clock.forward(60)
+    assert shelf.absorb(account_id, [new]) == Absorbed(listed=1)
+    row = shelf.document(account_id, 1)
+    assert (row.raw, row.fingerprint) == (new.raw, new.fingerprint)
+    assert (row.state, row.wanted_at, row.received) == (before.state, before.wanted_at, MORNING)
+    assert shelf.events("document.changed") == []
+    unreadable = element_of(number=77, senderPIVA=1234567890, dataRicezione="04/05/2026 9.00")
+    assert shelf.absorb(account_id, [unreadable]) == Absorbed(listed=1)
+    assert shelf.document(account_id, 1) == row, "a value that cannot be read takes the place of none that can"
+
+
+@pytest.mark.parametrize("listed_before", [False, True])
+def test_a_field_that_was_not_known_before_is_taken_in_and_is_no_change(shelf: Shelf, *, listed_before: bool) -> None:
+    """The day a fourteenth field is known, the archive is not fetched again; from then on its changes count."""
+    account_id = shelf.account()
+    known = replace(element_of(number="1"), fingerprint="0" * 64)
+    shelf.absorb(account_id, [replace(known, raw=element_of(number="1", sdiId="9").raw) if listed_before else known])
+    with shelf.archive.database.write() as connection:
+        connection.execute(sa.update(tables.document).values(state="acknowledged", acknowledged_at=shelf.now))
+    before = shelf.document(account_id, 1)
+    shelf.clock.forward(60)
+    more = element_of(number="1", sdiId="9")
+    assert shelf.absorb(account_id, [more], unmarked=False) == Absorbed(listed=1)
+    row = shelf.document(account_id, 1)
+    assert (row.sdi_id, row.raw, row.fingerprint) == ("9", more.raw, more.fingerprint)
+    assert (row.state, row.wanted_at) == ("acknowledged", before.wanted_at)
+    assert shelf.events("document.changed") == []
+    assert shelf.absorb(account_id, [element_of(number="1")], unmarked=False) == Absorbed(listed=1)
+    assert shelf.document(account_id, 1) == row, "an element that has less takes nothing away"
+    assert shelf.absorb(account_id, [element_of(number="1", sdiId="10")], unmarked=False).changed == 1
 
 
 def test_a_document_listed_again_after_its_acknowledgement_is_only_acknowledged_again(shelf: Shelf) -> None:

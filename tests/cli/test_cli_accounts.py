@@ -39,7 +39,7 @@ def test_an_account_that_the_configuration_calls_otherwise_is_told(run: Run, sto
     assert "as italia" in run("--config", stock.config, "accounts", "list").out
     stock.configure("acme")
     stock.config.write_text(stock.config.read_text().replace("acme-user", "another-user"))
-    assert "another account's there" in run("--config", stock.config, "accounts", "list").out
+    assert "its label is another account there" in run("--config", stock.config, "accounts", "list").out
 
 
 def test_a_label_that_the_configuration_still_has_is_not_changed_and_it_says_where_to_begin(
@@ -68,7 +68,7 @@ def test_rename_keeps_the_documents_and_works_beside_a_running_service(run: Run,
     stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.acme-italia]"))
     with alone(stock.archive.database, {"pid": "1"}):
         told = run("--config", stock.config, "accounts", "rename", "ACME", "acme-italia")
-    assert (told.code, told.out) == (0, "acme is called acme-italia in the archive now.\n")
+    assert (told.code, told.out) == (0, "acme is now called acme-italia in the archive.\n")
     assert stock.archive.catalogue.find("acme-italia/1").row_id == row
     with stock.archive.database.read() as connection:
         events = connection.execute(tables.event.select().where(tables.event.c.name == "account.renamed")).all()

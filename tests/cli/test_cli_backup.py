@@ -62,7 +62,7 @@ def test_a_file_that_is_there_is_never_overwritten(run: Run, stock: Stock, tmp_p
 
 def test_a_folder_that_is_not_there_is_named_and_not_made(run: Run, stock: Stock, tmp_path: Path) -> None:
     told = run("--config", stock.config, "database", "backup", "--to", tmp_path / "none" / "copy.db")
-    assert (told.code, f"the folder {tmp_path / 'none'} is not there" in told.complaint) == (2, True)
+    assert (told.code, f"the folder {tmp_path / 'none'} does not exist" in told.complaint) == (2, True)
 
 
 def test_what_is_no_archive_leaves_no_copy(tmp_path: Path) -> None:

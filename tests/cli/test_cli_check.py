@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.certificates import self_signed
 
-from easytracking_sync.cli.practice import practice_services
-from easytracking_sync.cli.reach import clock_finding
+from easytracking_sync.app.bundled_simulator import simulated_services
+from easytracking_sync.app.check.network import clock_finding
+from easytracking_sync.cli.exit_codes import code_of_kind
 from easytracking_sync.observe.alarms import channels as channels_module
 from easytracking_sync.terms import DocumentState
 
@@ -53,7 +54,7 @@ def offline(run: Run, stock: Stock) -> Ran:
 
 def test_it_is_content_with_a_working_installation_and_changes_nothing(run: Run, stock: Stock) -> None:
     stock.folder.chmod(0o700)
-    with practice_services({"acme": 3}, seed=1) as services:
+    with simulated_services({"acme": 3}, seed=1) as services:
         login = services["acme"].login
         stock.configure("acme", base_url=login.base_url, username=login.username, password=login.password)
         before = stock.path.read_bytes()
@@ -80,12 +81,12 @@ def test_an_installation_without_a_flaw_is_well(run: Run, well: Stock) -> None:
 
 
 def test_refused_credentials_are_told_from_a_service_out_of_reach(run: Run, well: Stock) -> None:
-    with practice_services({"acme": 1}, seed=1) as services:
+    with simulated_services({"acme": 1}, seed=1) as services:
         well.configure("acme", base_url=services["acme"].login.base_url)
         refused = run("--config", well.config, "check")
     gone = run("--config", well.config, "check")
     assert (refused.code, gone.code) == (4, 75)
-    assert "set accounts.acme.username and password; " in refused.out
+    assert "correct accounts.acme.username and password; " in refused.out
     assert "nothing listens at 127.0.0.1" in gone.out
 
 
@@ -93,25 +94,25 @@ def test_a_client_secret_of_ones_own_may_be_what_is_refused(
     run: Run, well: Stock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EASYTRACKING_ACCOUNTS__ACME__CLIENT_SECRET", "one's own")
-    with practice_services({"acme": 1}, seed=1) as services:
+    with simulated_services({"acme": 1}, seed=1) as services:
         well.configure("acme", base_url=services["acme"].login.base_url)
         refused = run("--config", well.config, "check")
-    assert "set accounts.acme.username, password and client_secret; " in refused.out
+    assert "correct accounts.acme.username, password and client_secret; " in refused.out
 
 
 def test_a_name_that_the_dns_does_not_know_is_told_as_such(run: Run, well: Stock) -> None:
     well.configure(base_url="https://nowhere.invalid")
     told = run("--config", well.config, "check")
     assert told.code == 75
-    assert "no address is known here for nowhere.invalid: see accounts.acme.environment or base_url" in told.out
+    assert "the name nowhere.invalid cannot be resolved: check accounts.acme.environment or base_url" in told.out
 
 
 def test_an_address_that_answers_as_something_else_is_not_called_out_of_reach(run: Run, well: Stock) -> None:
-    with practice_services({"acme": 1}, seed=1) as services:
+    with simulated_services({"acme": 1}, seed=1) as services:
         well.configure("acme", base_url=f"{services['acme'].login.base_url}/elsewhere")
         told = run("--config", well.config, "check")
     assert told.code == 75
-    assert "was reached: see accounts.acme.environment or base_url and route" in line(told, "acme: ")[1]
+    assert "was reached: check accounts.acme.environment or base_url and route" in line(told, "acme: ")[1]
 
 
 def test_a_database_server_that_does_not_answer_is_told_with_what_to_see_to(run: Run, well: Stock) -> None:
@@ -127,8 +128,8 @@ def test_a_database_server_that_does_not_answer_is_told_with_what_to_see_to(run:
     ("flaw", "mend"),
     [
         ("authority", "into accounts.acme.ca_file"),
-        ("expired", "is out of its time: see this machine's clock"),
-        ("name", "what answers is not localhost"),
+        ("expired", "has expired or is not valid yet: check this machine's clock"),
+        ("name", "the server that answers is not localhost"),
     ],
 )
 def test_a_certificate_is_told_by_what_is_wrong_with_it(run: Run, well: Stock, flaw: str, mend: str) -> None:
@@ -149,8 +150,8 @@ def test_a_certificate_is_told_by_what_is_wrong_with_it(run: Run, well: Stock, f
 )
 def test_a_clock_a_minute_off_should_be_set_and_five_minutes_off_must(ahead: float, mark: str, code: int) -> None:
     found = clock_finding(ahead)
-    assert (found.mark, found.code) == (mark, code)
-    assert ("NTP" in found.mend) is (mark != "ok")
+    assert (found.severity, code_of_kind(found.fault) if found.fault else 0) == (mark, code)
+    assert ("NTP" in found.repair) is (mark != "ok")
 
 
 def test_an_archive_that_others_can_read_has_failed_and_a_folder_that_they_can_open_should_be_closed(
@@ -167,7 +168,7 @@ def test_an_archive_that_others_can_read_has_failed_and_a_folder_that_they_can_o
     assert told.code == 0
     assert line(told, f"{well.folder} can be read") == (
         "warn",
-        f"chmod 700 {well.folder}, if nothing else lies in it",
+        f"chmod 700 {well.folder}, unless others need what is in it",
     )
 
 
@@ -177,7 +178,7 @@ def test_a_folder_that_everybody_uses_is_not_to_be_closed(run: Run, well: Stock)
     told = offline(run, well)
     assert line(told, f"{well.folder} can be read") == (
         "warn",
-        "give the archive a folder of its own: everybody uses this one",
+        "give the archive a folder of its own: this one is shared by all users",
     )
 
 

@@ -14,7 +14,7 @@ from click.shell_completion import BashComplete
 
 from easytracking_sync.cli import COMMANDS, commands
 from easytracking_sync.cli.completion import SHELLS
-from easytracking_sync.cli.invocation import COMPLETE_VARIABLE, NAME
+from easytracking_sync.cli.global_options import COMPLETE_VARIABLE, NAME
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easytracking_sync.settings import load_settings
-from easytracking_sync.settings.present import leaves
+from easytracking_sync.settings.display import leaves
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run

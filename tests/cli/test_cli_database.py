@@ -172,7 +172,7 @@ def test_rot_is_copied_as_it_is_and_told(run: Run, stock: Stock, tmp_path: Path)
         connection.execute(spoilt)
     told = run("--config", stock.config, "database", "copy", "--to", target)
     assert told.code == 3
-    assert f"blob {sha256} had rotten in the archive already" in told.err
+    assert f"blob {sha256} was damaged in the archive already" in told.err
     assert "3 of 4 blobs" in told.out
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from easytracking_sync.archive import journal, tables
-from easytracking_sync.cli.explain import TOLD
+from easytracking_sync.cli.explain import EVENTS
 from easytracking_sync.machine.batch import TABLE, BatchEvent
 from easytracking_sync.machine.decision import Outcome, decide
 from easytracking_sync.machine.document import DocumentHappened
@@ -57,11 +57,11 @@ def test_the_story_has_fields_files_in_versions_and_events_in_local_time(run: Ru
         ["FA", "2", "b.xml"],
     ]
     assert any(line.startswith("2026-11-22 13:00:00") and "for the first time" in line for line in lines)
-    assert any(line.startswith("2026-11-22 13:01:00  batch 1") and "together: 40" in line for line in lines)
+    assert any(line.startswith("2026-11-22 13:01:00  batch 1") and "in the batch: 40" in line for line in lines)
     assert "both versions are kept" in out
     assert "something.unheard_of" in out
     assert "\x1b" not in out
-    assert told_next(out) == "Nothing: it is home, and the service was told.\n"
+    assert told_next(out) == "Nothing: it is stored and acknowledged.\n"
 
 
 def test_every_event_of_a_document_and_of_its_batches_is_told_in_words() -> None:
@@ -75,7 +75,7 @@ def test_every_event_of_a_document_and_of_its_batches_is_told_in_words() -> None
         for one in (before, replace(before, losses=0)):
             move = decide(Claim(one, ()), Outcome(event), NOW, Policy()).batches[0]
             batch |= {move.name} if move.journaled else set()
-    assert set(TOLD) == document | batch | {"phase.set", "phase.cleared"}
+    assert set(EVENTS) == document | batch | {"phase.set", "phase.cleared"}
 
 
 def test_a_document_on_its_way_is_told_without_repeating_its_batch(run: Run, stock: Stock) -> None:
@@ -108,27 +108,27 @@ def test_what_became_of_a_batch_after_the_document_left_it_is_not_its_story(run:
     for minute, name in enumerate(("batch.reserved", "batch.stored", "batch.acknowledged")):
         happen(stock, name, minute, batch_id=batch)
     out = explained(run, stock)
-    assert "its batch went on without it: back to the pool" in out
-    assert "the service told" not in out
-    assert "asked for again after 9000-01-01 01:00:00: without MT; asked again." in told_next(out)
+    assert "its batch went on without it: to be fetched again" in out
+    assert "acknowledged" not in out
+    assert "fetched again after 9000-01-01 01:00:00: without MT; asked again." in told_next(out)
 
 
 @pytest.mark.parametrize(
     ("state", "values", "says"),
     [
-        ("discovered", {"next_attempt_at": NOW - timedelta(days=900)}, "as soon as there is room, by the running"),
-        ("discovered", {"next_attempt_at": LATER, "attempts": 2, "reason": "r"}, "2 attempts of 8 failed: r."),
+        ("discovered", {"next_attempt_at": NOW - timedelta(days=900)}, "as soon as possible, by the running"),
+        ("discovered", {"next_attempt_at": LATER, "attempts": 2, "reason": "r"}, "2 of 8 attempts failed: r."),
         (
             "quarantined",
             {"attempts": 8, "reason": "r", "next_attempt_at": LATER},
             "in quarantine after 8 attempts: r",
         ),
         ("quarantined", {}, "quarantine retry acme/1"),
-        ("acknowledged", {"acknowledged_at": None}, "It is, when it is listed again"),
+        ("acknowledged", {"acknowledged_at": None}, "It is acknowledged when it is listed again"),
         ("acknowledged", {"acknowledged_at": NOW, "held": True}, "easytracking-sync phase set 1 acme/1"),
         ("acknowledged", {"acknowledged_at": NOW, "missing_types": "MT,FU"}, "gave no MT, FU"),
         ("withdrawn", {}, "does not list it any more"),
-        ("accepted", {"reason": "sent again"}, "closed it (sent again)"),
+        ("accepted", {"reason": "sent again"}, "accepted it as it is (sent again)"),
         ("batched", {}, "No batch carries it"),
     ],
 )
@@ -143,7 +143,7 @@ def test_the_batch_that_carries_it_is_named_with_what_it_waits_for(run: Run, sto
     rows = [stock.document("acme", doc_id, DocumentState.BATCHED) for doc_id in (1, 2)]
     stock.batch("acme", *rows, state=BatchState.RESERVED, next_attempt_at=LATER, losses=1, failures=2)
     says = told_next(explained(run, stock))
-    assert "batch 1 with 1 other; after 9000-01-01 01:00:00 its job is asked whether it is ready" in says
+    assert "batch 1 with 1 other; after 9000-01-01 01:00:00 its job is asked for the parcel" in says
     assert "lost 1 time" in says
     assert "last 2 tries failed" in says
 
@@ -151,7 +151,7 @@ def test_the_batch_that_carries_it_is_named_with_what_it_waits_for(run: Run, sto
 def test_an_unacknowledgeable_document_says_so_and_the_way_out(run: Run, stock: Stock) -> None:
     stock.unacknowledgeable("acme", 1)
     says = told_next(explained(run, stock))
-    assert "refuses to be told: set-fase-1 refused (403)" in says
+    assert "refuses its acknowledgement: set-fase-1 refused (403)" in says
     assert "quarantine accept acme/1" in says
 
 
@@ -162,6 +162,13 @@ def test_a_paused_account_and_one_that_is_not_configured_are_named_as_what_keeps
     says = told_next(explained(run, stock))
     assert "paused until 9000-01-01 01:00: login refused" in says
     assert "no account gone" in says
+
+
+def test_a_reason_from_elsewhere_adds_no_line_of_its_own(run: Run, stock: Stock) -> None:
+    stock.document("acme", 1, DocumentState.ACCEPTED, reason="sent again\nNothing: it is stored\x1b[2J")
+    assert told_next(explained(run, stock)) == (
+        "Nothing: an operator accepted it as it is (sent again\\nNothing: it is stored\\x1b[2J).\n"
+    )
 
 
 def test_a_trial_account_leaves_no_trace(run: Run, stock: Stock) -> None:

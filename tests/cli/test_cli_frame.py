@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from easytracking_sync import __version__, errors
 from easytracking_sync.app import AccountCount, CatchUpOutcome
 from easytracking_sync.archive.tables import SCHEMA
-from easytracking_sync.cli import COMMANDS, commands, screen
-from easytracking_sync.cli.exits import WORST_FIRST, code_of, exit_code, worst
+from easytracking_sync.cli import COMMANDS, commands, output
+from easytracking_sync.cli.exit_codes import WORST_FIRST, code_of, exit_code, worst
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -84,7 +84,7 @@ def test_a_terminal_of_any_width_breaks_no_head_no_moment_and_no_number(
     monkeypatch.setenv("COLUMNS", str(columns))
     moments = ["2026-11-22 15:43", "2026-11-22 15:58"]
     heads = ("ACCOUNT", "LAST SUCCESS", "QUARANTINE", "INCOMPLETE", "NEXT RUN", "REASON")
-    screen.show_table(heads, [("acme", moments[0], "123456", "0", moments[1], "refused " * 8)], numbers={2, 3})
+    output.show_table(heads, [("acme", moments[0], "123456", "0", moments[1], "refused " * 8)], numbers={2, 3})
     out = capsys.readouterr().out
     assert all(part in out for part in (*heads, *moments, "123456"))
     assert out.count("refused") == 8
@@ -111,14 +111,14 @@ def test_help_lists_every_command(run: Run) -> None:
         (["invoices", "list", "--account", "acne"], "there are acme"),
         (["invoices", "list", "--state", "lost"], "lost"),
         (["invoices", "list", "--limit", "0"], "--limit"),
-        (["invoices", "list", "--type", ","], "names nothing"),
+        (["invoices", "list", "--type", ","], "is empty; give one or more"),
         (["invoices", "list", "--sender", ""], "is empty"),
         (["invoices", "list", "--receiver", " "], "is empty"),
         (["invoices", "list", "--number", ""], "is empty"),
         (["invoices", "export", "--to", ""], "is empty"),
         (["database", "backup", "--to", ""], "is empty"),
         (["invoices", "list", "--from", "2026-02-01", "--until", "2026-01-01"], "before"),
-        (["invoices", "list", "--to", "2026-02-01", "--until", "2026-01-01"], "one of the two"),
+        (["invoices", "list", "--to", "2026-02-01", "--until", "2026-01-01"], "give only one of them"),
         (["invoices", "show", "acme/9"], "there is no document acme/9"),
         (["invoices", "show", "nine"], "names no document"),
         (["invoices", "export"], "--to"),

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from easytracking_sync.cli import json_lines
-from easytracking_sync.cli.safe_names import safe_name
+from easytracking_sync.cli import output
+from easytracking_sync.safe_file_names import safe_name
 from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_reception_times_carry_the_offset_of_the_configured_zone(
 @given(st.text())
 @settings(max_examples=100)
 def test_any_text_survives_a_json_line_in_ascii(text: str) -> None:
-    line = json_lines.line({"name": text})
+    line = output.json_line({"name": text})
     assert line.isascii()
     assert line.isprintable()
     assert json.loads(line) == {"name": text}
@@ -216,7 +216,7 @@ def test_a_repeated_export_writes_only_what_is_not_there(run: Run, stock: Stock)
     place = stock.folder / "out" / "acme" / "2026-05" / "1"
     (place / "m.xml").unlink()
     before = (place / "a.xml").stat().st_mtime_ns
-    assert run(*export).out.startswith("1 document: 1 file written (3 B), 1 there already, in ")
+    assert run(*export).out.startswith("1 document: 1 file written (3 B), 1 already there, in ")
     assert (place / "a.xml").stat().st_mtime_ns == before
 
 
@@ -228,8 +228,8 @@ def test_an_export_never_overwrites_and_reports_what_differs(run: Run, stock: St
     (place / "a.xml").write_bytes(b"x" * length)
     told = run("--config", stock.config, "invoices", "export", "--to", stock.folder / "out")
     assert told.code == 3
-    assert "a.xml holds other bytes" in told.err
-    assert "0 files written (0 B), 1 differing" in told.out
+    assert "a.xml has other bytes" in told.err
+    assert "0 files written (0 B), 1 different" in told.out
     assert (place / "a.xml").read_bytes() == b"x" * length
 
 
@@ -248,7 +248,7 @@ def test_an_export_follows_no_link_out_of_its_folder(run: Run, stock: Stock) -> 
 def test_a_folder_that_is_a_dangling_link_is_told_as_such(run: Run, stock: Stock) -> None:
     (stock.folder / "out").symlink_to(stock.folder / "elsewhere")
     told = run("--config", stock.config, "invoices", "export", "--to", stock.folder / "out")
-    assert (told.code, "a symbolic link that leads nowhere" in told.complaint) == (2, True)
+    assert (told.code, "a symbolic link to a folder that does not exist" in told.complaint) == (2, True)
 
 
 def test_a_dangling_link_in_a_files_place_is_left_alone(run: Run, stock: Stock) -> None:

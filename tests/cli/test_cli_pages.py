@@ -45,7 +45,7 @@ def test_run_says_so_in_one_line_with_code_2_but_first_that_another_instance_is_
 
 
 def test_no_other_command_waits_for_the_web_to_be_imported() -> None:
-    modules = {module for name, (module, _) in cli.COMMANDS.items() if name != "run"}
+    modules = {name.replace("-", "_") for name in cli.COMMANDS if name != "run"}
     program = (
         "import importlib, sys\n"
         f"for name in {sorted(modules)}: importlib.import_module('easytracking_sync.cli.' + name)\n"

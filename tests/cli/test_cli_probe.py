@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from easytracking_sync.app.status import DiskLimits, Grade, Health, judge
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.plights import Plight
-from easytracking_sync.cli.probe import Grade, Room, Verdict, verdict
-from easytracking_sync.observe.alarms.decision import Alarm, Disk, Kind
+from easytracking_sync.cli.status import check_line, figures, summary
+from easytracking_sync.observe.alarms.rules import Alarm, Disk, Kind
 from easytracking_sync.terms import PauseReason
 
 if TYPE_CHECKING:
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
 stocked = importlib.import_module("stocked")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-ROOM = Room(Disk("/srv", 1_500), warn_bytes=2_000, least_bytes=1_000)
+DISK = DiskLimits(Disk("/srv", 1_500), warning_bytes=2_000, critical_bytes=1_000)
 
 
-def of(*alarms: Alarm, strangers: tuple[str, ...] = (), room: Room | None = None, **facts: Any) -> Verdict:
-    return verdict(alarms, [Plight(1, "acme", NOW, **facts)], strangers, room, NOW)
+def of(*alarms: Alarm, never_ran: tuple[str, ...] = (), disk: DiskLimits | None = None, **facts: Any) -> Health:
+    return judge(alarms, [Plight(1, "acme", NOW, **facts)], never_ran, disk, NOW)
+
+
+def line(health: Health) -> str:
+    return check_line(health.grade, summary(health), figures(health))
 
 
 def alarm(kind: Kind, amount: int = 0) -> Alarm:
@@ -53,16 +58,16 @@ def test_critical_is_what_keeps_new_documents_from_coming_home(kind: Kind) -> No
 
 @pytest.mark.parametrize(("free", "grade"), [(1_500, Grade.WARNING), (1_000, Grade.WARNING), (999, Grade.CRITICAL)])
 def test_a_disk_is_critical_below_the_reserve_where_nothing_is_fetched_any_more(free: int, grade: Grade) -> None:
-    assert of(alarm(Kind.DISK, free), room=ROOM).grade is grade
+    assert of(alarm(Kind.DISK, free), disk=DISK).grade is grade
 
 
 def test_all_well_is_ok_with_figures_that_can_be_drawn() -> None:
     found = of(
-        room=ROOM, waiting=3, waiting_since=NOW - timedelta(hours=1), last_success_at=NOW - timedelta(minutes=5)
+        disk=DISK, waiting=3, waiting_since=NOW - timedelta(hours=1), last_success_at=NOW - timedelta(minutes=5)
     )
     assert found.grade is Grade.OK
-    assert found.line == (
-        "OK - 1 account well | waiting=3 quarantined=0 unacknowledgeable=0 incomplete=0 "
+    assert line(found) == (
+        "OK - 1 account OK | waiting=3 quarantined=0 unacknowledgeable=0 incomplete=0 "
         "oldest_waiting=3600s last_success=300s free=1500B;2000:;1000:;0"
     )
 
@@ -71,17 +76,16 @@ def test_the_worst_comes_first_and_decides_and_a_long_list_is_cut_short() -> Non
     many = [Alarm(Kind.QUARANTINE, number, f"a{number}", 2) for number in range(9)]
     found = of(*many, alarm(Kind.CREDENTIALS))
     assert found.grade is Grade.CRITICAL
-    assert found.why.startswith("acme: login refused; a0: documents in quarantine (2); ")
-    assert found.why.endswith("; and 5 more")
+    assert summary(found).startswith("acme: login refused; a0: documents in quarantine (2); ")
+    assert summary(found).endswith("; and 5 more")
 
 
 def test_an_account_that_never_ran_is_a_warning() -> None:
-    assert of(strangers=("beta",)).line.startswith("WARNING - beta: never ran | ")
+    assert line(of(never_ran=("beta",))).startswith("WARNING - beta: never ran | ")
 
 
 def test_the_line_is_one_and_its_bar_is_the_only_one() -> None:
-    line = Verdict(Grade.UNKNOWN, "a|b\nc\x1b", {"waiting": "1"}).line
-    assert line == "UNKNOWN - a/b\\nc\\x1b | waiting=1"
+    assert check_line(Grade.UNKNOWN, "a|b\nc\x1b", {"waiting": "1"}) == "UNKNOWN - a/b\\nc\\x1b | waiting=1"
 
 
 def test_the_probe_says_ok_warning_and_critical_by_exit_code_and_line(run: Run, stock: Stock) -> None:

@@ -35,12 +35,12 @@ def test_the_proof_holds_breaks_and_is_mended(run: Run, served: Served) -> None:
     before = run(*command)
     assert before.code == 3
     assert [line.split()[:4] for line in before.out.splitlines()[1:2]] == [["demo1", "6", "0", "6"]]
-    assert "listed by the service and not home: " in before.out
+    assert "listed by the service but not stored: " in before.out
     assert "The proof does not hold." in before.out.splitlines()[-1]
     mended = run(*command, "--repair")
     assert mended.code == 0
     assert "Repaired: 6 documents fetched, 18 files; comparing again" in mended.out
-    assert mended.out.splitlines()[-1].startswith("The proof holds: 6 listed documents, all home, whole")
+    assert mended.out.splitlines()[-1].startswith("The proof holds: 6 listed documents, all stored, undamaged")
     rot(served)
     told = run(*command, "--json")
     (line,) = told.out.splitlines()
@@ -63,7 +63,8 @@ def test_the_proof_does_not_call_home_what_an_operator_closed_nor_prove_what_is_
     told = run(*command)
     assert told.code == 0
     assert "demo1: 1 document closed with `easytracking-sync quarantine accept`" in told.out
-    assert "6 listed documents, but for 1 closed by an operator all home" in told.out.splitlines()[-1]
+    last = told.out.splitlines()[-1]
+    assert "6 listed documents, all stored, undamaged and acknowledged, except 1 closed by an operator" in last
     nothing = run(*command, "--to", "2001-12-31")
     assert (nothing.code, "holds" in nothing.out) == (0, False)
     assert "The service lists no document there" in nothing.out
@@ -94,7 +95,7 @@ def test_refused_credentials_end_with_4(run: Run, served: Served) -> None:
     [
         (["--account", "acne"], "unknown account 'acne'; configured accounts: acme"),
         (["--from", "2026-02-30"], "is not a day"),
-        (["--from", "2099-01-01"], "2099-01-01 lies ahead"),
+        (["--from", "2099-01-01"], "2099-01-01 is in the future"),
         (["--from", "2026-02-01", "--to", "2026-01-31"], "2026-01-31 is before 2026-02-01"),
     ],
 )

@@ -35,7 +35,7 @@ def test_a_whole_archive_is_said_to_be_whole_beside_a_running_service(run: Run, 
     fill(stock)
     with alone(stock.archive.database, {"pid": "1"}):
         told = run("--config", stock.config, "scrub")
-    assert (told.code, told.out, told.err) == (0, "2 files, 12 B read: everything is whole.\n", "")
+    assert (told.code, told.out, told.err) == (0, "2 files, 12 B read: no damage found.\n", "")
 
 
 def test_what_has_rotted_is_listed_alarmed_and_sent_to_be_fetched_again(run: Run, stock: Stock) -> None:
@@ -44,7 +44,7 @@ def test_what_has_rotted_is_listed_alarmed_and_sent_to_be_fetched_again(run: Run
     told = run("--config", stock.config, "scrub")
     assert told.code == 3
     assert "acme/1" in told.out
-    assert "2 files, 12 B read: 1 rotten; 1 document to be fetched again" in told.out
+    assert "2 files, 12 B read: 1 damaged; 1 document to be fetched again" in told.out
     assert "file.rotten" in told.err
     assert stock.value(tables.document.c.state, first) == DocumentState.DISCOVERED
 
@@ -64,7 +64,7 @@ def test_an_archive_whose_bytes_are_gone_is_a_storage_failure_and_changes_nothin
     rot(stock, *rows)
     told = run("--config", stock.config, "scrub")
     assert told.code == 74
-    assert "see that storage.path is mounted" in told.err
+    assert "check that storage.path is mounted" in told.err
     assert stock.value(tables.document.c.state, rows[0]) == DocumentState.ACKNOWLEDGED
     assert run("--config", stock.config, "scrub", "--refetch-all").code == 3
     assert stock.value(tables.document.c.state, rows[0]) == DocumentState.DISCOVERED
@@ -77,4 +77,4 @@ def test_bytes_that_no_document_names_are_counted(run: Run, stock: Stock, count:
         connection.execute(sa.delete(tables.file).where(tables.file.c.document_id.in_(rows)))
     told = run("--config", stock.config, "scrub")
     assert told.code == 0
-    assert told.out.startswith(f"{count} blob{'s' * (count > 1)} stored that no document names")
+    assert told.out.startswith(f"{count} blob{'s' * (count > 1)} stored that no document uses")

@@ -86,7 +86,7 @@ def test_what_is_whole_in_neither_store_is_told_and_keeps_the_source(run: Run, s
     backend(stock, "filesystem")
     told = run("--config", stock.config, "storage", "move", "--to", "filesystem", "--delete-source")
     assert told.code == 3
-    assert f"blob {rotten} is whole in neither place" in told.err
+    assert f"blob {rotten} is damaged in both stores" in told.err
     assert "2 of 3 blobs" in told.out
     assert (in_rows(stock), len(on_disk(stock))) == (3, 2)
 

@@ -40,7 +40,7 @@ def test_status_shows_every_account_and_what_is_wrong_with_it(run: Run, stock: S
     assert "never" in lines[3]
     assert "paused until" in told.out
     assert "quarantine list" in told.out
-    assert "gone: is in the archive, but not in the configuration" in told.out
+    assert "gone: not in the configuration" in told.out
     assert "\x1b" not in told.out
 
 
@@ -136,8 +136,9 @@ def test_a_lease_of_a_killed_run_does_not_keep_a_document_from_being_accepted(ru
 def test_migrate_makes_an_archive_and_then_has_nothing_to_do(run: Run, stock: Stock) -> None:
     stock.archive.close()
     stock.path.unlink()
-    assert f"was made, at schema {tables.SCHEMA}" in run("--config", stock.config, "migrate").out
-    assert "nothing to do" in run("--config", stock.config, "migrate").out
+    made = run("--config", stock.config, "migrate").out
+    assert made == f"Created sqlite:///{stock.path} at schema {tables.SCHEMA}.\n"
+    assert "is already at schema" in run("--config", stock.config, "migrate").out
     assert stock.path.stat().st_mode & 0o777 == 0o600
 
 
@@ -174,7 +175,7 @@ def test_status_says_when_the_service_lists_next_and_why_a_list_did_not_come(run
     shown = {line.split()[0]: line.split()[-2:] for line in told.out.splitlines()[1:5]}
     there, then = (at.astimezone(ROME).strftime("%Y-%m-%d %H:%M").split() for at in (soon, later))
     assert (shown["acme"], shown["idle"], shown["refused"], shown["gone"][-1]) == (there, there, then, "-")
-    assert "acme: its list does not come: no connection to 127.0.0.1:9" in told.out
+    assert "acme: cannot be listed: no connection to 127.0.0.1:9" in told.out
     assert told.out.count("the login is refused") == 1
     assert "overdue" not in told.out
     fields = json.loads(run("--config", stock.config, "status", "--json").out)
@@ -194,7 +195,7 @@ def test_a_run_that_did_not_come_is_overdue_after_a_minute(run: Run, stock: Stoc
         stock.archive.accounts.note_next_runs({stock.account("acme"): due})
         told = run("--config", stock.config, "status")
         assert (", overdue" in told.out) is overdue
-        assert ("is the service running?" in told.out) is overdue
+        assert ("check that the service is running" in told.out) is overdue
         (acme,) = json.loads(run("--config", stock.config, "status", "--json").out)["accounts"]
         assert acme["overdue"] is overdue
 
@@ -211,7 +212,8 @@ def test_status_names_the_disk_for_whose_sake_nothing_is_reserved(run: Run, stoc
     assert short["needed_bytes"] == 10**15
     assert 0 < short["free_bytes"] < 10**15
     assert short["folder"].startswith(str(stock.folder))
-    assert "nothing new is fetched until there is room" in run("--config", stock.config, "explain", "acme/1").out
+    explained = run("--config", stock.config, "explain", "acme/1")
+    assert "Nothing new is fetched until there is disk space" in explained.out
 
 
 def test_an_account_is_the_same_whatever_the_configuration_calls_it(run: Run, stock: Stock) -> None:
@@ -219,7 +221,7 @@ def test_an_account_is_the_same_whatever_the_configuration_calls_it(run: Run, st
     stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
     told = run("--config", stock.config, "status")
     assert "not in the configuration" not in told.out
-    assert "acme: the configuration calls it italia" in told.out
+    assert "acme: called italia in the configuration" in told.out
     assert "never" in told.out.splitlines()[1]
     assert not told.out.splitlines()[2].startswith("italia")
     assert "has no account" not in run("--config", stock.config, "explain", "acme/1").out

@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from easytracking_sync.app import AccountCount, CatchUpOutcome
-from easytracking_sync.cli import demo
-from easytracking_sync.cli.catch_up import tell_problems
-from easytracking_sync.cli.practice import PracticeService, practice_services
+from easytracking_sync.app import AccountCount, CatchUpOutcome, demo
+from easytracking_sync.app.bundled_simulator import SimulatedService, simulated_services
+from easytracking_sync.cli.catch_up import warn_of_problems
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
     from tests.stocked import Stock
 
 
-def configure(folder: Path, services: dict[str, PracticeService], *, password: str | None = None) -> Path:
-    config = folder / "practice.toml"
-    config.write_text(demo.configuration(folder, services), encoding="utf-8")
+def configure(folder: Path, services: dict[str, SimulatedService], *, password: str | None = None) -> Path:
+    config = demo.write_configuration(folder, services)
     if password is not None:
         config.write_text(re.sub(r'password = ".*"', f'password = "{password}"', config.read_text()))
     return config
@@ -36,30 +34,32 @@ def beside_progress(err: str) -> list[str]:
 
 
 def test_quarantine_and_refused_marks_are_told_apart_as_status_does(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_problems(CatchUpOutcome(counts=(AccountCount("acme", quarantined=2, unacknowledgeable=1),)))
+    warn_of_problems(CatchUpOutcome(counts=(AccountCount("acme", quarantined=2, unacknowledgeable=1),)))
     first, second = capsys.readouterr().err.splitlines()
     assert first == "easytracking-sync: 2 documents in quarantine; see `easytracking-sync quarantine list`"
-    assert second.startswith("easytracking-sync: 1 document stored, but the service refuses the mark; see `")
+    assert second.startswith(
+        "easytracking-sync: 1 document stored, but the service refuses the acknowledgement; see `"
+    )
 
 
 def test_catch_up_brings_everything_home_and_says_where_it_lies(run: Run, tmp_path: Path) -> None:
-    with practice_services({"acme": 12, "acme-romania": 3}, seed=3) as services:
+    with simulated_services({"acme": 12, "acme-romania": 3}, seed=3) as services:
         config = configure(tmp_path, services)
         told = run("--config", config, "catch-up")
         assert (told.code, beside_progress(told.err)) == (0, [])
-        assert "Came home: 15 documents, 45 files" in told.out
+        assert "Fetched: 15 documents, 45 files" in told.out
         assert str(tmp_path / "archive.db") in told.out
         assert [line.split()[:2] for line in told.out.splitlines()[1:3]] == [["acme", "12"], ["acme-romania", "3"]]
         assert all(service.marked() == service.hashes().keys() for service in services.values())
         reserved = sum(service.reservations() for service in services.values())
         again = run("--config", config, "catch-up")
         assert again.code == 0
-        assert "Came home: 0 documents" in again.out
+        assert "Fetched: 0 documents" in again.out
         assert sum(service.reservations() for service in services.values()) == reserved
 
 
 def test_a_dry_run_counts_and_changes_nothing(run: Run, tmp_path: Path) -> None:
-    with practice_services({"acme": 5}, seed=3) as services:
+    with simulated_services({"acme": 5}, seed=3) as services:
         config = configure(tmp_path, services)
         told = run("--config", config, "catch-up", "--dry-run")
         assert told.code == 0
@@ -70,7 +70,7 @@ def test_a_dry_run_counts_and_changes_nothing(run: Run, tmp_path: Path) -> None:
 
 
 def test_refused_credentials_end_with_4_and_name_the_account(run: Run, tmp_path: Path) -> None:
-    with practice_services({"acme": 1}, seed=3) as services:
+    with simulated_services({"acme": 1}, seed=3) as services:
         told = run("--config", configure(tmp_path, services, password="wrong"), "catch-up")
     assert told.code == 4
     assert any("acme: the service refuses the credentials" in line for line in told.err.splitlines())
@@ -80,7 +80,7 @@ def test_a_first_day_that_lies_ahead_is_refused(run: Run, stock: Stock) -> None:
     """A slip of the year would look like a catch-up that found nothing."""
     told = run("--config", stock.config, "catch-up", "--from", "2099-01-01")
     assert (told.code, told.out) == (2, "")
-    assert "--from: 2099-01-01 lies ahead" in told.err
+    assert "--from: 2099-01-01 is in the future" in told.err
 
 
 def test_a_service_out_of_reach_ends_with_75_at_the_deadline(stock: Stock) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from easytracking_simulator import Options, Simulator
-from easytracking_simulator.transport import SimulatorTransport
+from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.app import CatchUpRequest, catch_up
 from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.settings import Settings

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from tests.support.hook import Quiet, served
 
-from easytracking_sync.observe.alarms.decision import Kind
+from easytracking_sync.observe.alarms.rules import Kind
 from easytracking_sync.settings import load_settings
 
 ROOT = Path(__file__).parents[2]

@@ -28,7 +28,7 @@ def element(doc_id: int = 1, fingerprint: str = SAME) -> ListedDocument:
 
 
 def known(state: DocumentState, **values: Any) -> KnownDocument:
-    made = KnownDocument(1, state, 1, SAME, b"{}", held=False, acknowledged_at=EARLIER)
+    made = KnownDocument(1, state, 1, SAME, held=False, acknowledged_at=EARLIER)
     return replace(made, **values)
 
 
@@ -39,7 +39,7 @@ def listing(*elements: ListedDocument, **how: Any) -> Listed:
 
 def happens(listed: Listed, one: KnownDocument) -> DocumentHappened | None:
     """What the listing of document 1 means."""
-    found = differences(listed, {1: one})
+    found = differences(listed, {1: one}, {1: b"{}"})
     assert found.new == ()
     assert bool(found) == bool(found.happened)
     return found.happened[1][0] if found else None
@@ -108,7 +108,7 @@ def test_only_a_listing_begun_after_the_acknowledgement_counts(
 @given(listed=st.sets(st.integers(1, 40)), there=st.sets(st.integers(1, 40)))
 def test_what_is_not_known_is_new_and_what_is_not_listed_is_left_alone(listed: set[int], there: set[int]) -> None:
     archive = {doc_id: known(DocumentState.ACKNOWLEDGED, id=1000 + doc_id) for doc_id in there}
-    found = differences(listing(*map(element, sorted(listed))), archive)
+    found = differences(listing(*map(element, sorted(listed))), archive, {})
     assert {one.doc_id for one in found.new} == listed - there
     assert set(found.happened) == {1000 + doc_id for doc_id in listed & there}
     assert all(one.doc_id + 1000 == row_id for row_id, (_, _, one) in found.happened.items())

@@ -7,7 +7,7 @@ from tests.mutants.mutant import PACKAGE, Edit, Mutant
 SCHEDULE = "tests/service/test_service_schedule.py"
 INVOICES = "tests/cli/test_cli_invoices.py"
 LOG = "tests/observe/test_observe_log.py"
-NAMES = "tests/cli/test_safe_names.py"
+NAMES = "tests/cli/test_safe_file_names.py"
 
 AROUND = (
     Mutant(
@@ -68,7 +68,7 @@ AROUND = (
     Mutant(
         "path-from-the-zip",
         "a name from outside may be a path",
-        "cli/safe_names.py",
+        "safe_file_names.py",
         'last = re.split(r"[/\\\\]", unicodedata.normalize("NFC", name))[-1]',
         'last = unicodedata.normalize("NFC", name); return last',
         (f"{INVOICES}::test_every_file_comes_out_byte_for_byte_whatever_its_name", f"{NAMES}::test_examples"),
@@ -76,7 +76,7 @@ AROUND = (
     Mutant(
         "export-overwrites",
         "an export overwrites what is there",
-        "cli/export.py",
+        "app/export.py",
         "        if os.path.lexists(target):\n            self._compare(part, target)\n            return\n",
         "        target.unlink(missing_ok=True)\n",
         (f"{INVOICES}::test_an_export_never_overwrites_and_reports_what_differs",),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
 ANSWERS = "tests/machine/test_matrix_01_answers.py"
 AUTH = "tests/remote/test_remote_auth.py"
 CALLS = "tests/remote/test_remote_calls.py"
-CONTAINER = "tests/remote/test_remote_container.py"
+CONTAINER = "tests/remote/test_remote_zip_reader.py"
+ELEMENT = "tests/remote/test_remote_list_element.py"
 FETCH = "tests/remote/test_remote_fetch.py"
 LISTING = "tests/remote/test_remote_listing.py"
 PARCEL = "tests/remote/test_remote_parcel.py"
+POOL = "tests/archive/test_archive_pool.py"
 
 WIRE = (
     Mutant(
@@ -72,7 +74,7 @@ WIRE = (
     Mutant(
         "redirects-followed",
         "a redirect is followed, with the token",
-        "remote/line.py",
+        "remote/http_client.py",
         "follow_redirects=False",
         "follow_redirects=True",
         (f"{CALLS}::test_a_redirect_is_named_and_never_followed",),
@@ -80,7 +82,7 @@ WIRE = (
     Mutant(
         "cut-gzip-accepted",
         "a compressed answer that breaks off passes for whole",
-        "remote/line.py",
+        "remote/http_client.py",
         '        raise EOFError("cut short")\n',
         "        return\n",
         (f"{CALLS}::test_a_compressed_list_that_is_not_whole_is_no_list",),
@@ -88,7 +90,7 @@ WIRE = (
     Mutant(
         "retry-after-date-ignored",
         "Retry-After is understood in seconds only",
-        "remote/line.py",
+        "remote/http_client.py",
         "return seconds if seconds is not None and seconds >= 0 else None",
         "return None",
         (f"{CALLS}::test_retry_after_is_read_in_seconds_or_as_a_date",),
@@ -112,7 +114,7 @@ WIRE = (
     Mutant(
         "page-taken-for-a-list",
         "an HTML page with status 200 passes for an empty list",
-        "remote/wire.py",
+        "remote/document_list.py",
         '        raise ServiceUnavailable(f"the answer is {hint} ({len(body)} bytes)") from error\n',
         "        return iter(()), 0\n",
         (f"{LISTING}::test_what_is_no_whole_list_is_the_services_trouble",),
@@ -120,7 +122,7 @@ WIRE = (
     Mutant(
         "odd-element-spoils-all",
         "an element without a usable id disappears without a word",
-        "remote/wire.py",
+        "remote/document_list.py",
         "            unreadable.append(raw)\n",
         "            continue\n",
         (f"{LISTING}::test_an_element_without_a_usable_id_is_kept_apart",),
@@ -128,10 +130,43 @@ WIRE = (
     Mutant(
         "fingerprint-of-fewer-fields",
         "a change of the last of the thirteen fields goes unseen",
-        "remote/wire.py",
-        "values = [fields.get(name) for name in FIELDS]",
-        "values = [fields.get(name) for name in FIELDS[:-1]]",
+        "list_element.py",
+        "_READERS[field.type]) for field in LIST_FIELDS)",
+        "_READERS[field.type]) for field in LIST_FIELDS[:-1])",
         (f"{LISTING}::test_the_fingerprint_sees_the_thirteen_values_and_nothing_else",),
+    ),
+    Mutant(
+        "fingerprint-by-position",
+        "a field that is not there counts in the fingerprint",
+        "list_element.py",
+        "        if given is not None:\n            values[name] = read(given, zone)\n",
+        "        values[name] = read(given, zone)\n",
+        (f"{ELEMENT}::test_a_fingerprint_is_of_what_is_there_however_many_fields_are_known",),
+        also=(Edit(f"{PACKAGE}/list_element.py", "if meaning is not None}", "}"),),
+    ),
+    Mutant(
+        "notation-counts-as-change",
+        "a document is fetched again because its list element is written otherwise",
+        "archive/intake.py",
+        "                if not means_the_same(row.raw, element):",
+        "                if row.raw != element.raw:",
+        (f"{POOL}::test_another_notation_of_the_same_fields_changes_nothing",),
+    ),
+    Mutant(
+        "new-field-counts-as-change",
+        "a field that was not known when an element was kept changes its document",
+        "list_element.py",
+        "return all(one[name] == other[name] for name in one.keys() & other.keys())",
+        "return one == other",
+        (f"{POOL}::test_a_field_that_was_not_known_before_is_taken_in_and_is_no_change",),
+    ),
+    Mutant(
+        "new-field-never-taken-in",
+        "what the list says of a document beyond what was known of it is never kept",
+        "archive/intake.py",
+        "                if says_no_less(row.raw, element):",
+        "                if not says_no_less(row.raw, element):",
+        (f"{POOL}::test_a_field_that_was_not_known_before_is_taken_in_and_is_no_change",),
     ),
     Mutant(
         "stranger-accepted",
@@ -168,7 +203,7 @@ WIRE = (
     Mutant(
         "bomb-that-lies",
         "a file may inflate to more than it says",
-        "remote/container.py",
+        "remote/zip_reader.py",
         "            if count > entry.size:\n",
         "            if count < 0:\n",
         (f"{CONTAINER}::test_a_bomb_is_refused_at_the_limit_in_bounded_memory",),
@@ -176,7 +211,7 @@ WIRE = (
     Mutant(
         "checksum-ignored",
         "the checksum of an entry is not compared",
-        "remote/container.py",
+        "remote/zip_reader.py",
         "    if crc != entry.crc:\n",
         "    if crc < 0:\n",
         (f"{PARCEL}::test_a_wrong_checksum_spoils_that_file_only",),
@@ -184,7 +219,7 @@ WIRE = (
     Mutant(
         "overlap-accepted",
         "entries of a zip may overlap",
-        "remote/container.py",
+        "remote/zip_reader.py",
         "if any(first.ends_at > second.starts_at for first, second in pairwise(by_place)):",
         "if any(first.ends_at < 0 for first, second in pairwise(by_place)):",
         (f"{CONTAINER}::test_overlapping_entries_are_bad",),
@@ -192,7 +227,7 @@ WIRE = (
     Mutant(
         "page-in-front-accepted",
         "something may stand in front of a zip",
-        "remote/container.py",
+        "remote/zip_reader.py",
         "if (by_place[0].starts_at if by_place else frame.start) != 0:",
         "if (by_place[0].starts_at if by_place else frame.start) < 0:",
         (f"{CONTAINER}::test_anything_in_front_is_bad",),
@@ -200,7 +235,7 @@ WIRE = (
     Mutant(
         "two-zips-accepted",
         "of two end records that fit, the last is believed",
-        "remote/container.py",
+        "remote/zip_reader.py",
         "    if len(frames) > 1:\n",
         "    if len(frames) > 99:\n",
         (f"{CONTAINER}::test_a_comment_that_is_an_end_record_too_makes_the_zip_ambiguous",),
@@ -208,7 +243,7 @@ WIRE = (
     Mutant(
         "torn-parcel-stored",
         "a parcel larger than its bound goes on into the spool",
-        "remote/answers.py",
+        "remote/reply.py",
         "        if count > most_bytes:\n",
         "        if count < 0:\n",
         (f"{FETCH}::test_a_parcel_beyond_the_cap_stops_there",),

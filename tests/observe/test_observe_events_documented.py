@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.machine.documents import ACCOUNT_ID, NOW, batch
 
-from easytracking_sync.cli.explain import TOLD
+from easytracking_sync.cli.explain import EVENTS
 from easytracking_sync.machine.batch import TABLE, BatchEvent, BatchHappened, advance
 from easytracking_sync.machine.decision import batch_event_name
 from easytracking_sync.machine.policy import Policy
@@ -200,7 +200,7 @@ def test_every_row_of_the_archive_s_journal_is_documented() -> None:
     named = [name for row in rows for name in re.findall(r"`(.+?)`", row)]
     accounts = {"account.added", "account.renamed", *(name for name, _ in of_the_refusals())}
     assert len(set(named)) == len(named)
-    assert set(named) == {*TOLD, *accounts, "document.discovered"}
+    assert set(named) == {*EVENTS, *accounts, "document.discovered"}
 
 
 def test_the_journal_s_own_rows_of_accounts_are_those_of_the_source() -> None:

@@ -18,7 +18,7 @@ from easytracking_sync.archive.schema import migrate
 from easytracking_sync.archive.store import open_archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.observe.log import Log, LogFormat, LogObserver
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 
 
 class StandingClock:

@@ -12,8 +12,8 @@ from easytracking_sync.archive.entries import Standing
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.observe.metrics import Metrics
-from easytracking_sync.observe.readings import FRESH_SECONDS, Readings
-from easytracking_sync.observe.several import Several
+from easytracking_sync.observe.observers import Several
+from easytracking_sync.observe.snapshot_cache import FRESH_SECONDS, Readings
 from easytracking_sync.terms import DocumentState, PauseReason
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

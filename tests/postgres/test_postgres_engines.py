@@ -18,7 +18,7 @@ from tests.support.station import SMALL, Station, Wish, build, cycle_of, drain, 
 from tests.support.truth import Notary, assert_home
 
 from easytracking_simulator import Options, Simulator
-from easytracking_simulator.transport import SimulatorTransport
+from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.app import CatchUpRequest, catch_up
 from easytracking_sync.archive import tables
 from easytracking_sync.effects import Effects, SystemClock

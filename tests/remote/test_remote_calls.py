@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from easytracking_sync.errors import CredentialsRefused, Refused, ServiceUnavailable, SyncError, TooLarge
-from easytracking_sync.remote import EasyTracking, ListQuery, client, line
+from easytracking_sync.remote import EasyTracking, ListQuery, client, http_client
 from easytracking_sync.terms import FileType, Window, WindowKind
 
 if TYPE_CHECKING:
@@ -323,7 +323,7 @@ def test_one_connection_pool_with_bounded_waits(desk: Desk) -> None:
     desk.answers = [httpx.Response(200)]
     desk.client().set_phase_1([1])
     assert desk.calls[0].extensions["timeout"] == {"connect": 5.0, "pool": 5.0, "read": 30.0, "write": 30.0}
-    assert line.CONNECT_RETRIES == 2
+    assert http_client.CONNECT_RETRIES == 2
 
 
 class Pieces(httpx.SyncByteStream):

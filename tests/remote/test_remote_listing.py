@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easytracking_sync.errors import ServiceUnavailable
+from easytracking_sync.list_element import MOST_FIELD_TEXT
 from easytracking_sync.remote import read_listing
-from easytracking_sync.remote.wire import FIELDS, MOST_FIELD_TEXT
-from easytracking_sync.terms import ListedDocument
+from easytracking_sync.terms import LIST_FIELDS, ListedDocument
 
 WHOLE: dict[str, Any] = {
     "id": 4574622,
@@ -30,6 +30,9 @@ WHOLE: dict[str, Any] = {
     "progressivoAnnualeCaricamento": 24000001,
     "countryChannel": 0,
 }
+
+
+FIELDS = tuple(WHOLE)
 
 
 def listing_of(*elements: str, total: str = "1") -> bytes:
@@ -52,6 +55,10 @@ def test_all_thirteen_fields_are_read() -> None:
     assert document.received == datetime(2012, 5, 1, 9, 9, 2)  # noqa: DTZ001 - naive local, as the service gives it
     assert document.received_text == "2012-05-01 09:09:02"
     assert (document.annual_progressive, document.country_channel) == (24000001, 0)
+
+
+def test_the_program_knows_the_thirteen_fields_of_the_vendors_document() -> None:
+    assert {"id", *(field.wire for field in LIST_FIELDS)} == set(FIELDS)
 
 
 def test_raw_is_the_element_as_it_came() -> None:
@@ -87,9 +94,9 @@ def test_an_odd_field_spoils_only_itself(field: str, odd: str) -> None:
     sound = read_one()
     assert good.number == "77/C"
     assert spoiled.raw == element.encode()
-    changed = [name for name in ListedDocument.__slots__ if getattr(spoiled, name) != getattr(sound, name)]
+    changed = [name for name in ListedDocument.__dataclass_fields__ if getattr(spoiled, name) != getattr(sound, name)]
     assert len(set(changed) - {"raw", "fingerprint", "received_text"}) <= 1
-    texts = [getattr(spoiled, name) for name in ListedDocument.__slots__ if name != "raw"]
+    texts = [getattr(spoiled, name) for name in ListedDocument.__dataclass_fields__ if name != "raw"]
     for text in texts:
         if isinstance(text, str):
             text.encode()
@@ -112,8 +119,10 @@ def test_an_element_without_a_usable_id_is_kept_apart(doc_id: str) -> None:
     assert listing.unreadable == (element.encode(), b"17", b"{}")
 
 
-@pytest.mark.parametrize(("doc_id", "read"), [('"123"', 123), ('" 7 "', 7), (str(2**63 - 1), 2**63 - 1)])
-def test_an_id_may_be_digits_in_a_text(doc_id: str, read: int) -> None:
+@pytest.mark.parametrize(
+    ("doc_id", "read"), [('"123"', 123), ('" 7 "', 7), (str(2**63 - 1), 2**63 - 1), ("7.0", 7), ('"7.00"', 7)]
+)
+def test_an_id_may_be_digits_in_a_text_and_have_zeros_behind_a_point(doc_id: str, read: int) -> None:
     assert read_listing(listing_of(f'{{"id":{doc_id}}}')).documents[0].doc_id == read
 
 

@@ -21,7 +21,7 @@ from easytracking_sync.app import service as service_module
 from easytracking_sync.archive.accounts import Accounts
 from easytracking_sync.archive.requests import Requests
 from easytracking_sync.archive.spool import Spool
-from easytracking_sync.cli.stillness import Stillness
+from easytracking_sync.cli.run_service import HangingClock
 from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.errors import DatabaseUnavailable, LockHeld, StorageFault, UsageError
 from easytracking_sync.machine.observer import Silent
@@ -304,7 +304,7 @@ def test_while_the_engine_hangs_the_supervisor_is_not_told_that_the_service_is_a
 ) -> None:
     monkeypatch.setattr(service_module, "LEAST_HANG_SECONDS", 2.0)
     with town(tmp_path) as place:
-        effects = Effects(clock=Stillness(SystemClock(), 1.0))
+        effects = Effects(clock=HangingClock(SystemClock(), 1.0))
         with watched(place, place.settings, effects) as (told, _):
             eventually(lambda: bool(told.noted("thread.hung")))
             told.calls.append("hung")

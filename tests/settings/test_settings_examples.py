@@ -12,7 +12,7 @@ import pytest
 
 from easytracking_sync.bundled import bundled_folder
 from easytracking_sync.settings import load_settings
-from easytracking_sync.settings.present import leaves
+from easytracking_sync.settings.display import leaves
 
 if TYPE_CHECKING:
     from tests.settings.conftest import Bench

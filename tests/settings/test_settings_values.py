@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from easytracking_sync.environments import CLIENT_SECRET, ENVIRONMENTS
 from easytracking_sync.settings import Account, Database, Schedule, Settings, Sync
-from easytracking_sync.settings.present import brief
+from easytracking_sync.settings.display import brief
 from easytracking_sync.terms import AcknowledgeWith, FileType, OnRelist
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from easytracking_simulator import (
     torn,
 )
 from easytracking_simulator.listing import ODDITIES
-from easytracking_simulator.tricks import TRICKS
+from easytracking_simulator.zip_faults import TRICKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

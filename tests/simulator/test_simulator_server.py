@@ -30,10 +30,10 @@ from easytracking_simulator import (
     storm,
     torn,
 )
-from easytracking_simulator.admin import faults_as_json, faults_from_json
+from easytracking_simulator.admin_api import faults_as_json, faults_from_json
 from easytracking_simulator.command import configuration, run
+from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_simulator.server import serve
-from easytracking_simulator.transport import SimulatorTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -307,7 +307,7 @@ def test_the_configuration_reaches_back_to_the_oldest_document(desk: Desk) -> No
 
 
 def test_nothing_is_shared_with_the_client() -> None:
-    code = "import sys, easytracking_simulator.command, easytracking_simulator.transport\n"
+    code = "import sys, easytracking_simulator.command, easytracking_simulator.httpx_transport\n"
     code += "sys.exit(any(name.startswith('easytracking_sync') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

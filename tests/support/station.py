@@ -22,7 +22,7 @@ import httpx
 import sqlalchemy as sa
 
 from easytracking_simulator import Options, Simulator
-from easytracking_simulator.transport import SimulatorTransport
+from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.store import Archive, open_archive

@@ -14,7 +14,7 @@ import httpx
 from easytracking_sync.app import serve
 from easytracking_sync.app.http_pages import HttpPages
 from easytracking_sync.effects import Effects
-from easytracking_sync.observe.several import Several
+from easytracking_sync.observe.observers import Several
 from easytracking_sync.settings import Settings
 
 PATIENCE_SECONDS = 20.0

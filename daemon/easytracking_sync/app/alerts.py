@@ -13,11 +13,11 @@ from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.observe.alarms.channels import AppriseChannel, open_channels
-from easytracking_sync.observe.alarms.decision import Disk, Limits, Watched
 from easytracking_sync.observe.alarms.heartbeat import Heart
-from easytracking_sync.observe.alarms.letters import Writer
-from easytracking_sync.observe.alarms.post import Post
-from easytracking_sync.observe.alarms.watch import AlarmWatch, Wishes
+from easytracking_sync.observe.alarms.messages import Writer
+from easytracking_sync.observe.alarms.notifier import AlarmWatch, Wishes
+from easytracking_sync.observe.alarms.rules import Disk, Limits, Watched
+from easytracking_sync.observe.alarms.sender import Post
 from easytracking_sync.settings import Settings
 
 GRACE = timedelta(minutes=15)

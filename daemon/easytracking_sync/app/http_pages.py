@@ -19,10 +19,10 @@ from easytracking_sync.archive.plights import Plight
 from easytracking_sync.archive.schema import require_current
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, UsageError
-from easytracking_sync.host.http import LOOPBACK_NAMES, Admission, Pages, Server, application, bind
+from easytracking_sync.host.http_server import LOOPBACK_NAMES, Admission, Pages, Server, application, bind
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.observe.metrics import Metrics
-from easytracking_sync.observe.readings import Readings
+from easytracking_sync.observe.snapshot_cache import Readings
 from easytracking_sync.settings import Http, Settings, StorageBackend
 
 HEALTHY_SECONDS = 120.0

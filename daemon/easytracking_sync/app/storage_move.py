@@ -78,10 +78,10 @@ def _room(settings: Settings, database: Database, to: StorageBackend, effects: E
     folder = settings.blobs_path if to is StorageBackend.FILESYSTEM else database.path and database.path.parent
     if folder is None:
         return lambda _: True
-    nearest = _nearest(folder.absolute())
+    nearest = nearest_folder(folder.absolute())
     return lambda more: effects.files.free_bytes(nearest) - more >= settings.storage.min_free_bytes
 
 
-def _nearest(folder: Path) -> Path:
+def nearest_folder(folder: Path) -> Path:
     """The folder, or its nearest existing parent."""
     return next(path for path in (folder, *folder.parents) if path.is_dir())

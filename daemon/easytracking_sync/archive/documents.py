@@ -50,7 +50,6 @@ _KNOWN = sa.select(
     document.c.state,
     document.c.version,
     document.c.fingerprint,
-    document.c.raw,
     document.c.held,
     document.c.acknowledged_at,
 ).where(document.c.account_id == _ACCOUNT_ID, document.c.doc_id.in_(_IDS))
@@ -91,10 +90,18 @@ class Documents:
                         DocumentState(row.state),
                         row.version,
                         row.fingerprint,
-                        row.raw,
                         row.held,
                         row.acknowledged_at,
                     )
+        return found
+
+    def raw(self, ids: Iterable[int]) -> Mapping[int, bytes]:
+        """The list's elements that were kept of these documents (row ids)."""
+        found: dict[int, bytes] = {}
+        with self._database.read() as connection:
+            for some in chunked(sorted(ids), IDS_AT_ONCE):
+                rows = connection.execute(sa.select(document.c.id, document.c.raw).where(document.c.id.in_(some)))
+                found.update({row.id: row.raw for row in rows})
         return found
 
     def with_due(self, account_ids: Collection[int], now: datetime, jobs_in_flight: int) -> Sequence[int]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from easytracking_sync.terms import BatchState, DocumentState, PauseReason
+from easytracking_sync.terms import BatchState, DocumentState, ListedFields, PauseReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class FileEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentEntry:
-    """A document with its files. `received` is naive, local to the service."""
+class DocumentEntry(ListedFields):
+    """A document with its files."""
 
     row_id: int
     account: str
@@ -54,18 +54,6 @@ class DocumentEntry:
     failed_at: datetime | None
     next_attempt_at: datetime | None
     missing_types: tuple[str, ...]
-    sender_piva: str | None
-    sender_cf: str | None
-    receiver_piva: str | None
-    receiver_cf: str | None
-    document_date: date | None
-    number: str | None
-    document_type: str | None
-    sdi_id: str | None
-    received: datetime | None
-    file_name: str | None
-    annual_progressive: int | None
-    country_channel: int | None
     discovered_at: datetime
     stored_at: datetime | None
     acknowledged_at: datetime | None

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.types import TypeDecorator
 
-from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purpose
+from easytracking_sync.terms import LIST_FIELDS, BatchState, DocumentState, PauseReason, Purpose
 
 SCHEMA = "0002"
 
@@ -61,6 +63,14 @@ def _one_of(column: str, values: type[StrEnum]) -> sa.CheckConstraint:
     allowed = ", ".join(f"'{value}'" for value in values)
     return sa.CheckConstraint(f"{column} IN ({allowed})", name=column)
 
+
+_LISTED: Mapping[type, sa.types.TypeEngine[Any]] = {
+    str: sa.Text(),
+    int: sa.BigInteger(),
+    date: sa.Date(),
+    datetime: sa.DateTime(),  # naive, local to the service
+}
+"""How the fields of a list element are kept."""
 
 BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 Text = sa.Text()
@@ -115,20 +125,7 @@ document = sa.Table(
     sa.Column("reason", Text),  # why it failed last, or why it was accepted
     sa.Column("failed_at", Instant),
     sa.Column("missing_types", Text, nullable=False, server_default=""),  # comma-separated; asked for in vain
-    # the list element, leniently typed
-    sa.Column("sender_piva", Text),
-    sa.Column("sender_cf", Text),
-    sa.Column("receiver_piva", Text),
-    sa.Column("receiver_cf", Text),
-    sa.Column("document_date", sa.Date),
-    sa.Column("number", Text),
-    sa.Column("document_type", Text),
-    sa.Column("sdi_id", Text),
-    sa.Column("received", sa.DateTime),  # naive, local to the service
-    sa.Column("received_text", Text),
-    sa.Column("file_name", Text),
-    sa.Column("annual_progressive", sa.BigInteger),
-    sa.Column("country_channel", sa.BigInteger),
+    *(sa.Column(field.name, _LISTED[field.type]) for field in LIST_FIELDS),
     sa.Column("raw", sa.LargeBinary, nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False),
     sa.Column("discovered_at", Instant, nullable=False),
@@ -143,23 +140,7 @@ document = sa.Table(
     _one_of("state", DocumentState),
 )
 
-LISTED_COLUMNS = (
-    "sender_piva",
-    "sender_cf",
-    "receiver_piva",
-    "receiver_cf",
-    "document_date",
-    "number",
-    "document_type",
-    "sdi_id",
-    "received",
-    "received_text",
-    "file_name",
-    "annual_progressive",
-    "country_channel",
-    "raw",
-    "fingerprint",
-)
+LISTED_COLUMNS = (*(field.name for field in LIST_FIELDS), "raw", "fingerprint")
 
 INCOMPLETE = document.c.missing_types != sa.literal_column("''")
 """Word for word the partial index's own condition: only so do databases use it."""

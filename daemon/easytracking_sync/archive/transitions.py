@@ -87,7 +87,7 @@ def _write(connection: Connection, transition: Transition, now: datetime) -> Non
     if transition.discovered:
         for document_id in documents.insert(connection, account_id, transition.discovered, now):
             journal.record(connection, "document.discovered", now, account_id=account_id, document_id=document_id)
-    for moved in transition.documents:
+    for moved in (move for move in transition.documents if move.name):
         journal.record(
             connection,
             moved.name,

@@ -1,4 +1,4 @@
-"""The command line. Nothing but click is imported before a command is known, so that `--help` answers at once."""
+"""The command line. Only click is imported before the command is known, so that `--help` answers at once."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from easytracking_sync.cli.exits import BUG, INTERRUPTED, STORAGE, TERMINATED, USAGE, code_of
-from easytracking_sync.cli.invocation import LOG, NAME, Invocation
+from easytracking_sync.cli.exit_codes import BUG, INTERRUPTED, STORAGE, TERMINATED, USAGE, code_of
+from easytracking_sync.cli.global_options import LOG, NAME, GlobalOptions
 from easytracking_sync.cli.signals import Terminated, ending_the_command
 from easytracking_sync.errors import SyncError
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.safe_text import visible
 
-COMMANDS: Mapping[str, tuple[str, str]] = {
-    "run": ("run", "The service: bring home what is new, by the clock, until it is told to end."),
-    "catch-up": ("catch_up", "Bring home every invoice the service holds, then end."),
-    "status": ("status", "Where each account stands: backlog, trouble, last success."),
-    "invoices": ("invoices", "List, show and export what the archive holds."),
-    "quarantine": ("quarantine", "Documents that gave up, and the ways out."),
-    "explain": ("explain", "One document's whole story, and what happens next."),
-    "phase": ("phase", "Set or clear the service's phases by hand."),
-    "reconcile": ("reconcile", "The completeness proof: service and archive compared, and repaired."),
-    "scrub": ("scrub", "Read and hash everything stored; fetch again what has rotten."),
-    "accounts": ("accounts", "List the accounts; give one another label."),
-    "config": ("config", "The settings in force, each with its source."),
-    "alerts": ("alerts", "Try the channels that alarms go through."),
-    "check": ("check", "What is wrong with this installation, and how to mend it."),
-    "migrate": ("migrate", "Bring the archive to this program's schema."),
-    "storage": ("storage", "Move the files' bytes between database and file system."),
-    "database": ("database", "Copy the archive to another database."),
-    "simulator": ("practice", "An Easy Tracking service on this machine, to practise with."),
-    "demo": ("demo", "The whole job, for real, against the bundled simulator."),
-    "completion": ("completion", "What bash, zsh or fish need to complete command lines."),
-    "version": ("version", "Versions of the program, of Python, SQLite and the schema."),
+COMMANDS: Mapping[str, str] = {
+    "run": "Run the service: fetch new invoices on a schedule until stopped.",
+    "catch-up": "Fetch every invoice that the service holds, then exit.",
+    "status": "Show each account's last success, backlog and problems.",
+    "invoices": "List, show and export archived invoices.",
+    "quarantine": "List, retry or accept documents that cannot be fetched.",
+    "explain": "Show one document's history and what happens next.",
+    "phase": "Set or clear the service's phases by hand.",
+    "reconcile": "Compare service and archive; repair what is missing.",
+    "scrub": "Check all stored files; fetch damaged ones again.",
+    "accounts": "List the accounts; rename one.",
+    "config": "Show the effective settings, each with its source.",
+    "alerts": "Test the channels that alerts are sent through.",
+    "check": "Check this installation, and say how to repair it.",
+    "migrate": "Bring the archive to this program's schema.",
+    "storage": "Move stored files between database and file system.",
+    "database": "Back up the archive's database, or copy it to another.",
+    "simulator": "Run a simulated Easy Tracking service on this machine.",
+    "demo": "Show the whole job against the simulator, and prove it.",
+    "completion": "Print the completion script for bash, zsh or fish.",
+    "version": "Show the versions of program, Python, SQLite and schema.",
 }
-"""Command → the module it lives in (under its own name, - as _), and one line about it."""
+"""Command → one line about it. Its module and its function have its name, with _ for -."""
 
 CODES = """\b
 Exit codes:
@@ -53,25 +53,25 @@ Exit codes:
   4    the service refuses an account's credentials
   5    another instance works on this archive
   74   the storage failed (disk full, I/O error)
-  75   not finished: deadline, service or database out of reach
+  75   not finished: deadline passed, service or database unavailable
   130  interrupted (Ctrl-C), 143 terminated; start it again to resume"""
 
 
 BUG_MET = (
     f"this is a bug in {NAME} ({{}}); nothing is lost, start it again. "
-    "Run it with --log-level debug and report what it writes"
+    "Please report it with the output of --log-level debug"
 )
 
 
 class ReaderGone(Exception):
-    """Whoever read our output has had enough (`| head`)."""
+    """The reader of our output has closed the pipe (`| head`)."""
 
 
 _EXPECTED = (click.ClickException, click.Abort, click.exceptions.Exit, SyncError, OSError)
 
 
 class Commands(click.Group):
-    """Commands that are imported when they are asked for."""
+    """Commands that are imported only when they are run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -81,8 +81,8 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"easytracking_sync.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, cmd_name.replace("-", "_"))
+        name = cmd_name.replace("-", "_")
+        command = getattr(importlib.import_module(f"easytracking_sync.cli.{name}"), name)
         assert isinstance(command, click.Command)
         return command
 
@@ -96,8 +96,8 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
-        """The commands are known without being imported: a shell wants its answer at once."""
-        known = [CompletionItem(name, help=about) for name, (_, about) in COMMANDS.items()]
+        """Complete commands without importing them, since a shell waits for the answer."""
+        known = [CompletionItem(name, help=about) for name, about in COMMANDS.items()]
         return [one for one in known if one.value.startswith(incomplete)] + click.Command.shell_complete(
             self, ctx, incomplete
         )
@@ -105,14 +105,14 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             answer = super().invoke(ctx)
-            if sys.stdout is not None:  # it may have been closed before we began
+            if sys.stdout is not None:  # it may have been closed before we started
                 sys.stdout.flush()
-        except BrokenPipeError:  # here, since click would make an exit of its own of it
+        except BrokenPipeError:  # caught here, since click would turn it into an exit of its own
             raise ReaderGone from None
         except _EXPECTED:
             raise
@@ -132,47 +132,47 @@ class Commands(click.Group):
     "--config",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The configuration (TOML); else what EASYTRACKING_CONFIG names, else /etc/easytracking-sync/config.toml.",
+    help="Configuration file (TOML). Default: $EASYTRACKING_CONFIG, then /etc/easytracking-sync/config.toml.",
 )
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error", "critical"]),
-    help="The least that is logged, to stderr; warning unless told.",
+    help="Log messages from this level on, to stderr. Default: warning; info for run.",
 )
 @click.option(
     "--log-format",
     type=click.Choice(["console", "json"]),
-    help="How log lines look: console on a terminal, json elsewhere, unless told.",
+    help="Format of log lines. Default: console on a terminal, json elsewhere.",
 )
 @click.pass_context
 def commands(ctx: click.Context, config: Path | None, log_level: str | None, log_format: str | None) -> None:
-    """Bring every invoice that VarHub's or Ditech's Easy Tracking holds for you home, once, and prove it.
+    """Download every invoice that VarHub's or Ditech's Easy Tracking holds for you, once, and prove it.
 
     \b
-    See it work:      easytracking-sync demo
+    Try it:           easytracking-sync demo
     Set it up:        write a configuration, then: easytracking-sync check
-    Fetch it all:     easytracking-sync catch-up
-    Look at it:       easytracking-sync status
+    Fetch all:        easytracking-sync catch-up
+    See the result:   easytracking-sync status
                       easytracking-sync invoices list --from 2026-01-01
 
-    Results go to stdout, logs to stderr. COMMAND --help tells more about each.
+    Results go to stdout, logs to stderr. COMMAND --help describes a command.
     """
-    ctx.obj = Invocation(config, log_level, log_format)
+    ctx.obj = GlobalOptions(config, log_level, log_format)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave the process with the contract's exit code."""
+    """Run the command line and end the process with its exit code."""
     code = execute(arguments)
-    _give_up_unwritten()
+    _drop_unwritten()
     sys.exit(code)
 
 
 def execute(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code. Whatever goes wrong is one line on stderr, never a traceback."""
+    """Run one command; its exit code. Every error is one line on stderr, never a traceback."""
     try:
         with ending_the_command():
             answer = commands.main(arguments, prog_name=NAME, standalone_mode=False)
-    except (Exception, KeyboardInterrupt, Terminated) as error:  # noqa: BLE001 - the last resort: one line, a code
+    except (Exception, KeyboardInterrupt, Terminated) as error:  # noqa: BLE001 - the last resort: one line and a code
         return _ended_by(error)
     return answer if isinstance(answer, int) else 0
 
@@ -197,8 +197,8 @@ def _ended_by(error: BaseException) -> int:
 
 
 def _resumption(error: BaseException) -> str:
-    """How what was broken off goes on: as whoever was interrupted has noted on it."""
-    cause = error.__cause__ if isinstance(error, click.Abort) else error  # click makes its own of a Ctrl-C
+    """How the interrupted work continues, as noted on the error by what was interrupted."""
+    cause = error.__cause__ if isinstance(error, click.Abort) else error  # click turns a Ctrl-C into its own error
     return "; ".join(getattr(cause, "__notes__", ())) or "start it again to resume"
 
 
@@ -217,19 +217,19 @@ def _usage(error: click.ClickException) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # a full disk, a reader gone: the code still tells
+    with contextlib.suppress(OSError):  # a full disk or a closed pipe: there is still the exit code
         for line in text.splitlines():
             click.echo(f"{NAME}: {visible(line)}", err=True)
     return code
 
 
 def _log_bug(error: Exception, ctx: click.Context) -> None:
-    """The traceback goes to the command's own log, which knows the secrets it must not show."""
+    """Write the traceback to the command's own log, which redacts the secrets."""
     with contextlib.suppress(Exception):
         log = ctx.meta.get(LOG)
-        if log is None:  # it went wrong before there was one, and before any secret was read
-            observe = importlib.import_module("easytracking_sync.cli.session")
-            log = observe.open_log(ctx.obj or Invocation())
+        if log is None:  # the error came before the log was opened, and before any secret was read
+            runtime = importlib.import_module("easytracking_sync.cli.runtime")
+            log = runtime.open_log(ctx.obj or GlobalOptions())
         log.failed(error)
 
 
@@ -239,12 +239,12 @@ def _close_quietly() -> int:
     return 0
 
 
-def _give_up_unwritten() -> None:
-    """What a full disk or a closed pipe did not take is dropped: else Python would end with its own code, 120."""
+def _drop_unwritten() -> None:
+    """Drop output that a full disk or a closed pipe refused: otherwise Python would exit with its own code, 120."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except AttributeError:  # there is none: it was closed before we began
+        except AttributeError:  # the stream was closed before we started
             continue
         except (OSError, ValueError):
             with contextlib.suppress(OSError, ValueError):

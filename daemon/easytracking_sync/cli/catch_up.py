@@ -1,4 +1,4 @@
-"""`catch-up`: the one-shot, and what came of it."""
+"""`catch-up`: fetch everything once, and print what came of it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import click
 
 from easytracking_sync import app
 from easytracking_sync.app import CatchUpOutcome, CatchUpRequest
-from easytracking_sync.cli import options, screen
-from easytracking_sync.cli.exits import exit_code
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import DAY, SECONDS, require_order, require_past
-from easytracking_sync.cli.progress import progress
-from easytracking_sync.cli.session import Session, begin
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.cli import options, output
+from easytracking_sync.cli.exit_codes import exit_code
+from easytracking_sync.cli.global_options import NAME
+from easytracking_sync.cli.option_types import SECONDS, require_order, require_past
+from easytracking_sync.cli.progress import progress_of_documents
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
+from easytracking_sync.quantities import count, duration, size
 from easytracking_sync.settings import Settings
 
 HEADS = ("ACCOUNT", "HOME", "TO MARK", "WAITING", "QUARANTINE", "INCOMPLETE", "")
@@ -24,7 +24,7 @@ HEADS = ("ACCOUNT", "HOME", "TO MARK", "WAITING", "QUARANTINE", "INCOMPLETE", ""
     "catch-up",
     epilog="""\b
 It may be interrupted at any moment and started again: nothing is lost, nothing is fetched twice.
-Without --deadline it gives up after 15 minutes in which nothing moved.
+Without --deadline it stops when nothing has happened for 15 minutes.
 
 \b
 Examples:
@@ -33,65 +33,76 @@ Examples:
   easytracking-sync catch-up --account acme --from 2026-01-01 --deadline 3600
 
 \b
-Exit codes:
-  0   everything is archived and acknowledged
-  2   the configuration or an option is wrong
-  3   done, but documents are in quarantine or cannot be acknowledged
-  4   the service refuses an account's credentials
-  5   another instance works on this archive
-  74  the disk is full or failed
-  75  not finished; run it again
-  130 interrupted, 143 terminated; run it again""",
+Exit codes: 0 everything is archived and acknowledged, 2 wrong configuration or option, 3 done, but
+documents are in quarantine or cannot be acknowledged, 4 credentials refused, 5 another instance works
+on this archive, 74 the disk is full or failed, 75 not finished, 130 interrupted, 143 terminated; after
+75, 130 and 143, run it again.""",
 )
 @options.ACCOUNTS
-@click.option("--from", "start", metavar="DAY", type=DAY, help="Only what was received on this day or later.")
-@click.option("--to", "end", metavar="DAY", type=DAY, help="Only what was received on this day or earlier.")
-@click.option("--new-only", is_flag=True, help="Only what nobody marked at the service yet.")
+@options.FROM
+@options.TO
+@click.option("--new-only", is_flag=True, help="Only documents that nobody has marked at the service yet.")
 @click.option("--dry-run", is_flag=True, help="List and count; change nothing, here or at the service.")
 @click.option(
-    "--deadline", metavar="SECONDS", type=SECONDS, help="Stop after so long; what is left waits for the next run."
+    "--deadline", metavar="SECONDS", type=SECONDS, help="Stop after this time; the next run continues the work."
 )
-@click.pass_obj
+@pass_runtime
 def catch_up(
-    invocation: Invocation,
+    runtime: Runtime,
     accounts: tuple[str, ...],
-    start: date | None,
-    end: date | None,
+    start_day: date | None,
+    end_day: date | None,
     *,
     new_only: bool,
     dry_run: bool,
     deadline: float | None,
 ) -> int:
-    """Bring home every invoice the service holds: resume what was left, list all history, fetch, store, mark, end."""
-    require_order(start, end, "--from and --to")
+    """Fetch every invoice that the service holds: resume what was left, list all history, fetch and acknowledge."""
+    require_order(start_day, end_day, "--from and --to")
     labels = tuple(dict.fromkeys(label.lower() for label in accounts))
-    request = CatchUpRequest(labels, start, end, new_only, dry_run, deadline)
-    session = begin(invocation)
-    require_past(start, session.effects.clock)
-    outcome = perform(session, request)
-    (show_preview if dry_run else show_outcome)(outcome, session.settings)
-    tell_problems(outcome)
+    require_past(start_day, runtime.effects.clock)
+    outcome = run_catch_up(runtime, CatchUpRequest(labels, start_day, end_day, new_only, dry_run, deadline))
+    if dry_run:
+        _show_preview(outcome)
+    else:
+        show_outcome(outcome, runtime.settings)
+    warn_of_problems(outcome)
     return exit_code(outcome)
 
 
-def perform(session: Session, request: CatchUpRequest) -> CatchUpOutcome:
-    """Run the one-shot under a progress bar."""
-    with progress(session.effects.clock) as shown:
+def run_catch_up(runtime: Runtime, request: CatchUpRequest) -> CatchUpOutcome:
+    """Run it with a progress bar."""
+    with progress_of_documents(runtime.effects.clock) as shown:
         return app.catch_up(
-            session.settings, request, effects=session.effects, progress=shown, observer=session.observer
+            runtime.settings, request, effects=runtime.effects, progress=shown, observer=runtime.observer
         )
 
 
-def show_preview(outcome: CatchUpOutcome, settings: Settings) -> None:
-    """What a dry run found."""
-    del settings
+def warn_of_problems(outcome: CatchUpOutcome) -> None:
+    """One line on stderr for each reason why the exit code is not 0."""
+    warnings = [f"{label}: the service refuses the credentials; correct them" for label in outcome.refused_accounts]
+    warnings += [outcome.storage_failure] if outcome.storage_failure else []
+    warnings += [f"not finished: {outcome.why_unfinished}"] if not outcome.finished else []
+    warnings += [f"{count(outcome.unreadable, 'list element')} without an id"] if outcome.unreadable else []
+    warnings += [f"{count(outcome.bugs, 'bug')} met; see the log at --log-level debug"] if outcome.bugs else []
+    for number, what in (
+        (sum(one.quarantined for one in outcome.counts), "in quarantine"),
+        (sum(one.unacknowledgeable for one in outcome.counts), "stored, but the service refuses the acknowledgement"),
+    ):
+        if number:
+            warnings.append(f"{count(number, 'document')} {what}; see `{NAME} quarantine list`")
+    for line in warnings:
+        output.warn(line)
+
+
+def _show_preview(outcome: CatchUpOutcome) -> None:
     rows = [(label, str(number)) for label, number in outcome.would_fetch.items()]
-    screen.show_table(("ACCOUNT", "WOULD FETCH"), rows, numbers={1})
+    output.show_table(("ACCOUNT", "WOULD FETCH"), rows, numbers={1})
     click.echo("Nothing was changed, here or at the service.")
 
 
 def show_outcome(outcome: CatchUpOutcome, settings: Settings) -> None:
-    """What came home in this run, where every account stands, and where it all lies."""
+    """Print where every account's documents stand, what was fetched, and where the archive is."""
     rows = [
         (
             one.label,
@@ -105,30 +116,8 @@ def show_outcome(outcome: CatchUpOutcome, settings: Settings) -> None:
         for one in outcome.counts
     ]
     if rows:
-        screen.show_table(HEADS, rows, numbers={1, 2, 3, 4, 5})
-    documents, files = screen.count(outcome.documents, "document"), screen.count(outcome.files, "file")
-    click.echo(f"Came home: {documents}, {files}, {screen.size(outcome.bytes)}, in {screen.span(outcome.seconds)}")
-    click.echo(f"It lies in {lies_in(settings)}")
-
-
-def lies_in(settings: Settings) -> str:
-    """Where the archive is, for a person."""
+        output.show_table(HEADS, rows, numbers={1, 2, 3, 4, 5})
+    fetched = f"{count(outcome.documents, 'document')}, {count(outcome.files, 'file')}, {size(outcome.bytes)}"
+    click.echo(f"Fetched: {fetched}, in {duration(outcome.seconds)}")
     path = settings.database.sqlite_path
-    return str(path.absolute()) if path is not None else "the database of database.url"
-
-
-def tell_problems(outcome: CatchUpOutcome) -> None:
-    """One line on stderr for each reason why the exit code is not 0."""
-    said = [f"{label}: the service refuses the credentials; mend them" for label in outcome.refused_accounts]
-    said += [outcome.storage_failure] if outcome.storage_failure else []
-    said += [f"not finished: {outcome.why_unfinished}"] if not outcome.finished else []
-    said += [f"{screen.count(outcome.unreadable, 'list element')} without an id"] if outcome.unreadable else []
-    said += [f"{screen.count(outcome.bugs, 'bug')} met; see the log at --log-level debug"] if outcome.bugs else []
-    for number, what in (
-        (sum(one.quarantined for one in outcome.counts), "in quarantine"),
-        (sum(one.unacknowledgeable for one in outcome.counts), "stored, but the service refuses the mark"),
-    ):
-        if number:
-            said.append(f"{screen.count(number, 'document')} {what}; see `{NAME} quarantine list`")
-    for line in said:
-        click.echo(f"{NAME}: {visible(line)}", err=True)
+    click.echo(f"Archive: {'the database of database.url' if path is None else path.absolute()}")

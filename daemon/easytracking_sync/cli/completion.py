@@ -1,18 +1,18 @@
-"""`completion`: what a shell needs to complete this program's command lines. click makes it."""
+"""`completion`: print a shell's completion script, which click generates."""
 
 from __future__ import annotations
 
 import click
 from click.shell_completion import ShellComplete, get_completion_class
 
-from easytracking_sync.cli.invocation import COMPLETE_VARIABLE, NAME
+from easytracking_sync.cli.global_options import COMPLETE_VARIABLE, NAME
 
 SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command(
     epilog="""\b
-Commands and options are completed, and the labels of the configuration's accounts.
+It completes commands, options and the labels of configured accounts.
 
 \b
 Examples:
@@ -20,12 +20,12 @@ Examples:
   easytracking-sync completion zsh > "${fpath[1]}/_easytracking-sync"
   easytracking-sync completion fish > ~/.config/fish/completions/easytracking-sync.fish
 
-Exit codes: 0 printed, 2 there is no such shell."""
+Exit codes: 0 printed, 2 unknown shell."""
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that lets a shell complete this program's command lines."""
+    """Print the completion script for a shell."""
     kind = get_completion_class(shell)
     assert kind is not None
     made = kind(ctx.find_root().command, {}, NAME, COMPLETE_VARIABLE)

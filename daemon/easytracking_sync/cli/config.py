@@ -1,4 +1,4 @@
-"""`config`: the settings in force."""
+"""`config`: show the effective settings."""
 
 from __future__ import annotations
 
@@ -8,33 +8,32 @@ from typing import Any
 
 import click
 
-from easytracking_sync.cli.invocation import Invocation
-from easytracking_sync.cli.session import begin
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
+from easytracking_sync.safe_text import visible
 
 WIDEST = 44
-"""Longer values push their source to the right rather than all the others."""
+"""A longer value shifts its own source to the right, not those of the other keys."""
 
 
 @click.group()
 def config() -> None:
-    """The configuration as it is in force: file, environment and credentials together."""
+    """Show the effective configuration: file, environment and credentials together."""
 
 
 @config.command(
-    short_help="Show every key, its value and its source.",
+    short_help="Show every key with its value and source.",
     epilog="""\b
-Secrets are shown as ********. After the # stands where a value came from.
+Secrets are shown as ********. The comment after a value names its source.
 
 Example:
   easytracking-sync config show
 
 Exit codes: 0 shown, 2 the configuration is wrong.""",
 )
-@click.pass_obj
-def show(invocation: Invocation) -> None:
-    """Show every key with its value and its source; what is printed is TOML."""
-    settings = begin(invocation).settings
+@pass_runtime
+def show(runtime: Runtime) -> None:
+    """Show every key with its value and its source, as TOML."""
+    settings = runtime.settings
     tree = settings.redacted()
     sources = settings.sources
     notes = {"storage.path": f"{settings.blobs_path}", "storage.spool": f"{settings.spool_path}"}
@@ -47,7 +46,7 @@ def show(invocation: Invocation) -> None:
 
 
 def _sections(tree: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The tables in the order of the contract, each with its own keys; "" is the top."""
+    """The tables in the documented order, each with its keys; "" holds the keys without a table."""
     yield "", {key: value for key, value in tree.items() if not isinstance(value, Mapping)}
     for name, value in tree.items():
         if isinstance(value, Mapping) and name != "accounts":
@@ -70,7 +69,7 @@ def _show_section(
 
 
 def _toml(value: Any) -> str:
-    """The value as TOML writes it; days and numbers are bare there."""
+    """The value as TOML writes it."""
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, str):

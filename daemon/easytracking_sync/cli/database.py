@@ -1,4 +1,4 @@
-"""`database`: the archive in another database."""
+"""`database`: back up the archive's database, or copy it to another one."""
 
 from __future__ import annotations
 
@@ -6,34 +6,31 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import click
-from pydantic import SecretStr
 from pydantic_core import PydanticCustomError
 
 from easytracking_sync.app.database_copy import copy_database
-from easytracking_sync.archive.backup import back_up
+from easytracking_sync.app.upkeep import back_up_archive, settings_after_copy, why_no_backup
 from easytracking_sync.archive.copy import Copied
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.exits import DONE, FINDINGS
-from easytracking_sync.cli.gauge import gauge
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import PLACE
-from easytracking_sync.cli.session import begin
-from easytracking_sync.errors import UsageError
-from easytracking_sync.settings import Database, Settings, StorageBackend
-from easytracking_sync.settings.addresses import database_url
-from easytracking_sync.settings.kinds import read_secret
-from easytracking_sync.settings.present import redacted
+from easytracking_sync.cli import output
+from easytracking_sync.cli.exit_codes import DONE, FINDINGS
+from easytracking_sync.cli.global_options import NAME
+from easytracking_sync.cli.option_types import PLACE
+from easytracking_sync.cli.progress import progress_of_steps
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
+from easytracking_sync.quantities import count, size
+from easytracking_sync.settings.address_validators import database_url
+from easytracking_sync.settings.validators import read_secret
 
 
 @click.group()
 def database() -> None:
-    """The database that holds the archive."""
+    """Back up the archive's database, or copy it to another one."""
 
 
 @database.command(
     epilog="""\b
-Beside a running service, too; for SQLite: PostgreSQL has pg_dump. What the backend "filesystem" keeps
-under storage.path is not in it. To restore: stop the service, put the copy in the archive's place.
+Safe while the service runs. SQLite only: back up PostgreSQL with pg_dump. With the backend "filesystem",
+files under storage.path are not included. To restore, stop the service and replace the archive by the copy.
 
 \b
 Example:
@@ -41,7 +38,7 @@ Example:
 
 \b
 Exit codes: 0 copied and checked, 2 there is no SQLite archive, the file exists, or its folder does
-not, 74 no room, or the archive cannot be read.""",
+not, 74 no space, or the archive cannot be read.""",
 )
 @click.option(
     "--to",
@@ -49,32 +46,26 @@ not, 74 no room, or the archive cannot be read.""",
     metavar="FILE",
     required=True,
     type=PLACE,
-    help="The copy: a new file; the folder must be there.",
+    help="The copy: a new file in an existing folder.",
 )
-@click.option("--if-sqlite", is_flag=True, help="Where there is no SQLite archive, say so and succeed.")
-@click.pass_obj
-def backup(invocation: Invocation, target: Path, *, if_sqlite: bool) -> None:
+@click.option("--if-sqlite", is_flag=True, help="If there is no SQLite archive, say so and succeed.")
+@pass_runtime
+def backup(runtime: Runtime, target: Path, *, if_sqlite: bool) -> None:
     """Copy a SQLite archive as it is at one instant, and check the copy."""
-    session = begin(invocation)
-    path = session.settings.database.sqlite_path
-    if path is None or not path.exists():
-        why = "PostgreSQL is copied with pg_dump" if path is None else f"there is no archive at {path} yet"
-        if not if_sqlite:
-            raise UsageError(why)
+    why = why_no_backup(runtime.settings)
+    if why and if_sqlite:
         click.echo(f"Nothing was copied: {why}.")
         return
-    if not target.absolute().parent.is_dir():
-        raise UsageError(f"--to: the folder {target.absolute().parent} is not there; make it first")
-    count = back_up(path, target.absolute(), session.effects.files)
-    click.echo(f"The archive as it was lies in {target}, {screen.size(count)}.")
+    count_bytes = back_up_archive(runtime.settings, target, runtime.effects)
+    click.echo(f"Archive copied to {target} ({size(count_bytes)}).")
 
 
 @database.command(
     short_help="Copy the archive to another database.",
     epilog="""\b
-Between SQLite and PostgreSQL, either way. Stop the service first. The target must be empty; an
-unfinished copy goes on: the files' bytes where they were, the rows from the beginning. The archive
-itself is only read.
+Copies between SQLite and PostgreSQL in either direction. Stop the service first. The target must be
+empty. An unfinished copy can be continued: files are not copied twice, rows are copied again. The
+archive itself is only read.
 
 \b
 Examples:
@@ -83,10 +74,10 @@ Examples:
   easytracking-sync database copy --to sqlite:////srv/easytracking-sync/archive.db
 
 \b
-Exit codes: 0 copied and proven, 2 wrong address, or the target is not empty, 3 copied, but some
-files had rotten already, 5 a service works on the archive, 74 no room, 75 database out of reach.""",
+Exit codes: 0 copied and proven, 2 wrong address, or the target is not empty, 3 copied, but some files
+were damaged already, 5 a service works on the archive, 74 no space, 75 database unavailable.""",
 )
-@click.option("--to", "url", metavar="URL", help="The other database; a password in it can be seen by other users.")
+@click.option("--to", "url", metavar="URL", help="The other database; other users can see a password in it.")
 @click.option(
     "--to-file",
     "file",
@@ -94,17 +85,16 @@ files had rotten already, 5 a service works on the archive, 74 no room, 75 datab
     type=PLACE,
     help="A file that holds the URL, for one with a password.",
 )
-@click.pass_obj
-def copy(invocation: Invocation, url: str | None, file: Path | None) -> int:
-    """Copy the whole archive to another database, then prove it: row counts, and every file's hash."""
+@pass_runtime
+def copy(runtime: Runtime, url: str | None, file: Path | None) -> int:
+    """Copy the whole archive to another database, then prove it by row counts and every file's hash."""
     if (url is None) == (file is None):
         raise click.UsageError("give one of --to and --to-file")
     target = _address(url, file)
-    session = begin(invocation)
-    session.log.redactor.learn([unquote(urlsplit(target).password or "")])
-    with gauge(session.effects.clock) as shown:
-        copied = copy_database(session.settings, target, effects=session.effects, on_step=shown)
-    return _report(session.settings, copied, target, file)
+    runtime.log.redactor.learn([unquote(urlsplit(target).password or "")])
+    with progress_of_steps(runtime.effects.clock) as shown:
+        copied = copy_database(runtime.settings, target, effects=runtime.effects, on_step=shown)
+    return _report(copied, settings_after_copy(runtime.settings, target, file))
 
 
 def _address(url: str | None, file: Path | None) -> str:
@@ -119,34 +109,16 @@ def _address(url: str | None, file: Path | None) -> str:
         raise click.UsageError(f"{option} must be {(error.context or {}).get('expected', 'an address')}") from None
 
 
-def _report(settings: Settings, copied: Copied, target: str, file: Path | None) -> int:
-    """Say what was copied, and what to change; the exit code."""
-    rows = ", ".join(
-        screen.count(copied.rows[name], what) for name, what in (("account", "account"), ("document", "document"))
-    )
-    proven = f"{copied.files - copied.rotten} of {screen.count(copied.files, 'blob')}"
-    click.echo(f"Copied and counted: {rows}, {screen.count(sum(copied.rows.values()), 'row')} in all")
-    click.echo(f"Read back by their hashes: {proven}, {screen.size(copied.bytes)}")
+def _report(copied: Copied, lines: tuple[str, ...]) -> int:
+    """Print what was copied and what to change; the exit code."""
+    rows = f"{count(copied.rows['account'], 'account')}, {count(copied.rows['document'], 'document')}"
+    click.echo(f"Copied and counted: {rows}, {count(sum(copied.rows.values()), 'row')} in all")
+    proven = f"{copied.files - copied.rotten} of {count(copied.files, 'blob')}"
+    click.echo(f"Read back and hashed: {proven}, {size(copied.bytes)}")
     for sha256 in copied.named:
-        click.echo(f"{NAME}: blob {sha256} had rotten in the archive already", err=True)
+        output.warn(f"blob {sha256} was damaged in the archive already")
     if copied.rotten:
-        click.echo(f"{NAME}: `{NAME} scrub` there has {copied.rotten} rotten fetched again", err=True)
-    click.echo("Now change the configuration, then start the service again:")
-    for line in _to_change(settings, target, file):
-        click.echo(f"  {line}")
-    click.echo("The old database is as it was; let no service work on it any more.")
+        output.warn(f"run `{NAME} scrub` on the new database to have the damaged files fetched again")
+    output.show_configuration(lines)
+    click.echo("The old database is unchanged; do not run the service on it any more.")
     return FINDINGS if copied.rotten else DONE
-
-
-def _to_change(settings: Settings, target: str, file: Path | None) -> list[str]:
-    """Paths that an empty key places beside the database would move with it: they are named, so that they stay."""
-    shown = f'url_file = "{file.absolute()}"' if file is not None else f'url = "{_redacted(target)}"'
-    lines = ["[database]", shown, "[storage]", f'spool = "{settings.spool_path.absolute()}"']
-    if settings.storage.backend is StorageBackend.FILESYSTEM:
-        lines.append(f'path = "{settings.blobs_path.absolute()}"   # the files stay where they are')
-    return lines
-
-
-def _redacted(target: str) -> str:
-    """The address without what may be secret in it, as `config show` shows it."""
-    return str(redacted(Database(url=SecretStr(target)))["url"])

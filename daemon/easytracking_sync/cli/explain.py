@@ -1,4 +1,4 @@
-"""`explain`: the whole story of one document, for a person."""
+"""`explain`: one document's history, and what happens next."""
 
 from __future__ import annotations
 
@@ -8,69 +8,93 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from easytracking_sync.archive.entries import DocumentEntry, Happening, Journey, Standing
-from easytracking_sync.archive.room import Shortage
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.invoices import facts_of
-from easytracking_sync.cli.session import Session, begin, shortage_of
-from easytracking_sync.observe.plain import visible
-from easytracking_sync.terms import AcknowledgeWith, BatchState, DocumentState
+from easytracking_sync.app.explain import Expectation, Explanation, Prospect, explain_document
+from easytracking_sync.archive.entries import DocumentEntry, Happening, Journey
+from easytracking_sync.cli import options, output
+from easytracking_sync.cli.global_options import NAME
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
+from easytracking_sync.quantities import count, size
+from easytracking_sync.safe_text import visible
+from easytracking_sync.terms import BatchState
 
-TOLD: Mapping[str, str] = {
-    "document.changed": "the service listed it with other fields: its files are wanted anew",
-    "document.returned": "listed again, after the service had let go of it",
+EVENTS: Mapping[str, str] = {
+    "document.changed": "the service listed it with other fields: to be fetched again",
+    "document.returned": "listed again after the service had withdrawn it",
     "document.batched": "put into a batch",
     "document.stored": "its files were stored",
-    "document.stored_again": "its files were stored once more",
-    "document.asked_again": "types that were asked for did not come: asked for again",
-    "document.acknowledged": "the service was told",
-    "document.overtaken": "a newer version is listed: fetched once more before the service is told",
-    "document.relisted": "listed as new although told: told again",
-    "document.refetched": "listed as new although told: fetched once more",
-    "document.damaged": "what was stored could not be read back whole: fetched again",
-    "document.refused": "the service refused to be told",
-    "document.recalled": "its batch was recalled, since the account paused: back to the pool",
+    "document.stored_again": "its files were stored again",
+    "document.asked_again": "file types that were asked for are missing: to be asked for again",
+    "document.acknowledged": "acknowledged",
+    "document.overtaken": "a newer version is listed: to be fetched again before it is acknowledged",
+    "document.relisted": "listed as new although acknowledged: to be acknowledged again",
+    "document.refetched": "listed as new although acknowledged: to be fetched again",
+    "document.damaged": "its stored files could not be read back whole: to be fetched again",
+    "document.refused": "the service refused the acknowledgement",
+    "document.recalled": "its batch was recalled because the account paused: to be fetched again",
     "document.pardoned": "its failed attempt does not count: the account has lost its permission",
     "document.withdrawn": "the service does not list it any more",
-    "document.set_apart": "its file names were another document's too: fetched alone",
-    "document.failed": "that attempt failed",
-    "document.quarantined": "gave up for now: quarantine",
-    "document.bytes_changed": "came with other bytes than before: both versions are kept",
+    "document.set_apart": "another document of its parcel had the same file name: to be fetched alone",
+    "document.failed": "the attempt failed",
+    "document.quarantined": "moved to quarantine",
+    "document.bytes_changed": "fetched with other bytes than before: both versions are kept",
     "document.retried": "an operator had it tried again",
-    "document.accepted": "an operator closed it",
-    "document.held": "its phase is cleared on purpose: held",
+    "document.accepted": "an operator accepted it as it is",
+    "document.held": "held, since its phase was cleared",
     "document.released": "no longer held",
-    "document.rotten": "its stored bytes had rotten: to be fetched again",
+    "document.rotten": "its stored bytes were damaged: to be fetched again",
     "document.bare": "it had no file: to be fetched again",
     "phase.set": "an operator set its phase",
     "phase.cleared": "an operator cleared its phase",
     "batch.reserved": "a job was reserved for its batch",
-    "batch.fetched": "the parcel arrived",
-    "batch.stored": "what the parcel held is stored and committed",
-    "batch.acknowledged": "read back whole, and the service told",
-    "batch.acknowledged_again": "it was listed as new although told: told again",
-    "batch.lost": "the job came to nothing: reserved again",
-    "parcel.gone": "the spooled parcel was gone: fetched again",
-    "batch.split": "its batch was split, to find what was refused",
-    "batch.abandoned": "its batch was given up",
-    "batch.refused": "the service refused to be told",
-    "batch.retried": "an operator had the service told once more",
+    "batch.fetched": "the parcel was fetched",
+    "batch.stored": "the parcel's files were stored and committed",
+    "batch.acknowledged": "read back and acknowledged",
+    "batch.acknowledged_again": "listed as new although acknowledged: acknowledged again",
+    "batch.lost": "the job was lost: to be reserved again",
+    "parcel.gone": "the parcel was missing from the spool: to be fetched again",
+    "batch.split": "its batch was split to find the document that is refused",
+    "batch.abandoned": "its batch was abandoned",
+    "batch.refused": "the service refused the acknowledgement",
+    "batch.retried": "an operator had the acknowledgement tried again",
 }
-"""Each event in words; what is not here is shown by its name."""
+"""Each event in words; others are shown by their names."""
 
-NOT_DONE = (
-    DocumentState.DISCOVERED,
-    DocumentState.BATCHED,
-    DocumentState.STORED,
-    DocumentState.QUARANTINED,
-)
-
-UNDER_WAY: Mapping[BatchState, str] = {
+EFFECTS: Mapping[BatchState, str] = {
     BatchState.PLANNED: "a job is reserved for it",
-    BatchState.RESERVED: "its job is asked whether it is ready",
+    BatchState.RESERVED: "its job is asked for the parcel",
     BatchState.FETCHED: "its parcel is stored",
-    BatchState.STORED: "it is read back and the service told",
+    BatchState.STORED: "it is read back and acknowledged",
+}
+
+ACCEPT = f'\n`{NAME} quarantine accept {{doc}} --reason "…"` closes it for good.'
+
+SENTENCES: Mapping[Prospect, str] = {
+    Prospect.FETCHED: "It is fetched {when}, by the running service or the next catch-up.",
+    Prospect.FETCHED_AGAIN: "It is fetched again {when}: {reason}.",
+    Prospect.ATTEMPTS_FAILED: "{number} of {most} attempts failed: {reason}. It is fetched again {when}.",
+    Prospect.IN_BATCH: "{journey}",
+    Prospect.NO_BATCH: f"No batch carries it, though it is {{state}}; `{NAME} reconcile --repair` repairs that.",
+    Prospect.ACKNOWLEDGEMENT_REFUSED: (
+        "It is stored, but the service refuses its acknowledgement: {reason}. It is tried again daily." + ACCEPT
+    ),
+    Prospect.QUARANTINED: (
+        "It is in quarantine after {attempts}: {reason}.\n"
+        f"It is tried again, alone, {{when}}; `{NAME} quarantine retry {{doc}}` tries it now." + ACCEPT
+    ),
+    Prospect.DONE: "Nothing: it is stored and acknowledged.",
+    Prospect.DONE_WITHOUT_TRACE: 'Nothing: it is stored; the account does not acknowledge (acknowledge = "none").',
+    Prospect.NOT_ACKNOWLEDGED: "It is stored and not acknowledged. It is acknowledged when it is listed again.",
+    Prospect.NEVER_ACKNOWLEDGED: "It is stored and not acknowledged.",
+    Prospect.INCOMPLETE: "It is incomplete: the service gave no {reason} when asked several times.",
+    Prospect.WITHDRAWN: "Nothing: the service does not list it any more. If it is listed again, it is fetched.",
+    Prospect.ACCEPTED: "Nothing: an operator accepted it as it is ({reason}).",
+    Prospect.HELD: (
+        f"It is held, since its phase was cleared here: it is left alone until `{NAME} phase set {{number}} {{doc}}`."
+    ),
+    Prospect.ACCOUNT_PAUSED: "Before that, the account is paused until {until}: {reason}.",
+    Prospect.LIST_FAILS: "The account cannot be listed: {reason}.",
+    Prospect.NOT_CONFIGURED: "The configuration has no account {account}: nothing is fetched for it until it has.",
+    Prospect.DISK_FULL: "Nothing new is fetched until there is disk space: {reason}.",
 }
 
 
@@ -79,166 +103,92 @@ UNDER_WAY: Mapping[BatchState, str] = {
 Example:
   easytracking-sync explain acme/4574622
 
-Exit codes: 0 explained, 2 unknown or ambiguous document, 75 database out of reach.""",
+Exit codes: 0 explained, 2 unknown or ambiguous document, 75 database unavailable.""",
 )
-@click.argument("document", metavar="DOC")
-@click.pass_obj
-def explain(invocation: Invocation, document: str) -> None:
-    """Tell a document's whole story: its fields, its files in every version, what happened, and what happens next.
+@options.DOCUMENT
+@pass_runtime
+def explain(runtime: Runtime, document: str) -> None:
+    """Show a document's fields, its files in every version, its history, and what happens next.
 
-    DOC is ACCOUNT/ID, or ID alone where one account only has it.
+    DOC is ACCOUNT/ID, or ID alone if only one account has it.
     """
-    session = begin(invocation)
-    zone = session.settings.timezone
-    with session.archive() as archive:
-        entry = archive.catalogue.find(document)
-        happenings = archive.catalogue.happenings(entry)
-        journey = archive.catalogue.journey(entry)
-        (standing,) = archive.catalogue.standings((entry.account,))
-        short = shortage_of(archive)
-    screen.show_facts(facts_of(entry, zone))
-    if entry.files:
-        _say("Files")
-        screen.show_table(("TYPE", "VERSION", "NAME", "SIZE", "FETCHED", "SHA256"), list(_files(entry, zone)))
-    _say("What happened")
-    story = [(entry.discovered_at, "", "listed by the service for the first time", "")]
-    story += [
-        (one.at, f"batch {one.batch}" if one.batch else "", _words(one), _details(one))
-        for one in happenings
-        if one.name != "document.discovered"
-    ]
-    rows = [(_to_the_second(at, zone), batch, *told) for at, batch, *told in story]
-    screen.show_table(("WHEN", "BATCH", "WHAT", "DETAIL"), rows)
-    _say("What happens next")
-    for line in (*_next(session, entry, journey, standing), *_shortage(entry, short)):
-        click.echo(visible(line))
-
-
-def _say(title: str) -> None:
-    click.echo()
-    click.echo(click.style(title, bold=True))
+    zone = runtime.settings.timezone
+    with runtime.archive() as archive:
+        told = explain_document(archive, runtime.settings, document, now := runtime.effects.clock.now())
+    output.show_facts(output.document_facts(told.document, zone))
+    if told.document.files:
+        output.show_title("Files")
+        heads = ("TYPE", "VERSION", "NAME", "SIZE", "FETCHED", "SHA256")
+        output.show_table(heads, list(_files(told.document, zone)))
+    output.show_title("History")
+    output.show_table(("WHEN", "BATCH", "WHAT", "DETAIL"), list(_history(told, zone)))
+    output.show_title("What happens next")
+    for one in told.expectations:
+        for line in _sentence(one, told.document, zone, now).splitlines():
+            click.echo(line)
 
 
 def _files(entry: DocumentEntry, zone: ZoneInfo) -> Iterator[tuple[str, ...]]:
     versions: dict[str, int] = {}
     for part in entry.files:
         versions[part.type] = versions.get(part.type, 0) + 1
-        fetched = screen.moment(part.fetched_at, zone)
-        yield part.type, str(versions[part.type]), part.name, screen.size(part.size), fetched, part.sha256
+        fetched = output.moment(part.fetched_at, zone)
+        yield part.type, str(versions[part.type]), part.name, size(part.size), fetched, part.sha256
+
+
+def _history(told: Explanation, zone: ZoneInfo) -> Iterator[tuple[str, ...]]:
+    yield _to_the_second(told.document.discovered_at, zone), "", "listed by the service for the first time", ""
+    for one in (one for one in told.happenings if one.name != "document.discovered"):
+        batch = f"batch {one.batch}" if one.batch else ""
+        yield _to_the_second(one.at, zone), batch, _words(one), _details(one)
 
 
 def _words(happening: Happening) -> str:
     if happening.left:
-        given_up = happening.name == "batch.abandoned"
-        return f"its batch {'was given up' if given_up else 'went on without it'}: back to the pool"
+        abandoned = happening.name == "batch.abandoned"
+        return f"its batch {'was abandoned' if abandoned else 'went on without it'}: to be fetched again"
     if "missing" in happening.detail:
-        return "stored, though types were missing that had been asked for often enough"
-    return TOLD.get(happening.name, happening.name)
+        return "stored without file types that the service did not give when asked several times"
+    return EVENTS.get(happening.name, happening.name)
 
 
 def _details(happening: Happening) -> str:
     facts = dict(happening.detail)
     facts.pop("epoch", None)
     reason = str(facts.pop("reason", None) or "")
-    if "documents" in facts:
-        number = facts.pop("documents")
-        facts |= {"travelling together": number} if number != 1 else {}
-    facts = {("the list said before" if name == "before" else name): value for name, value in facts.items()}
-    return "; ".join([reason] * bool(reason) + [f"{name}: {value}" for name, value in facts.items() if value])
+    if facts.get("documents") == 1:
+        del facts["documents"]
+    names = {"before": "the list said before", "documents": "documents in the batch"}
+    return "; ".join(
+        [reason] * bool(reason) + [f"{names.get(name, name)}: {value}" for name, value in facts.items() if value]
+    )
+
+
+def _sentence(one: Expectation, document: DocumentEntry, zone: ZoneInfo, now: datetime) -> str:
+    when = "as soon as possible" if one.at is None or one.at <= now else f"after {_to_the_second(one.at, zone)}"
+    return SENTENCES[one.what].format(
+        account=document.account,
+        attempts=count(one.number, "attempt"),
+        doc=document.shown_id,
+        journey="" if one.journey is None else _journey(one.journey, when),
+        most=one.most,
+        number=one.number,
+        reason=visible(one.reason) or "no reason given",
+        state=document.state,
+        until=output.moment(one.at, zone),
+        when=when,
+    )
+
+
+def _journey(journey: Journey, when: str) -> str:
+    others = f" with {count(journey.size - 1, 'other')}" if journey.size > 1 else ""
+    told = f"It is in batch {journey.batch}{others}; {when} {EFFECTS[journey.state]}."
+    if journey.losses:
+        told += f"\nIts job was lost {count(journey.losses, 'time')}; the next one gets more time."
+    if journey.failures:
+        told += f"\nThe last {count(journey.failures, 'try', 'tries')} failed for a passing reason; the pauses grow."
+    return told
 
 
 def _to_the_second(at: datetime, zone: ZoneInfo) -> str:
     return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _next(session: Session, entry: DocumentEntry, journey: Journey | None, standing: Standing) -> Iterator[str]:
-    """What the machine will do about it, or a person has to, and what keeps it."""
-    match entry.state:
-        case DocumentState.DISCOVERED:
-            yield from _waits(session, entry)
-        case DocumentState.BATCHED | DocumentState.STORED:
-            yield from _travels(session, entry, journey)
-        case DocumentState.QUARANTINED:
-            when = _when(session, entry.next_attempt_at)
-            attempts = screen.count(entry.attempts, "attempt")
-            yield f"It is in quarantine after {attempts}: {entry.reason or 'no reason'}."
-            yield f"It is tried again, alone, {when}; `{NAME} quarantine retry {entry.shown_id}` tries it now."
-            yield f'`{NAME} quarantine accept {entry.shown_id} --reason "…"` closes it for good.'
-        case DocumentState.ACKNOWLEDGED:
-            yield from _is_home(session, entry, standing)
-        case DocumentState.WITHDRAWN:
-            yield "Nothing: the service does not list it any more. Should it list it again, it is fetched."
-        case DocumentState.ACCEPTED:
-            yield f"Nothing: an operator closed it ({entry.reason or 'without a reason'})."
-    if entry.held:
-        number = 2 if _acknowledges(session, standing) is AcknowledgeWith.PHASE2 else 1
-        release = f"{NAME} phase set {number} {entry.shown_id}"
-        yield f"It is held, since its phase was cleared here: left alone until `{release}`."
-    if entry.state in NOT_DONE:
-        yield from _obstacles(session, entry, standing)
-
-
-def _waits(session: Session, entry: DocumentEntry) -> Iterator[str]:
-    when = _when(session, entry.next_attempt_at)
-    why = f": {entry.reason}" if entry.reason else ""
-    if entry.attempts:
-        most = session.settings.sync.max_attempts
-        yield f"{screen.count(entry.attempts, 'attempt')} of {most} failed{why}. It is asked for again {when}."
-    elif entry.reason:
-        yield f"It is asked for again {when}{why}."
-    else:
-        yield f"It is asked for {when}, by the running service or the next catch-up."
-
-
-def _travels(session: Session, entry: DocumentEntry, journey: Journey | None) -> Iterator[str]:
-    if entry.unacknowledgeable:
-        yield f"It is stored, but the service refuses to be told: {entry.reason or 'no reason'}. It is tried daily."
-        yield f'`{NAME} quarantine accept {entry.shown_id} --reason "…"` closes it for good.'
-    if journey is None:
-        yield f"No batch carries it, though it is {entry.state}; `{NAME} reconcile --repair` mends that."
-        return
-    others = f" with {screen.count(journey.size - 1, 'other')}" if journey.size > 1 else ""
-    when = _when(session, journey.next_attempt_at)
-    yield f"It travels in batch {journey.batch}{others}; {when} {UNDER_WAY[journey.state]}."
-    if journey.losses:
-        yield f"Its job was lost {screen.count(journey.losses, 'time')}; it is given longer each time."
-    if journey.failures:
-        tries = screen.count(journey.failures, "try", "tries")
-        yield f"The last {tries} failed for a passing reason; the pauses grow."
-
-
-def _is_home(session: Session, entry: DocumentEntry, standing: Standing) -> Iterator[str]:
-    if entry.acknowledged_at is not None:
-        yield "Nothing: it is home, and the service was told."
-    elif _acknowledges(session, standing) is AcknowledgeWith.NONE:
-        yield 'Nothing: it is home, and the account leaves no trace (acknowledge = "none").'
-    else:
-        yield "It is home, and the service was not told." + ("" if entry.held else " It is, when it is listed again.")
-    if entry.missing_types:
-        yield f"It is incomplete: the service gave no {', '.join(entry.missing_types)} when asked several times."
-
-
-def _obstacles(session: Session, entry: DocumentEntry, standing: Standing) -> Iterator[str]:
-    if standing.paused_until is not None and standing.paused_until > session.effects.clock.now():
-        until = screen.moment(standing.paused_until, session.settings.timezone)
-        yield f"Before that, the account is paused until {until}: {standing.pause_message or standing.pause_reason}."
-    if standing.trouble and standing.trouble != standing.pause_message:
-        yield f"The account's list does not come: {standing.trouble}."
-    if standing.identity not in session.settings.labels:
-        yield f"But the configuration has no account {entry.account}: nothing is done for it until it has."
-
-
-def _shortage(entry: DocumentEntry, short: Shortage | None) -> Iterator[str]:
-    if short is not None and entry.state in {DocumentState.DISCOVERED, DocumentState.QUARANTINED}:
-        yield f"But nothing new is fetched until there is room: {short}."
-
-
-def _when(session: Session, at: datetime | None) -> str:
-    if at is None or at <= session.effects.clock.now():
-        return "as soon as there is room"
-    return f"after {_to_the_second(at, session.settings.timezone)}"
-
-
-def _acknowledges(session: Session, standing: Standing) -> AcknowledgeWith | None:
-    label = session.settings.labels.get(standing.identity)
-    return None if label is None else session.settings.accounts[label].acknowledge

@@ -1,61 +1,58 @@
-"""`invoices`: what the archive holds, for people and for scripts."""
+"""`invoices`: list, show and export what the archive holds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Unpack
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import click
 
+from easytracking_sync.app.documents import list_documents
+from easytracking_sync.app.explain import explain_document
+from easytracking_sync.app.export import Exported, export_documents
+from easytracking_sync.app.json_objects import document_json
 from easytracking_sync.archive.entries import DocumentEntry, Happening
-from easytracking_sync.cli import json_lines, screen
-from easytracking_sync.cli.exits import DONE, FINDINGS, STORAGE, worst
-from easytracking_sync.cli.export import Export, Exported, exclusively
-from easytracking_sync.cli.filters import Given, filtering, filters_of
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import DAY, LISTED, PLACE
-from easytracking_sync.cli.session import begin
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.cli import options, output
+from easytracking_sync.cli.exit_codes import DONE, FINDINGS, STORAGE, worst
+from easytracking_sync.cli.option_types import DAY, PLACE, WORDS
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
+from easytracking_sync.quantities import count, size
 
 HEADS = ("DOCUMENT", "RECEIVED", "STATE", "TYPE", "DATE", "NUMBER", "SENDER", "FILES")
 
 
 @click.group()
 def invoices() -> None:
-    """List, show and export what the archive holds. Needs no service, and works while another process writes."""
+    """List, show and export what the archive holds. Works without the service, and while it is running."""
 
 
 @invoices.command(
     "list",
-    short_help="List documents, or print them as JSON.",
+    short_help="List documents as a table or as JSON.",
     epilog="""\b
 Examples:
   easytracking-sync invoices list --from 2026-05-01 --until 2026-05-31
   easytracking-sync invoices list --state quarantined
   easytracking-sync invoices list --json --account acme | jq .number
 
-Exit codes: 0 listed, 2 wrong configuration or option, 75 database out of reach.""",
+Exit codes: 0 listed, 2 wrong configuration or option, 75 database unavailable.""",
 )
-@filtering
+@options.filtering
 @click.option("--to", "day_to", metavar="DAY", type=DAY, help="The same as --until.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with every field and file.")
-@click.pass_obj
-def list_invoices(invocation: Invocation, *, as_json: bool, day_to: object, **given: Unpack[Given]) -> None:
-    """List documents account by account, in the order of their reception."""
-    if day_to is not None and given["received_to"] is not None:
-        raise click.UsageError("--to and --until are the same: give one of the two")
-    given["received_to"] = given["received_to"] or day_to  # type: ignore[typeddict-item]
-    session = begin(invocation)
-    zone = session.settings.timezone
-    with session.archive() as archive:
-        entries = archive.catalogue.documents(filters_of(session.settings, archive, **given))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, with all fields and files.")
+@pass_runtime
+def list_invoices(runtime: Runtime, /, *, as_json: bool, day_to: object, **filters: Any) -> None:
+    """List documents account by account, in the order of reception."""
+    if day_to is not None and filters["received_to"] is not None:
+        raise click.UsageError("--to and --until are the same option; give only one of them")
+    wanted = options.filters_of(**filters | {"received_to": filters["received_to"] or day_to})
+    with runtime.archive() as archive:
+        entries = list_documents(archive, runtime.settings, wanted)
         if as_json:
             for entry in entries:
-                click.echo(json_lines.line(json_lines.document_fields(entry, zone)))
+                click.echo(output.json_line(document_json(entry, runtime.settings.timezone)))
         else:
-            screen.stream_table(HEADS, (_row(entry) for entry in entries))
+            output.stream_table(HEADS, map(_row, entries))
 
 
 @invoices.command(
@@ -66,34 +63,32 @@ Example:
 
 Exit codes: 0 shown, 2 unknown or ambiguous document.""",
 )
-@click.argument("document", metavar="DOC")
-@click.pass_obj
-def show(invocation: Invocation, document: str) -> None:
-    """Show one document: its fields, every version of its files, and what happened to it.
+@options.DOCUMENT
+@pass_runtime
+def show(runtime: Runtime, document: str) -> None:
+    """Show one document: its fields, its files in every version, and its history as it was recorded.
 
-    DOC is ACCOUNT/ID, or ID alone where one account only has it.
+    DOC is ACCOUNT/ID, or ID alone if only one account has it. `explain` shows the history in words.
     """
-    session = begin(invocation)
-    zone = session.settings.timezone
-    with session.archive() as archive:
-        entry = archive.catalogue.find(document)
-        happenings = archive.catalogue.happenings(entry)
-    screen.show_facts(facts_of(entry, zone))
-    if entry.files:
+    zone = runtime.settings.timezone
+    with runtime.archive() as archive:
+        told = explain_document(archive, runtime.settings, document, runtime.effects.clock.now())
+    output.show_facts(output.document_facts(told.document, zone))
+    if told.document.files:
         click.echo()
-        files = [(part.type, part.name, screen.size(part.size), part.sha256) for part in entry.files]
-        screen.show_table(("TYPE", "NAME", "SIZE", "SHA256"), files, numbers={2})
-    if happenings:
+        files = [(part.type, part.name, size(part.size), part.sha256) for part in told.document.files]
+        output.show_table(("TYPE", "NAME", "SIZE", "SHA256"), files, numbers={2})
+    if told.happenings:
         click.echo()
-        lines = [(screen.moment(one.at, zone), one.name, _told(one)) for one in happenings]
-        screen.show_table(("WHEN", "WHAT", "DETAIL"), lines)
+        lines = [(output.moment(one.at, zone), one.name, _detail(one)) for one in told.happenings]
+        output.show_table(("WHEN", "EVENT", "DETAIL"), lines)
 
 
 @invoices.command(
-    short_help="Write documents' files into a folder.",
+    short_help="Export documents' files to a folder.",
     epilog="""\b
-Files lie in DIR/ACCOUNT/YYYY-MM/ID/, by month of reception. What is there already is compared
-and never overwritten: repeat an export and it writes only what is new.
+Files are written to DIR/ACCOUNT/YYYY-MM/ID/, by month of reception. Files that exist are compared
+and never overwritten: repeat an export to write only what is new.
 
 \b
 Examples:
@@ -101,36 +96,32 @@ Examples:
   easytracking-sync invoices export --to may --from 2026-05-01 --until 2026-05-31 --types FA
 
 \b
-Exit codes: 0 all there, 2 wrong option, 3 files of that name with other bytes are in the way,
+Exit codes: 0 everything is exported, 2 wrong option, 3 files with these names and other bytes exist,
 5 another export writes there, 74 disk full, or the archive's own copy is damaged.""",
 )
-@click.option("--to", "folder", metavar="DIR", type=PLACE, required=True, help="The folder.")
-@click.option("--types", metavar="FA,MT,…", type=LISTED, default=(), help="Only these types of file.")
-@filtering
-@click.pass_obj
-def export(invocation: Invocation, folder: Path, types: tuple[str, ...], **given: Unpack[Given]) -> int:
-    """Write documents' files into a folder, each whole or not at all, byte for byte as they were received."""
-    session = begin(invocation)
-    with session.archive() as archive:
-        filters = filters_of(session.settings, archive, **given)
-        with exclusively(folder, session.effects.files):
-            work = Export(folder, archive.blobs, session.effects.files, types=types)
-            for entry in archive.catalogue.documents(filters):
-                work.add(entry)
-    return report(work.done, folder)
+@click.option("--to", "folder", metavar="DIR", type=PLACE, required=True, help="The folder to write to.")
+@click.option("--types", metavar="FA,MT,…", type=WORDS, default=(), help="Only these types of file.")
+@options.filtering
+@pass_runtime
+def export(runtime: Runtime, /, folder: Path, types: tuple[str, ...], **filters: Any) -> int:
+    """Export documents' files to a folder, each complete or not at all, byte for byte as they were received."""
+    wanted = options.filters_of(**filters)
+    with runtime.archive() as archive:
+        exported = export_documents(archive, runtime.settings, wanted, folder, runtime.effects.files, types=types)
+    return _report(exported, folder)
 
 
-def report(done: Exported, folder: Path) -> int:
-    """Say what an export did; its exit code."""
+def _report(done: Exported, folder: Path) -> int:
+    """Print what an export did; its exit code."""
     for path in done.differing:
-        click.echo(f"{NAME}: {visible(str(path))} holds other bytes than the archive; left as it is", err=True)
+        output.warn(f"{path} has other bytes than the archive; left as it is")
     for problem in done.rotten:
-        click.echo(f"{NAME}: {visible(problem)}", err=True)
-    parts = [f"{screen.count(done.written, 'file')} written ({screen.size(done.bytes)})"]
-    parts += [f"{done.skipped} there already"] if done.skipped else []
-    parts += [f"{len(done.differing)} differing"] if done.differing else []
+        output.warn(problem)
+    parts = [f"{count(done.written, 'file')} written ({size(done.bytes)})"]
+    parts += [f"{done.skipped} already there"] if done.skipped else []
+    parts += [f"{len(done.differing)} different"] if done.differing else []
     parts += [f"{len(done.rotten)} damaged in the archive"] if done.rotten else []
-    click.echo(f"{screen.count(done.documents, 'document')}: {', '.join(parts)}, in {folder}")
+    click.echo(f"{count(done.documents, 'document')}: {', '.join(parts)}, in {folder}")
     return worst(FINDINGS if done.differing else DONE, STORAGE if done.rotten else DONE)
 
 
@@ -142,7 +133,7 @@ def _row(entry: DocumentEntry) -> tuple[str, ...]:
         entry.received.strftime("%Y-%m-%d %H:%M") if entry.received else "-",
         "unacknowledgeable" if entry.in_trouble and entry.unacknowledgeable else entry.state.value,
         entry.document_type or "-",
-        json_lines.day(entry.document_date) or "-",
+        str(entry.document_date or "-"),
         _short(entry.number or "-"),
         entry.sender_piva or entry.sender_cf or "-",
         (types or "-") + lacking,
@@ -153,28 +144,6 @@ def _short(text: str, most: int = 30) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def facts_of(entry: DocumentEntry, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
-    yield "document", entry.shown_id
-    yield "state", entry.state.value + (" (cannot be acknowledged)" if entry.unacknowledgeable else "")
-    yield "reason", entry.reason or ""
-    yield "attempts", str(entry.attempts or "")
-    yield "next attempt", screen.moment(entry.next_attempt_at, zone, never="")
-    yield "missing", ", ".join(entry.missing_types)
-    yield "number", entry.number or ""
-    yield "document date", json_lines.day(entry.document_date) or ""
-    yield "document type", entry.document_type or ""
-    yield "sender", " / ".join(code for code in (entry.sender_piva, entry.sender_cf) if code)
-    yield "receiver", " / ".join(code for code in (entry.receiver_piva, entry.receiver_cf) if code)
-    yield "SDI id", entry.sdi_id or ""
-    yield "received", entry.received.strftime("%Y-%m-%d %H:%M:%S") if entry.received else ""
-    yield "file name", entry.file_name or ""
-    yield "annual number", "" if entry.annual_progressive is None else str(entry.annual_progressive)
-    yield "channel", {None: "", 0: "Italy", 1: "Romania"}.get(entry.country_channel, str(entry.country_channel))
-    yield "discovered", screen.moment(entry.discovered_at, zone)
-    yield "stored", screen.moment(entry.stored_at, zone, never="")
-    yield "acknowledged", screen.moment(entry.acknowledged_at, zone, never="")
-
-
-def _told(happening: Happening) -> str:
+def _detail(happening: Happening) -> str:
     facts = [f"batch {happening.batch}"] if happening.batch else []
     return ", ".join(facts + [f"{name}: {value}" for name, value in happening.detail.items() if value])

@@ -1,15 +1,11 @@
-"""`migrate`: the archive at this program's schema."""
+"""`migrate`: bring the archive to this program's schema."""
 
 from __future__ import annotations
 
 import click
 
-from easytracking_sync.app import archive_of
-from easytracking_sync.archive import schema
-from easytracking_sync.archive.store import alone
-from easytracking_sync.archive.tables import SCHEMA
-from easytracking_sync.cli.invocation import Invocation
-from easytracking_sync.cli.session import begin
+from easytracking_sync.app.upkeep import migrate_archive
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
 
 
 @click.command(
@@ -18,27 +14,20 @@ Example:
   easytracking-sync migrate
 
 Exit codes: 0 the schema is this program's, 2 the archive is newer than this program,
-5 another instance works on it, 74 no room for the copy.""",
+5 another instance works on it, 74 no space for the copy.""",
 )
-@click.pass_obj
-def migrate(invocation: Invocation) -> None:
-    """Bring the archive to this program's schema; repeating is safe, and so is a power cut midway.
+@pass_runtime
+def migrate(runtime: Runtime) -> None:
+    """Bring the archive to this program's schema. Safe to repeat, and after a power cut midway.
 
-    A SQLite archive is copied first; the copy may be deleted when all is well.
+    A SQLite archive is copied first; delete the copy when all is well.
     """
-    session = begin(invocation)
-    archive = archive_of(session.settings, session.effects)
-    try:
-        with alone(archive.database, {"command": "migrate"}):
-            before, copy = schema.migrate(archive.database)
-            where = schema.shown(archive.database)
-    finally:
-        archive.close()
-    if before == SCHEMA:
-        click.echo(f"{where} is at schema {SCHEMA} already: nothing to do.")
-    elif before is None:
-        click.echo(f"{where} was made, at schema {SCHEMA}.")
+    done = migrate_archive(runtime.settings, runtime.effects)
+    if done.before == done.after:
+        click.echo(f"{done.archive} is already at schema {done.after}.")
+    elif done.before is None:
+        click.echo(f"Created {done.archive} at schema {done.after}.")
     else:
-        click.echo(f"{where} went from schema {before} to {SCHEMA}.")
-    if copy is not None:
-        click.echo(f"The archive as it was lies in {copy}.")
+        click.echo(f"Migrated {done.archive} from schema {done.before} to {done.after}.")
+    if done.copy is not None:
+        click.echo(f"Copy of the archive as it was: {done.copy}")

@@ -1,4 +1,4 @@
-"""`phase`: set or clear the service's two marks by hand."""
+"""`phase`: set or clear the service's two phases by hand."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
+from easytracking_sync.app.documents import find_documents
 from easytracking_sync.app.phases import PhaseChange, Verb, change_phase, own_phase
-from easytracking_sync.archive.entries import DocumentEntry
-from easytracking_sync.archive.store import Archive
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.exits import DONE, code_of, worst
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.session import Session, begin
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.cli import output
+from easytracking_sync.cli.exit_codes import DONE, code_of, worst
+from easytracking_sync.cli.global_options import NAME
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
+from easytracking_sync.quantities import count
 
 PHASE = click.Choice(["1", "2"])
 DOCUMENTS = click.argument("documents", metavar="DOC...", nargs=-1, required=True)
@@ -23,14 +22,14 @@ DOCUMENTS = click.argument("documents", metavar="DOC...", nargs=-1, required=Tru
 
 @click.group()
 def phase() -> None:
-    """Set or clear phase 1 or 2 of documents at the service, in hundreds. DOC may be -: then they come from stdin."""
+    """Set or clear phase 1 or 2 of documents at the service. With DOC -, read documents from stdin."""
 
 
 @phase.command(
     "set",
     epilog="""\b
-The phase that acknowledges (phase 1, unless the account says acknowledge = "phase2") tells the
-service that a document is home. So it is refused for documents that are not stored here.
+The account's acknowledging phase (phase 1, unless it has acknowledge = "phase2") tells the service
+that a document was downloaded. So it is refused for documents that are not stored here.
 
 \b
 Examples:
@@ -40,22 +39,26 @@ Examples:
 
 \b
 Exit codes: 0 all are set, 2 unknown, ambiguous or not stored, 3 some were refused,
-4 credentials refused, 75 the service does not answer.""",
+4 credentials refused, 75 the service is unavailable.""",
 )
 @click.argument("number", metavar="{1|2}", type=PHASE)
 @DOCUMENTS
-@click.option("--force", is_flag=True, help="Also what is not stored here: nobody will then find it missing.")
-@click.pass_obj
-def set_phase(invocation: Invocation, number: str, documents: tuple[str, ...], *, force: bool) -> int:
-    """Set a phase. A document whose phase was cleared before is no longer held."""
-    return _change(begin(invocation), Verb.SET, int(number), documents, force=force)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also for documents that are not stored here: nobody will notice that they are missing.",
+)
+@pass_runtime
+def set_phase(runtime: Runtime, number: str, documents: tuple[str, ...], *, force: bool) -> int:
+    """Set a phase. A document that was held because its phase was cleared is no longer held."""
+    return _change(runtime, Verb.SET, int(number), documents, force=force)
 
 
 @phase.command(
     "clear",
     epilog="""\b
-A document whose acknowledging phase is cleared is held: it is listed as new again, by us and by
-others, but left alone here until its phase is set again.
+A document whose acknowledging phase is cleared is held: the service lists it as new again, but it is
+left alone here until its phase is set again.
 
 \b
 Examples:
@@ -64,23 +67,25 @@ Examples:
 
 \b
 Exit codes: 0 all are cleared, 2 unknown or ambiguous, 3 some were refused, 4 credentials refused,
-75 the service does not answer.""",
+75 the service is unavailable.""",
 )
 @click.argument("number", metavar="{1|2}", type=PHASE)
 @DOCUMENTS
-@click.pass_obj
-def clear(invocation: Invocation, number: str, documents: tuple[str, ...]) -> int:
-    """Clear a phase. The copy here stays as it is."""
-    return _change(begin(invocation), Verb.CLEAR, int(number), documents, force=False)
+@pass_runtime
+def clear(runtime: Runtime, number: str, documents: tuple[str, ...]) -> int:
+    """Clear a phase. The files stored here are not changed."""
+    return _change(runtime, Verb.CLEAR, int(number), documents, force=False)
 
 
-def _change(session: Session, verb: Verb, phase: int, named: Sequence[str], *, force: bool) -> int:
-    with session.archive() as archive:
-        documents = _found(archive, _from_stdin(named))
+def _change(runtime: Runtime, verb: Verb, phase: int, named: Sequence[str], *, force: bool) -> int:
+    with runtime.archive() as archive:
+        documents = find_documents(archive, _from_stdin(named))
+        if not documents:
+            raise click.UsageError("stdin names no document")
         changes = change_phase(
-            session.settings, archive, documents, verb, phase, force=force, effects=session.effects
+            runtime.settings, archive, documents, verb, phase, force=force, effects=runtime.effects
         )
-    return _report(session, changes, verb, phase)
+    return _report(runtime, changes, verb, phase)
 
 
 def _from_stdin(named: Iterable[str]) -> Iterator[str]:
@@ -92,27 +97,19 @@ def _from_stdin(named: Iterable[str]) -> Iterator[str]:
             yield name
 
 
-def _found(archive: Archive, named: Iterable[str]) -> list[DocumentEntry]:
-    documents = [archive.catalogue.find(name) for name in dict.fromkeys(named)]
-    if not documents:
-        raise click.UsageError("stdin names no document")
-    return documents
-
-
-def _report(session: Session, changes: Sequence[PhaseChange], verb: Verb, phase: int) -> int:
-    """One line for each document that failed, then how many went well; the exit code."""
+def _report(runtime: Runtime, changes: Sequence[PhaseChange], verb: Verb, phase: int) -> int:
+    """Print one line for each document that failed, then how many succeeded; the exit code."""
     for change in changes:
         if change.trouble is not None:
             why = str(change.trouble).removeprefix(f"{change.document.account}: ")
-            click.echo(f"{NAME}: {change.document.shown_id}: {visible(why)}", err=True)
+            output.warn(f"{change.document.shown_id}: {why}")
     done = Counter(change.document.account for change in changes if change.trouble is None)
     what = "set" if verb is Verb.SET else "cleared"
-    total = screen.count(sum(done.values()), "document")
     failed = len(changes) - sum(done.values())
-    click.echo(f"Phase {phase} is {what} for {total}" + (f"; {failed} failed, see above" if failed else ""))
-    ours = [label for label in done if phase == own_phase(session.settings.accounts[label].acknowledge)]
+    also = f"; {failed} failed, see above" if failed else ""
+    click.echo(f"Phase {phase} is {what} for {count(sum(done.values()), 'document')}{also}")
+    ours = [label for label in done if phase == own_phase(runtime.settings.accounts[label].acknowledge)]
     if ours and verb is Verb.CLEAR:
-        held = sum(done[label] for label in ours)
-        pronoun = "It is" if held == 1 else "They are"
-        click.echo(f"{pronoun} held: left alone here until `{NAME} phase set {phase} DOC`")
+        held = count(sum(done[label] for label in ours), "document is", "documents are")
+        click.echo(f"{held} held: left alone here until `{NAME} phase set {phase} DOC`")
     return worst(*(code_of(change.trouble) for change in changes if change.trouble is not None), DONE)

@@ -1,67 +1,85 @@
-"""How far a one-shot is: a bar on a terminal, a line now and then elsewhere; both on stderr."""
+"""Progress on stderr: a bar on a terminal, elsewhere a line every few seconds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as RichProgress
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
-from easytracking_sync.app import Progress
 from easytracking_sync.effects import Clock
 
 LINE_EVERY_SECONDS = 5.0
 
-
-class Bar:
-    """A bar for a terminal; log lines appear above it."""
-
-    def __init__(self, drawn: RichProgress) -> None:
-        self._drawn = drawn
-        self._task = drawn.add_task("connecting", total=None)
-
-    def show(self, *, listed: int, archived: int, waiting: int, doing: str) -> None:
-        """See app.Progress."""
-        del listed
-        total = archived + waiting
-        self._drawn.update(self._task, description=doing, completed=archived, total=total or None)
+Steps = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is (0 where nobody knows)."""
 
 
-class Lines:
-    """A line when something changed, not more often than every few seconds."""
+@dataclass(frozen=True, slots=True)
+class CatchUpProgress:
+    """See app.Progress: how far a catch-up is, drawn as documents of documents."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._said_at = clock.monotonic()
-        self._said: tuple[object, ...] = ()
+    draw: Callable[[str, str, int, int], None]
 
     def show(self, *, listed: int, archived: int, waiting: int, doing: str) -> None:
         """See app.Progress."""
-        now = self._clock.monotonic()
-        told = (listed, archived, waiting, doing)
-        if told == self._said or now - self._said_at < LINE_EVERY_SECONDS:
-            return
-        self._said_at, self._said = now, told
-        click.echo(f"{doing}: {listed} listed, {archived} archived, {waiting} waiting", err=True)
+        line = f"{doing}: {listed} listed, {archived} archived, {waiting} waiting"
+        self.draw(doing, line, archived, archived + waiting)
 
 
 @contextmanager
-def progress(clock: Clock) -> Iterator[Progress]:
-    """Whichever fits where stderr goes; gone when the block ends."""
+def progress_of_documents(clock: Clock) -> Iterator[CatchUpProgress]:
+    """For a catch-up; gone when the block ends."""
+    with _drawn(clock, MofNCompleteColumn(), TextColumn("documents")) as draw:
+        yield CatchUpProgress(draw)
+
+
+@contextmanager
+def progress_of_steps(clock: Clock) -> Iterator[Steps]:
+    """For anything else that takes long; gone when the block ends."""
+    with _drawn(clock, TaskProgressColumn()) as draw:
+
+        def show(doing: str, done: int, whole: int) -> None:
+            draw(doing, f"{doing} ({done * 100 // whole}%)" if whole else doing, done, whole)
+
+        yield show
+
+
+@contextmanager
+def _drawn(clock: Clock, *columns: ProgressColumn) -> Iterator[Callable[[str, str, int, int], None]]:
+    """Draws what is being done on the bar, or prints the line that says so and how far it is."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Lines(clock)
+        yield _lines(clock)
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn("documents"),
-        TimeElapsedColumn(),
-    )
-    with RichProgress(*columns, console=console, transient=True) as drawn:
-        yield Bar(drawn)
+    shown = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=None), *columns)
+    with Progress(*shown, TimeElapsedColumn(), console=console, transient=True) as drawn:
+        task = drawn.add_task("starting", total=None)
+        yield lambda doing, _, done, whole: drawn.update(task, description=doing, completed=done, total=whole or None)
+
+
+def _lines(clock: Clock) -> Callable[[str, str, int, int], None]:
+    """A line when something changed, not more often than every few seconds."""
+    said_at, said = clock.monotonic(), ""
+
+    def show(doing: str, line: str, done: int, whole: int) -> None:
+        nonlocal said_at, said
+        del doing, done, whole
+        now = clock.monotonic()
+        if line != said and now - said_at >= LINE_EVERY_SECONDS:
+            said_at, said = now, line
+            click.echo(line, err=True)
+
+    return show

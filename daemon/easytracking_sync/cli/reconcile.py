@@ -1,37 +1,36 @@
-"""`reconcile`: the completeness proof, and the repair of what it finds."""
+"""`reconcile`: compare the service with the archive, print the proof, and repair what was found."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any
 
 import click
 
 from easytracking_sync.app.composition import chosen_accounts
+from easytracking_sync.app.json_objects import proof_json
 from easytracking_sync.app.reconcile import Proof, Repaired, compare, repair
 from easytracking_sync.archive.store import Archive
-from easytracking_sync.cli import json_lines, options, screen
-from easytracking_sync.cli.catch_up import tell_problems
-from easytracking_sync.cli.exits import CREDENTIALS, DONE, FINDINGS, STORAGE, UNFINISHED, exit_code, worst
-from easytracking_sync.cli.gauge import gauge
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.kinds import DAY, require_order, require_past
-from easytracking_sync.cli.progress import progress
-from easytracking_sync.cli.session import Session, begin
-from easytracking_sync.observe.plain import visible
+from easytracking_sync.cli import options, output
+from easytracking_sync.cli.catch_up import warn_of_problems
+from easytracking_sync.cli.exit_codes import CREDENTIALS, DONE, FINDINGS, STORAGE, UNFINISHED, exit_code, worst
+from easytracking_sync.cli.global_options import NAME
+from easytracking_sync.cli.option_types import require_order, require_past
+from easytracking_sync.cli.progress import progress_of_documents, progress_of_steps
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
+from easytracking_sync.quantities import count, size
 
-HEADS = ("ACCOUNT", "LISTED", "HOME", "MISSING", "UNMARKED", "NOT LISTED", "FILES", "SIZE", "ROTTEN")
+HEADS = ("ACCOUNT", "LISTED", "HOME", "MISSING", "UNMARKED", "NOT LISTED", "FILES", "SIZE", "DAMAGED")
 MOST_SHOWN = 10
 
 
 @click.command(
     epilog="""\b
-LISTED: what the service has, in both phases. HOME: of it, what is stored here. MISSING: listed and
-not home. UNMARKED: home, and the service does not know it. NOT LISTED: here, and the service has
-let go of it, which is no fault. ROTTEN: stored files that are not what was stored.
+LISTED: documents the service has, in both phases. HOME: those stored here. MISSING: listed but not
+stored. UNMARKED: stored, but listed as new. NOT LISTED: stored, but not listed any more; this is no
+fault. DAMAGED: stored files whose bytes have changed.
 
-Without --repair it changes nothing, here or at the service, and may run beside the service.
+Without --repair it changes nothing, here or at the service, and may run while the service runs.
 An account that does not answer for five minutes is given up.
 
 \b
@@ -45,91 +44,79 @@ Exit codes: 0 the proof holds, 2 wrong option, 3 findings are open, 4 credential
 74 storage failed, 75 the comparison is not complete.""",
 )
 @options.ACCOUNTS
-@click.option("--from", "start", metavar="DAY", type=DAY, help="Only what was received on this day or later.")
-@click.option("--to", "end", metavar="DAY", type=DAY, help="Only what was received on this day or earlier.")
-@click.option("--repair", "wants_repair", is_flag=True, help="Fetch what is missing or rotten, then compare again.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object an account.")
-@click.pass_obj
+@options.FROM
+@options.TO
+@click.option("--repair", "wants_repair", is_flag=True, help="Fetch what is missing or damaged, then compare again.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per account.")
+@pass_runtime
 def reconcile(
-    invocation: Invocation,
+    runtime: Runtime,
     accounts: tuple[str, ...],
-    start: date | None,
-    end: date | None,
+    start_day: date | None,
+    end_day: date | None,
     *,
     wants_repair: bool,
     as_json: bool,
 ) -> int:
-    """Compare the service's lists with the archive, hash every stored file, and say whether all is home and whole."""
-    require_order(start, end, "--from and --to")
-    session = begin(invocation)
-    require_past(start, session.effects.clock)
-    labels = chosen_accounts(session.settings, tuple(dict.fromkeys(label.lower() for label in accounts)))
-    with session.archive() as archive:
-        proofs = _compare(session, archive, labels, start, end)
-        repaired = None
+    """Compare the service's lists with the archive, hash every stored file, and prove that nothing is missing."""
+    require_order(start_day, end_day, "--from and --to")
+    require_past(start_day, runtime.effects.clock)
+    labels = chosen_accounts(runtime.settings, tuple(dict.fromkeys(label.lower() for label in accounts)))
+    repaired = None
+    with runtime.archive() as archive:
+        proofs = _compare(runtime, archive, labels, start_day, end_day)
         if wants_repair and any(proof.has_findings for proof in proofs):
             if not as_json:
                 _show(proofs)
-            repaired = _repair(session, archive, proofs, start, end, as_json=as_json)
-            proofs = _compare(session, archive, labels, start, end)
+            repaired = _repair(runtime, archive, proofs, start_day, end_day, on_stderr=as_json)
+            proofs = _compare(runtime, archive, labels, start_day, end_day)
     if as_json:
         for proof in proofs:
-            click.echo(json_lines.line(_fields(proof)))
+            click.echo(output.json_line(proof_json(proof)))
     else:
         _show(proofs)
     for line in _problems(proofs):
-        click.echo(f"{NAME}: {visible(line)}", err=True)
+        output.warn(line)
     return worst(*map(_code, proofs), DONE if repaired is None else _code_of_repair(repaired))
 
 
 def _compare(
-    session: Session, archive: Archive, labels: Sequence[str], start: date | None, end: date | None
+    runtime: Runtime, archive: Archive, labels: Sequence[str], start: date | None, end: date | None
 ) -> list[Proof]:
-    with gauge(session.effects.clock) as shown:
+    with progress_of_steps(runtime.effects.clock) as shown:
 
         def show(proof: Proof) -> None:
-            hashed = f", {screen.count(proof.files, 'file')} hashed" if proof.files else ""
+            hashed = f", {count(proof.files, 'file')} hashed" if proof.files else ""
             shown(f"{proof.account}: {proof.listed} listed{hashed}", 0, 0)
 
+        effects, observer = runtime.effects, runtime.observer
         return compare(
-            session.settings,
-            archive,
-            labels,
-            start,
-            end,
-            effects=session.effects,
-            observer=session.observer,
-            on_step=show,
+            runtime.settings, archive, labels, start, end, effects=effects, observer=observer, on_step=show
         )
 
 
 def _repair(
-    session: Session,
+    runtime: Runtime,
     archive: Archive,
     proofs: Sequence[Proof],
     start: date | None,
     end: date | None,
     *,
-    as_json: bool,
+    on_stderr: bool,
 ) -> Repaired:
-    """Mend what can be mended and say what was done; not on stdout where that is for a script."""
-    with progress(session.effects.clock) as shown:
+    """Repair what was found, and print what was done; not on stdout if a script reads it."""
+    found = [proof for proof in proofs if proof.has_findings]
+    with progress_of_documents(runtime.effects.clock) as shown:
+        effects, observer = runtime.effects, runtime.observer
         repaired = repair(
-            session.settings,
-            archive,
-            [proof for proof in proofs if proof.has_findings],
-            start,
-            end,
-            effects=session.effects,
-            observer=session.observer,
-            progress=shown,
+            runtime.settings, archive, found, start, end, effects=effects, observer=observer, progress=shown
         )
     outcome = repaired.outcome
-    done = f"{screen.count(outcome.documents, 'document')} fetched, {screen.count(outcome.files, 'file')}"
-    click.echo(f"Repaired: {done}; comparing again", err=as_json)
-    tell_problems(outcome)
+    done = f"{count(outcome.documents, 'document')} fetched, {count(outcome.files, 'file')}"
+    click.echo(f"Repaired: {done}; comparing again", err=on_stderr)
+    warn_of_problems(outcome)
     for label in repaired.left_alone:
-        click.echo(f"{NAME}: {label}: more is rotten than whole; see that storage.path is mounted", err=True)
+        output.warn(f"{label}: more than half the files are missing or damaged; check that storage.path is mounted")
     return repaired
 
 
@@ -143,12 +130,12 @@ def _show(proofs: Sequence[Proof]) -> None:
             str(len(proof.unmarked)),
             str(len(proof.unlisted)),
             str(proof.files),
-            screen.size(proof.bytes),
+            size(proof.bytes),
             str(len(proof.rotten)),
         )
         for proof in proofs
     ]
-    screen.show_table(HEADS, rows, numbers=set(range(1, len(HEADS))))
+    output.show_table(HEADS, rows, numbers=set(range(1, len(HEADS))))
     for proof in proofs:
         for line in _findings(proof):
             click.echo(f"{proof.account}: {line}")
@@ -156,18 +143,18 @@ def _show(proofs: Sequence[Proof]) -> None:
 
 
 def _findings(proof: Proof) -> Iterator[str]:
-    rotten = sorted({one.doc_id for one in proof.rotten})
+    damaged = sorted({one.doc_id for one in proof.rotten})
     for ids, what in (
-        (proof.missing, "listed by the service and not home"),
-        (proof.unmarked, "home, and listed as new all the same"),
-        (rotten, "with rotten files"),
+        (proof.missing, "listed by the service but not stored"),
+        (proof.unmarked, "stored, but listed as new"),
+        (damaged, "with damaged files"),
     ):
         if ids:
             yield f"{what}: {_first(ids)}"
     if proof.unreadable:
-        yield f"{screen.count(proof.unreadable, 'list element')} without an id"
+        yield f"{count(proof.unreadable, 'list element')} without an id"
     if proof.accepted:
-        yield f"{screen.count(proof.accepted, 'document')} closed with `{NAME} quarantine accept`"
+        yield f"{count(proof.accepted, 'document')} closed with `{NAME} quarantine accept`"
 
 
 def _first(ids: Sequence[int]) -> str:
@@ -179,20 +166,20 @@ def _verdict(proofs: Sequence[Proof]) -> str:
     if all(proof.holds for proof in proofs):
         number = sum(proof.listed for proof in proofs)
         if not number:
-            return "The service lists no document there: nothing was to be proven."
+            return "The service lists no document there: there is nothing to prove."
         accepted = sum(proof.accepted for proof in proofs)
-        but_for = f"but for {accepted} closed by an operator " if accepted else ""
-        listed = screen.count(number, "listed document")
-        return f"The proof holds: {listed}, {but_for}all home, whole and known to the service as such."
+        except_for = f", except {accepted} closed by an operator" if accepted else ""
+        listed = count(number, "listed document")
+        return f"The proof holds: {listed}, all stored, undamaged and acknowledged{except_for}."
     if not all(proof.is_complete for proof in proofs):
         return "No proof: the comparison is not complete."
-    return f"The proof does not hold. See `{NAME} explain DOC`; `{NAME} reconcile --repair` mends what can be."
+    return f"The proof does not hold. See `{NAME} explain DOC`; `{NAME} reconcile --repair` repairs what it can."
 
 
 def _problems(proofs: Sequence[Proof]) -> Iterator[str]:
     for proof in proofs:
         if proof.credentials_refused:
-            yield f"{proof.account}: the service refuses the credentials; mend them"
+            yield f"{proof.account}: the service refuses the credentials; correct them"
         yield from (f"not compared: {problem}" for problem in dict.fromkeys(proof.problems))
 
 
@@ -205,26 +192,6 @@ def _code(proof: Proof) -> int:
 
 
 def _code_of_repair(repaired: Repaired) -> int:
-    """What the comparison afterwards cannot tell: it alone says which findings are left."""
+    """Without open findings: the comparison afterwards says which are left."""
     code = exit_code(repaired.outcome)
     return worst(STORAGE if repaired.left_alone else DONE, DONE if code == FINDINGS else code)
-
-
-def _fields(proof: Proof) -> dict[str, Any]:
-    return {
-        "account": proof.account,
-        "holds": proof.holds,
-        "complete": proof.is_complete,
-        "listed": proof.listed,
-        "home": proof.home,
-        "accepted": proof.accepted,
-        "missing": sorted(proof.missing),
-        "unmarked": sorted(proof.unmarked),
-        "not_listed": sorted(proof.unlisted),
-        "files": proof.files,
-        "bytes": proof.bytes,
-        "rotten": [{"doc_id": one.doc_id, "type": one.type, "sha256": one.sha256} for one in proof.rotten],
-        "unreadable": proof.unreadable,
-        "problems": list(dict.fromkeys(proof.problems)),
-        "credentials_refused": proof.credentials_refused,
-    }

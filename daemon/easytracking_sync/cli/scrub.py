@@ -1,26 +1,26 @@
-"""`scrub`: is what is stored still what was stored?"""
+"""`scrub`: check that stored files have not changed."""
 
 from __future__ import annotations
 
 import click
 
+from easytracking_sync.app.accounts import account_ids_of
 from easytracking_sync.app.scrub import ScrubOutcome
 from easytracking_sync.app.scrub import scrub as scrub_archive
 from easytracking_sync.archive.integrity import Rotten
-from easytracking_sync.archive.store import Archive
-from easytracking_sync.cli import options, screen
-from easytracking_sync.cli.exits import DONE, FINDINGS, STORAGE
-from easytracking_sync.cli.gauge import gauge
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.session import Session, account_ids_of, begin
+from easytracking_sync.cli import options, output
+from easytracking_sync.cli.exit_codes import DONE, FINDINGS, STORAGE
+from easytracking_sync.cli.progress import progress_of_steps
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
+from easytracking_sync.quantities import count, size
 
 HEADS = ("DOCUMENT", "TYPE", "SHA256", "WHAT NOW")
 
 
 @click.command(
     epilog="""\b
-It changes nothing but for what has rotten: those documents are fetched again, by the running
-service or the next catch-up. It may run beside the service, and be interrupted.
+It changes nothing except for damaged files: their documents are fetched again by the running service
+or the next catch-up. It may run while the service runs, and be interrupted.
 
 \b
 Examples:
@@ -28,57 +28,51 @@ Examples:
   easytracking-sync scrub --account acme
 
 \b
-Exit codes: 0 everything is whole, 2 unknown account, 3 something had rotten, 74 most of it is
-gone (is the disk mounted?), 75 database out of reach.""",
+Exit codes: 0 everything is undamaged, 2 unknown account, 3 something was damaged, 74 more than half
+the files are missing or damaged (is the disk mounted?), 75 database unavailable.""",
 )
 @options.ACCOUNTS
-@click.option("--refetch-all", is_flag=True, help="Fetch again even where more is gone than is left.")
-@click.pass_obj
-def scrub(invocation: Invocation, accounts: tuple[str, ...], *, refetch_all: bool) -> int:
-    """Read and hash everything that is stored, and have what has rotten fetched again."""
-    session = begin(invocation)
-    with session.archive() as archive:
-        ids = account_ids_of(session.settings, archive, accounts)
-        outcome = _scrub(session, archive, ids, refetch_all=refetch_all)
+@click.option(
+    "--refetch-all", is_flag=True, help="Fetch again even if more than half the files are missing or damaged."
+)
+@pass_runtime
+def scrub(runtime: Runtime, accounts: tuple[str, ...], *, refetch_all: bool) -> int:
+    """Read and hash every stored file, and have damaged ones fetched again."""
+    clock = runtime.effects.clock
+    with runtime.archive() as archive, progress_of_steps(clock) as shown:
+        ids = account_ids_of(runtime.settings, archive, accounts)
+        extent = archive.integrity.extent(ids)
+
+        def show(so_far: ScrubOutcome) -> None:
+            doing = f"{so_far.files} of {count(extent.files, 'file')}, {size(so_far.bytes)} read"
+            shown(doing, so_far.bytes, extent.bytes)
+
+        outcome = scrub_archive(
+            archive, ids, clock=clock, observer=runtime.observer, refetch_all=refetch_all, on_step=show
+        )
         unreferenced = archive.integrity.unreferenced()
     return _report(outcome, unreferenced)
 
 
-def _scrub(session: Session, archive: Archive, ids: tuple[int, ...] | None, *, refetch_all: bool) -> ScrubOutcome:
-    extent = archive.integrity.extent(ids)
-    clock = session.effects.clock
-    with gauge(clock) as shown:
-
-        def show(so_far: ScrubOutcome) -> None:
-            doing = f"{so_far.files} of {screen.count(extent.files, 'file')}, {screen.size(so_far.bytes)} read"
-            shown(doing, so_far.bytes, extent.bytes)
-
-        return scrub_archive(
-            archive, ids, clock=clock, observer=session.observer, refetch_all=refetch_all, on_step=show
-        )
-
-
 def _report(outcome: ScrubOutcome, unreferenced: int) -> int:
-    """Say what was found; the exit code."""
-    read = f"{screen.count(outcome.files, 'file')}, {screen.size(outcome.bytes)} read"
+    """Print what was found; the exit code."""
+    read = f"{count(outcome.files, 'file')}, {size(outcome.bytes)} read"
     if outcome.shown:
-        screen.show_table(HEADS, [_row(one, outcome) for one in outcome.shown])
+        output.show_table(HEADS, [_row(one, outcome) for one in outcome.shown])
         hidden = outcome.rotten - len(outcome.shown)
         if hidden:
-            click.echo(f"… and {hidden} more, which the log names")
+            click.echo(f"… and {hidden} more; see the log")
     if outcome.suspicious:
-        click.echo(f"{read}, {outcome.rotten} of them gone or rotten. Nothing was sent to be fetched again.")
-        click.echo(f"{NAME}: more is gone than is left: see that storage.path is mounted, then repeat", err=True)
+        click.echo(f"{read}, {outcome.rotten} of them missing or damaged. None was sent to be fetched again.")
+        output.warn("more than half the files are missing or damaged: check that storage.path is mounted")
         return STORAGE
     if unreferenced:
-        click.echo(f"{screen.count(unreferenced, 'blob')} stored that no document names (left by a kill; harmless)")
+        click.echo(f"{count(unreferenced, 'blob')} stored that no document uses (left by a kill; harmless)")
     if not outcome.rotten:
-        click.echo(f"{read}: everything is whole.")
+        click.echo(f"{read}: no damage found.")
         return DONE
-    click.echo(
-        f"{read}: {outcome.rotten} rotten; {screen.count(outcome.refetched, 'document')} to be fetched again"
-        + (f", {outcome.lost} older versions are lost" if outcome.lost else "")
-    )
+    lost = f", {outcome.lost} older versions are lost" if outcome.lost else ""
+    click.echo(f"{read}: {outcome.rotten} damaged; {count(outcome.refetched, 'document')} to be fetched again{lost}")
     return FINDINGS
 
 

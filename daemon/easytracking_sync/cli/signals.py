@@ -1,4 +1,4 @@
-"""Signals: to the service as events, to other commands as exceptions. Imports next to nothing, to hear them early."""
+"""Signals: events for the service, exceptions for other commands. Imports next to nothing, to handle them early."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from easytracking_sync.cli.exits import TERMINATED
+from easytracking_sync.cli.exit_codes import TERMINATED
 
 
 class Signals:
-    """SIGHUP asks for a reload; the first of the others asks to end in order, the second ends the process there and
-    then.
+    """SIGHUP sets `reload`; the first SIGTERM or SIGINT sets `stop`, the second ends the process at once.
 
-    A handler interrupts the main thread wherever it is, in the middle of an event's own lock perhaps: it may put
-    something into this queue, and nothing else. A thread sets the events.
+    A handler interrupts the main thread anywhere, perhaps while it holds an event's lock. So it only puts the signal
+    into a queue, and a thread sets the events.
     """
 
     def __init__(self) -> None:
@@ -30,7 +29,7 @@ class Signals:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Hear SIGTERM, SIGINT and SIGHUP while the block runs."""
+        """Handle SIGTERM, SIGINT and SIGHUP while the block runs."""
         threading.Thread(target=self._tell, name="signals", daemon=True).start()
         heard = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         former = {number: signal.signal(number, self._hear) for number in heard}
@@ -63,12 +62,10 @@ INSIST_SECONDS = 1.0
 
 @contextlib.contextmanager
 def ending_the_command() -> Iterator[None]:
-    """SIGTERM and Ctrl-C end what runs in the block by an exception, so that everything is given back in order.
+    """Turn SIGTERM and Ctrl-C into exceptions, so that the block releases everything it holds.
 
-    A Ctrl-C that whoever started us keeps from us (a shell's background) stays ignored.
-
-    Such an exception is lost where Python can give it to nobody (in a finaliser, in a callback of the database's
-    driver). It is raised again, then.
+    If SIGINT was ignored when the program started (in a shell's background), it stays ignored. Python drops an
+    exception that is raised in a finaliser or in a callback of the database driver; then the signal is sent again.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -102,8 +99,8 @@ def _insist(heard: queue.SimpleQueue[int | None], ended: threading.Event) -> Non
 
 
 def _is_unwinding(thread: int) -> bool:
-    """Whether that thread is on its way out, by a signal's exception or by what came of it."""
-    current = sys._current_exceptions().get(thread)  # noqa: SLF001  documented, whatever its name says
+    """Whether that thread is unwinding because of a signal's exception, or of an error raised meanwhile."""
+    current = sys._current_exceptions().get(thread)  # noqa: SLF001  documented, in spite of its name
     error = current[1] if isinstance(current, tuple) else current
     while error is not None and not isinstance(error, (KeyboardInterrupt, Terminated)):
         error = error.__context__

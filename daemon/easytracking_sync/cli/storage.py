@@ -1,32 +1,35 @@
-"""`storage`: the files' bytes from the database to the file system, or back."""
+"""`storage`: move the files' bytes between the database and the file system."""
 
 from __future__ import annotations
 
 import click
 
 from easytracking_sync.app.storage_move import Moved, move_storage
-from easytracking_sync.cli import screen
-from easytracking_sync.cli.exits import DONE, FINDINGS
-from easytracking_sync.cli.gauge import gauge
-from easytracking_sync.cli.invocation import NAME, Invocation
-from easytracking_sync.cli.session import begin
+from easytracking_sync.app.upkeep import settings_after_move
+from easytracking_sync.cli import output
+from easytracking_sync.cli.exit_codes import DONE, FINDINGS
+from easytracking_sync.cli.global_options import NAME
+from easytracking_sync.cli.progress import progress_of_steps
+from easytracking_sync.cli.runtime import Runtime, pass_runtime
+from easytracking_sync.quantities import count, size
 from easytracking_sync.settings import Settings, StorageBackend
 
 
 @click.group()
 def storage() -> None:
-    """Where the files' bytes lie."""
+    """Move the files' bytes between the database and the file system."""
 
 
 @storage.command(
+    short_help="Copy all files' bytes to the other store.",
     epilog="""\b
 Stop the service first; the archive can be read meanwhile. The steps:
   1. easytracking-sync storage move --to filesystem
      copies every blob, reads it back and compares its hash; nothing is removed.
   2. Set storage.backend (and storage.path) in the configuration, as it then says; start the service.
-  3. When you are content: stop the service, and
+  3. When you are satisfied: stop the service, and
      easytracking-sync storage move --to filesystem --delete-source
-     proves once more that everything is there, copies what is not, and empties the old store.
+     proves again that everything is there, copies what is not, and empties the old store.
 
 It may be killed and repeated at any moment.
 
@@ -35,60 +38,45 @@ Example:
   easytracking-sync storage move --to filesystem
 
 \b
-Exit codes: 0 done, 2 the configuration still names the source, 3 some bytes are whole in neither
-place, 5 a service works on the archive, 74 no room.""",
+Exit codes: 0 done, 2 the configuration still names the source, 3 some bytes are damaged in both
+stores, 5 a service works on the archive, 74 no space.""",
 )
 @click.option(
     "--to",
     "to",
     type=click.Choice([backend.value for backend in StorageBackend]),
     required=True,
-    help="Where the bytes are to lie.",
+    help="Where to store the bytes.",
 )
 @click.option("--delete-source", is_flag=True, help="Then empty the other store; the configuration must name --to.")
-@click.pass_obj
-def move(invocation: Invocation, to: str, *, delete_source: bool) -> int:
-    """Copy all files' bytes to the other store, proven by their hashes."""
-    session = begin(invocation)
+@pass_runtime
+def move(runtime: Runtime, to: str, *, delete_source: bool) -> int:
+    """Copy all files' bytes to the other store, and prove them by their hashes."""
     target = StorageBackend(to)
-    with gauge(session.effects.clock) as shown:
+    with progress_of_steps(runtime.effects.clock) as shown:
         moved = move_storage(
-            session.settings, target, delete_source=delete_source, effects=session.effects, on_step=shown
+            runtime.settings, target, delete_source=delete_source, effects=runtime.effects, on_step=shown
         )
-    return _report(session.settings, target, moved, delete_source=delete_source)
+    return _report(runtime.settings, target, moved, delete_source=delete_source)
 
 
 def _report(settings: Settings, to: StorageBackend, moved: Moved, *, delete_source: bool) -> int:
     done = moved.relocated
     where = str(settings.blobs_path.absolute()) if to is StorageBackend.FILESYSTEM else "the database"
-    whole = done.blobs - done.rotten
-    click.echo(
-        f"{whole} of {screen.count(done.blobs, 'blob')} ({screen.size(done.bytes)}) are whole in {where}; "
-        f"{done.copied} copied now"
-    )
+    whole = f"{done.blobs - done.rotten} of {count(done.blobs, 'blob')} ({size(done.bytes)})"
+    click.echo(f"{whole} are whole in {where}; {done.copied} copied now")
+    for sha256 in done.named:
+        output.warn(f"blob {sha256} is damaged in both stores")
     if done.rotten:
-        for sha256 in done.named:
-            click.echo(f"{NAME}: blob {sha256} is whole in neither place", err=True)
-        click.echo(
-            f"{NAME}: {screen.count(done.rotten, 'blob')} rotten: `{NAME} scrub` has them fetched again; "
-            + ("nothing was deleted" if delete_source else "then move again"),
-            err=True,
-        )
+        then = "nothing was deleted" if delete_source else "then move again"
+        output.warn(f"{count(done.rotten, 'blob')} damaged: run `{NAME} scrub` to have them fetched again; {then}")
     if delete_source:
-        click.echo(f"{screen.count(moved.removed, 'blob')} removed from the old store")
+        click.echo(f"{count(moved.removed, 'blob')} removed from the old store")
         if moved.removed and to is StorageBackend.FILESYSTEM and settings.database.sqlite_path is not None:
-            click.echo("The SQLite file keeps its size; the room inside is used again.")
-    elif settings.storage.backend is not to:
-        _tell_what_to_change(settings, to)
+            click.echo("The SQLite file keeps its size; the space inside is used again.")
+    elif lines := settings_after_move(settings, to):
+        output.show_configuration(lines)
+        click.echo(f"Nothing was removed; later: {NAME} storage move --to {to} --delete-source")
     else:
-        click.echo(f"Free the old store when you are content: {NAME} storage move --to {to} --delete-source")
+        click.echo(f"When you are satisfied, empty the old store: {NAME} storage move --to {to} --delete-source")
     return FINDINGS if done.rotten else DONE
-
-
-def _tell_what_to_change(settings: Settings, to: StorageBackend) -> None:
-    click.echo("Now change the configuration, then start the service again:")
-    click.echo("  [storage]")
-    click.echo(f'  backend = "{to}"')
-    if to is StorageBackend.FILESYSTEM and settings.storage.path is None:
-        click.echo(f'  path = "{settings.blobs_path.absolute()}"')
-    click.echo(f"Nothing was removed; later: {NAME} storage move --to {to} --delete-source")

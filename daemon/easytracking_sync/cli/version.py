@@ -1,4 +1,4 @@
-"""`version`: what a report of a problem should name."""
+"""`version`: the versions that a bug report needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from easytracking_sync.bundled import bundled_folder
 
 @click.command()
 def version() -> None:
-    """Versions of the program, of Python, of SQLite, and the archive's schema that this program works with."""
+    """Show the versions of the program, of Python, of SQLite and of the archive's schema."""
     schema = max(path.name.partition("_")[0] for path in bundled_folder("migrations").glob("versions/[0-9]*_*.py"))
     click.echo(f"easytracking-sync {__version__}")
     click.echo(f"Python            {platform.python_version()}")

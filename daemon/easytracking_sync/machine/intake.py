@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.errors import Outdated
+from easytracking_sync.list_element import means_the_same, says_no_less
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import (
@@ -74,27 +75,37 @@ class Differences:
 
     new: tuple[ListedDocument, ...] = ()
     happened: Mapping[int, tuple[DocumentHappened, KnownDocument, ListedDocument]] = field(default_factory=dict)
+    restated: Mapping[int, ListedDocument] = field(default_factory=dict)  # the same in another notation
 
     def __bool__(self) -> bool:
-        return bool(self.new or self.happened)
+        return bool(self.new or self.happened or self.restated)
 
 
-def differences(listed: Listed, known: Mapping[int, KnownDocument]) -> Differences:
-    """Compare a listing with what the archive knows of its docIds. Held documents are left alone."""
+def differences(listed: Listed, known: Mapping[int, KnownDocument], raw: Mapping[int, bytes]) -> Differences:
+    """Compare a listing with what the archive knows of its docIds. Held documents are left alone.
+
+    `raw` holds, by row id, the elements that were kept of documents whose fingerprint is another: where an element
+    means the same in another notation, or has a field that was not known before, nothing has changed.
+    """
     new = tuple(element for element in listed.documents if element.doc_id not in known)
     happened = {}
+    restated = {}
     for element in listed.documents:
         document = known.get(element.doc_id)
-        if document is not None and (what := _what_happened(document, element, listed)) is not None:
+        if document is None or document.held:
+            continue
+        if document.fingerprint != element.fingerprint:
+            if not means_the_same(raw[document.id], element):
+                happened[document.id] = (DocumentHappened.CHANGED, document, element)
+                continue
+            if says_no_less(raw[document.id], element):
+                restated[document.id] = element
+        if (what := _what_happened(document, listed)) is not None:
             happened[document.id] = (what, document, element)
-    return Differences(new, happened)
+    return Differences(new, happened, restated)
 
 
-def _what_happened(known: KnownDocument, element: ListedDocument, listed: Listed) -> DocumentHappened | None:
-    if known.held:
-        return None
-    if known.fingerprint != element.fingerprint:
-        return DocumentHappened.CHANGED
+def _what_happened(known: KnownDocument, listed: Listed) -> DocumentHappened | None:
     if known.state is DocumentState.WITHDRAWN:
         return DocumentHappened.RETURNED
     if not _is_relisted(known, listed):
@@ -159,11 +170,15 @@ class Intake:
 
     def _absorb(self, listed: Listed, now: datetime) -> Absorbed:
         doc_ids = [element.doc_id for element in listed.documents]
-        found = differences(listed, self._archive.documents.known(listed.account_id, doc_ids))
+        known = self._archive.documents.known(listed.account_id, doc_ids)
+        pairs = ((known[one.doc_id], one) for one in listed.documents if one.doc_id in known)
+        other = [document.id for document, one in pairs if document.fingerprint != one.fingerprint]
+        raw = self._archive.documents.raw(other)
+        found = differences(listed, known, raw)
         if not found:
             return Absorbed()
-        documents = self._archive.documents.of(found.happened)
-        transition = _transition(listed.account_id, found, documents, now, self._policy)
+        documents = self._archive.documents.of({*found.happened, *found.restated})
+        transition = _transition(listed.account_id, found, raw, documents, now, self._policy)
         self._archive.transitions.apply(transition, now)
         happened = [what for what, _, _ in found.happened.values()]
         relisted = happened.count(DocumentHappened.RELISTED) + happened.count(DocumentHappened.REFETCHED)
@@ -183,18 +198,28 @@ NOT_HOME = (DocumentState.DISCOVERED, DocumentState.QUARANTINED)
 
 
 def _transition(
-    account_id: int, found: Differences, documents: Iterable[Document], now: datetime, policy: Policy
+    account_id: int,
+    found: Differences,
+    raw: Mapping[int, bytes],
+    documents: Iterable[Document],
+    now: datetime,
+    policy: Policy,
 ) -> Transition:
     moves: list[DocumentMove] = []
     relisted: dict[int, int] = {}
     for document in documents:
+        if document.id not in found.happened:
+            moves.append(DocumentMove(document, document, "", listed=found.restated[document.id]))
+            continue
         what, known, element = found.happened[document.id]
         if not _is_as_known(document, known):
             raise Outdated(f"document {document.id} has moved since it was compared")
         move = moved(document, DocumentEvent(what), now, policy)
         if what is DocumentHappened.CHANGED:
-            before = {"before": known.raw.decode("utf-8", "replace")}
+            before = {"before": raw[document.id].decode("utf-8", "replace")}
             move = replace(move, listed=element, detail=before)
+        elif document.id in found.restated:
+            move = replace(move, listed=element)
         if what is DocumentHappened.RELISTED:
             relisted[document.id] = document.version
         moves.append(move)

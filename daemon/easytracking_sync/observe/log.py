@@ -20,8 +20,8 @@ from typing import Any, TextIO
 import structlog
 
 from easytracking_sync.effects import Clock
-from easytracking_sync.observe.plain import visible
 from easytracking_sync.observe.secrets import Redactor
+from easytracking_sync.safe_text import visible
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 FOREIGN = ("httpx", "httpcore", "sqlalchemy", "alembic")

@@ -28,7 +28,7 @@ from easytracking_sync import __version__
 from easytracking_sync.archive.entries import Standing
 from easytracking_sync.archive.plights import Plight
 from easytracking_sync.effects import Clock
-from easytracking_sync.observe.readings import Readings
+from easytracking_sync.observe.snapshot_cache import Readings
 from easytracking_sync.terms import DocumentState, PauseReason
 
 PREFIX = "easytracking"

@@ -4,10 +4,10 @@ Everything that goes wrong leaves this room as one of `easytracking_sync.errors`
 """
 
 from easytracking_sync.remote.client import EasyTracking, Pending, Received
+from easytracking_sync.remote.document_list import Listing, ListQuery, read_listing
 from easytracking_sync.remote.endpoint import Endpoint
-from easytracking_sync.remote.line import CallEnded
+from easytracking_sync.remote.http_client import CallEnded
 from easytracking_sync.remote.parcel import Parcel, ParcelFile, ParcelLimits, inspect_parcel, open_file
-from easytracking_sync.remote.wire import Listing, ListQuery, read_listing
 
 __all__ = [
     "CallEnded",

@@ -9,7 +9,7 @@ from typing import Final
 
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import CredentialsRefused, ServiceUnavailable
-from easytracking_sync.remote.wire import read_expiry
+from easytracking_sync.remote.document_list import read_expiry
 
 MOST_MARGIN_SECONDS: Final = 60.0
 """A token is renewed this long before its `exp`, or at four fifths of its life where that comes later."""

@@ -19,12 +19,20 @@ import msgspec
 from easytracking_sync.effects import Clock, Network
 from easytracking_sync.environments import API_NAME, CLIENT_NAME
 from easytracking_sync.errors import CredentialsRefused, JobLost, ServiceUnavailable, TooLarge
-from easytracking_sync.remote.answers import expect_no_page, pour, quoted, refuse, unavailable
+from easytracking_sync.lenient_json import MOST_INT64
+from easytracking_sync.list_element import ROME
 from easytracking_sync.remote.auth import Tokens
+from easytracking_sync.remote.document_list import (
+    Listing,
+    ListQuery,
+    is_job_id,
+    read_job_id,
+    read_listing,
+    read_token,
+)
 from easytracking_sync.remote.endpoint import Endpoint
-from easytracking_sync.remote.line import Call, CallEnded, Line, Reply
-from easytracking_sync.remote.loose import MOST_INT64
-from easytracking_sync.remote.wire import ROME, Listing, ListQuery, is_job_id, read_job_id, read_listing, read_token
+from easytracking_sync.remote.http_client import Call, CallEnded, Line, Reply
+from easytracking_sync.remote.reply import expect_no_page, pour, quoted, refuse, unavailable
 from easytracking_sync.terms import MOST_IDS_PER_CALL, FileType
 
 MOST_LIST_BYTES: Final = 256 * 1024 * 1024

@@ -23,8 +23,8 @@ from types import MappingProxyType
 from typing import BinaryIO, Final
 
 from easytracking_sync.errors import ParcelBad
-from easytracking_sync.remote.container import Entry, EntryBad, read_entries, unpack
-from easytracking_sync.remote.loose import BOM, doc_id_or_none, read_value, text_or_none
+from easytracking_sync.lenient_json import BOM, doc_id_or_none, read_value, text_or_none
+from easytracking_sync.remote.zip_reader import Entry, EntryBad, read_entries, unpack
 
 INDEX_NAME: Final = "indice.json"
 MOST_INDEX_BYTES: Final = 4 * 1024 * 1024

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from easytracking_sync.remote.loose import read_value
+from easytracking_sync.lenient_json import read_value
 
 MOST_SHOWN: Final = 200
 _MOST_READ = 4096

@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 from pydantic import PlainValidator, SecretStr, WrapValidator
 
-from easytracking_sync.settings import addresses, kinds
-from easytracking_sync.settings.present import scheme_and_host
+from easytracking_sync.settings import address_validators, validators
+from easytracking_sync.settings.display import scheme_and_host
 from easytracking_sync.settings.section import Section
 
 LEAST_SECRET = 8
@@ -30,16 +30,18 @@ class Alerts(Section):
 
     in_files: ClassVar[tuple[str, ...]] = ("urls", "heartbeat_url")
 
-    urls: Annotated[tuple[SecretStr, ...], PlainValidator(addresses.channels)] = ()
-    urls_file: Annotated[Path | None, PlainValidator(kinds.optional_path)] = None
-    language: Annotated[Language, kinds.one_of(Language)] = Language.ITALIAN
-    silent_intervals: Annotated[int, kinds.whole(1, 1000)] = 4
-    backlog_hours: Annotated[int, kinds.whole(1, 8760)] = 24
-    free_margin_bytes: Annotated[int, kinds.whole(0, 10**15)] = 1_000_000_000
-    new_invoices: Annotated[bool, PlainValidator(kinds.yes_or_no)] = False
-    digest: Annotated[time | None, PlainValidator(kinds.time_of_day), WrapValidator(kinds.unless_empty)] = None
-    heartbeat_url: Annotated[SecretStr, PlainValidator(addresses.heartbeat)] = SecretStr("")
-    heartbeat_url_file: Annotated[Path | None, PlainValidator(kinds.optional_path)] = None
+    urls: Annotated[tuple[SecretStr, ...], PlainValidator(address_validators.channels)] = ()
+    urls_file: Annotated[Path | None, PlainValidator(validators.optional_path)] = None
+    language: Annotated[Language, validators.one_of(Language)] = Language.ITALIAN
+    silent_intervals: Annotated[int, validators.whole(1, 1000)] = 4
+    backlog_hours: Annotated[int, validators.whole(1, 8760)] = 24
+    free_margin_bytes: Annotated[int, validators.whole(0, 10**15)] = 1_000_000_000
+    new_invoices: Annotated[bool, PlainValidator(validators.yes_or_no)] = False
+    digest: Annotated[time | None, PlainValidator(validators.time_of_day), WrapValidator(validators.unless_empty)] = (
+        None
+    )
+    heartbeat_url: Annotated[SecretStr, PlainValidator(address_validators.heartbeat)] = SecretStr("")
+    heartbeat_url_file: Annotated[Path | None, PlainValidator(validators.optional_path)] = None
 
     @property
     def secrets(self) -> Iterator[str]:

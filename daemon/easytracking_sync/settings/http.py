@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, NamedTuple, Self
 
 from pydantic import PlainValidator, SecretStr, model_validator
 
-from easytracking_sync.settings import addresses, kinds
+from easytracking_sync.settings import address_validators, validators
 from easytracking_sync.settings.section import Section, refuse_together
 
 
@@ -21,15 +21,15 @@ class Http(Section):
 
     in_files: ClassVar[tuple[str, ...]] = ("token",)
 
-    listen: Annotated[str, PlainValidator(addresses.listen)] = "127.0.0.1:8464"
-    token: Annotated[SecretStr, PlainValidator(addresses.token)] = SecretStr("")
-    token_file: Annotated[Path | None, PlainValidator(kinds.optional_path)] = None
-    allowed_hosts: Annotated[tuple[str, ...], PlainValidator(addresses.host_names)] = ()
+    listen: Annotated[str, PlainValidator(address_validators.listen)] = "127.0.0.1:8464"
+    token: Annotated[SecretStr, PlainValidator(address_validators.token)] = SecretStr("")
+    token_file: Annotated[Path | None, PlainValidator(validators.optional_path)] = None
+    allowed_hosts: Annotated[tuple[str, ...], PlainValidator(address_validators.host_names)] = ()
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
         at = self.address
-        if at is not None and not addresses.is_loopback(at.host) and not self.token.get_secret_value():
+        if at is not None and not address_validators.is_loopback(at.host) and not self.token.get_secret_value():
             wanted = "is missing: listening beyond loopback (http.listen) takes one; give it, or token_file"
             refuse_together([("token", wanted)])
         return self

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.errors import UsageError
-from easytracking_sync.settings.explain import about, explain
-from easytracking_sync.settings.layers import (
+from easytracking_sync.settings.display import leaves
+from easytracking_sync.settings.error_messages import about, explain
+from easytracking_sync.settings.model import Settings
+from easytracking_sync.settings.sources import (
     CONFIG_VARIABLE,
     CREDENTIALS_VARIABLE,
     SECRETS_VARIABLE,
@@ -21,8 +23,6 @@ from easytracking_sync.settings.layers import (
     read_environment,
     read_toml,
 )
-from easytracking_sync.settings.model import Settings
-from easytracking_sync.settings.present import leaves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,11 +20,11 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from easytracking_sync.environments import CLIENT_SECRET, ENVIRONMENTS, ROUTE, Environment
-from easytracking_sync.settings import addresses, kinds, present
+from easytracking_sync.settings import address_validators, display, validators
 from easytracking_sync.settings.alerts import Alerts
 from easytracking_sync.settings.http import Http
-from easytracking_sync.settings.layers import Layer, LayerSource
 from easytracking_sync.settings.section import Section, refuse_together
+from easytracking_sync.settings.sources import Layer, LayerSource
 from easytracking_sync.terms import AcknowledgeWith, FileType, OnRelist
 
 HOME = Path("/var/lib/easytracking-sync")
@@ -46,13 +46,13 @@ class Schedule:
     cron: str
 
 
-_BETWEEN_RUNS = kinds.duration(timedelta(seconds=1), timedelta(days=31))
-_Text = Annotated[str, PlainValidator(kinds.plain_text)]
-_Path = Annotated[Path | None, PlainValidator(kinds.optional_path)]
-_Secret = Annotated[SecretStr, PlainValidator(kinds.secret)]
-_Address = Annotated[str, PlainValidator(addresses.address)]
-_TaxCode = Annotated[str, PlainValidator(kinds.tax_code)]
-_Cron = Annotated[str, PlainValidator(kinds.cron)]
+_BETWEEN_RUNS = validators.duration(timedelta(seconds=1), timedelta(days=31))
+_Text = Annotated[str, PlainValidator(validators.plain_text)]
+_Path = Annotated[Path | None, PlainValidator(validators.optional_path)]
+_Secret = Annotated[SecretStr, PlainValidator(validators.secret)]
+_Address = Annotated[str, PlainValidator(address_validators.address)]
+_TaxCode = Annotated[str, PlainValidator(validators.tax_code)]
+_Cron = Annotated[str, PlainValidator(validators.cron)]
 
 
 class Database(Section):
@@ -60,7 +60,9 @@ class Database(Section):
 
     in_files: ClassVar[tuple[str, ...]] = ("url",)
 
-    url: Annotated[SecretStr, PlainValidator(addresses.database_url)] = SecretStr(f"sqlite:///{HOME}/archive.db")
+    url: Annotated[SecretStr, PlainValidator(address_validators.database_url)] = SecretStr(
+        f"sqlite:///{HOME}/archive.db"
+    )
     url_file: _Path = None
 
     @property
@@ -73,10 +75,10 @@ class Database(Section):
 class Storage(Section):
     """`[storage]`; see `Settings.blobs_path` and `Settings.spool_path` for what an empty path means."""
 
-    backend: Annotated[StorageBackend, kinds.one_of(StorageBackend)] = StorageBackend.DATABASE
+    backend: Annotated[StorageBackend, validators.one_of(StorageBackend)] = StorageBackend.DATABASE
     path: _Path = None
     spool: _Path = None
-    min_free_bytes: Annotated[int, kinds.whole(0, 10**15)] = 1_000_000_000
+    min_free_bytes: Annotated[int, validators.whole(0, 10**15)] = 1_000_000_000
 
 
 class Sync(Section):
@@ -84,15 +86,15 @@ class Sync(Section):
 
     every: Annotated[timedelta, _BETWEEN_RUNS] = timedelta(minutes=15)
     cron: _Cron = ""
-    workers: Annotated[int, kinds.whole(1, 64)] = 8
-    jobs_in_flight: Annotated[int, kinds.whole(1, 64)] = 4
-    poll_first_seconds: Annotated[float, kinds.seconds(0.01, 3600)] = 2.0
-    poll_cap_seconds: Annotated[float, kinds.seconds(0.01, 3600)] = 30.0
-    retry_base_seconds: Annotated[float, kinds.seconds(0.01, 3600)] = 1.0
-    retry_cap_seconds: Annotated[float, kinds.seconds(0.01, 86400)] = 300.0
-    job_deadline_seconds: Annotated[float, kinds.seconds(1, 82800)] = 3600.0
-    max_attempts: Annotated[int, kinds.whole(1, 1000)] = 8
-    max_file_bytes: Annotated[int, kinds.whole(1, 10**12)] = 1_000_000_000
+    workers: Annotated[int, validators.whole(1, 64)] = 8
+    jobs_in_flight: Annotated[int, validators.whole(1, 64)] = 4
+    poll_first_seconds: Annotated[float, validators.seconds(0.01, 3600)] = 2.0
+    poll_cap_seconds: Annotated[float, validators.seconds(0.01, 3600)] = 30.0
+    retry_base_seconds: Annotated[float, validators.seconds(0.01, 3600)] = 1.0
+    retry_cap_seconds: Annotated[float, validators.seconds(0.01, 86400)] = 300.0
+    job_deadline_seconds: Annotated[float, validators.seconds(1, 82800)] = 3600.0
+    max_attempts: Annotated[int, validators.whole(1, 1000)] = 8
+    max_file_bytes: Annotated[int, validators.whole(1, 10**12)] = 1_000_000_000
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -112,30 +114,30 @@ class Account(Section):
 
     in_files: ClassVar[tuple[str, ...]] = ("password", "client_secret")
 
-    environment: Annotated[str, kinds.name_among(ENVIRONMENTS)] = ""
+    environment: Annotated[str, validators.name_among(ENVIRONMENTS)] = ""
     base_url: _Address = ""
     auth_base_url: _Address = ""
-    route: Annotated[str, PlainValidator(kinds.route)] = ROUTE
-    username: Annotated[str, PlainValidator(kinds.required_text)]
+    route: Annotated[str, PlainValidator(validators.route)] = ROUTE
+    username: Annotated[str, PlainValidator(validators.required_text)]
     password: _Secret = SecretStr("")
     password_file: _Path = None
     client_secret: Annotated[_Secret, BeforeValidator(lambda given: given or CLIENT_SECRET)] = SecretStr(
         CLIENT_SECRET
     )
     client_secret_file: _Path = None
-    file_types: Annotated[tuple[FileType, ...], PlainValidator(kinds.file_types)] = (
+    file_types: Annotated[tuple[FileType, ...], PlainValidator(validators.file_types)] = (
         FileType.FA,
         FileType.MT,
         FileType.FU,
     )
-    acknowledge: Annotated[AcknowledgeWith, kinds.one_of(AcknowledgeWith)] = AcknowledgeWith.PHASE1
-    on_relist: Annotated[OnRelist, kinds.one_of(OnRelist)] = OnRelist.ACKNOWLEDGE
-    history_from: Annotated[date, PlainValidator(kinds.history_start)] = date(2019, 1, 1)
+    acknowledge: Annotated[AcknowledgeWith, validators.one_of(AcknowledgeWith)] = AcknowledgeWith.PHASE1
+    on_relist: Annotated[OnRelist, validators.one_of(OnRelist)] = OnRelist.ACKNOWLEDGE
+    history_from: Annotated[date, PlainValidator(validators.history_start)] = date(2019, 1, 1)
     receiver_piva: _TaxCode = ""
     receiver_cf: _TaxCode = ""
     ca_file: _Path = None
-    proxy: Annotated[SecretStr, PlainValidator(addresses.proxy)] = SecretStr("")
-    every: Annotated[timedelta | None, _BETWEEN_RUNS, WrapValidator(kinds.unless_empty)] = None
+    proxy: Annotated[SecretStr, PlainValidator(address_validators.proxy)] = SecretStr("")
+    every: Annotated[timedelta | None, _BETWEEN_RUNS, WrapValidator(validators.unless_empty)] = None
     cron: _Cron = ""
 
     @model_validator(mode="after")
@@ -145,15 +147,15 @@ class Account(Section):
         if self.environment and any(own.values()):
             problems.append(("environment", "cannot stand beside base_url and auth_base_url: give one or the others"))
         elif not self.environment and not any(own.values()):
-            problems.append(("environment", f"is missing: it is {present.either(ENVIRONMENTS)}"))
+            problems.append(("environment", f"is missing: it is {display.either(ENVIRONMENTS)}"))
         elif not self.environment:
             problems += [(key, "is missing: base_url and auth_base_url go together") for key in own if not own[key]]
         if not self.password.get_secret_value():
             problems.append(("password", "is missing: give it, or password_file, or a credential"))
         if self.cron and self.every is not None:
             problems.append(("cron", "cannot stand beside every: give one of the two"))
-        if self.ca_file is not None and not kinds.is_file(self.ca_file):
-            problems.append(("ca_file", f"names {present.quoted(self.ca_file)}, which is not a file"))
+        if self.ca_file is not None and not validators.is_file(self.ca_file):
+            problems.append(("ca_file", f"names {display.quoted(self.ca_file)}, which is not a file"))
         refuse_together(problems)
         return self
 
@@ -179,13 +181,13 @@ class Settings(BaseSettings):
 
     layers: ClassVar[tuple[Layer, ...]] = ()
 
-    timezone: Annotated[ZoneInfo, PlainValidator(kinds.zone)] = ZoneInfo("Europe/Rome")
+    timezone: Annotated[ZoneInfo, PlainValidator(validators.zone)] = ZoneInfo("Europe/Rome")
     database: Database = Database()
     storage: Storage = Storage()
     sync: Sync = Sync()
     http: Http = Http()
     alerts: Alerts = Alerts()
-    accounts: Mapping[Annotated[str, PlainValidator(kinds.label)], Account] = Field(default_factory=dict)
+    accounts: Mapping[Annotated[str, PlainValidator(validators.label)], Account] = Field(default_factory=dict)
     _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod
@@ -239,9 +241,9 @@ class Settings(BaseSettings):
 
     def redacted(self) -> dict[str, Any]:
         """Every key as the configuration writes it, in nested tables fit for JSON; secrets as "********"."""
-        return present.redacted(self)
+        return display.redacted(self)
 
     @property
     def sources(self) -> Mapping[str, str]:
         """Dotted key → where its value came from: "default", "file …", "environment …" or "credential …"."""
-        return {key: self._sources.get(key, "default") for key in present.leaves(self.redacted())}
+        return {key: self._sources.get(key, "default") for key in display.leaves(self.redacted())}

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-from easytracking_sync.settings import kinds, present
+from easytracking_sync.settings import display, validators
 
 
 def refuse_together(problems: list[tuple[str, str]]) -> None:
@@ -35,8 +35,8 @@ class Section(BaseModel):
                 problems.append((f"{key}_file", f"cannot stand beside {key}: give one of the two"))
                 continue
             try:
-                complete[key] = kinds.read_secret(Path(file))
+                complete[key] = validators.read_secret(Path(file))
             except ValueError as error:
-                problems.append((f"{key}_file", f"names {present.quoted(Path(file))}, which {error}"))
+                problems.append((f"{key}_file", f"names {display.quoted(Path(file))}, which {error}"))
         refuse_together(problems)
         return complete

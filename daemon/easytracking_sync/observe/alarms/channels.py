@@ -12,8 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from easytracking_sync.errors import UsageError
-from easytracking_sync.observe.alarms.letters import Letter
-from easytracking_sync.settings.present import scheme_and_host
+from easytracking_sync.observe.alarms.messages import Letter
+from easytracking_sync.settings.display import scheme_and_host
 
 EXTRA = "apprise"
 

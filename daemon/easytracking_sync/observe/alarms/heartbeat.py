@@ -9,7 +9,7 @@ from http.client import HTTPException, HTTPResponse
 
 from easytracking_sync.effects import Clock
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.settings.present import scheme_and_host
+from easytracking_sync.settings.display import scheme_and_host
 
 TIMEOUT_SECONDS = 10.0
 LOOK_SECONDS = 0.1

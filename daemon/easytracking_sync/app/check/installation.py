@@ -1,0 +1,173 @@
+"""The checks of this machine: configuration, folders, disks, database, alerts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from easytracking_sync.app.alerts import channels_of, limits_of
+from easytracking_sync.app.check.findings import Finding
+from easytracking_sync.app.composition import archive_of
+from easytracking_sync.app.storage_move import nearest_folder
+from easytracking_sync.archive.schema import require_current, revision, shown
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.effects import Effects
+from easytracking_sync.errors import DatabaseUnavailable, Permanent, StorageFault, SyncError, UsageError
+from easytracking_sync.quantities import count, size
+from easytracking_sync.settings import Settings, StorageBackend
+from easytracking_sync.settings.display import HIDDEN, scheme_and_host
+from easytracking_sync.terms import AcknowledgeWith
+
+ADDRESSES = frozenset({"urls", "heartbeat_url"})
+SECRETS = frozenset({"password", "client_secret", "token", "proxy", "url", *ADDRESSES})
+"""Keys whose values others must not read in a file."""
+
+MOUNTED = Path("/run")
+"""Where containers and systemd put files, with modes of their own choice."""
+
+
+def check_installation(settings: Settings, effects: Effects) -> Iterator[Finding]:
+    """All of them, in the order in which to repair."""
+    yield from _configuration(settings)
+    yield from _storage(settings, effects)
+    yield from _database(settings, effects)
+    yield from _alerts(settings)
+
+
+def _configuration(settings: Settings) -> Iterator[Finding]:
+    """What the settings amount to, and who else can read the secrets among them."""
+    if not settings.accounts:
+        yield Finding("configuration: no account", UsageError, "add a table [accounts.NAME] with its login")
+    else:
+        yield Finding(f"configuration: {count(len(settings.accounts), 'account')} ({', '.join(settings.accounts)})")
+    for label, account in settings.accounts.items():
+        if account.acknowledge is AcknowledgeWith.NONE:
+            yield Finding(f'{label}: acknowledge = "none": nothing is acknowledged at the service (a trial)')
+    for path in sorted(_files_with_secrets(settings)):
+        mode = _mode(path)
+        if mode is not None and mode & 0o007:
+            repair = f"chmod o= {path}: there are secrets in it"
+            yield Finding(f"secrets: {path} can be read by every user ({mode:o})", repair=repair)
+
+
+def _files_with_secrets(settings: Settings) -> set[Path]:
+    """The configuration, if it holds a secret, and the files that `*_file` keys name."""
+    found = set()
+    for dotted, source in settings.sources.items():
+        key, value = dotted.rpartition(".")[2], _value(settings, dotted)
+        if key.endswith("_file") and key.removesuffix("_file") in SECRETS and value:
+            found.add(Path(value))
+        if source.startswith("file ") and not source.endswith("(a file's name)"):
+            hidden = key in SECRETS and HIDDEN in value  # a database's address may have no password
+            if hidden or (key in ADDRESSES and value):
+                found.add(Path(source.removeprefix("file ")))
+    return {path for path in found if not path.is_relative_to(MOUNTED)}
+
+
+def _value(settings: Settings, dotted: str) -> str:
+    value: Any = settings.redacted()
+    for part in dotted.split("."):
+        value = value[part]
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _storage(settings: Settings, effects: Effects) -> Iterator[Finding]:
+    """Whether folders are writable and private, and how much space their disks have."""
+    path = settings.database.sqlite_path
+    folders = {"spool": settings.spool_path} | ({"archive": path.absolute().parent} if path is not None else {})
+    if settings.storage.backend is StorageBackend.FILESYSTEM:
+        folders["files"] = settings.blobs_path
+    for name, folder in sorted(folders.items()):
+        there = nearest_folder(folder.absolute())
+        if not os.access(there, os.W_OK | os.X_OK):
+            repair = f"give {folder} to the user that runs this program"
+            yield Finding(f"{name}: {there} cannot be written by this user", StorageFault, repair)
+            continue
+        yield _privacy(name, folder)
+        yield _space(name, effects.files.free_bytes(there), settings)
+
+
+def _space(name: str, free: int, settings: Settings) -> Finding:
+    least, enough = settings.storage.min_free_bytes, limits_of(settings).free_bytes
+    if free < least:
+        repair = "free disk space, or lower storage.min_free_bytes; nothing new is fetched until then"
+        return Finding(f"{name}: {size(free)} free, less than {size(least)}", StorageFault, repair)
+    if free < enough:
+        repair = f"free disk space: below {size(least)} nothing new is fetched"
+        return Finding(f"{name}: {size(free)} free; the disk is nearly full", repair=repair)
+    return Finding(f"{name}: {size(free)} free on its disk")
+
+
+def _database(settings: Settings, effects: Effects) -> Iterator[Finding]:
+    """Whether the archive opens, at which schema, how it keeps commits, and whether others can read it."""
+    try:
+        with contextlib.closing(archive_of(settings, effects)) as archive:
+            yield from _look_into(archive)
+    except SyncError as error:
+        is_server = isinstance(error, DatabaseUnavailable) and settings.database.sqlite_path is None
+        repair = "check that it runs, and that database.url is right; the service waits until it answers"
+        yield Finding(f"database: {error}", type(error), repair if is_server else "")
+
+
+def _look_into(archive: Archive) -> Iterator[Finding]:
+    where = shown(archive.database)
+    found = revision(archive.database)
+    if found is None:
+        yield Finding(f"database: nothing at {where} yet; the first catch-up creates it")
+        return
+    require_current(archive.database)
+    facts = archive.catalogue.facts()
+    journal = f", journal {facts.journal}" if facts.journal else ""
+    yield Finding(f"database: {where}, schema {found}, {facts.engine} {facts.version}{journal}")
+    path = archive.database.path
+    if path is None:
+        return
+    if not os.access(path, os.W_OK):
+        yield Finding(f"archive: {path} cannot be written by this user", StorageFault, "run this as the file's owner")
+    yield _privacy("archive", path)
+
+
+def _alerts(settings: Settings) -> Iterator[Finding]:
+    """Whether anybody is told when something goes wrong."""
+    heartbeat = settings.alerts.heartbeat_url.get_secret_value()
+    try:
+        names = [channel.name for channel in channels_of(settings)]
+    except UsageError as error:
+        yield Finding(f"alerts: {error}", UsageError)
+        return
+    if names:
+        yield Finding(f"alerts: {', '.join(names)} (test them with `easytracking-sync alerts test`)")
+    else:
+        repair = "set alerts.urls, or have `easytracking-sync status --check` monitored"
+        yield Finding("alerts: nobody is told when something goes wrong", repair=repair)
+    if heartbeat:
+        yield Finding(f"alerts: a heartbeat goes to {scheme_and_host(heartbeat)}")
+
+
+def _privacy(name: str, path: Path) -> Finding:
+    """A file that others can read is a fault; an open folder only a warning, since the files in it are private.
+
+    Never advise to close a folder that others use: that would lock everybody out of it.
+    """
+    mode = _mode(path)
+    if mode is None:
+        return Finding(f"{name}: {path} is created when it is needed")
+    if not mode & 0o077:
+        return Finding(f"{name}: {path} is private")
+    what = f"{name}: {path} can be read by other users ({mode:o})"
+    if path.is_dir():
+        is_shared = bool(mode & stat.S_ISVTX) or path.resolve() == Path(path.anchor)
+        elsewhere = f"give the {name} a folder of its own: this one is shared by all users"
+        return Finding(what, repair=elsewhere if is_shared else f"chmod 700 {path}, unless others need what is in it")
+    return Finding(what, Permanent, f"chmod 600 {path}: it holds invoices")
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return None

@@ -1,0 +1,81 @@
+"""The documents of the archive: found, listed, and what an operator does about those in trouble."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from easytracking_sync.app.accounts import known_accounts
+from easytracking_sync.archive.entries import DocumentEntry, Filters
+from easytracking_sync.archive.store import Archive, alone
+from easytracking_sync.errors import LockHeld, UsageError
+from easytracking_sync.machine.corrections import BusyDocument, Corrections
+from easytracking_sync.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """What a retry made due: of `documents` in trouble so many fetches and acknowledgements."""
+
+    documents: int
+    fetches: int = 0
+    acknowledgements: int = 0
+
+
+def list_documents(archive: Archive, settings: Settings, filters: Filters) -> Iterator[DocumentEntry]:
+    """The documents that match, account by account, in the order of reception, in bounded memory.
+
+    UsageError for an account that neither the configuration nor the archive has.
+    """
+    known_accounts(settings, archive, filters.accounts)
+    return archive.catalogue.documents(filters)
+
+
+def find_documents(archive: Archive, named: Iterable[str]) -> list[DocumentEntry]:
+    """The documents that these `[ACCOUNT/]ID` name; UsageError for one that is unknown or ambiguous."""
+    return [archive.catalogue.find(one) for one in dict.fromkeys(named)]
+
+
+def list_troubled(archive: Archive) -> tuple[DocumentEntry, ...]:
+    """Documents in quarantine, and stored ones whose acknowledgement the service refuses."""
+    return tuple(archive.catalogue.troubled())
+
+
+def retry_troubled(archive: Archive, named: Sequence[str], now: datetime) -> Retry:
+    """Make these documents due now, or all that are in trouble if none is named. Repeating is safe.
+
+    UsageError for one that is unknown, ambiguous or not in trouble.
+    """
+    documents = _find_troubled(archive, named) if named else archive.catalogue.troubled()
+    due = Corrections(archive).retry(found := list(documents), now)
+    return Retry(len(found), due.fetches, due.acknowledgements)
+
+
+def accept_document(archive: Archive, named: str, reason: str, now: datetime) -> DocumentEntry:
+    """Close a document in trouble for good, with a reason; its files stay. The document, as it was before.
+
+    UsageError where it is unknown, ambiguous or not in trouble, or the reason is empty; Transient where a worker
+    holds it at this moment.
+    """
+    reason = reason.encode("utf-8", "replace").decode("utf-8").strip()
+    if not reason:
+        raise UsageError("the reason is empty; give one, since it is kept with the document")
+    (document,) = _find_troubled(archive, [named])
+    try:
+        Corrections(archive).accept(document, reason, now)
+    except BusyDocument:
+        # A run that was killed leaves its leases behind; if nobody holds the archive, they are void.
+        with contextlib.suppress(LockHeld), alone(archive.database, {"command": "quarantine accept"}):
+            archive.batches.release_all()
+        Corrections(archive).accept(document, reason, now)
+    return document
+
+
+def _find_troubled(archive: Archive, named: Iterable[str]) -> list[DocumentEntry]:
+    documents = find_documents(archive, named)
+    for document in documents:
+        if not document.in_trouble:
+            raise UsageError(f"{document.shown_id} is {document.state}, not in quarantine")
+    return documents

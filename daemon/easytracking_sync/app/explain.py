@@ -1,0 +1,132 @@
+"""One document's history, and what happens to it next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from easytracking_sync.app.status import shortage_of
+from easytracking_sync.archive.entries import DocumentEntry, Happening, Journey, Standing
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.settings import Settings
+from easytracking_sync.terms import AcknowledgeWith, DocumentState
+
+
+class Prospect(StrEnum):
+    """What happens to a document next, or keeps it from happening; behind each what an Expectation says of it."""
+
+    FETCHED = "fetched"  # at
+    FETCHED_AGAIN = "fetched_again"  # at, reason
+    ATTEMPTS_FAILED = "attempts_failed"  # number of `most`, at, reason
+    IN_BATCH = "in_batch"  # at, journey
+    NO_BATCH = "no_batch"
+    ACKNOWLEDGEMENT_REFUSED = "acknowledgement_refused"  # reason
+    QUARANTINED = "quarantined"  # number of attempts, at, reason
+    DONE = "done"
+    DONE_WITHOUT_TRACE = "done_without_trace"  # the account acknowledges nothing
+    NOT_ACKNOWLEDGED = "not_acknowledged"  # but when it is listed again
+    NEVER_ACKNOWLEDGED = "never_acknowledged"  # since it is held
+    INCOMPLETE = "incomplete"  # reason: the missing types
+    WITHDRAWN = "withdrawn"
+    ACCEPTED = "accepted"  # reason
+    HELD = "held"  # number of the phase
+    ACCOUNT_PAUSED = "account_paused"  # at, reason
+    LIST_FAILS = "list_fails"  # reason
+    NOT_CONFIGURED = "not_configured"
+    DISK_FULL = "disk_full"  # reason
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One thing that is to be expected. Without `at`, or with one that has passed: as soon as possible."""
+
+    what: Prospect
+    at: datetime | None = None
+    reason: str = ""
+    number: int = 0
+    most: int = 0
+    journey: Journey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A document, its history (the oldest first), and what is to be expected, in the order in which to say it."""
+
+    document: DocumentEntry
+    happenings: tuple[Happening, ...]
+    expectations: tuple[Expectation, ...]
+
+
+NOT_DONE = (
+    DocumentState.DISCOVERED,
+    DocumentState.BATCHED,
+    DocumentState.STORED,
+    DocumentState.QUARANTINED,
+)
+
+
+def explain_document(archive: Archive, settings: Settings, named: str, now: datetime) -> Explanation:
+    """Explain the document `[ACCOUNT/]ID`; UsageError where there is none, or where several accounts have it."""
+    document = archive.catalogue.find(named)
+    (standing,) = archive.catalogue.standings((document.account,))
+    expected = [*_next(archive, settings, document, standing)]
+    if document.state in NOT_DONE:
+        expected += _obstacles(settings, standing, now)
+    if document.state in {DocumentState.DISCOVERED, DocumentState.QUARANTINED} and (short := shortage_of(archive)):
+        expected.append(Expectation(Prospect.DISK_FULL, reason=str(short)))
+    return Explanation(document, archive.catalogue.happenings(document), tuple(expected))
+
+
+def _next(archive: Archive, settings: Settings, document: DocumentEntry, standing: Standing) -> Iterator[Expectation]:
+    at, reason = document.next_attempt_at, document.reason or ""
+    acknowledge = _acknowledges(settings, standing)
+    match document.state:
+        case DocumentState.DISCOVERED if document.attempts:
+            most = settings.sync.max_attempts
+            yield Expectation(Prospect.ATTEMPTS_FAILED, at, reason, document.attempts, most)
+        case DocumentState.DISCOVERED:
+            yield Expectation(Prospect.FETCHED_AGAIN if reason else Prospect.FETCHED, at, reason)
+        case DocumentState.BATCHED | DocumentState.STORED:
+            if document.unacknowledgeable:
+                yield Expectation(Prospect.ACKNOWLEDGEMENT_REFUSED, reason=reason)
+            journey = archive.catalogue.journey(document)
+            at = None if journey is None else journey.next_attempt_at
+            yield Expectation(Prospect.NO_BATCH if journey is None else Prospect.IN_BATCH, at, journey=journey)
+        case DocumentState.QUARANTINED:
+            yield Expectation(Prospect.QUARANTINED, at, reason, document.attempts)
+        case DocumentState.ACKNOWLEDGED:
+            yield from _is_home(document, acknowledge)
+        case DocumentState.WITHDRAWN:
+            yield Expectation(Prospect.WITHDRAWN)
+        case DocumentState.ACCEPTED:
+            yield Expectation(Prospect.ACCEPTED, reason=reason)
+    if document.held:
+        yield Expectation(Prospect.HELD, number=2 if acknowledge is AcknowledgeWith.PHASE2 else 1)
+
+
+def _is_home(document: DocumentEntry, acknowledge: AcknowledgeWith | None) -> Iterator[Expectation]:
+    if document.acknowledged_at is not None:
+        yield Expectation(Prospect.DONE)
+    elif acknowledge is AcknowledgeWith.NONE:
+        yield Expectation(Prospect.DONE_WITHOUT_TRACE)
+    else:
+        yield Expectation(Prospect.NEVER_ACKNOWLEDGED if document.held else Prospect.NOT_ACKNOWLEDGED)
+    if document.missing_types:
+        yield Expectation(Prospect.INCOMPLETE, reason=", ".join(document.missing_types))
+
+
+def _obstacles(settings: Settings, standing: Standing, now: datetime) -> Iterator[Expectation]:
+    if standing.paused_until is not None and standing.paused_until > now:
+        why = standing.pause_message or str(standing.pause_reason)
+        yield Expectation(Prospect.ACCOUNT_PAUSED, standing.paused_until, why)
+    if standing.trouble and standing.trouble != standing.pause_message:
+        yield Expectation(Prospect.LIST_FAILS, reason=standing.trouble)
+    if standing.identity not in settings.labels:
+        yield Expectation(Prospect.NOT_CONFIGURED)
+
+
+def _acknowledges(settings: Settings, standing: Standing) -> AcknowledgeWith | None:
+    label = settings.labels.get(standing.identity)
+    return None if label is None else settings.accounts[label].acknowledge

@@ -1,0 +1,172 @@
+"""Where each account stands, what keeps it from going on, and whether all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from easytracking_sync.app.alerts import fullest_disk, limits_of, silent_at
+from easytracking_sync.archive.entries import Standing
+from easytracking_sync.archive.plights import Plight
+from easytracking_sync.archive.room import Shortage
+from easytracking_sync.archive.schema import require_current, revision, shown
+from easytracking_sync.archive.store import Archive
+from easytracking_sync.errors import StorageFault
+from easytracking_sync.observe.alarms.messages import GRAVE
+from easytracking_sync.observe.alarms.notifier import LATELY
+from easytracking_sync.observe.alarms.rules import Alarm, Disk, Kind, Watched, standing
+from easytracking_sync.settings import Settings
+from easytracking_sync.terms import PauseReason
+
+OVERDUE = timedelta(minutes=1)
+"""A run that is later than this does not start by itself any more."""
+
+NOT_LISTED = (PauseReason.CREDENTIALS, PauseReason.UNREACHABLE)
+"""Pauses in which the account is not even listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """One account: what the archive counts, and what the service is going to do."""
+
+    standing: Standing
+    configured_as: str | None  # its label in the configuration; None where it is not there
+    is_paused: bool
+    next_run_at: datetime | None  # when the running service lists it again; None where none does
+    is_overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The archive as a whole. Configured accounts that never ran are there too, with nothing."""
+
+    at: datetime
+    archive: str  # the database's address without its password
+    exists: bool  # False: there is no archive at this address yet
+    accounts: tuple[AccountStatus, ...]
+    shortage: Shortage | None  # the disk that is too full for anything new to be fetched
+
+
+def status_of(archive: Archive, settings: Settings, now: datetime) -> Status:
+    """The status now. It only reads, and is safe beside a running service; UsageError for another schema."""
+    exists = revision(archive.database) is not None
+    if exists:
+        require_current(archive.database)
+    known = archive.catalogue.standings() if exists else ()
+    identities = {one.identity for one in known}
+    new = [
+        Standing(label, identity=identity)
+        for identity, label in settings.labels.items()
+        if identity not in identities
+    ]
+    standings = sorted([*known, *new], key=lambda one: one.account)
+    return Status(
+        at=now,
+        archive=shown(archive.database),
+        exists=exists,
+        accounts=tuple(_account(one, settings, now) for one in standings),
+        shortage=shortage_of(archive) if exists else None,
+    )
+
+
+def shortage_of(archive: Archive) -> Shortage | None:
+    """The disk that is too full for anything new to be fetched; None where there is none, or none that says so."""
+    with suppress(StorageFault):
+        return archive.spool.room.shortage()
+    return None
+
+
+def _account(account: Standing, settings: Settings, now: datetime) -> AccountStatus:
+    configured_as = settings.labels.get(account.identity)
+    at = account.next_run_at if configured_as is not None else None
+    if at is not None and account.paused_until is not None and account.pause_reason in NOT_LISTED:
+        at = max(at, account.paused_until)
+    return AccountStatus(
+        standing=account,
+        configured_as=configured_as,
+        is_paused=account.paused_until is not None and account.paused_until > now,
+        next_run_at=at,
+        is_overdue=at is not None and now - at > OVERDUE,
+    )
+
+
+class Grade(IntEnum):
+    """How bad it is; the numbers are those of Nagios, Icinga, Zabbix and Checkmk."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2  # new documents are not fetched
+    UNKNOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DiskLimits:
+    """The fullest disk, and below how much free space it is bad, and worse."""
+
+    disk: Disk
+    warning_bytes: int
+    critical_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Something that is wrong: an alarm that stands, or, without one, an account that never ran."""
+
+    grade: Grade
+    subject: str
+    alarm: Alarm | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The worst grade of all reasons, the reasons with the worst first, and the figures behind them."""
+
+    at: datetime
+    reasons: tuple[Reason, ...]
+    plights: tuple[Plight, ...]
+    disk: DiskLimits | None = None
+
+    @property
+    def grade(self) -> Grade:
+        """OK where there is no reason for another one."""
+        return self.reasons[0].grade if self.reasons else Grade.OK
+
+
+def health_of(archive: Archive, settings: Settings, now: datetime) -> Health:
+    """The health of the configured accounts and of the disk, by the same rules as the alarms."""
+    limits, disk = limits_of(settings), fullest_disk(archive)
+    ids = {label: archive.accounts.find(*one.identity) for label, one in settings.accounts.items()}
+    labels = {found: label for label, found in ids.items() if found is not None}
+    plights = archive.plights.of(labels, settings.sync.max_attempts, now - LATELY)
+    known = {one.key: one for one in archive.alarms.known()}
+    accounts = [Watched(one, silent_at(settings, labels[one.account_id], one), one.trouble) for one in plights]
+    return judge(
+        standing(accounts, disk, limits, known, now),
+        plights,
+        [label for label, found in ids.items() if found is None],
+        None if disk is None else DiskLimits(disk, limits.free_bytes, settings.storage.min_free_bytes),
+        now,
+    )
+
+
+def judge(
+    alarms: Collection[Alarm],
+    plights: Sequence[Plight],
+    never_ran: Sequence[str],
+    disk: DiskLimits | None,
+    now: datetime,
+) -> Health:
+    """Grade the alarms that stand, and the accounts of the configuration that never ran."""
+    reasons = [Reason(_grade(alarm, disk), alarm.subject, alarm) for alarm in alarms]
+    reasons += [Reason(Grade.WARNING, label) for label in never_ran]
+    reasons.sort(key=lambda reason: -reason.grade)
+    return Health(now, tuple(reasons), tuple(plights), disk)
+
+
+def _grade(alarm: Alarm, limits: DiskLimits | None) -> Grade:
+    if alarm.kind is Kind.DISK and limits is not None and alarm.amount >= limits.critical_bytes:
+        return Grade.WARNING
+    return Grade.CRITICAL if alarm.kind in GRAVE else Grade.WARNING

@@ -1,0 +1,160 @@
+"""Messages: what is told, in whole sentences, with accounts, numbers and what to do; no secret, no content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from easytracking_sync.archive.journal import Arrivals
+from easytracking_sync.observe.alarms.rules import Alarm, Kind, Watched
+from easytracking_sync.observe.alarms.translations import DAYS, text
+from easytracking_sync.safe_text import visible
+from easytracking_sync.settings import Language
+
+MOST_LINES = 30
+MOST_SUBJECTS = 3
+MOST_REASON = 200
+
+
+class Tone(StrEnum):
+    """How a channel that has colours shows it; apprise's own words."""
+
+    FAILURE = "failure"
+    WARNING = "warning"
+    SUCCESS = "success"
+    INFO = "info"
+
+
+GRAVE = frozenset({Kind.CREDENTIALS, Kind.PERMISSION, Kind.UNREACHABLE, Kind.SILENT, Kind.DISK})
+"""While one of these stands, nothing new comes home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message."""
+
+    title: str
+    body: str
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes in one language, for one place."""
+
+    language: Language
+    zone: ZoneInfo
+    host: str
+    least_free_bytes: int
+
+    def began(
+        self,
+        kind: Kind,
+        alarms: Sequence[Alarm],
+        some: Mapping[str, Sequence[int]],
+        now: datetime,
+        *,
+        grew: bool = False,
+    ) -> Letter:
+        """Alarms of one kind that stand; `some` has the first documents of each alarm's key."""
+        lines = [self._about(alarm, some.get(alarm.key, ())) for alarm in alarms]
+        lines = [*self._some(lines), "", self._text("what_to_do", todo=self._text(f"{kind}.todo"))]
+        title = self._title("title.grew" if grew else "title.began", kind, [alarm.subject for alarm in alarms])
+        return self._letter(title, lines, now, Tone.FAILURE if kind in GRAVE else Tone.WARNING)
+
+    def ended(self, kind: Kind, subjects: Sequence[str], now: datetime) -> Letter:
+        """Alarms of one kind that are over."""
+        lines = self._some([self._text(f"{kind}.ended", subject=subject) for subject in subjects])
+        return self._letter(self._title("title.ended", kind, subjects), lines, now, Tone.SUCCESS)
+
+    def news(self, came: Arrivals, now: datetime) -> Letter:
+        """New invoices, by account and receiver."""
+        lines = [
+            self._text("news.line", subject=label, receiver=receiver or self._text("news.unknown"), count=count)
+            for label, receivers in came.counts.items()
+            for receiver, count in receivers.items()
+        ]
+        title = self._text("news.title", count=sum(sum(receivers.values()) for receivers in came.counts.values()))
+        return self._letter(title, self._some(lines), now, Tone.INFO)
+
+    def digest(
+        self, since: datetime, accounts: Sequence[Watched], came: Arrivals, alarms: Sequence[Alarm], now: datetime
+    ) -> Letter:
+        """The day: what came, what waits, and what is wrong."""
+        new = {label: sum(receivers.values()) for label, receivers in came.counts.items()}
+        plights = [one.plight for one in accounts]
+        busy = [plight for plight in plights if new.get(plight.label) or plight.waiting or plight.quarantined]
+        lines = [
+            self._text(
+                "digest.line",
+                subject=plight.label,
+                count=new.get(plight.label, 0),
+                waiting=plight.waiting,
+                quarantined=plight.quarantined,
+                last=self._moment(plight.last_success_at),
+            )
+            for plight in busy
+        ]
+        lines = self._some(lines)
+        if len(busy) < len(plights):
+            lines.append(self._text("digest.quiet", count=len(plights) - len(busy)))
+        heading = self._text("digest.alarms" if alarms else "digest.well")
+        standing = [f"- {self._text(f'{alarm.kind}.headline')}: {alarm.subject}" for alarm in alarms]
+        title = self._text(
+            "digest.title",
+            since=self._moment(since),
+            count=sum(new.values()),
+            waiting=sum(plight.waiting for plight in plights),
+            alarms=len(alarms),
+        )
+        tone = Tone.WARNING if alarms else Tone.INFO
+        return self._letter(title, [*lines, "", heading, *self._some(standing)], now, tone)
+
+    def trial(self, now: datetime) -> Letter:
+        """What `alerts test` sends."""
+        return self._letter(self._text("test.title"), [self._text("test.body")], now, Tone.INFO)
+
+    def _about(self, alarm: Alarm, documents: Sequence[int]) -> str:
+        named = [f"{alarm.subject}/{doc_id}" for doc_id in documents]
+        if len(named) < alarm.amount:
+            named.append(self._text("and_more", count=alarm.amount - len(named)) if named else "…")
+        reason = visible(alarm.reason)[:MOST_REASON]
+        return self._text(
+            f"{alarm.kind}.about",
+            subject=alarm.subject,
+            amount=alarm.amount,
+            documents=", ".join(named),
+            since=self._moment(alarm.since),
+            reason=self._text("last_reason", reason=reason) if reason else "",
+            free=self._size(alarm.amount),
+            least=self._size(self.least_free_bytes),
+        )
+
+    def _title(self, key: str, kind: Kind, subjects: Sequence[str]) -> str:
+        named = list(subjects[:MOST_SUBJECTS])
+        if len(subjects) > MOST_SUBJECTS:
+            named.append(self._text("and_more", count=len(subjects) - MOST_SUBJECTS))
+        return self._text(key, headline=self._text(f"{kind}.headline"), subjects=", ".join(named))
+
+    def _some(self, lines: Sequence[str]) -> list[str]:
+        if len(lines) <= MOST_LINES:
+            return list(lines)
+        return [*lines[:MOST_LINES], self._text("and_more", count=len(lines) - MOST_LINES)]
+
+    def _letter(self, title: str, lines: Sequence[str], now: datetime, tone: Tone) -> Letter:
+        footer = self._text("footer", host=self.host, at=self._moment(now))
+        return Letter(title, "\n".join([*lines, "", footer]), tone)
+
+    def _moment(self, at: datetime | None) -> str:
+        return self._text("never") if at is None else at.astimezone(self.zone).strftime(DAYS[self.language])
+
+    def _size(self, count: int) -> str:
+        """Bytes in GB, or in MB below one of them; the decimal sign is the language's."""
+        shown = f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.0f} MB"
+        return shown.replace(".", ",") if self.language is Language.ITALIAN else shown
+
+    def _text(self, key: str, **values: object) -> str:
+        return text(key, self.language, **values)

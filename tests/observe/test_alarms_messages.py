@@ -1,0 +1,116 @@
+"""What is written: complete in both languages, with account, numbers and what to do, bounded, and without secrets."""
+
+from __future__ import annotations
+
+import string
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from easytracking_sync.archive.journal import Arrivals
+from easytracking_sync.archive.plights import Plight
+from easytracking_sync.observe.alarms.messages import MOST_LINES, Tone, Writer
+from easytracking_sync.observe.alarms.rules import Alarm, Kind, Watched
+from easytracking_sync.observe.alarms.translations import TEXTS
+from easytracking_sync.settings import Language
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ENGLISH = Writer(Language.ENGLISH, ZoneInfo("Europe/Rome"), "host-1", 1_000_000_000)
+ITALIAN = Writer(Language.ITALIAN, ZoneInfo("Europe/Rome"), "host-1", 1_000_000_000)
+
+
+def placeholders(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+
+
+def plight(label: str, number: int = 1, **facts: Any) -> Watched:
+    return Watched(Plight(number, label, NOW, NOW - timedelta(hours=2), **facts), NOW)
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_a_text_says_the_same_in_both_languages(key: str) -> None:
+    english, italian = TEXTS[key]
+    assert english
+    assert italian
+    assert placeholders(english) == placeholders(italian)
+
+
+def test_every_kind_of_alarm_has_its_words_and_no_others_are_there() -> None:
+    wanted = {f"{kind}.{part}" for kind in Kind for part in ("headline", "about", "todo", "ended")}
+    kinds = {f"{kind}" for kind in Kind}
+    assert {key for key in TEXTS if key.partition(".")[0] in kinds} == wanted
+
+
+@pytest.mark.parametrize("writer", [ENGLISH, ITALIAN], ids=["en", "it"])
+@pytest.mark.parametrize("kind", Kind)
+def test_an_alarm_names_whom_it_is_about_and_what_to_do_and_its_end_names_them_too(
+    kind: Kind, writer: Writer
+) -> None:
+    alarm = Alarm(kind, 7, "acme", 12, NOW - timedelta(hours=3), "no answer in time")
+    began = writer.began(kind, [alarm], {alarm.key: (1, 2)}, NOW)
+    ended = writer.ended(kind, ["acme"], NOW)
+    headline = TEXTS[f"{kind}.headline"][writer is ITALIAN]
+    assert headline in began.title
+    assert headline in ended.title
+    assert "acme" in began.title
+    assert "acme" in began.body
+    assert {"What to do: ", "Che cosa fare: "} & {line[: line.find(": ") + 2] for line in began.body.splitlines()}
+    assert "host-1, " in began.body
+    assert ended.tone is Tone.SUCCESS
+    assert "{" not in began.body + ended.body + began.title + ended.title
+
+
+def test_numbers_documents_and_moments_are_told_in_the_language_s_own_way() -> None:
+    alarm = Alarm(Kind.QUARANTINE, 7, "acme", 12)
+    body = ENGLISH.began(Kind.QUARANTINE, [alarm], {alarm.key: (4, 5)}, NOW).body
+    assert "12 (acme/4, acme/5, and 10 more)" in body
+    assert "host-1, 2026-11-22 13:00" in body
+    silent = Alarm(Kind.SILENT, 7, "acme", since=NOW - timedelta(hours=3), reason="no answer\x1b[2J")
+    said = ITALIAN.began(Kind.SILENT, [silent], {}, NOW).body
+    assert "non arriva dal 22/11/2026 10:00. L'ultimo motivo: no answer\\x1b[2J" in said
+    disk = ITALIAN.began(Kind.DISK, [Alarm(Kind.DISK, None, "/srv", 1_550_000_000)], {}, NOW).body
+    assert "/srv: 1,6 GB liberi. Sotto 1,0 GB" in disk
+
+
+def test_500_accounts_in_the_same_trouble_are_one_message_of_bounded_length() -> None:
+    alarms = [Alarm(Kind.SILENT, number, f"account-{number}", since=NOW) for number in range(500)]
+    letter = ENGLISH.began(Kind.SILENT, alarms, {}, NOW)
+    assert letter.title.endswith("account-0, account-1, account-2, and 497 more")
+    assert len(letter.body.splitlines()) < MOST_LINES + 8
+    assert "and 470 more" in letter.body
+
+
+def test_what_became_worse_and_what_is_grave_are_told_as_such() -> None:
+    alarm = Alarm(Kind.QUARANTINE, 7, "acme", 12)
+    grown = ENGLISH.began(Kind.QUARANTINE, [alarm], {}, NOW, grew=True)
+    assert grown.title == "easytracking-sync: more of this: documents in quarantine: acme"
+    assert grown.tone is Tone.WARNING
+    assert ENGLISH.began(Kind.DISK, [Alarm(Kind.DISK, None, "/srv", 1)], {}, NOW).tone is Tone.FAILURE
+
+
+def test_news_count_invoices_by_account_and_receiver() -> None:
+    letter = ENGLISH.news(Arrivals(9, {"acme": {"01234567890": 3, "": 1}, "beta": {"RSSMRA": 1}}), NOW)
+    assert letter.title == "easytracking-sync: new invoices: 5"
+    assert letter.body.splitlines()[:3] == [
+        "acme, receiver 01234567890: 3",
+        "acme, receiver unknown: 1",
+        "beta, receiver RSSMRA: 1",
+    ]
+
+
+def test_a_digest_tells_what_came_what_waits_and_what_is_wrong_and_sums_up_the_quiet_ones() -> None:
+    accounts = [plight("acme", waiting=2, quarantined=1), plight("beta"), plight("gamma"), plight("quiet")]
+    came = Arrivals(9, {"gamma": {"": 4}})
+    letter = ENGLISH.digest(NOW - timedelta(days=1), accounts, came, [Alarm(Kind.QUARANTINE, 1, "acme", 1)], NOW)
+    assert letter.title == "easytracking-sync: since 2026-11-21 13:00: new 4, waiting 2, alarms 1"
+    assert letter.body.splitlines()[:6] == [
+        "acme: new 0, waiting 2, in quarantine 1, last listed 2026-11-22 11:00",
+        "gamma: new 4, waiting 0, in quarantine 0, last listed 2026-11-22 11:00",
+        "Accounts with nothing new and nothing waiting: 2",
+        "",
+        "Alarms that stand:",
+        "- documents in quarantine: acme",
+    ]
+    assert "No alarm stands." in ENGLISH.digest(NOW, accounts, came, [], NOW).body

@@ -1,0 +1,135 @@
+"""The post: each channel for itself, bounded, patient with a refusal, and never in anybody's way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from tests.support.station import Recorder, VirtualClock
+
+from easytracking_sync.errors import UsageError
+from easytracking_sync.observe.alarms import channels as channels_module
+from easytracking_sync.observe.alarms.channels import open_channels
+from easytracking_sync.observe.alarms.messages import Letter, Tone
+from easytracking_sync.observe.alarms.sender import MOST_WAITING, PAUSES, Post, Posted
+
+LETTER = Letter("title", "body", Tone.INFO)
+
+
+@dataclass
+class Fake:
+    """A channel that does what it is told to."""
+
+    answers: list[str | Exception] = field(default_factory=list)
+    name: str = "fake://example.com"
+    sent: list[Letter] = field(default_factory=list)
+
+    def send(self, letter: Letter) -> str:
+        answer = self.answers.pop(0) if self.answers else ""
+        if isinstance(answer, Exception):
+            raise answer
+        if not answer:
+            self.sent.append(letter)
+        return answer
+
+
+@dataclass
+class Hanging:
+    """A channel that never answers until it is let go."""
+
+    name: str = "hanging://example.com"
+    go: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
+
+    def send(self, letter: Letter) -> str:
+        self.entered.set()
+        assert self.go.wait(30)
+        return ""
+
+
+@contextmanager
+def post(*channels: Any) -> Iterator[tuple[Post, Recorder]]:
+    observer = Recorder()
+    made = Post(channels, VirtualClock(), observer)
+    try:
+        yield made, observer
+    finally:
+        made.stop()
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < until, "it did not happen in time"
+        threading.Event().wait(0.005)
+
+
+def test_a_letter_goes_through_every_channel_and_its_acceptance_is_told_once_for_each() -> None:
+    one, two = Fake(), Fake()
+    with post(one, two) as (made, observer):
+        posted = Posted(LETTER, began=("disk",))
+        made.put(posted)
+        eventually(lambda: len(one.sent) == len(two.sent) == 1 and len(observer.named("alert.sent")) == 2)
+        assert made.accepted() == [posted, posted]
+        assert made.accepted() == []
+
+
+def test_a_refusal_or_an_error_is_tried_again_and_then_given_up_and_noted_without_the_address() -> None:
+    channel = Fake(["busy", ValueError("s3cret"), *(["busy"] * (len(PAUSES) - 1)), ""])
+    with post(channel) as (made, observer):
+        made.put(Posted(LETTER))
+        eventually(lambda: bool(observer.named("alert.refused")))
+        made.put(Posted(LETTER))
+        eventually(lambda: bool(channel.sent))
+        assert len(made.accepted()) == 1
+    assert [facts["reason"] for facts in observer.named("alert.failed")] == [
+        "busy",
+        "ValueError",
+        "busy",
+        "busy",
+        "busy",
+    ]
+    assert "s3cret" not in str(observer.notes)
+
+
+def test_a_channel_that_hangs_holds_up_nobody_and_is_left_out_when_it_is_far_behind() -> None:
+    hanging, well = Hanging(), Fake()
+    with post(hanging, well) as (made, observer):
+        begun = time.monotonic()
+        for _ in range(MOST_WAITING + 5):
+            made.put(Posted(LETTER))
+            eventually(lambda: bool(made.accepted()))
+        assert time.monotonic() - begun < 10
+        assert len(well.sent) == MOST_WAITING + 5
+        assert hanging.entered.is_set()
+        assert len(observer.named("alert.dropped")) >= 4
+        hanging.go.set()
+
+
+def test_waiting_for_the_post_is_bounded() -> None:
+    hanging = Hanging()
+    with post(hanging) as (made, _):
+        made.put(Posted(LETTER))
+        assert not made.join(3.0), "the clock is virtual: nobody waited"
+        hanging.go.set()
+        eventually(lambda: made.join(0.0))
+
+
+def test_without_apprise_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels_module, "EXTRA", "a_package_that_nobody_has")
+    assert open_channels([]) == ()
+    with pytest.raises(UsageError, match=r"easytracking-sync\[alerts\]"):
+        open_channels(["json://127.0.0.1/"])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what apprise imports
+def test_an_address_that_apprise_does_not_know_is_told_by_its_number_and_without_its_secret() -> None:
+    pytest.importorskip("apprise")
+    with pytest.raises(UsageError, match=r"number 2 \(nonsense://\*+\)") as caught:
+        open_channels(["json://127.0.0.1/", "nonsense://s3cret/"])
+    assert "s3cret" not in str(caught.value)

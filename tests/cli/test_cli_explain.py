@@ -88,14 +88,14 @@ def test_a_document_on_its_way_is_told_without_repeating_its_batch(run: Run, sto
     happen(stock, "document.stored", 2, document_id=row, batch_id=batch, detail={"missing": "FU"})
     happen(stock, "batch.refused", 3, batch_id=batch, detail={"reason": "403", "documents": 1})
     happen(stock, "document.refused", 3, document_id=row, batch_id=batch, detail={"reason": "403"})
-    story = explained(run, stock).partition("What happened\n")[2].partition("\n\n")[0].splitlines()[1:]
+    story = explained(run, stock).partition("History\n")[2].partition("\n\n")[0].splitlines()[1:]
     assert len(story) == 5
     wanted = (
         "listed by the service for the first time",
         "a job was reserved for its batch",
-        "what the parcel held is stored",
-        "types were missing that had been asked for often enough missing: FU",
-        "the service refused to be told 403",
+        "the parcel's files were stored and committed",
+        "stored without file types that the service did not give when asked several times missing: FU",
+        "the service refused the acknowledgement 403",
     )
     assert all(words in " ".join(line.split()) for words, line in zip(wanted, story, strict=True))
 

@@ -11,7 +11,7 @@ PROBE = "tests/cli/test_cli_probe.py"
 
 USE_CASES = (
     Mutant(
-        "pause-not-waited-for",
+        "next-run-within-a-pause",
         "status shows a next run within a pause in which nothing is listed",
         "app/status.py",
         "        at = max(at, account.paused_until)\n",
@@ -51,7 +51,7 @@ USE_CASES = (
         (f"{EXPLAIN}::test_a_reason_from_elsewhere_adds_no_line_of_its_own",),
     ),
     Mutant(
-        "accepted-without-a-reason",
+        "closed-without-a-reason",
         "a document is closed for good and nobody knows why",
         "app/documents.py",
         "    if not reason:\n",

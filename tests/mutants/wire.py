@@ -147,9 +147,9 @@ WIRE = (
     Mutant(
         "notation-counts-as-change",
         "a document is fetched again because its list element is written otherwise",
-        "archive/intake.py",
-        "                if not means_the_same(row.raw, element):",
-        "                if row.raw != element.raw:",
+        "machine/intake.py",
+        "            if not means_the_same(raw[document.id], element):",
+        "            if raw[document.id] != element.raw:",
         (f"{POOL}::test_another_notation_of_the_same_fields_changes_nothing",),
     ),
     Mutant(
@@ -163,9 +163,9 @@ WIRE = (
     Mutant(
         "new-field-never-taken-in",
         "what the list says of a document beyond what was known of it is never kept",
-        "archive/intake.py",
-        "                if says_no_less(row.raw, element):",
-        "                if not says_no_less(row.raw, element):",
+        "machine/intake.py",
+        "            if says_no_less(raw[document.id], element):",
+        "            if not says_no_less(raw[document.id], element):",
         (f"{POOL}::test_a_field_that_was_not_known_before_is_taken_in_and_is_no_change",),
     ),
     Mutant(

@@ -41,6 +41,9 @@ _HEADS = (
 
 NAMES_AT_ONCE = 500
 
+_ONE_AFTER_THE_OTHER = sa.select(sa.func.pg_advisory_xact_lock(sa.literal(0x6561_7379_6D65_6E64, sa.BigInteger)))
+"""Any number, as long as it stays the same; the lock ends with its transaction."""
+
 
 class BlobRotten(Permanent):
     """The bytes are gone or are not the ones their name promises."""
@@ -94,19 +97,13 @@ class DatabaseBlobs:
         """
         wanted = {source.sha256: source for source in sources}
         found = {head.sha256: self._is_whole(head) for head in self._heads(tuple(wanted))}
-        group: list[BlobSource] = []
-        weight = 0
-        for sha256, source in sorted(
-            wanted.items()
-        ):  # all writers in one order: none waits for one that waits for it
-            if found.get(sha256):
-                continue
-            group.append(source)
-            weight += source.size
-            if weight >= TRANSACTION_BYTES:
-                self._insert(group, found)
-                group, weight = [], 0
-        self._insert(group, found)
+        # All writers go in one order, and mend apart from inserting: none waits for one that waits for it.
+        missing = [source for sha256, source in sorted(wanted.items()) if sha256 not in found]
+        rotten = [source for sha256, source in sorted(wanted.items()) if found.get(sha256) is False]
+        for group in _groups(missing):
+            self._insert(group)
+        for group in _groups(rotten):
+            self._mend(group)
 
     def read(self, sha256: str) -> Iterator[bytes]:
         """See Blobs. Each chunk is a statement of its own, so that a long read never blocks the writer."""
@@ -183,33 +180,56 @@ class DatabaseBlobs:
                     sa.select(chunk.c.content).where(chunk.c.sha256 == head.sha256, chunk.c.position == position)
                 ).scalar_one_or_none()
 
-    def _insert(self, group: Sequence[BlobSource], rotten: Collection[str]) -> None:
-        if not group:
-            return
+    def _insert(self, group: Sequence[BlobSource]) -> None:
         hashes = {source.sha256 for source in group}
-        now = self._clock.now()
-        rows = [
-            {"sha256": source.sha256, "size": source.size, "encoding": "zstd", "stored_at": now} for source in group
-        ]
         with self._database.write() as connection:
-            _remove(connection, sorted(hashes.intersection(rotten)))
-            new = tables.upsert(connection, tables.blob).on_conflict_do_nothing().returning(tables.blob.c.sha256)
-            ours = set(connection.execute(new, rows).scalars())
-            _insert_chunks(connection, (source for source in group if source.sha256 in ours))
+            ours = _insert_rows(connection, group, self._clock.now())
         others = hashes - ours
         if others - self.whole(others):
             raise DatabaseUnavailable("another instance stored the same bytes at this moment, and not whole")
 
+    def _mend(self, group: Sequence[BlobSource]) -> None:
+        """Replace rotten copies. Instances mend one after the other, and leave what another has mended meanwhile."""
+        hashes = {source.sha256 for source in group}
+        with self._database.write() as connection:
+            if not self._database.is_sqlite:
+                connection.execute(_ONE_AFTER_THE_OTHER)
+            still = hashes - (frozenset() if self._database.is_sqlite else self.whole(hashes))
+            _remove(connection, sorted(still))
+            _insert_rows(connection, [source for source in group if source.sha256 in still], self._clock.now())
+
+
+def _groups(sources: Sequence[BlobSource]) -> Iterator[Sequence[BlobSource]]:
+    """As many in each as one transaction is to hold."""
+    group: list[BlobSource] = []
+    weight = 0
+    for source in sources:
+        group.append(source)
+        weight += source.size
+        if weight >= TRANSACTION_BYTES:
+            yield group
+            group, weight = [], 0
+    if group:
+        yield group
+
+
+def _insert_rows(connection: Connection, group: Sequence[BlobSource], now: datetime) -> set[str]:
+    """Insert the blobs that are not there; the hashes of those that were inserted."""
+    rows = [{"sha256": one.sha256, "size": one.size, "encoding": "zstd", "stored_at": now} for one in group]
+    if not rows:
+        return set()
+    new = tables.upsert(connection, tables.blob).on_conflict_do_nothing().returning(tables.blob.c.sha256)
+    ours = set(connection.execute(new, rows).scalars())
+    _insert_chunks(connection, (source for source in group if source.sha256 in ours))
+    return ours
+
 
 def _remove(connection: Connection, hashes: Sequence[str]) -> None:
-    """Those of the rotten that no other instance has mended by now."""
     blob, chunk = tables.blob, tables.blob_chunk
-    for start in range(0, len(hashes), AT_ONCE):
-        few = blob.c.sha256.in_(hashes[start : start + AT_ONCE])
-        locked = sa.select(blob.c.sha256).where(few).order_by(blob.c.sha256).with_for_update()
-        still = connection.execute(locked).scalars().all()
-        connection.execute(sa.delete(chunk).where(chunk.c.sha256.in_(still)))
-        connection.execute(sa.delete(blob).where(blob.c.sha256.in_(still)))
+    for start in range(0, len(hashes), NAMES_AT_ONCE):
+        few = hashes[start : start + NAMES_AT_ONCE]
+        connection.execute(sa.delete(chunk).where(chunk.c.sha256.in_(few)))
+        connection.execute(sa.delete(blob).where(blob.c.sha256.in_(few)))
 
 
 def _insert_chunks(connection: Connection, sources: Iterable[BlobSource]) -> None:

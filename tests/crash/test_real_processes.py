@@ -22,7 +22,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from tests.end_to_end.conftest import BUSY, Place, placed
-from tests.simulation.ledger import Ledger
+from tests.simulation.archive_reader import Ledger
 from tests.support.postgres import Server
 
 from easytracking_simulator import Fault, Faults, Kind

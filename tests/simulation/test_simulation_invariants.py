@@ -1,6 +1,6 @@
 """The notary can speak: whoever tampers with the archive, or with what the service holds, is named.
 
-Program defects that make it speak are in `tests/mutants/simulation_invariants.py`. Between the two, every assertion of
+Defects that make it speak are in `tests/mutants/simulation_invariants.py`. Together every assertion of
 the simulation has been heard (`tests/mutants/test_mutants_apply.py`).
 """
 

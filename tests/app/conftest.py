@@ -15,7 +15,7 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 if TYPE_CHECKING:
-    from tests.support.station import Station
+    from tests.support.harness import Station
 
 Make = Callable[..., "Station"]
 
@@ -23,7 +23,7 @@ Make = Callable[..., "Station"]
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
     """As many stations as a test likes, each in a folder of its own; the parameters are those of `build`."""
-    from tests.support.station import SMALL, build  # noqa: PLC0415  the path is set above
+    from tests.support.harness import SMALL, build  # noqa: PLC0415  the path is set above
 
     made: list[Station] = []
 

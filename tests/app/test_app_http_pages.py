@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.watched import watched
+from tests.support.running_service import watched
 
 from easytracking_sync.app.composition import existing_archive, open_instance
 from easytracking_sync.app.http_pages import HEALTHY_SECONDS, HttpPages
@@ -22,7 +22,7 @@ from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.settings import Settings
 
-empty_archive: Callable[[], bytes] = importlib.import_module("stocked")._empty_archive
+empty_archive: Callable[[], bytes] = importlib.import_module("tests.support.archive_builder")._empty_archive
 NOBODY = "http://127.0.0.1:9"
 
 

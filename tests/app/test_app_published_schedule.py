@@ -16,9 +16,9 @@ from easytracking_sync.archive.tables import account
 from easytracking_sync.effects import SystemClock
 
 if TYPE_CHECKING:
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stocked = importlib.import_module("stocked")
+stocked = importlib.import_module("tests.support.archive_builder")
 stock = stocked.stock
 NOON: datetime = stocked.NOW
 HOUR = timedelta(hours=1)

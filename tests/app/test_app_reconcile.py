@@ -19,15 +19,15 @@ from easytracking_sync.settings import Settings
 from easytracking_sync.terms import AcknowledgeWith, DocumentState
 
 if TYPE_CHECKING:
-    from tests.support.station import Station
+    from tests.support.harness import Station
 
 Make = Callable[..., "Station"]
 
 
 def support() -> Any:
-    from tests.support import station  # noqa: PLC0415  the path is set by the conftest
+    from tests.support import harness  # noqa: PLC0415  the path is set by the conftest
 
-    return station
+    return harness
 
 
 def settings_of(station: Station, **keys: Any) -> Settings:

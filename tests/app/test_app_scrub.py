@@ -21,9 +21,9 @@ from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
     import pytest
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stocked = importlib.import_module("stocked")
+stocked = importlib.import_module("tests.support.archive_builder")
 stock, NOW = stocked.stock, stocked.NOW
 
 

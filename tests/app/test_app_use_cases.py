@@ -31,9 +31,9 @@ from easytracking_sync.settings import Settings, load_settings
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
 if TYPE_CHECKING:
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stocked = importlib.import_module("stocked")
+stocked = importlib.import_module("tests.support.archive_builder")
 stock, NOW, NEVER = stocked.stock, stocked.NOW, stocked.NEVER
 LATER = NOW + timedelta(hours=1)
 

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.certificates import self_signed
-from tests.support.watched import watched
+from tests.support.running_service import watched
 
 from easytracking_simulator import Options, Simulator, status
 from easytracking_simulator.httpx_transport import SimulatorTransport
@@ -41,7 +41,7 @@ from easytracking_sync.remote import ListQuery
 from easytracking_sync.settings import Settings, load_settings
 from easytracking_sync.terms import DocumentState, FileType, Window, WindowKind
 
-empty_archive: Callable[[], bytes] = importlib.import_module("stocked")._empty_archive
+empty_archive: Callable[[], bytes] = importlib.import_module("tests.support.archive_builder")._empty_archive
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ANYWHERE = "http://127.0.0.1:9"

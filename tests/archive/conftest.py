@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.archive.shelves import Shelf
+from tests.archive.archive_harness import Shelf
 
 from easytracking_sync.archive.database import Database
 

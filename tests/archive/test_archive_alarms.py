@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import ON_SQLITE, Shelf, listed
+from tests.archive.archive_harness import ON_SQLITE, Shelf, listed
 
 from easytracking_sync.archive import journal, tables
 from easytracking_sync.archive.alarms import Bookmark, KnownAlarm

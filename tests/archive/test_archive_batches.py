@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.archive.shelves import ON_SQLITE, Shelf
+from tests.archive.archive_harness import ON_SQLITE, Shelf
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.batches import Batches

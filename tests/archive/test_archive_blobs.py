@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.archive.shelves import Shelf, source_of
+from tests.archive.archive_harness import Shelf, source_of
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.blob_files import FileBlobs

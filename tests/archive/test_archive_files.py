@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import Shelf, listed
+from tests.archive.archive_harness import Shelf, listed
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.receipt import DurableReceipt, read_back

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import DAWN, ON_SQLITE, Shelf, listed
+from tests.archive.archive_harness import DAWN, ON_SQLITE, Shelf, listed
 
 from easytracking_sync.archive.receipt import read_back
 from easytracking_sync.machine.batch import BatchHappened

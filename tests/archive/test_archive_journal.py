@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import ON_SQLITE, Shelf, listed
+from tests.archive.archive_harness import ON_SQLITE, Shelf, listed
 from tests.support.postgres import Server
 
 from easytracking_sync.archive import journal, tables

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.archive.shelves import Shelf, listed
+from tests.archive.archive_harness import Shelf, listed
 
 from easytracking_sync.archive import tables
 from easytracking_sync.list_element import read_element

@@ -14,8 +14,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from tests.archive.shelves import ON_SQLITE, Shelf
-from tests.support.midway import killed_midway
+from tests.archive.archive_harness import ON_SQLITE, Shelf
+from tests.support.killed_migration import killed_midway
 
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.database import Database

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import Shelf, listed
+from tests.archive.archive_harness import Shelf, listed
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.documents import Documents

@@ -15,9 +15,9 @@ from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 from easytracking_sync.transition import Detail
 
 if TYPE_CHECKING:
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stocked = importlib.import_module("stocked")
+stocked = importlib.import_module("tests.support.archive_builder")
 stock, local, NOW = stocked.stock, stocked.local, stocked.NOW
 
 

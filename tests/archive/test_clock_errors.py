@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import Shelf, listed
+from tests.archive.archive_harness import Shelf, listed
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.clock_errors import set_right

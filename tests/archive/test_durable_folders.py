@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.simulation.disk import MortalFiles
-from tests.simulation.fate import Blow, CrashError, Fate, Kind
+from tests.simulation.fault_injection import Blow, CrashError, Fate, Kind
 
 from easytracking_sync.effects import LocalFiles, make_durable_folder
 from easytracking_sync.errors import StorageBroken, StorageFault

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import ON_SQLITE, Shelf
+from tests.archive.archive_harness import ON_SQLITE, Shelf
 
 import easytracking_sync
 from easytracking_sync.archive import tables

@@ -12,9 +12,9 @@ from easytracking_sync.archive.store import alone
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-NOW = importlib.import_module("stocked").NOW
+NOW = importlib.import_module("tests.support.archive_builder").NOW
 
 
 def test_every_account_is_listed_with_its_documents_and_whether_it_is_configured(run: Run, stock: Stock) -> None:

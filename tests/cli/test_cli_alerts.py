@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.hook import Quiet, served
+from tests.support.http_receiver import Quiet, served
 
 from easytracking_sync.observe.alarms import channels as channels_module
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stocked = importlib.import_module("stocked")
+stocked = importlib.import_module("tests.support.archive_builder")
 needs_apprise = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what apprise imports
 
 

@@ -18,9 +18,9 @@ from easytracking_sync.errors import StorageFault
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stock = importlib.import_module("stocked").stock
+stock = importlib.import_module("tests.support.archive_builder").stock
 
 
 def rows(path: Path) -> list[tuple[int, str]]:

@@ -25,9 +25,9 @@ from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ran, Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stocked = importlib.import_module("stocked")
+stocked = importlib.import_module("tests.support.archive_builder")
 NOT_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 

@@ -18,7 +18,7 @@ from easytracking_sync.cli.global_options import COMPLETE_VARIABLE, NAME
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
 
 def completed(*words: object) -> list[str]:

@@ -23,9 +23,9 @@ from easytracking_sync.terms import BatchState, DocumentState
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-NOW = importlib.import_module("stocked").NOW
+NOW = importlib.import_module("tests.support.archive_builder").NOW
 Everything = dict[str, list[dict[str, Any]]]
 
 

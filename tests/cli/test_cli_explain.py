@@ -20,9 +20,9 @@ from easytracking_sync.terms import Batch, BatchState, Claim, DocumentState, Pau
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stocked = importlib.import_module("stocked")
+stocked = importlib.import_module("tests.support.archive_builder")
 NOW: datetime = stocked.NOW
 LATER = stocked.NEVER
 

@@ -19,9 +19,9 @@ from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stocked = importlib.import_module("stocked")
+stocked = importlib.import_module("tests.support.archive_builder")
 local, NOW = stocked.local, stocked.NOW
 
 KEYS = [

@@ -17,7 +17,7 @@ from easytracking_sync.archive.store import alone
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
-empty_archive: Callable[[], bytes] = importlib.import_module("stocked")._empty_archive
+empty_archive: Callable[[], bytes] = importlib.import_module("tests.support.archive_builder")._empty_archive
 NOBODY = "http://127.0.0.1:9"
 
 

@@ -16,10 +16,10 @@ from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.served import Served
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
+    from tests.support.simulator_server import Served
 
-served = importlib.import_module("served").served
+served = importlib.import_module("tests.support.simulator_server").served
 
 
 @pytest.fixture

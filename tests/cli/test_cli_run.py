@@ -17,7 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
 HEAVY = {"sqlalchemy", "httpx", "apscheduler", "starlette", "uvicorn", "pydantic", "prometheus_client", "structlog"}
 

@@ -13,7 +13,7 @@ from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
 
 def fill(stock: Stock, label: str = "acme", count: int = 2) -> list[int]:

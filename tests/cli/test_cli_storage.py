@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 from tests.simulation.disk import MortalFiles
-from tests.simulation.fate import Blow, CrashError, Fate
+from tests.simulation.fault_injection import Blow, CrashError, Fate
 
 from easytracking_sync.archive import relocation, tables
 from easytracking_sync.archive.blob_files import FileBlobs
@@ -20,7 +20,7 @@ from easytracking_sync.errors import StorageFault
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
 
 def fill(stock: Stock, count: int = 3) -> None:

@@ -25,12 +25,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.cells import Cell, cells_of
+from tests.crash.effect_kinds import Cell, cells_of
 from tests.simulation.disk import Cut
-from tests.simulation.fate import DEADLY, Blow, Effect, Kind, applicable
+from tests.simulation.fault_injection import DEADLY, Blow, Effect, Kind, applicable
 from tests.simulation.world import World
 from tests.support import postgres
-from tests.support.station import BlobStore
+from tests.support.harness import BlobStore
 
 from easytracking_simulator import Simulator
 

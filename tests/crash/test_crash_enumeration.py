@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 
 import pytest
-from tests.crash.cells import cells_of
+from tests.crash.effect_kinds import cells_of
 from tests.crash.enumeration import Site, Trial, pairs, singles, survive, undisturbed
-from tests.simulation.fate import Blow, Kind
-from tests.support.station import BlobStore
+from tests.simulation.fault_injection import Blow, Kind
+from tests.support.harness import BlobStore
 
 BLOBS: tuple[BlobStore, ...] = ("database", "files")
 SHARE = 8

@@ -18,8 +18,8 @@ from random import Random
 
 import pytest
 from tests.crash import small_job
-from tests.crash.tape import Act, Did, Disk, acts, record
-from tests.simulation.ledger import Ledger
+from tests.crash.strace_log import Act, Did, Disk, acts, record
+from tests.simulation.archive_reader import Ledger
 
 needs_strace = pytest.mark.skipif(
     shutil.which("strace") is None, reason="power loss under SQLite is not tested: no strace (apt-get install strace)"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support.hook import Quiet, served
+from tests.support.http_receiver import Quiet, served
 
 from easytracking_sync.observe.alarms.rules import Kind
 from easytracking_sync.settings import load_settings

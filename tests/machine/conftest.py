@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import httpx
 import pytest
+from tests.support.archive_checks import Notary
+from tests.support.harness import SMALL, Station, build
 from tests.support.postgres import Server
-from tests.support.station import SMALL, Station, build
-from tests.support.truth import Notary
 
 from easytracking_simulator import Options
 

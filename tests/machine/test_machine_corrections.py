@@ -17,9 +17,9 @@ from easytracking_sync.machine.corrections import DOCUMENTS_AT_ONCE, BusyDocumen
 from easytracking_sync.terms import BatchState, DocumentState
 
 if TYPE_CHECKING:
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stocked = importlib.import_module("stocked")
+stocked = importlib.import_module("tests.support.archive_builder")
 stock, NOW = stocked.stock, stocked.NOW
 
 

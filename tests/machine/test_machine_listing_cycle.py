@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 import httpx
 import pytest
 from tests.machine.conftest import Make
-from tests.support.station import ROME, SMALL, Station, Wish, cycle_of, list_through, settle
-from tests.support.truth import assert_home, entries, states
+from tests.support.archive_checks import assert_home, entries, states
+from tests.support.harness import ROME, SMALL, Station, Wish, cycle_of, list_through, settle
 
 from easytracking_simulator import WITHOUT_FIELD, Counts, Faults, odd_element, status
 from easytracking_sync.errors import DatabaseUnavailable, ServiceUnavailable

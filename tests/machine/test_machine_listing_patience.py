@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.support.station import Recorder, Station, VirtualClock, Wish, build
+from tests.support.harness import Recorder, Station, VirtualClock, Wish, build
 
 from easytracking_sync.errors import ServiceUnavailable, Transient, Unreachable
 from easytracking_sync.machine.account import Account

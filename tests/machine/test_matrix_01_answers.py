@@ -8,8 +8,8 @@ from email.utils import format_datetime
 
 import pytest
 from tests.machine.conftest import Make
-from tests.support.station import NOON, SMALL, Station, Wish, cycle_of, list_through, settle
-from tests.support.truth import assert_home, entries
+from tests.support.archive_checks import assert_home, entries
+from tests.support.harness import NOON, SMALL, Station, Wish, cycle_of, list_through, settle
 
 from easytracking_simulator import Call, Fault, Faults, Kind, Rate, lost, status, torn
 from easytracking_sync.errors import ServiceUnavailable

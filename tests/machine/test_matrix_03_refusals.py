@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.machine.conftest import Make
-from tests.support.station import SMALL, Station, Wish, drain, settle
-from tests.support.truth import assert_home, entries, states
+from tests.support.archive_checks import assert_home, entries, states
+from tests.support.harness import SMALL, Station, Wish, drain, settle
 
 from easytracking_simulator import Call, Called, Fault, Faults, Kind, bad_zip, status
 from easytracking_sync.archive import tables

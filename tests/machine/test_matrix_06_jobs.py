@@ -14,8 +14,8 @@ from typing import BinaryIO
 import httpx
 import pytest
 from tests.machine.conftest import Make
-from tests.support.station import SMALL, Station, drain, settle
-from tests.support.truth import assert_home, entries, states
+from tests.support.archive_checks import assert_home, entries, states
+from tests.support.harness import SMALL, Station, drain, settle
 
 from easytracking_simulator import Fault, Faults, Kind, lost, status, torn
 from easytracking_sync.effects import LocalFiles

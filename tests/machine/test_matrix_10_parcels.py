@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.machine.conftest import Make
-from tests.support.station import ROME, SMALL, Station, Wish, cycle_of, drain, list_through, settle
-from tests.support.truth import assert_home, entries, states
+from tests.support.archive_checks import assert_home, entries, states
+from tests.support.harness import ROME, SMALL, Station, Wish, cycle_of, drain, list_through, settle
 
 from easytracking_simulator import Fault, Faults, Kind, bad_zip
 from easytracking_sync.archive import tables

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import pytest
 from tests.machine.conftest import Make
-from tests.support.station import SMALL, Station, Wish, cycle_of, drain, list_through, settle
-from tests.support.truth import assert_home, entries, states
+from tests.support.archive_checks import assert_home, entries, states
+from tests.support.harness import SMALL, Station, Wish, cycle_of, drain, list_through, settle
 
 from easytracking_simulator import status
 from easytracking_sync.effects import LocalFiles

@@ -15,8 +15,8 @@ from enum import Enum
 import pytest
 from sqlalchemy.engine import Connection
 from tests.machine.conftest import Make
-from tests.support.station import SMALL, Station, cycle_of, drain, list_through, next_instant
-from tests.support.truth import assert_home
+from tests.support.archive_checks import assert_home
+from tests.support.harness import SMALL, Station, cycle_of, drain, list_through, next_instant
 
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.errors import DatabaseUnavailable

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.machine.conftest import Make
-from tests.support.station import SMALL, Station, Wish, cycle_of, drain, list_through, next_instant, settle
-from tests.support.truth import assert_home, assert_identical, entries, states
+from tests.support.archive_checks import assert_home, assert_identical, entries, states
+from tests.support.harness import SMALL, Station, Wish, cycle_of, drain, list_through, next_instant, settle
 
 from easytracking_simulator import Faults, bad_zip, lost
 from easytracking_sync.archive import tables

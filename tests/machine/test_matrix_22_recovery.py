@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import Connection
 from tests.machine.conftest import Make
-from tests.support.station import SMALL, Station, settle
-from tests.support.truth import assert_home, entries
+from tests.support.archive_checks import assert_home, entries
+from tests.support.harness import SMALL, Station, settle
 
 from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import LocalFiles

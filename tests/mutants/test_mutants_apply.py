@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import ROOT, Mutant
-from tests.mutants.watched import WATCHED
-from tests.simulation.test_simulation_notary import TAMPERINGS
+from tests.mutants.simulation_invariants import WATCHED
+from tests.simulation.test_simulation_invariants import TAMPERINGS
 
 LEAST = 40
 GAP = "…"

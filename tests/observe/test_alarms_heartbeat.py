@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.support.hook import Quiet, served
-from tests.support.station import Recorder, VirtualClock
+from tests.support.harness import Recorder, VirtualClock
+from tests.support.http_receiver import Quiet, served
 
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.observe.alarms.heartbeat import Heart, call

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import Shelf
-from tests.support.station import Recorder, VirtualClock
+from tests.archive.archive_harness import Shelf
+from tests.support.harness import Recorder, VirtualClock
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.alarms import Changes

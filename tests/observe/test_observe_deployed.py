@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from tests.served import SMALL
-from tests.support.watched import watched
+from tests.support.running_service import watched
+from tests.support.simulator_server import SMALL
 
 from easytracking_simulator import Simulator
 from easytracking_simulator.command import WallClock

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.archive.shelves import Shelf
-from tests.postgres.cutter import Cut, Cutter
+from tests.archive.archive_harness import Shelf
+from tests.postgres.connection_cutter import Cut, Cutter
+from tests.support.harness import Station, cycle_of, drain, list_through
 from tests.support.postgres import Server
-from tests.support.station import Station, cycle_of, drain, list_through
 
 from easytracking_sync.errors import DatabaseUnavailable
 

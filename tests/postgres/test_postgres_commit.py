@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import Shelf
+from tests.archive.archive_harness import Shelf
 from tests.postgres.conftest import MakeCutter, home
-from tests.postgres.cutter import Cut
+from tests.postgres.connection_cutter import Cut
+from tests.support.archive_checks import Notary, assert_home
+from tests.support.harness import SMALL, build
 from tests.support.postgres import Server
-from tests.support.station import SMALL, build
-from tests.support.truth import Notary, assert_home
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.database import Database

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
+from tests.support.archive_checks import Notary, assert_home
+from tests.support.harness import SMALL, Station, Wish, build, cycle_of, drain, list_through, next_instant, settle
 from tests.support.postgres import Server
-from tests.support.station import SMALL, Station, Wish, build, cycle_of, drain, list_through, next_instant, settle
-from tests.support.truth import Notary, assert_home
 
 from easytracking_simulator import Options, Simulator
 from easytracking_simulator.httpx_transport import SimulatorTransport

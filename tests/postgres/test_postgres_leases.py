@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import Shelf, listed
+from tests.archive.archive_harness import Shelf, listed
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.entries import Filters

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import Shelf
-from tests.support.station import VirtualClock
+from tests.archive.archive_harness import Shelf
+from tests.support.harness import VirtualClock
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.quiet import undisturbed

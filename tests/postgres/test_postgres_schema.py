@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from tests.support.midway import killed_midway
+from tests.support.killed_migration import killed_midway
 from tests.support.postgres import Server
 
 from easytracking_sync.archive import schema, tables

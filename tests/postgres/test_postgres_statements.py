@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.postgres.conftest import home
-from tests.support.station import SMALL, Station, build
-from tests.support.truth import Notary, assert_home
+from tests.support.archive_checks import Notary, assert_home
+from tests.support.harness import SMALL, Station, build
 
 from easytracking_sync.archive import tables
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.service.test_service_run import Town, all_marked, eventually, town
-from tests.support.hook import Quiet, served
+from tests.support.http_receiver import Quiet, served
 
 from easytracking_sync.app import CatchUpOutcome, CatchUpRequest, catch_up, existing_archive, serve
 from easytracking_sync.machine.observer import Silent

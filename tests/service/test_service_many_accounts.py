@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from tests.support.station import SMALL, Wish, build, cycle_of, list_through
+from tests.support.harness import SMALL, Wish, build, cycle_of, list_through
 
 from easytracking_sync.machine.engine import Bounds, Lane
 from easytracking_sync.machine.listing import Scope

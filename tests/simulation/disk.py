@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, BinaryIO
 
-from tests.simulation.fate import Blow, Fate, Kind
+from tests.simulation.fault_injection import Blow, Fate, Kind
 
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.errors import StorageBroken, StorageFault

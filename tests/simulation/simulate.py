@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.simulation.fate import Blow, Kind
-from tests.simulation.story import Figures, Story
+from tests.simulation.fault_injection import Blow, Kind
+from tests.simulation.scenario import Figures, Story
 
 TWICE_EVERY = 50
 """Of so many seeds one is lived twice, and its traces compared (DETERMINISM)."""

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.simulation.story import Story
+from tests.simulation.scenario import Story
 
 SEEDS = range(6)
 SEED_WITH_FILES = "8"

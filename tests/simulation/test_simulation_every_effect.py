@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from tests.simulation.disk import Cut
-from tests.simulation.fate import Blow, Effect, Kind, applicable
+from tests.simulation.fault_injection import Blow, Effect, Kind, applicable
 from tests.simulation.world import Chapter, World, files_for
-from tests.support.station import BlobStore
+from tests.support.harness import BlobStore
 
 from easytracking_simulator import Faults, Simulator
 

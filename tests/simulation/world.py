@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tests.simulation.archive_reader import Ledger
 from tests.simulation.disk import Cut
-from tests.simulation.fate import Blow, Deal, Effect, Kind
-from tests.simulation.ledger import Ledger
-from tests.simulation.notary import Notary, expect_no_secrets
-from tests.simulation.replica import Meanwhile, Replica, Setting
-from tests.support.station import BlobStore, VirtualClock, empty_archive
+from tests.simulation.fault_injection import Blow, Deal, Effect, Kind
+from tests.simulation.instance import Meanwhile, Replica, Setting
+from tests.simulation.invariants import Notary, expect_no_secrets
+from tests.support.harness import BlobStore, VirtualClock, empty_archive
 
 from easytracking_simulator import File, Options, Simulator
 from easytracking_sync.machine.policy import Policy

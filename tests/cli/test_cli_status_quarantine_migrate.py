@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stocked = importlib.import_module("stocked")
+stocked = importlib.import_module("tests.support.archive_builder")
 NOW, NEVER = stocked.NOW, stocked.NEVER
 ROME = ZoneInfo("Europe/Rome")
 

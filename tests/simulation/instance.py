@@ -8,11 +8,11 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import httpx
+from tests.simulation.database_speedups import be_impatient, share_compiled
 from tests.simulation.disk import Cut, MortalFiles
-from tests.simulation.fate import CrashError, Deal, Effect, Fate, MortalTransport, make_mortal
-from tests.simulation.notary import Notary
-from tests.simulation.thrift import be_impatient, share_compiled
-from tests.support.station import (
+from tests.simulation.fault_injection import CrashError, Deal, Effect, Fate, MortalTransport, make_mortal
+from tests.simulation.invariants import Notary
+from tests.support.harness import (
     Recorder,
     Station,
     VirtualClock,

@@ -8,8 +8,8 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from tests.fuzz.network_input import NOON, StillClock
 from tests.fuzz.seeds import ORDINARY
-from tests.fuzz.sent import NOON, StillClock
 
 from easytracking_sync.app.composition import bounds_of, client_of, policy_of
 from easytracking_sync.app.schedule import longest_gap, trigger_of

@@ -1,7 +1,7 @@
 """The notary can speak: whoever tampers with the archive, or with what the service holds, is named.
 
-Defects of the program that make it speak are in `tests/mutants/watched.py`. Between the two, every assertion of the
-simulation has been heard (`tests/mutants/test_mutants_apply.py`).
+Defects that make it speak are in `tests/mutants/simulation_invariants.py`. Together every assertion of
+the simulation has been heard (`tests/mutants/test_mutants_apply.py`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from tests.simulation.fate import CrashError
-from tests.simulation.replica import MOST_LIVES
+from tests.simulation.fault_injection import CrashError
+from tests.simulation.instance import MOST_LIVES
 from tests.simulation.world import World, files_for
 
 from easytracking_simulator import Simulator

@@ -12,8 +12,8 @@ from pathlib import Path
 from random import Random
 
 from tests.simulation.disk import Cut
-from tests.simulation.fate import Blow, Effect, Kind, applicable
-from tests.simulation.replica import Replica
+from tests.simulation.fault_injection import Blow, Effect, Kind, applicable
+from tests.simulation.instance import Replica
 from tests.simulation.world import QUIET, World, files_for
 
 from easytracking_simulator import Faults, status, storm

@@ -1,6 +1,6 @@
 """A small Easy Tracking service on a socket of this machine, and a configuration that knows it.
 
-Tests take the fixture with `served = importlib.import_module("served").served`.
+Tests take the fixture with `served = importlib.import_module("tests.support.simulator_server").served`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """An archive with whatever in it a test asks for, written straight into its tables.
 
-Tests take the fixture with `stock = importlib.import_module("stocked").stock`.
+Tests take the fixture with `stock = importlib.import_module("tests.support.archive_builder").stock`.
 """
 
 from __future__ import annotations

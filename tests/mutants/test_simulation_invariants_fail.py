@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.simulation.fate import Blow, Effect, Kind
+from tests.simulation.fault_injection import Blow, Effect, Kind
 from tests.simulation.world import Chapter, World, files_for
 
 from easytracking_simulator import Faults, Simulator

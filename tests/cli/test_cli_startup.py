@@ -24,7 +24,7 @@ from easytracking_sync.cli.exit_codes import WORST_FIRST, code_of, exit_code, wo
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
 HEAVY = {"sqlalchemy", "httpx", "rich", "pydantic", "structlog", "alembic", "msgspec", "easytracking_simulator"}
 

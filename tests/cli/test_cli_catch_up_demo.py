@@ -18,7 +18,7 @@ from easytracking_sync.cli.catch_up import warn_of_problems
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
 
 def configure(folder: Path, services: dict[str, SimulatedService], *, password: str | None = None) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import sqlalchemy as sa
-from tests.support.station import Station, VirtualClock
+from tests.support.harness import Station, VirtualClock
 
 from easytracking_simulator import TrueFile
 from easytracking_sync.archive import tables

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import httpx
-from tests.simulation.ledger import Ledger
+from tests.simulation.archive_reader import Ledger
 
 from easytracking_simulator import Simulator
 

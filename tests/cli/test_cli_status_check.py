@@ -17,9 +17,9 @@ from easytracking_sync.terms import PauseReason
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import Stock
 
-stocked = importlib.import_module("stocked")
+stocked = importlib.import_module("tests.support.archive_builder")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DISK = DiskLimits(Disk("/srv", 1_500), warning_bytes=2_000, critical_bytes=1_000)
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.simulation.fate import Effect, Kind
+from tests.simulation.fault_injection import Effect, Kind
 
 CALLS = (
     (re.compile(r"POST .*AccessToken"), "log in"),

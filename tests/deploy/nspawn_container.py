@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.deploy.ground import BARE, Done, Failed, Impossible, eventually, run, step
+from tests.deploy.environment import BARE, Done, Failed, Impossible, eventually, run, step
 
 UNIT = "easytracking-sync"
 

@@ -100,7 +100,7 @@ def update(station: Station, doc_ids: Collection[int], **values: Any) -> None:
 
 def spoil(station: Station, doc_id: int) -> None:
     """Damage the stored files of a document."""
-    entry = station.archive.catalogue.find(str(doc_id))
+    entry = station.archive.document_search.find(str(doc_id))
     with station.archive.database.write() as connection:
         connection.execute(
             sa.update(tables.blob_chunk)
@@ -131,7 +131,7 @@ def test_documents_unknown_to_the_archive_are_missing_marked_or_not(make: Make) 
     proof = prove(station)
     assert sorted(proof.missing) == ids
     assert not proof.holds
-    assert not station.archive.catalogue.standings()[0].by_state, "the comparison changes nothing"
+    assert not station.archive.document_search.overviews()[0].by_state, "the comparison changes nothing"
 
 
 def test_only_stored_documents_count_as_home_and_accepted_ones_are_counted_apart(make: Make) -> None:
@@ -150,7 +150,7 @@ def test_only_stored_documents_count_as_home_and_accepted_ones_are_counted_apart
 def test_a_document_recorded_as_stored_without_a_file_is_missing(make: Make) -> None:
     station = make()
     ids = home(station)
-    row_id = station.archive.catalogue.find(str(ids[0])).row_id
+    row_id = station.archive.document_search.find(str(ids[0])).row_id
     with station.archive.database.write() as connection:
         connection.execute(sa.delete(tables.file).where(tables.file.c.document_id == row_id))
     proof = prove(station)
@@ -196,7 +196,7 @@ def test_a_document_without_reception_time_is_compared_in_the_whole_history(make
 def test_only_the_days_asked_for_are_listed_and_hashed(make: Make) -> None:
     station = make()
     home(station)
-    entries = [station.archive.catalogue.find(str(doc_id)) for doc_id in station.simulator.ids()]
+    entries = [station.archive.document_search.find(str(doc_id)) for doc_id in station.simulator.ids()]
     days = sorted(entry.received.date() for entry in entries if entry.received)
     first, last = days[2], days[5]
     inside = [entry for entry in entries if entry.received and first <= entry.received.date() <= last]
@@ -251,7 +251,7 @@ def test_repair_fetches_missing_and_damaged_documents_and_marks_unmarked_ones(ma
     station = make()
     ids = home(station)
     spoil(station, ids[0])
-    bare = station.archive.catalogue.find(str(ids[1])).row_id
+    bare = station.archive.document_search.find(str(ids[1])).row_id
     with station.archive.database.write() as connection:
         connection.execute(sa.delete(tables.file).where(tables.file.c.document_id == bare))
     station.clock.forward(timedelta(minutes=1))
@@ -274,15 +274,15 @@ def test_repair_fetches_missing_and_damaged_documents_and_marks_unmarked_ones(ma
 def test_a_held_document_with_damaged_files_is_fetched_again_and_not_marked(make: Make) -> None:
     station = make()
     ids = home(station)
-    entry = station.archive.catalogue.find(str(ids[0]))
+    entry = station.archive.document_search.find(str(ids[0]))
     Corrections(station.archive).hold([entry], station.clock.now(), held=True)
     station.simulator.set_phase(1, ids[:1], on=False)
     spoil(station, ids[0])
     station.clock.forward(timedelta(minutes=1))
-    (page,) = station.archive.integrity.scrub()
+    (page,) = station.archive.scrubber.scrub()
     assert Corrections(station.archive).fetch_rotten(page.rotten, station.clock.now()) == 1
     home(station)
-    assert station.archive.catalogue.find(str(ids[0])).state is DocumentState.ACKNOWLEDGED
+    assert station.archive.document_search.find(str(ids[0])).state is DocumentState.ACKNOWLEDGED
     assert ids[0] not in station.simulator.marked(1)
     assert prove(station).holds
 
@@ -292,7 +292,9 @@ def test_a_document_held_before_it_is_fetched_is_stored_and_not_marked(make: Mak
     for cycle in (support().cycle_of(station, station.accounts["demo1"]),):
         support().list_through(station, cycle)
     first, *others = sorted(station.simulator.ids())
-    Corrections(station.archive).hold([station.archive.catalogue.find(str(first))], station.clock.now(), held=True)
+    Corrections(station.archive).hold(
+        [station.archive.document_search.find(str(first))], station.clock.now(), held=True
+    )
     home(station)
     assert station.simulator.marked(1) == set(others)
-    assert station.archive.catalogue.find(str(first)).state is DocumentState.ACKNOWLEDGED
+    assert station.archive.document_search.find(str(first)).state is DocumentState.ACKNOWLEDGED

@@ -13,8 +13,8 @@ from easytracking_sync.app import scrub as scrubbing
 from easytracking_sync.app.scrub import ScrubOutcome, scrub
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.blob_files import FileBlobs
-from easytracking_sync.archive.integrity import Integrity
-from easytracking_sync.archive.relocation import relocate
+from easytracking_sync.archive.blob_move import copy_blobs
+from easytracking_sync.archive.scrub import Scrubber
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.errors import StorageFault
 from easytracking_sync.terms import DocumentState
@@ -73,7 +73,7 @@ def test_row_23_damaged_files_are_reported_and_fetched_again(stock: Stock) -> No
     assert (outcome.files, outcome.rotten, outcome.refetched, outcome.lost) == (3, 1, 1, 0)
     assert notes == [("file.rotten", "error")]
     assert stock.value(tables.document.c.state, rows[0]) == DocumentState.DISCOVERED
-    assert [one.name for one in stock.archive.catalogue.happenings(outcome_entry(stock))] == ["document.rotten"]
+    assert [one.name for one in stock.archive.document_search.history(outcome_entry(stock))] == ["document.rotten"]
     again = run_scrub(stock)
     assert (again.rotten, again.refetched) == (1, 0)
 
@@ -83,12 +83,12 @@ def test_damaged_files_count_as_absent_once_they_are_requested_again(stock: Stoc
     (row,) = fill(stock, 1)
     rot(stock, [row])
     run_scrub(stock)
-    ((file,),) = stock.archive.files.of([row]).values()
+    ((file,),) = stock.archive.document_files.of([row]).values()
     assert stock.value(tables.document.c.version, row) > file.version
 
 
 def outcome_entry(stock: Stock) -> Any:
-    return stock.archive.catalogue.find("acme/1")
+    return stock.archive.document_search.find("acme/1")
 
 
 def test_a_damaged_older_version_is_lost_and_not_fetched_again(stock: Stock) -> None:
@@ -135,18 +135,18 @@ class Sick(LocalFiles):
 def test_row_23_a_bad_sector_hides_no_other_damage(stock: Stock, tmp_path: Path) -> None:
     fill(stock, 3)
     good = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
-    relocate(stock.archive.database, stock.archive.blobs, good, has_room=lambda _: True)
-    bad = stock.archive.catalogue.find("acme/2").files[0].sha256
+    copy_blobs(stock.archive.database, stock.archive.blobs, good, has_room=lambda _: True)
+    bad = stock.archive.document_search.find("acme/2").files[0].sha256
     sick = FileBlobs(tmp_path / "blobs", Sick(bad), "one")
-    (page,) = Integrity(stock.archive.database, sick).scrub()
+    (page,) = Scrubber(stock.archive.database, sick).scrub()
     assert [one.doc_id for one in page.rotten] == [2]
 
 
 def test_unreferenced_blobs_are_counted_in_both_stores(stock: Stock, tmp_path: Path) -> None:
     rows = fill(stock, 2)
     files = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
-    relocate(stock.archive.database, stock.archive.blobs, files, has_room=lambda _: True)
+    copy_blobs(stock.archive.database, stock.archive.blobs, files, has_room=lambda _: True)
     with stock.archive.database.write() as connection:
         connection.execute(sa.delete(tables.file).where(tables.file.c.document_id == rows[0]))
-    assert stock.archive.integrity.unreferenced() == 1
-    assert Integrity(stock.archive.database, files).unreferenced() == 1
+    assert stock.archive.scrubber.unreferenced() == 1
+    assert Scrubber(stock.archive.database, files).unreferenced() == 1

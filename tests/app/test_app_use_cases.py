@@ -24,7 +24,7 @@ from easytracking_sync.app.explain import Expectation, Prospect, explain_documen
 from easytracking_sync.app.export import export_documents
 from easytracking_sync.app.status import Grade, health_of, status_of
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import SyncError, UsageError
 from easytracking_sync.settings import Settings, load_settings
@@ -55,9 +55,9 @@ def test_they_return_frozen_values_and_print_nothing(stock: Stock, capfd: pytest
         status_of(archive, settings, NOW),
         health_of(archive, settings, NOW),
         explain_document(archive, settings, "acme/1", NOW),
-        export_documents(archive, settings, Filters(), target, effects.files),
+        export_documents(archive, settings, DocumentFilter(), target, effects.files),
         retry_troubled(archive, (), NOW),
-        *list_documents(archive, settings, Filters()),
+        *list_documents(archive, settings, DocumentFilter()),
         *list_troubled(archive),
         *list_accounts(archive, settings),
         *run_checks(settings, effects, offline=True),
@@ -77,7 +77,7 @@ def test_status_knows_the_configurations_accounts_and_when_each_is_listed_next(s
     runs = {"acme": LATER, "paused": LATER, "gone": LATER, "late": NOW - timedelta(minutes=2)}
     stock.archive.accounts.note_next_runs({stock.account(label): at for label, at in runs.items()})
     stock.paused("paused", PauseReason.CREDENTIALS, NEVER, "refused")
-    found = {one.standing.account: one for one in status_of(stock.archive, settings_of(stock), NOW).accounts}
+    found = {one.overview.account: one for one in status_of(stock.archive, settings_of(stock), NOW).accounts}
     assert list(found) == ["acme", "gone", "late", "new", "paused"]
     assert {label: one.next_run_at for label, one in found.items()} == runs | {
         "paused": NEVER,
@@ -93,7 +93,7 @@ def test_status_of_an_archive_that_is_not_there_makes_none(stock: Stock) -> None
     stock.archive.close()
     stock.path.unlink()
     found = status_of(stock.archive, settings_of(stock), NOW)
-    assert (found.exists, found.shortage, [one.standing.account for one in found.accounts]) == (False, None, ["acme"])
+    assert (found.exists, found.shortage, [one.overview.account for one in found.accounts]) == (False, None, ["acme"])
     assert not stock.path.exists()
 
 
@@ -122,7 +122,11 @@ def test_an_explanation_says_what_happens_next_and_what_keeps_it(stock: Stock) -
     assert expected(stock) == (Expectation(Prospect.NO_BATCH),)
     stock.batch("acme", row, state=BatchState.RESERVED, next_attempt_at=LATER)
     (one,) = expected(stock)
-    assert (one.what, one.at, one.journey and one.journey.state) == (Prospect.IN_BATCH, LATER, BatchState.RESERVED)
+    assert (one.what, one.at, one.carrying_batch and one.carrying_batch.state) == (
+        Prospect.IN_BATCH,
+        LATER,
+        BatchState.RESERVED,
+    )
     stock.document("acme", 2, acknowledged_at=NOW, held=True, missing_types="MT,FU")
     assert expected(stock, "acme/2") == (
         Expectation(Prospect.DONE),
@@ -154,10 +158,14 @@ def test_documents_are_found_once_each_and_accounts_that_do_not_exist_are_refuse
     stock.document("acme", 1)
     assert [one.doc_id for one in find_documents(stock.archive, ["1", "acme/1", "1"])] == [1, 1]
     with pytest.raises(UsageError, match="there is no account 'acne'; there are acme"):
-        list_documents(stock.archive, settings_of(stock), Filters(accounts=("acne",)))
+        list_documents(stock.archive, settings_of(stock), DocumentFilter(accounts=("acne",)))
     with pytest.raises(UsageError, match="no account"):
         export_documents(
-            stock.archive, settings_of(stock), Filters(accounts=("acne",)), stock.folder / "out", Effects().files
+            stock.archive,
+            settings_of(stock),
+            DocumentFilter(accounts=("acne",)),
+            stock.folder / "out",
+            Effects().files,
         )
     assert not (stock.folder / "out").exists()
 
@@ -169,7 +177,7 @@ def test_a_label_that_the_configuration_has_is_never_taken_from_it(stock: Stock)
     for new in ("other", "beta"):
         with pytest.raises(UsageError):
             rename_account(stock.archive, settings_of(stock), "acme", new, NOW)
-    assert stock.archive.catalogue.labels() == ("acme",)
+    assert stock.archive.document_search.labels() == ("acme",)
 
 
 def test_a_finding_has_the_error_that_it_is(stock: Stock) -> None:

@@ -10,17 +10,17 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import ON_SQLITE, Shelf, listed
 
 from easytracking_sync.archive import journal, tables
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.archive.alarms import Bookmark, KnownAlarm
-from easytracking_sync.archive.plights import Plight
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
 DAY = timedelta(days=1)
 
 
-def plight(shelf: Shelf, account_id: int) -> Plight:
-    (found,) = shelf.archive.plights.of([account_id], 8, shelf.now - DAY)
+def condition(shelf: Shelf, account_id: int) -> AccountCondition:
+    (found,) = shelf.archive.alarm_conditions.of([account_id], 8, shelf.now - DAY)
     return found
 
 
@@ -41,7 +41,7 @@ def change(shelf: Shelf, account_id: int, doc_id: int, **values: Any) -> None:
 
 def test_an_account_without_trouble_has_none(shelf: Shelf) -> None:
     account_id = shelf.account()
-    found = plight(shelf, account_id)
+    found = condition(shelf, account_id)
     assert (found.label, found.created_at, found.waiting, found.waiting_since) == ("acme", shelf.now, 0, None)
     assert found.last_success_at is None
     assert [found.quarantined, found.unacknowledgeable, found.incomplete, found.changed, found.rotten] == [0] * 5
@@ -54,17 +54,17 @@ def test_what_waits_is_counted_since_the_oldest_was_wanted_and_apart_for_each_ac
     shelf.clock.forward(3600)
     shelf.absorb(acme, [2, 3])
     shelf.absorb(beta, [1])
-    assert (plight(shelf, acme).waiting, plight(shelf, acme).waiting_since) == (3, begun)
-    assert (plight(shelf, beta).waiting, plight(shelf, beta).waiting_since) == (1, shelf.now)
+    assert (condition(shelf, acme).waiting, condition(shelf, acme).waiting_since) == (3, begun)
+    assert (condition(shelf, beta).waiting, condition(shelf, beta).waiting_since) == (1, shelf.now)
 
 
 def test_a_quarantined_document_stays_so_while_it_is_retried_and_is_no_backlog(shelf: Shelf) -> None:
     account_id = shelf.account()
     shelf.absorb(account_id, [1, 2])
     change(shelf, account_id, 1, state=DocumentState.QUARANTINED, attempts=8)
-    before = plight(shelf, account_id)
+    before = condition(shelf, account_id)
     change(shelf, account_id, 1, state=DocumentState.BATCHED)
-    during = plight(shelf, account_id)
+    during = condition(shelf, account_id)
     assert (before.quarantined, before.waiting) == (during.quarantined, during.waiting) == (1, 1)
 
 
@@ -74,7 +74,7 @@ def test_what_is_stored_and_not_acknowledged_waits_unless_the_mark_is_refused(sh
     shelf.batch(account_id, [1, 2], BatchState.STORED)
     shelf.batch(account_id, [3], BatchState.STORED)
     change(shelf, account_id, 3, unacknowledgeable=True)
-    found = plight(shelf, account_id)
+    found = condition(shelf, account_id)
     assert (found.waiting, found.waiting_since, found.unacknowledgeable) == (2, begun, 1)
 
 
@@ -91,12 +91,12 @@ def test_changed_and_rotten_documents_are_counted_once_each_and_only_lately(shel
             ("document.failed", ids[1]),
         ):
             journal.record(connection, name, shelf.now, account_id=account_id, document_id=document_id)
-    assert (plight(shelf, account_id).changed, plight(shelf, account_id).rotten) == (2, 1)
-    some = shelf.archive.plights.some
+    assert (condition(shelf, account_id).changed, condition(shelf, account_id).rotten) == (2, 1)
+    some = shelf.archive.alarm_conditions.some
     assert some(account_id, "changed", shelf.now - DAY, 5) == (1, 2)
     assert some(account_id, "rotten", shelf.now - DAY, 5) == (2,)
     shelf.clock.forward(2 * 86_400)
-    assert (plight(shelf, account_id).changed, plight(shelf, account_id).rotten) == (0, 0)
+    assert (condition(shelf, account_id).changed, condition(shelf, account_id).rotten) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ def test_the_first_ids_of_what_is_wrong_can_be_named(shelf: Shelf, what: str, va
     for doc_id in (1, 2, 4):
         change(shelf, acme, doc_id, **values)
     change(shelf, beta, 9, **values)
-    assert shelf.archive.plights.some(acme, what, shelf.now, 2) == (1, 2)
-    assert getattr(plight(shelf, acme), what) == 3
+    assert shelf.archive.alarm_conditions.some(acme, what, shelf.now, 2) == (1, 2)
+    assert getattr(condition(shelf, acme), what) == 3
 
 
 def test_a_pause_and_its_reason_are_seen(shelf: Shelf) -> None:
     account_id = shelf.account()
     shelf.pause(account_id, PauseReason.PERMISSION, DAY)
-    assert plight(shelf, account_id).pause_reason is PauseReason.PERMISSION
+    assert condition(shelf, account_id).pause_reason is PauseReason.PERMISSION
 
 
 def test_documents_that_came_are_counted_by_receiver_and_each_once(shelf: Shelf) -> None:

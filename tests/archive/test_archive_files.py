@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import Shelf, listed
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.receipt import DurableReceipt, read_back
+from easytracking_sync.archive.read_back import DurableReceipt, read_back
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.document import DocumentHappened
 from easytracking_sync.terms import BatchState, Claim, ParcelFile
@@ -268,7 +268,7 @@ def test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files(s
     assert shelf.states(account_id) == {1: "discovered"}
     shelf.plan([account_id])
     claim = shelf.claim(account_id)
-    (files,) = shelf.archive.files.of(claim.document_ids).values()
+    (files,) = shelf.archive.document_files.of(claim.document_ids).values()
     assert ([one.version for one in files], claim.documents[0].version) == ([1], 2)
 
 

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from tests.archive.archive_harness import DAWN, ON_SQLITE, Shelf, listed
 
-from easytracking_sync.archive.receipt import read_back
+from easytracking_sync.archive.read_back import read_back
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import BatchState, Window, WindowKind
@@ -114,18 +114,20 @@ WORK: dict[str, Callable[[Shelf, int], object]] = {
     "what is due": lambda shelf, account_id: shelf.archive.batches.next_due([account_id], shelf.now),
     "what waits": lambda shelf, account_id: shelf.archive.documents.waiting([account_id]),
     "recovering": recover,
-    "status": lambda shelf, _: shelf.archive.catalogue.standings(),
-    "alarms": lambda shelf, account_id: shelf.archive.plights.of([account_id], 8, shelf.now),
+    "status": lambda shelf, _: shelf.archive.document_search.overviews(),
+    "alarms": lambda shelf, account_id: shelf.archive.alarm_conditions.of([account_id], 8, shelf.now),
     "naming what changed": lambda shelf, account_id: [
-        shelf.archive.plights.some(account_id, what, shelf.now, 5)
+        shelf.archive.alarm_conditions.some(account_id, what, shelf.now, 5)
         for what in ("changed", "quarantined", "incomplete")
     ],
     "arrivals": lambda shelf, _: [shelf.archive.journal.last(), shelf.archive.journal.arrivals(0)],
     "stored since": lambda shelf, _: [
         shelf.archive.journal.since(position, ("document.stored", "document.stored_again"), 10) for position in (0, 7)
     ],
-    "trouble": lambda shelf, _: list(shelf.archive.catalogue.troubled()),
-    "one document": lambda shelf, _: shelf.archive.catalogue.happenings(shelf.archive.catalogue.find("acme/1")),
+    "trouble": lambda shelf, _: list(shelf.archive.document_search.troubled()),
+    "one document": lambda shelf, _: shelf.archive.document_search.history(
+        shelf.archive.document_search.find("acme/1")
+    ),
 }
 
 

@@ -363,7 +363,7 @@ def test_what_came_of_a_document_belongs_to_the_version_that_was_fetched(shelf: 
     account_id = shelf.planned([1])
     claim = shelf.store(account_id, lambda _: {"FA": b"<a/>", "MT": b"<m/>"})
     shelf.absorb(account_id, [listed(1, number="2")])
-    (files,) = shelf.archive.files.of(claim.document_ids).values()
+    (files,) = shelf.archive.document_files.of(claim.document_ids).values()
     assert {one.version for one in files} == {1}
     assert shelf.document(account_id, 1).version == 2
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import Shelf, listed
 
 from easytracking_sync.archive import tables
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.archive.documents import Documents
-from easytracking_sync.archive.entries import Filters
 from easytracking_sync.errors import Outdated
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
@@ -51,7 +51,7 @@ def fail(shelf: Shelf, account_id: int) -> None:
 
 
 def hold(shelf: Shelf, account_id: int) -> None:
-    entries = list(shelf.archive.catalogue.documents(Filters()))
+    entries = list(shelf.archive.document_search.documents(DocumentFilter()))
     shelf.corrections().hold(entries, shelf.now, held=True)
 
 
@@ -126,12 +126,12 @@ def test_a_plan_made_before_the_account_lost_its_permission_is_refused(shelf: Sh
 
 def test_an_account_that_is_not_as_it_was_is_not_changed(shelf: Shelf) -> None:
     account_id = shelf.account()
-    standing = shelf.archive.accounts.standing(account_id)
-    move = pause_slowly(standing, PauseReason.CREDENTIALS, "401", shelf.now, shelf.policy)
+    pause_status = shelf.archive.accounts.pause_status(account_id)
+    move = pause_slowly(pause_status, PauseReason.CREDENTIALS, "401", shelf.now, shelf.policy)
     shelf.archive.transitions.apply(Transition(account_id, account=move), shelf.now)
-    late = Transition(account_id, account=AccountMove(standing, replace(standing, refused_in_row=1)))
+    late = Transition(account_id, account=AccountMove(pause_status, replace(pause_status, refused_in_row=1)))
     expect_nothing(shelf, late)
-    assert shelf.archive.accounts.standing(account_id).slow_pauses == 1
+    assert shelf.archive.accounts.pause_status(account_id).slow_pauses == 1
 
 
 def test_a_batch_that_nobody_held_is_left_alone_once_somebody_does(shelf: Shelf) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -53,7 +53,7 @@ def test_a_label_that_the_configuration_still_has_is_not_changed_and_it_says_whe
     assert "rename its table [accounts.acme] to [accounts.acme-italia]" in told.complaint
     assert "environment EASYTRACKING_ACCOUNTS__ACME__PASSWORD" in told.complaint
     assert "canary" not in told.complaint
-    assert stock.archive.catalogue.labels() == ("acme",)
+    assert stock.archive.document_search.labels() == ("acme",)
 
 
 def test_a_label_that_the_configuration_has_otherwise_is_not_made_a_third_one(run: Run, stock: Stock) -> None:
@@ -66,10 +66,10 @@ def test_a_label_that_the_configuration_has_otherwise_is_not_made_a_third_one(ru
 def test_rename_keeps_the_documents_and_works_beside_a_running_service(run: Run, stock: Stock) -> None:
     row = stock.document("acme", 1)
     stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.acme-italia]"))
-    with alone(stock.archive.database, {"pid": "1"}):
+    with instance_lock(stock.archive.database, {"pid": "1"}):
         told = run("--config", stock.config, "accounts", "rename", "ACME", "acme-italia")
     assert (told.code, told.out) == (0, "acme is now called acme-italia in the archive.\n")
-    assert stock.archive.catalogue.find("acme-italia/1").row_id == row
+    assert stock.archive.document_search.find("acme-italia/1").row_id == row
     with stock.archive.database.read() as connection:
         events = connection.execute(tables.event.select().where(tables.event.c.name == "account.renamed")).all()
     assert len(events) == 1
@@ -94,10 +94,10 @@ def test_a_label_is_given_once_and_a_wrong_one_is_one_clear_line(
     told = run("--config", stock.config, "accounts", "rename", old, new)
     assert told.code == 2
     assert said in told.complaint
-    assert stock.archive.catalogue.labels() == ("acme", "beta")
+    assert stock.archive.document_search.labels() == ("acme", "beta")
 
 
 def test_an_account_that_the_configuration_does_not_have_may_be_called_anything(run: Run, stock: Stock) -> None:
     stock.document("gone", 1)
     assert run("--config", stock.config, "accounts", "rename", "gone", "former").code == 0
-    assert stock.archive.catalogue.labels() == ("former",)
+    assert stock.archive.document_search.labels() == ("former",)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from easytracking_simulator import lost, status
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def known(stock: Stock, served: Served) -> list[int]:
 
 
 def held(stock: Stock) -> list[int]:
-    return [entry.doc_id for entry in stock.archive.catalogue.documents(Filters()) if entry.held]
+    return [entry.doc_id for entry in stock.archive.document_search.documents(DocumentFilter()) if entry.held]
 
 
 @pytest.mark.parametrize("number", [1, 2])

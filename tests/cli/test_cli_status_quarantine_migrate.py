@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def test_a_lease_of_a_killed_run_does_not_keep_a_document_from_being_accepted(ru
     forever = NEVER
     _, batch_id = stock.unacknowledgeable("acme", 1, lease_owner="killed", lease_until=forever)
     accept = ("--config", stock.config, "quarantine", "accept", "1", "--reason", "x")
-    with alone(stock.archive.database, {"pid": "1"}):
+    with instance_lock(stock.archive.database, {"pid": "1"}):
         told = run(*accept)
         assert told.code == 75
         assert "being worked on right now" in told.complaint
@@ -143,7 +143,7 @@ def test_migrate_makes_an_archive_and_then_has_nothing_to_do(run: Run, stock: St
 
 
 def test_migrate_leaves_an_archive_in_use_alone(run: Run, stock: Stock) -> None:
-    with alone(stock.archive.database, {"pid": "4711"}):
+    with instance_lock(stock.archive.database, {"pid": "4711"}):
         told = run("--config", stock.config, "migrate")
     assert told.code == 5
     assert "4711" in told.complaint

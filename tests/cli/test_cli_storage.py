@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from tests.simulation.disk import MortalFiles
 from tests.simulation.fault_injection import Blow, CrashError, Fate
 
-from easytracking_sync.archive import relocation, tables
+from easytracking_sync.archive import blob_move, tables
 from easytracking_sync.archive.blob_files import FileBlobs
-from easytracking_sync.archive.relocation import relocate, remove_all
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.blob_move import copy_blobs, remove_all
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.errors import StorageFault
 
@@ -77,7 +77,7 @@ def test_the_source_is_not_emptied_while_the_configuration_names_it(run: Run, st
 
 def test_what_is_whole_in_neither_store_is_told_and_keeps_the_source(run: Run, stock: Stock) -> None:
     fill(stock)
-    rotten = stock.archive.catalogue.find("acme/2").files[0].sha256
+    rotten = stock.archive.document_search.find("acme/2").files[0].sha256
     stock.archive.database.close()
     with stock.archive.database.write() as connection:
         connection.execute(
@@ -109,11 +109,11 @@ def test_a_move_that_is_killed_goes_on_where_it_was(stock: Stock, tmp_path: Path
     database, source = stock.archive.database, stock.archive.blobs
     target = FileBlobs(tmp_path / "blobs", Dying(survives), "one")
     with pytest.raises(KeyboardInterrupt):
-        relocate(database, source, target, has_room=lambda _: True)
-    hashes = [part.sha256 for doc_id in (1, 2, 3) for part in stock.archive.catalogue.find(str(doc_id)).files]
+        copy_blobs(database, source, target, has_room=lambda _: True)
+    hashes = [part.sha256 for doc_id in (1, 2, 3) for part in stock.archive.document_search.find(str(doc_id)).files]
     assert source.whole(hashes) == set(hashes)
     target = FileBlobs(tmp_path / "blobs", LocalFiles(), "two")
-    done = relocate(database, source, target, has_room=lambda _: True)
+    done = copy_blobs(database, source, target, has_room=lambda _: True)
     assert (done.rotten, set(target.whole(hashes))) == (0, set(hashes))
     remove_all(source)
     assert not source.whole(hashes)
@@ -125,7 +125,7 @@ def test_a_copy_that_does_not_read_back_stops_the_move(stock: Stock, tmp_path: P
     fill(stock, 1)
     database, source = stock.archive.database, stock.archive.blobs
     with pytest.raises(StorageFault, match="does not read back"):
-        relocate(database, source, FileBlobs(tmp_path / "blobs", Spoiling(), "one"), has_room=lambda _: True)
+        copy_blobs(database, source, FileBlobs(tmp_path / "blobs", Spoiling(), "one"), has_room=lambda _: True)
 
 
 class Spoiling(LocalFiles):
@@ -158,18 +158,18 @@ def test_row_13_what_a_killed_move_had_not_synced_is_synced_by_the_next(stock: S
     """NO-LOSS: whole in memory is not on the disk; a power cut after the source was emptied takes nothing."""
     fill(stock, 2)
     database, source = stock.archive.database, stock.archive.blobs
-    hashes = {part.sha256 for doc_id in (1, 2) for part in stock.archive.catalogue.find(str(doc_id)).files}
+    hashes = {part.sha256 for doc_id in (1, 2) for part in stock.archive.document_search.find(str(doc_id)).files}
     calm = Fate()
-    relocate(database, source, FileBlobs(tmp_path / "calm", MortalFiles(calm), "one"), has_room=lambda _: True)
+    copy_blobs(database, source, FileBlobs(tmp_path / "calm", MortalFiles(calm), "one"), has_room=lambda _: True)
     assert len(calm.trace) > 20
     for death in range(len(calm.trace)):
         root = tmp_path / str(death) / "blobs"
         fate = Fate(deal=lambda number, _, death=death: Blow.KILLED if number == death else None)  # type: ignore[misc]
         files = MortalFiles(fate)
         with pytest.raises(CrashError):
-            relocate(database, source, FileBlobs(root, files, "one"), has_room=lambda _: True)
+            copy_blobs(database, source, FileBlobs(root, files, "one"), has_room=lambda _: True)
         fate.revive()
-        relocate(database, source, FileBlobs(root, files, "two"), has_room=lambda _: True)
+        copy_blobs(database, source, FileBlobs(root, files, "two"), has_room=lambda _: True)
         files.cut_power()
         assert FileBlobs(root, LocalFiles(), "three").whole(hashes) == hashes, calm.trace[death]
 
@@ -177,7 +177,7 @@ def test_row_13_what_a_killed_move_had_not_synced_is_synced_by_the_next(stock: S
 def test_a_disk_without_room_stops_the_move_and_keeps_what_is_copied(
     stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relocation, "PAGE", 2)
+    monkeypatch.setattr(blob_move, "PAGE", 2)
     fill(stock, 3)
     target = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
     asked: list[int] = []
@@ -187,13 +187,13 @@ def test_a_disk_without_room_stops_the_move_and_keeps_what_is_copied(
         return len(asked) == 1
 
     with pytest.raises(StorageFault, match="no room"):
-        relocate(stock.archive.database, stock.archive.blobs, target, has_room=has_room)
+        copy_blobs(stock.archive.database, stock.archive.blobs, target, has_room=has_room)
     assert len(list(tmp_path.glob("blobs/??/??/*"))) == 2
-    assert relocate(stock.archive.database, stock.archive.blobs, target, has_room=lambda _: True).copied == 1
+    assert copy_blobs(stock.archive.database, stock.archive.blobs, target, has_room=lambda _: True).copied == 1
 
 
 def test_a_running_service_keeps_its_archive(run: Run, stock: Stock) -> None:
-    with alone(stock.archive.database, {"pid": "4711"}):
+    with instance_lock(stock.archive.database, {"pid": "4711"}):
         told = run("--config", stock.config, "storage", "move", "--to", "filesystem")
     assert told.code == 5
     assert "4711" in told.complaint

@@ -136,9 +136,9 @@ def test_row_03_everything_refused_is_a_lost_permission_and_nobody_s_attempt(mak
     assert pause_of(station) is PauseReason.PERMISSION
     assert {entry.attempts for entry in entries(station).values()} == {0}
     assert DocumentState.QUARANTINED not in states(station).values()
-    standing = station.archive.catalogue.standings()[0]
-    assert standing.pause_reason is PauseReason.PERMISSION
-    assert standing.pause_message
+    overview = station.archive.document_search.overviews()[0]
+    assert overview.pause_reason is PauseReason.PERMISSION
+    assert overview.pause_message
     alarms = [(level, facts["account"]) for name, level, facts in station.observer.notes if name == "account.paused"]
     assert alarms == [("error", "demo1")]
 

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import Shelf, listed
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.entries import Filters
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.document_entries import DocumentFilter
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import Outdated, StaleLease
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.corrections import BusyDocument
@@ -129,7 +129,7 @@ def test_a_document_that_a_worker_is_at_cannot_be_accepted_until_the_lease_runs_
     shelf.happen(shelf.claim(account_id), H.REFUSED)
     shelf.clock.forward(86_400)
     shelf.claim(account_id)
-    (entry,) = shelf.archive.catalogue.documents(Filters())
+    (entry,) = shelf.archive.document_search.documents(DocumentFilter())
     with pytest.raises(BusyDocument):
         shelf.corrections().accept(entry, "why", shelf.now)
     run_out(shelf)

@@ -8,8 +8,8 @@ from tests.archive.archive_harness import Shelf
 from tests.support.harness import VirtualClock
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.quiet import undisturbed
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.instance_lock import exclusive_use
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import LockHeld
 from easytracking_sync.machine.listing.lease import ListingLease
 
@@ -50,8 +50,8 @@ def test_the_lease_of_a_dead_instance_expires(shelf: Shelf) -> None:
 def test_an_idle_running_instance_is_detected(shelf: Shelf) -> None:
     two = shelf.open("two")
     two.leases.announce(shelf.now)
-    with pytest.raises(LockHeld), undisturbed(shelf.archive.database, "database copy", shelf.now):
+    with pytest.raises(LockHeld), exclusive_use(shelf.archive.database, "database copy", shelf.now):
         pass
     two.leases.give_all_back()
-    with undisturbed(shelf.archive.database, "database copy", shelf.now):
+    with exclusive_use(shelf.archive.database, "database copy", shelf.now):
         assert not shelf.rows(sa.select(tables.lease.c.name))

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import Shelf, listed
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.clock_errors import set_right
-from easytracking_sync.archive.receipt import read_back
+from easytracking_sync.archive.clock_repair import repair_instants
+from easytracking_sync.archive.read_back import read_back
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.intake import Listed
 from easytracking_sync.terms import BatchState, DocumentState
@@ -35,13 +35,13 @@ def test_row_20_a_batch_put_off_for_years_is_due_at_once_and_one_that_waits_its_
     shelf.batch(account_id, [1], state)
     soon = shelf.now + timedelta(minutes=5)
     put(shelf, tables.batch, next_attempt_at=soon, deadline_at=soon)
-    assert set_right(shelf.archive.database, shelf.now) == 0
+    assert repair_instants(shelf.archive.database, shelf.now) == 0
     assert instants(shelf, tables.batch, "next_attempt_at") == [soon]
     put(shelf, tables.batch, next_attempt_at=shelf.now + YEARS, deadline_at=shelf.now + YEARS)
-    assert set_right(shelf.archive.database, shelf.now) == 2
+    assert repair_instants(shelf.archive.database, shelf.now) == 2
     assert instants(shelf, tables.batch, "next_attempt_at") == [shelf.now]
     assert instants(shelf, tables.batch, "deadline_at") == [shelf.now]
-    assert set_right(shelf.archive.database, shelf.now) == 0
+    assert repair_instants(shelf.archive.database, shelf.now) == 0
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_row_20_a_document_waits_no_longer_than_any_wait_there_is(
     account_id = shelf.account()
     shelf.absorb(account_id, [1])
     put(shelf, tables.document, state=state, next_attempt_at=shelf.now + ahead)
-    assert set_right(shelf.archive.database, shelf.now) == hastened
+    assert repair_instants(shelf.archive.database, shelf.now) == hastened
     expected = shelf.now if hastened else shelf.now + ahead
     assert instants(shelf, tables.document, "next_attempt_at") == [expected]
 
@@ -69,7 +69,7 @@ def test_row_20_a_pause_lasts_a_day_at_most(shelf: Shelf) -> None:
     """Not less: after a jump of a clock a refused login is not tried at once, lest it lock the account."""
     shelf.account()
     put(shelf, tables.account, pause_reason="credentials", paused_until=shelf.now + YEARS)
-    set_right(shelf.archive.database, shelf.now)
+    repair_instants(shelf.archive.database, shelf.now)
     (until,) = instants(shelf, tables.account, "paused_until")
     assert until == shelf.now + timedelta(days=1, minutes=5)
 

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.certificates import self_signed
-from tests.support.running_service import watched
+from tests.support.running_service import running_service
 
 from easytracking_simulator import Options, Simulator, status
 from easytracking_simulator.httpx_transport import SimulatorTransport
@@ -450,7 +450,7 @@ def calls_go_through_the_proxy(bench: Bench) -> None:
 @of("http.listen", "http.allowed_hosts")
 def pages_are_served_at_the_address_to_those_who_name_it_right(bench: Bench) -> None:
     settings = bench.settings(http={"listen": "127.0.0.2:0", "allowed_hosts": ["monitor.example"]})
-    with watched(settings) as service:
+    with running_service(settings) as service:
         assert service.address.startswith("http://127.0.0.2:")
         assert service.get("/healthz").status_code == 200
         assert service.get("/healthz", Host="monitor.example").status_code == 200
@@ -463,7 +463,7 @@ def metrics_are_shown_to_those_who_know_the_token(bench: Bench) -> None:
     given = {"listen": "127.0.0.1:0", "token": "a-token-given-directly"}
     filed = {"listen": "0.0.0.0:0", "token_file": bench.folder / "token"}
     for keys, token in ((given, "a-token-given-directly"), (filed, "a-token-out-of-a-file")):
-        with watched(bench.settings(http=keys)) as service:
+        with running_service(bench.settings(http=keys)) as service:
             assert service.get("/metrics").status_code in {400, 401}
             right = {"Authorization": f"Bearer {token}", "Host": "localhost"}
             assert service.get("/metrics", **right).status_code == 200

@@ -91,7 +91,7 @@ def listed(doc_id: int, **fields: Any) -> ListedDocument:
     return ListedDocument(doc_id, raw, hashlib.sha256(raw).hexdigest(), **fields)
 
 
-class Shelf:
+class ArchiveHarness:
     """One archive, and what a machine would do to it."""
 
     def __init__(self, folder: Path, url: str | None = None) -> None:

@@ -61,7 +61,7 @@ def outcome(one: Claim, happened: BatchHappened, documents: Sequence[DocumentHap
 
 
 def expect_fitting(one: Claim, transition: Transition, others: Sequence[Claim] = ()) -> None:
-    """The notary's rule: each live batch carries documents in its own state, and they are carried by it alone."""
+    """The checker's rule: each live batch carries documents in its own state, and they are carried by it alone."""
     states = {each.document_id: each.document.state for c in (one, *others) for each in c.documents}
     states |= {move.after.id: move.after.state for move in transition.documents}
     moves = {move.before.id: move for move in transition.batches}

@@ -10,7 +10,7 @@ POOL = "tests/archive/test_archive_pool.py"
 TOLD = "tests/machine/test_matrix_16_acknowledge.py"
 REFUSALS = "tests/machine/test_matrix_03_refusals.py"
 
-ROWS = (
+CLAIMS_AND_LISTINGS = (
     Mutant(
         "epoch-not-compared",
         "whoever once held a batch may move it",

@@ -13,7 +13,7 @@ POOL = "tests/archive/test_archive_pool.py"
 STORAGE = "tests/cli/test_cli_storage.py"
 VERDICT = "tests/machine/test_machine_verdict.py"
 
-OVERLOOKED = (
+MANUAL_REVIEW = (
     Mutant(
         "older-bytes-for-the-newer",
         "what came of an older version counts as the newer one's files",

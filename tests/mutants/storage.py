@@ -14,7 +14,7 @@ SCHEMA = "tests/archive/test_archive_schema.py"
 SPOOL = "tests/archive/test_archive_spool.py"
 STORE = "tests/archive/test_archive_opening.py"
 
-DURABLE = (
+STORAGE = (
     Mutant(
         "receipt-without-reading",
         "a receipt for documents whose bytes were not read back",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.support.http_receiver import Quiet, served
+from tests.support.http_receiver import QuietHandler, http_receiver
 
 from easytracking_sync.observe.alarms.rules import Kind
 from easytracking_sync.settings import load_settings
@@ -214,12 +214,12 @@ def page() -> Iterator[dict[str, Any]]:
     """A page at a port of its own, which answers with `status`."""
     told: dict[str, Any] = {"status": 200}
 
-    class Page(Quiet):
+    class Page(QuietHandler):
         def do_GET(self) -> None:  # noqa: N802  http.server's name
             told["path"] = self.path
             self.answer(told["status"], body=b"the loop has not turned for 99 seconds\n")
 
-    with served(Page) as told["port"]:
+    with http_receiver(Page) as told["port"]:
         yield told
 
 

@@ -18,7 +18,7 @@ from easytracking_sync.cli.catch_up import warn_of_problems
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.support.archive_builder import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
 
 def configure(folder: Path, services: dict[str, SimulatedService], *, password: str | None = None) -> Path:
@@ -76,20 +76,20 @@ def test_refused_credentials_end_with_4_and_name_the_account(run: Run, tmp_path:
     assert any("acme: the service refuses the credentials" in line for line in told.err.splitlines())
 
 
-def test_a_first_day_that_lies_ahead_is_refused(run: Run, stock: Stock) -> None:
+def test_a_first_day_that_lies_ahead_is_refused(run: Run, builder: ArchiveBuilder) -> None:
     """A slip of the year would look like a catch-up that found nothing."""
-    told = run("--config", stock.config, "catch-up", "--from", "2099-01-01")
+    told = run("--config", builder.config, "catch-up", "--from", "2099-01-01")
     assert (told.code, told.out) == (2, "")
     assert "--from: 2099-01-01 is in the future" in told.err
 
 
-def test_a_service_out_of_reach_ends_with_75_at_the_deadline(stock: Stock) -> None:
+def test_a_service_out_of_reach_ends_with_75_at_the_deadline(builder: ArchiveBuilder) -> None:
     command = [
         sys.executable,
         "-m",
         "easytracking_sync",
         "--config",
-        str(stock.config),
+        str(builder.config),
         "catch-up",
         "--deadline",
         "0.5",

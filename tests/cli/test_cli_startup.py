@@ -24,7 +24,7 @@ from easytracking_sync.cli.exit_codes import WORST_FIRST, code_of, exit_code, wo
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.support.archive_builder import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
 HEAVY = {"sqlalchemy", "httpx", "rich", "pydantic", "structlog", "alembic", "msgspec", "easytracking_simulator"}
 
@@ -130,10 +130,10 @@ def test_help_lists_every_command(run: Run) -> None:
     ],
 )
 def test_a_wrong_command_line_is_one_clear_line_and_exit_2(
-    run: Run, stock: Stock, arguments: list[str], said: str
+    run: Run, builder: ArchiveBuilder, arguments: list[str], said: str
 ) -> None:
-    stock.document("acme", 1)
-    told = run("--config", stock.config, *arguments)
+    builder.document("acme", 1)
+    told = run("--config", builder.config, *arguments)
     assert told.code == 2
     assert said in told.complaint
     assert "\x1b" not in told.err
@@ -143,19 +143,19 @@ def test_a_wrong_command_line_is_one_clear_line_and_exit_2(
     "command", [["status"], ["catch-up"], ["invoices", "list"], ["check"], ["quarantine", "list"]]
 )
 def test_a_wrong_key_is_named_with_the_nearest_right_one_and_exit_2(
-    run: Run, stock: Stock, command: list[str]
+    run: Run, builder: ArchiveBuilder, command: list[str]
 ) -> None:
-    stock.configure(top="timezon = 'Europe/Rome'")
-    told = run("--config", stock.config, *command)
+    builder.configure(top="timezon = 'Europe/Rome'")
+    told = run("--config", builder.config, *command)
     assert told.code == 2
     assert "timezon" in told.err + told.out
     assert "timezone" in told.err + told.out
     assert "Traceback" not in told.err
 
 
-def test_several_mistakes_in_the_configuration_are_a_line_each(run: Run, stock: Stock) -> None:
-    stock.configure(top="timezon = 1\nacounts = 2")
-    told = run("--config", stock.config, "status")
+def test_several_mistakes_in_the_configuration_are_a_line_each(run: Run, builder: ArchiveBuilder) -> None:
+    builder.configure(top="timezon = 1\nacounts = 2")
+    told = run("--config", builder.config, "status")
     assert told.code == 2
     assert len(told.err.splitlines()) == 2
     assert all(line.startswith("easytracking-sync: ") for line in told.err.splitlines())
@@ -175,13 +175,13 @@ def test_no_command_at_all_shows_the_help_and_exits_2(run: Run) -> None:
 
 @pytest.mark.parametrize("level", [[], ["--log-level", "debug"]])
 def test_a_bug_is_one_line_and_its_traceback_goes_to_the_debug_log_alone(
-    run: Run, stock: Stock, level: list[str]
+    run: Run, builder: ArchiveBuilder, level: list[str]
 ) -> None:
     """An archive that claims this schema and lacks its tables is nothing this program can have made."""
-    with stock.archive.database.write() as connection:
+    with builder.archive.database.write() as connection:
         connection.execute(sa.text("DROP TABLE file"))
-    stock.document("acme", 1)
-    told = run(*level, "--config", stock.config, "invoices", "list")
+    builder.document("acme", 1)
+    told = run(*level, "--config", builder.config, "invoices", "list")
     assert told.code == 1
     assert "this is a bug" in told.err.splitlines()[-1]
     assert ("Traceback" in told.err) is bool(level)
@@ -244,14 +244,16 @@ def test_a_worse_ending_hides_a_milder_one(bug: bool, refused: bool, full: bool,
     assert exit_code(outcome) == expected
 
 
-def command(stock: Stock, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "easytracking_sync", "--config", str(stock.config), *arguments]
+def command(builder: ArchiveBuilder, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "easytracking_sync", "--config", str(builder.config), *arguments]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_an_interrupted_run_says_that_it_can_be_resumed(stock: Stock, number: signal.Signals, code: int) -> None:
+def test_an_interrupted_run_says_that_it_can_be_resumed(
+    builder: ArchiveBuilder, number: signal.Signals, code: int
+) -> None:
     """The service is out of reach, so that the run is still waiting for it when the signal comes."""
-    with subprocess.Popen(command(stock, "catch-up"), stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(command(builder, "catch-up"), stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         assert "list.failed" in running.stderr.readline()
         running.send_signal(number)
@@ -261,10 +263,10 @@ def test_an_interrupted_run_says_that_it_can_be_resumed(stock: Stock, number: si
     assert "Traceback" not in told
 
 
-def test_a_reader_that_has_had_enough_is_no_error(stock: Stock) -> None:
-    stock.document("acme", 1)
+def test_a_reader_that_has_had_enough_is_no_error(builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1)
     with subprocess.Popen(
-        command(stock, "invoices", "list"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(builder, "invoices", "list"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stdout is not None
         assert running.stderr is not None
@@ -274,11 +276,11 @@ def test_a_reader_that_has_had_enough_is_no_error(stock: Stock) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_under_our_output_is_a_storage_failure(stock: Stock) -> None:
-    stock.document("acme", 1)
+def test_a_full_disk_under_our_output_is_a_storage_failure(builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1)
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            command(stock, "invoices", "list"), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            command(builder, "invoices", "list"), stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert done.returncode == 74
     assert len(done.stderr.splitlines()) == 1

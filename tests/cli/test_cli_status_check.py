@@ -10,22 +10,22 @@ import pytest
 
 from easytracking_sync.app.status import DiskLimits, Grade, Health, judge
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.plights import Plight
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.cli.status import check_line, figures, summary
 from easytracking_sync.observe.alarms.rules import Alarm, Disk, Kind
 from easytracking_sync.terms import PauseReason
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.support.archive_builder import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
-stocked = importlib.import_module("tests.support.archive_builder")
+archive_builder = importlib.import_module("tests.support.archive_builder")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DISK = DiskLimits(Disk("/srv", 1_500), warning_bytes=2_000, critical_bytes=1_000)
 
 
 def of(*alarms: Alarm, never_ran: tuple[str, ...] = (), disk: DiskLimits | None = None, **facts: Any) -> Health:
-    return judge(alarms, [Plight(1, "acme", NOW, **facts)], never_ran, disk, NOW)
+    return judge(alarms, [AccountCondition(1, "acme", NOW, **facts)], never_ran, disk, NOW)
 
 
 def line(health: Health) -> str:
@@ -88,50 +88,54 @@ def test_the_line_is_one_and_its_bar_is_the_only_one() -> None:
     assert check_line(Grade.UNKNOWN, "a|b\nc\x1b", {"waiting": "1"}) == "UNKNOWN - a/b\\nc\\x1b | waiting=1"
 
 
-def test_the_probe_says_ok_warning_and_critical_by_exit_code_and_line(run: Run, stock: Stock) -> None:
-    check = ("--config", stock.config, "status", "--check")
+def test_the_probe_says_ok_warning_and_critical_by_exit_code_and_line(run: Run, builder: ArchiveBuilder) -> None:
+    check = ("--config", builder.config, "status", "--check")
     now = datetime.now(UTC)
-    stock.configure(top="[alerts]\nfree_margin_bytes = 0\n")
-    stock.update(tables.account, stock.account("acme"), last_success_at=now)
+    builder.configure(top="[alerts]\nfree_margin_bytes = 0\n")
+    builder.update(tables.account, builder.account("acme"), last_success_at=now)
     assert (run(*check).code, run(*check).out.partition(" -")[0]) == (0, "OK")
-    stock.quarantined("acme", 1)
+    builder.quarantined("acme", 1)
     told = run(*check)
     assert (told.code, told.err) == (1, "")
     assert told.out.startswith("WARNING - acme: documents in quarantine (1) | waiting=0 quarantined=1 ")
     assert len(told.out.splitlines()) == 1
-    stock.paused("acme", PauseReason.CREDENTIALS, now + timedelta(hours=1), "refused")
+    builder.paused("acme", PauseReason.CREDENTIALS, now + timedelta(hours=1), "refused")
     assert run(*check).code == 2
-    stock.update(tables.account, stock.account("acme"), pause_reason=None, last_success_at=now - timedelta(hours=2))
+    builder.update(
+        tables.account, builder.account("acme"), pause_reason=None, last_success_at=now - timedelta(hours=2)
+    )
     assert run(*check).out.startswith("CRITICAL - acme: no listing succeeds; ")
 
 
-def test_an_account_of_the_configuration_that_the_archive_does_not_know_never_ran(run: Run, stock: Stock) -> None:
-    stock.configure("acme", "silent", top="[alerts]\nfree_margin_bytes = 0\n")
-    stock.update(tables.account, stock.account("acme"), last_success_at=datetime.now(UTC))
-    told = run("--config", stock.config, "status", "--check")
+def test_an_account_of_the_configuration_that_the_archive_does_not_know_never_ran(
+    run: Run, builder: ArchiveBuilder
+) -> None:
+    builder.configure("acme", "silent", top="[alerts]\nfree_margin_bytes = 0\n")
+    builder.update(tables.account, builder.account("acme"), last_success_at=datetime.now(UTC))
+    told = run("--config", builder.config, "status", "--check")
     assert (told.code, told.out.partition(" |")[0]) == (1, "WARNING - silent: never ran")
 
 
-def test_what_cannot_be_asked_is_unknown_and_on_stdout_too(run: Run, stock: Stock) -> None:
-    stock.configure(top="timezon = 1")
-    told = run("--config", stock.config, "status", "--check")
+def test_what_cannot_be_asked_is_unknown_and_on_stdout_too(run: Run, builder: ArchiveBuilder) -> None:
+    builder.configure(top="timezon = 1")
+    told = run("--config", builder.config, "status", "--check")
     assert (told.code, told.err) == (3, "")
     assert told.out.startswith("UNKNOWN - ")
     assert "timezone" in told.out
-    stock.configure()
-    stock.archive.close()
-    stock.path.unlink()
-    told = run("--config", stock.config, "status", "--check")
+    builder.configure()
+    builder.archive.close()
+    builder.path.unlink()
+    told = run("--config", builder.config, "status", "--check")
     assert (told.code, len(told.out.splitlines())) == (3, 1)
     assert "no archive" in told.out
-    assert not stock.path.exists()
+    assert not builder.path.exists()
 
 
-def test_a_database_that_cannot_be_trusted_is_critical(run: Run, stock: Stock) -> None:
-    stock.archive.close()
-    stock.path.write_bytes(b"not a database at all" * 100)
-    assert run("--config", stock.config, "status", "--check").code == 2
+def test_a_database_that_cannot_be_trusted_is_critical(run: Run, builder: ArchiveBuilder) -> None:
+    builder.archive.close()
+    builder.path.write_bytes(b"not a database at all" * 100)
+    assert run("--config", builder.config, "status", "--check").code == 2
 
 
-def test_json_and_check_exclude_each_other(run: Run, stock: Stock) -> None:
-    assert run("--config", stock.config, "status", "--check", "--json").code == 2
+def test_json_and_check_exclude_each_other(run: Run, builder: ArchiveBuilder) -> None:
+    assert run("--config", builder.config, "status", "--check", "--json").code == 2

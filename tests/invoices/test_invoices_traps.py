@@ -440,7 +440,7 @@ def test_the_type_of_a_ubl_invoice_decides_whether_it_is_a_credit_note() -> None
         assert only(changed((">380<", f">{code}<"), text=UBL)).credit_note is credit
     note = (
         UBL.replace("Invoice-2", "CreditNote-2")
-        .replace("<Invoice ", "<CreditNote ")
+        .replace("<Invoice xmlns", "<CreditNote xmlns")
         .replace("</Invoice>", "</CreditNote>")
     )
     note = note.replace("InvoiceTypeCode", "CreditNoteTypeCode").replace("InvoiceLine", "CreditNoteLine")

@@ -97,7 +97,8 @@ def changed(*pairs: tuple[str, str], text: str = ORDINARY) -> bytes:
 
 
 SIMPLIFIED = """<FatturaElettronicaSemplificata versione="FSM10">
- <FatturaElettronicaHeader><DatiTrasmissione><FormatoTrasmissione>FSM10</FormatoTrasmissione></DatiTrasmissione>
+ <FatturaElettronicaHeader>
+  <DatiTrasmissione><FormatoTrasmissione>FSM10</FormatoTrasmissione></DatiTrasmissione>
   <CedentePrestatore><IdFiscaleIVA><IdPaese>IT</IdPaese><IdCodice>01234567897</IdCodice></IdFiscaleIVA>
    <Denominazione>Bar Sport</Denominazione><Sede><CAP>00100</CAP></Sede><RegimeFiscale>RF01</RegimeFiscale>
   </CedentePrestatore>
@@ -114,7 +115,8 @@ SIMPLIFIED = """<FatturaElettronicaSemplificata versione="FSM10">
 </FatturaElettronicaSemplificata>
 """
 
-UBL = """<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2" xmlns:cbc="urn:cbc" xmlns:cac="urn:cac">
+UBL = """<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2"
+ xmlns:cbc="urn:cbc" xmlns:cac="urn:cac">
  <cbc:CustomizationID>urn:cen.eu:en16931:2017</cbc:CustomizationID><cbc:ID>RO-1</cbc:ID>
  <cbc:IssueDate>2026-11-02</cbc:IssueDate><cbc:DueDate>2026-12-02</cbc:DueDate>
  <cbc:InvoiceTypeCode>380</cbc:InvoiceTypeCode><cbc:DocumentCurrencyCode>EUR</cbc:DocumentCurrencyCode>
@@ -123,7 +125,8 @@ UBL = """<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2"
   <cac:TaxScheme><cbc:ID>VAT</cbc:ID></cac:TaxScheme></cac:PartyTaxScheme>
   <cac:PartyLegalEntity><cbc:RegistrationName>Vânzător SRL</cbc:RegistrationName></cac:PartyLegalEntity></cac:Party>
  </cac:AccountingSupplierParty>
- <cac:AccountingCustomerParty><cac:Party><cac:PartyLegalEntity><cbc:RegistrationName>Cumpărător SA</cbc:RegistrationName>
+ <cac:AccountingCustomerParty><cac:Party>
+  <cac:PartyLegalEntity><cbc:RegistrationName>Cumpărător SA</cbc:RegistrationName>
   </cac:PartyLegalEntity></cac:Party></cac:AccountingCustomerParty>
  <cac:PaymentMeans><cbc:PaymentMeansCode>30</cbc:PaymentMeansCode>
   <cac:PayeeFinancialAccount><cbc:ID>RO49AAAA1B31007593840000</cbc:ID></cac:PayeeFinancialAccount></cac:PaymentMeans>

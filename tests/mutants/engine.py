@@ -17,7 +17,7 @@ POLICY = "tests/machine/test_machine_policy.py"
 TABLE = "tests/machine/test_machine_table.py"
 VERDICT = "tests/machine/test_machine_verdict.py"
 
-STEPS = (
+ENGINE = (
     Mutant(
         "read-back-not-compared",
         "a batch counts as acknowledged though some of it was not read back",

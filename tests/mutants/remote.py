@@ -14,7 +14,7 @@ LISTING = "tests/remote/test_remote_listing.py"
 PARCEL = "tests/remote/test_remote_parcel.py"
 POOL = "tests/archive/test_archive_pool.py"
 
-WIRE = (
+REMOTE = (
     Mutant(
         "pending-taken-for-parcel",
         "202 is read as if it were the parcel",

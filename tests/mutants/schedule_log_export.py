@@ -9,7 +9,7 @@ INVOICES = "tests/cli/test_cli_invoices.py"
 LOG = "tests/observe/test_observe_log.py"
 NAMES = "tests/cli/test_safe_file_names.py"
 
-AROUND = (
+SCHEDULE_LOG_EXPORT = (
     Mutant(
         "no-watchdog",
         "nobody notices a scheduler that has died",

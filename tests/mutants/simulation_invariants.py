@@ -1,32 +1,32 @@
-"""Defects that the simulation's notary must name: for every invariant it asserts, one that makes that assertion fire.
+"""For every invariant that the simulation checks, one defect that breaks it.
 
-Without them nobody would know whether what is asserted after every step can fail at all.
+They prove that each assertion of the simulation can fail.
 """
 
 from __future__ import annotations
 
 from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
-STORIES = "tests/mutants/test_simulation_invariants_fail.py::test_what_the_notary_watches_holds_in_a_small_story"
+SCENARIOS = "tests/mutants/test_simulation_invariants_fail.py::test_what_the_notary_watches_holds_in_a_small_story"
 SAME = "tests/mutants/test_simulation_invariants_fail.py::test_a_small_story_is_the_same_when_it_is_told_again"
 
-WATCHED = (
+SIMULATION_INVARIANTS = (
     Mutant(
         "watched-told-before-the-commit",
         "the service is told as soon as a parcel is proven",
         "machine/batch_effects.py",
         "        stored = sum(one.is_stored for one in judged)\n",
         "        stored = sum(one.is_stored for one in judged)\n        account.service.set_phase_1(claim.doc_ids)\n",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="NO-ACK-BEFORE-DURABLE: nothing of",
     ),
     Mutant(
         "watched-told-of-rotten-bytes",
         "the service is told without the bytes having been read back",
-        "archive/receipt.py",
+        "archive/read_back.py",
         "    proven = blobs.whole({row.sha256 for row in rows})\n",
         "    proven = {row.sha256 for row in rows}\n",
-        (f"{STORIES}[bytes rot]",),
+        (f"{SCENARIOS}[bytes rot]",),
         says="NO-ACK-BEFORE-DURABLE: .* cannot be read",
     ),
     Mutant(
@@ -36,7 +36,7 @@ WATCHED = (
         "            try:\n                if account.file_types == JOBS_TYPES:\n",
         "            try:\n                service.set_phase_1(claim.doc_ids)\n"
         "                if account.file_types == JOBS_TYPES:\n",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="ACK-SUBSET: acknowledged without having been requested",
     ),
     Mutant(
@@ -45,7 +45,7 @@ WATCHED = (
         "machine/batch_effects.py",
         "else service.set_phase_1\n",
         "else service.clear_phase_1\n",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="ACK-SUBSET: nothing is ever cleared",
     ),
     Mutant(
@@ -54,7 +54,7 @@ WATCHED = (
         "remote/client.py",
         "    return ids\n",
         "    return ids[:0]\n",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="BOUNDED: a call takes 1 to 100 ids",
     ),
     Mutant(
@@ -63,16 +63,16 @@ WATCHED = (
         "remote/client.py",
         "    return ids\n",
         "    return ids * 2\n",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="BOUNDED: each id once",
     ),
     Mutant(
         "watched-crowded",
         "more jobs are in flight than may be",
-        "archive/claiming.py",
+        "archive/claim_queries.py",
         "(others_in_flight(is_sqlite=is_sqlite) < JOBS_IN_FLIGHT)",
         "(others_in_flight(is_sqlite=is_sqlite) < 100 * JOBS_IN_FLIGHT)",
-        (f"{STORIES}[one is refused]",),
+        (f"{SCENARIOS}[one is refused]",),
         says="BOUNDED: more than",
     ),
     Mutant(
@@ -81,7 +81,7 @@ WATCHED = (
         "archive/spool.py",
         "            if name not in wanted and not (self._writer and _whole_name(name) in wanted):\n",
         "            if not name:\n",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="BOUNDED: .* left in the spool",
         also=(
             Edit(
@@ -97,7 +97,7 @@ WATCHED = (
         "archive/documents.py",
         "due = sa.select(*COLUMNS).where(document.c.account_id == _ACCOUNT_ID, ",
         "due = sa.select(*COLUMNS).where(document.c.account_id == 3 - _ACCOUNT_ID, ",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="NO-CROSS-ACCOUNT: .* speaks of",
     ),
     Mutant(
@@ -106,7 +106,7 @@ WATCHED = (
         "archive/batches.py",
         "epoch=batch.c.epoch + 1, **_mine(",
         "epoch=batch.c.epoch, **_mine(",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="FENCED: batch .* moved twice",
     ),
     Mutant(
@@ -115,7 +115,7 @@ WATCHED = (
         "archive/batches.py",
         "epoch=batch.c.epoch + 1, **_mine(",
         "epoch=batch.c.epoch - 1, **_mine(",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="FENCED: the epoch",
     ),
     Mutant(
@@ -124,17 +124,17 @@ WATCHED = (
         "archive/spool.py",
         "            self._files.sync(poured.file)\n",
         "            with contextlib.suppress(Exception):\n                self._files.sync(poured.file)\n",
-        (f"{STORIES}[fsync fails]",),
+        (f"{SCENARIOS}[fsync fails]",),
         says="FAIL-STOP: it goes on",
     ),
     Mutant(
         "watched-overwritten",
         "newer bytes take the older ones' place",
-        "archive/files.py",
+        "archive/document_files.py",
         "    if new:\n",
         "    if new:\n        ids = [one.document_id for one in new]\n"
         "        connection.execute(sa.delete(file).where(file.c.document_id.in_(ids)))\n",
-        (f"{STORIES}[listed again]",),
+        (f"{SCENARIOS}[listed again]",),
         says="NO-OVERWRITE: files",
     ),
     Mutant(
@@ -143,7 +143,7 @@ WATCHED = (
         "machine/decision.py",
         "        have = {(file.type, file.sha256) for file in known}\n",
         "        have = {(file.type, file.sha256) for file in known if not file.id}\n",
-        (f"{STORIES}[listed again]",),
+        (f"{SCENARIOS}[listed again]",),
         says="SINGLE-COPY: .* twice",
         also=(
             Edit(
@@ -164,7 +164,7 @@ WATCHED = (
         "remote/parcel.py",
         'name, ordinal = text_or_none(row.name) or "", ',
         'name, ordinal = (text_or_none(row.name) or "").lower(), ',
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="BYTE-IDENTITY: .* is not the service's",
     ),
     Mutant(
@@ -173,7 +173,7 @@ WATCHED = (
         "machine/document.py",
         "    return replace(home, state=ACKNOWLEDGED, ",
         "    return replace(home, state=WITHDRAWN, ",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="MONOTONE-STATE: document .* went from",
     ),
     Mutant(
@@ -182,7 +182,7 @@ WATCHED = (
         "machine/batch.py",
         "stored = replace(batch, state=STORED, size=event.stored,",
         "stored = replace(batch, state=ACKNOWLEDGED, size=event.stored,",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="MONOTONE-STATE: batch .* went from",
     ),
     Mutant(
@@ -191,7 +191,7 @@ WATCHED = (
         "machine/decision.py",
         "for half in (claim.documents[:middle], claim.documents[middle:])",
         "for half in (claim.documents[:middle], claim.documents[middle:-1] or claim.documents[middle:])",
-        (f"{STORIES}[one is refused]",),
+        (f"{SCENARIOS}[one is refused]",),
         says="NO-LOSS: a document on its way is carried by no batch",
     ),
     Mutant(
@@ -200,7 +200,7 @@ WATCHED = (
         "machine/listing/cycle.py",
         "            documents=listing.documents,\n",
         "            documents=listing.documents[:-1],\n",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="NO-LOSS: .* was never discovered",
     ),
     Mutant(
@@ -209,7 +209,7 @@ WATCHED = (
         "machine/batch.py",
         "    pause = policy.backoff(failures, event.retry_after)\n",
         "    pause = 1e7 + policy.backoff(failures, event.retry_after)\n",
-        (f"{STORIES}[service out of reach]",),
+        (f"{SCENARIOS}[service out of reach]",),
         says="ACK-LIVENESS: .* is ",
     ),
     Mutant(
@@ -227,7 +227,7 @@ WATCHED = (
         "machine/engine.py",
         "            account=account.label,\n            batch=after.id,\n",
         "            account=account.service._endpoint.password,\n            batch=after.id,\n",
-        (f"{STORIES}[ordinary]",),
+        (f"{SCENARIOS}[ordinary]",),
         says="NO-SECRET-LEAK: a password",
     ),
 )

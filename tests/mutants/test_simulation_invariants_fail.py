@@ -1,6 +1,5 @@
-"""Small stories under the simulation's notary, with nothing left to chance: the mutants of `watched` must break them.
-
-What the notary asserts is worth as much as the defects that make it speak.
+"""Small scenarios without chance, checked by the simulation's invariants: the mutants of `simulation_invariants` must
+break them.
 """
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.simulation.fault_injection import Blow, Effect, Kind
+from tests.simulation.fault_injection import Effect, Failure, Kind
 from tests.simulation.world import Chapter, World, files_for
 
 from easytracking_simulator import Faults, Simulator
 
 BAD_ID = 104
-ENDING = (Blow.KILLED, Blow.BROKEN)
+ENDING = (Failure.KILLED, Failure.BROKEN)
 
 
 def arrival(simulator: Simulator) -> None:
@@ -46,19 +45,23 @@ class Tale:
 
     chapters: tuple[Chapter, ...]
     quarantined: tuple[int, ...] = ()
-    blows: Mapping[tuple[Kind, int], Blow] = field(default_factory=dict)  # to the effect of that kind and number
+    failures: Mapping[tuple[Kind, int], Failure] = field(
+        default_factory=dict
+    )  # to the effect of that kind and number
     rots: bool = False
     jobs_in_flight: int = 2
 
 
-STORIES: Mapping[str, Tale] = {
+SCENARIOS: Mapping[str, Tale] = {
     "ordinary": Tale((arrival,)),
     "listed again": Tale((arrival, second_thoughts)),
     "one is refused": Tale((arrival_of_a_bad_one,), quarantined=(BAD_ID,), jobs_in_flight=1),
     "bytes rot": Tale((arrival,), rots=True),
-    "killed with a parcel": Tale((arrival,), blows={(Kind.SYNC, 2): Blow.KILLED}),
-    "fsync fails": Tale((arrival,), blows={(Kind.SYNC, 1): Blow.BROKEN}),
-    "service out of reach": Tale((arrival,), blows={(Kind.SEND, 7): Blow.REFUSED, (Kind.SEND, 9): Blow.REFUSED}),
+    "killed with a parcel": Tale((arrival,), failures={(Kind.SYNC, 2): Failure.KILLED}),
+    "fsync fails": Tale((arrival,), failures={(Kind.SYNC, 1): Failure.BROKEN}),
+    "service out of reach": Tale(
+        (arrival,), failures={(Kind.SEND, 7): Failure.REFUSED, (Kind.SEND, 9): Failure.REFUSED}
+    ),
 }
 
 
@@ -66,15 +69,15 @@ def lived(folder: Path, tale: Tale) -> World:
     """A world that has lived through a tale and settled."""
     seen = dict.fromkeys(Kind, 0)
 
-    def deal(number: int, effect: Effect) -> Blow | None:
+    def deal(number: int, effect: Effect) -> Failure | None:
         seen[effect.kind] += 1
-        return tale.blows.get((effect.kind, seen[effect.kind]))
+        return tale.failures.get((effect.kind, seen[effect.kind]))
 
     world = World(folder, tale.chapters, deal=deal, jobs_in_flight=tale.jobs_in_flight)
 
     def spoil() -> None:
-        if tale.rots and not world.notary.rotten:
-            world.notary.rot()
+        if tale.rots and not world.checker.rotten:
+            world.checker.rot()
 
     world.breathe = spoil
     try:
@@ -85,16 +88,16 @@ def lived(folder: Path, tale: Tale) -> World:
     return world
 
 
-@pytest.mark.parametrize("story", STORIES)
-def test_what_the_notary_watches_holds_in_a_small_story(tmp_path: Path, story: str) -> None:
-    tale = STORIES[story]
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_what_the_notary_watches_holds_in_a_small_story(tmp_path: Path, scenario: str) -> None:
+    tale = SCENARIOS[scenario]
     world = lived(tmp_path / "world", tale)
-    assert set(world.notary.told) == set(world.simulator.ids()) - set(tale.quarantined)
-    assert bool(world.notary.rotten) == tale.rots
-    assert world.lives == sum(blow in ENDING for blow in tale.blows.values())
+    assert set(world.checker.told) == set(world.simulator.ids()) - set(tale.quarantined)
+    assert bool(world.checker.rotten) == tale.rots
+    assert world.lives == sum(failure in ENDING for failure in tale.failures.values())
 
 
 def test_a_small_story_is_the_same_when_it_is_told_again(tmp_path: Path) -> None:
     """DETERMINISM."""
-    traces = [lived(tmp_path / name, STORIES["service out of reach"]).trace for name in ("once", "again")]
+    traces = [lived(tmp_path / name, SCENARIOS["service out of reach"]).trace for name in ("once", "again")]
     assert traces[0] == traces[1], "DETERMINISM: the second trace differs"

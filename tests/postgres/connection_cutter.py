@@ -23,7 +23,7 @@ class Cut(Enum):
     LATE = "before it takes effect, which it does all the same"
 
 
-class Cutter:
+class ConnectionCutter:
     """Stands before a server on 127.0.0.1. `plan` is asked at each COMMIT, in order, and says whether to cut there.
 
     With LATE the server gets the COMMIT when `late` returns.

@@ -19,7 +19,7 @@ except ImportError:
 Row = tuple[Any, ...]
 
 
-class Ledger:
+class ArchiveReader:
     """Rows and bytes of one archive, as they are committed at this moment."""
 
     def __init__(self, url: str, blobs_folder: Path | None) -> None:

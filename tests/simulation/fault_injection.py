@@ -1,4 +1,4 @@
-"""Every effect of one instance, numbered, and the blow that one of them is dealt.
+"""Every effect of one instance, numbered, and the failure that one of them is dealt.
 
 The network and the database's transactions are wrapped from outside (the file layer: `disk`); nothing of the program
 is patched.
@@ -35,7 +35,7 @@ class Kind(StrEnum):
     LOOK = "look"  # open, size, names, free bytes
 
 
-class Blow(StrEnum):
+class Failure(StrEnum):
     """What may happen to an effect."""
 
     KILLED = "killed before"  # kill -9; the machine stays up
@@ -47,14 +47,14 @@ class Blow(StrEnum):
     BROKEN = "EIO"
 
 
-DEADLY = frozenset({Blow.KILLED, Blow.KILLED_AFTER, Blow.POWER_CUT})
-DEATHS = (Blow.KILLED, Blow.KILLED_AFTER)
-FAULTS = (Blow.FULL, Blow.BROKEN)
+DEADLY = frozenset({Failure.KILLED, Failure.KILLED_AFTER, Failure.POWER_CUT})
+DEATHS = (Failure.KILLED, Failure.KILLED_AFTER)
+FAULTS = (Failure.FULL, Failure.BROKEN)
 
-APPLICABLE: Mapping[Kind, Collection[Blow]] = {
-    Kind.SEND: (*DEATHS, Blow.REFUSED, Blow.ANSWER_LOST),
-    Kind.COMMIT: (*DEATHS, *FAULTS, Blow.REFUSED, Blow.ANSWER_LOST),
-    Kind.READ: (Blow.REFUSED, Blow.BROKEN),
+APPLICABLE: Mapping[Kind, Collection[Failure]] = {
+    Kind.SEND: (*DEATHS, Failure.REFUSED, Failure.ANSWER_LOST),
+    Kind.COMMIT: (*DEATHS, *FAULTS, Failure.REFUSED, Failure.ANSWER_LOST),
+    Kind.READ: (Failure.REFUSED, Failure.BROKEN),
     Kind.WRITE: (*DEATHS, *FAULTS),
     Kind.SYNC: (*DEATHS, *FAULTS),
     Kind.CHANGE: (*DEATHS, *FAULTS),
@@ -73,26 +73,26 @@ class Effect:
     where: str = ""
 
 
-Deal = Callable[[int, Effect], Blow | None]
+Deal = Callable[[int, Effect], Failure | None]
 """From an effect's number, and the effect, to what befalls it."""
 
-Refuse = Callable[[Blow], Exception]
+Refuse = Callable[[Failure], Exception]
 """How a layer itself says that it did not do it."""
 
 
-def applicable(effect: Effect) -> list[Blow]:
+def applicable(effect: Effect) -> list[Failure]:
     """What may befall this effect."""
-    return [*APPLICABLE[effect.kind], *([Blow.POWER_CUT] if effect.unsynced else [])]
+    return [*APPLICABLE[effect.kind], *([Failure.POWER_CUT] if effect.unsynced else [])]
 
 
 @dataclass
-class Fate:
-    """Numbers effects, across incarnations too, and deals them their blows. Instances may share one `trace`."""
+class FaultInjector:
+    """Numbers effects, across incarnations too, and deals them their failures. Instances may share one `trace`."""
 
     deal: Deal = lambda number, effect: None
     where: str = ""
     trace: list[Effect] = field(default_factory=list)
-    dealt: Counter[tuple[Kind, Blow]] = field(default_factory=Counter)
+    dealt: Counter[tuple[Kind, Failure]] = field(default_factory=Counter)
     on_power_cut: Callable[[], object] = lambda: None
     is_unsynced: Callable[[], bool] = lambda: False
     dead: bool = False
@@ -106,54 +106,54 @@ class Fate:
         refuse: Refuse,
         half_done: Callable[[], object] | None = None,
     ) -> Iterator[None]:
-        """Around one effect: it happens, or is dealt its blow. `refuse` is how the layer itself says no."""
+        """Around one effect: it happens, or is dealt its failure. `refuse` is how the layer itself says no."""
         if self.dead:
             raise CrashError
         effect = Effect(kind, what, self.is_unsynced(), self.where)
-        blow = self.deal(len(self.trace), effect)
+        failure = self.deal(len(self.trace), effect)
         self.trace.append(effect)
         if self.distrusts and kind in (Kind.SEND, Kind.COMMIT):
             raise AssertionError(f"FAIL-STOP: it goes on after a failed fsync ({kind} {what[:80]})")
-        if blow is None:
+        if failure is None:
             yield
             return
-        self.dealt[kind, blow] += 1
-        if blow in (Blow.KILLED, Blow.POWER_CUT):
-            self._die(blow)
-        if blow in (Blow.REFUSED, *FAULTS):
+        self.dealt[kind, failure] += 1
+        if failure in (Failure.KILLED, Failure.POWER_CUT):
+            self._die(failure)
+        if failure in (Failure.REFUSED, *FAULTS):
             if half_done is not None:
                 half_done()
             self.distrusts = kind is Kind.SYNC
-            raise refuse(blow)
+            raise refuse(failure)
         yield
-        if blow is Blow.KILLED_AFTER:
-            self._die(blow)
-        raise refuse(blow)
+        if failure is Failure.KILLED_AFTER:
+            self._die(failure)
+        raise refuse(failure)
 
     def revive(self) -> None:
         """Another incarnation begins."""
         self.dead = self.distrusts = False
 
-    def _die(self, blow: Blow) -> None:
+    def _die(self, failure: Failure) -> None:
         self.dead = True
-        if blow is Blow.POWER_CUT:
+        if failure is Failure.POWER_CUT:
             self.on_power_cut()
         raise CrashError
 
 
-def network_refusal(blow: Blow) -> Exception:
+def network_refusal(failure: Failure) -> Exception:
     """How httpx says that no answer came."""
-    return httpx.ReadError("connection reset") if blow is Blow.ANSWER_LOST else httpx.ConnectError("refused")
+    return httpx.ReadError("connection reset") if failure is Failure.ANSWER_LOST else httpx.ConnectError("refused")
 
 
-def database_refusal(blow: Blow) -> Exception:
+def database_refusal(failure: Failure) -> Exception:
     """How the database's room translates what its drivers raise."""
-    match blow:
-        case Blow.FULL:
+    match failure:
+        case Failure.FULL:
             return StorageFault("the disk that holds the database is full; free some space")
-        case Blow.BROKEN:
+        case Failure.BROKEN:
             return StorageBroken("the database cannot be trusted (disk I/O error)")
-        case Blow.ANSWER_LOST:
+        case Failure.ANSWER_LOST:
             return DatabaseUnavailable("the database did not answer (server closed the connection)")
         case _:
             return DatabaseUnavailable("the database did not answer (database is locked)")
@@ -165,12 +165,12 @@ class MortalTransport(httpx.BaseTransport):
     def __init__(
         self,
         inner: httpx.BaseTransport,
-        fate: Fate,
+        injector: FaultInjector,
         witness: Callable[[httpx.Request], object],
         meanwhile: Callable[[str], object] = lambda _: None,
     ) -> None:
         self._inner = inner
-        self._fate = fate
+        self._injector = injector
         self._witness = witness
         self._meanwhile = meanwhile
 
@@ -178,7 +178,7 @@ class MortalTransport(httpx.BaseTransport):
         call = request.url.path
         body = b"" if "AccessToken" in call else request.read()
         what = f"{request.method} {request.url.raw_path.decode()} {body.decode()}"
-        with self._fate.effect(Kind.SEND, what, network_refusal):
+        with self._injector.effect(Kind.SEND, what, network_refusal):
             self._witness(request)
             self._meanwhile(call)
             answer = self._inner.handle_request(request)
@@ -190,7 +190,10 @@ class MortalTransport(httpx.BaseTransport):
 
 
 def make_mortal(
-    database: Database, fate: Fate, committed: Callable[[], object], meanwhile: Callable[[], object] = lambda: None
+    database: Database,
+    injector: FaultInjector,
+    committed: Callable[[], object],
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Each commit of this database, and each look into it, is an effect.
 
@@ -203,12 +206,12 @@ def make_mortal(
         with ExitStack() as around:
             with write() as connection:
                 yield connection
-                around.enter_context(fate.effect(Kind.COMMIT, "", database_refusal))
+                around.enter_context(injector.effect(Kind.COMMIT, "", database_refusal))
             committed()
 
     @contextmanager
     def mortal_read() -> Iterator[Connection]:
-        with fate.effect(Kind.READ, "", database_refusal):
+        with injector.effect(Kind.READ, "", database_refusal):
             meanwhile()
         with read() as connection:
             yield connection

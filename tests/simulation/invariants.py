@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import httpx
-from tests.simulation.archive_reader import Ledger
+from tests.simulation.archive_reader import ArchiveReader
 
 from easytracking_simulator import Simulator
 
@@ -57,10 +57,10 @@ Held = tuple[str, str, str]
 
 
 @dataclass
-class Notary:
+class InvariantChecker:
     """Raises AssertionError, naming the invariant, the moment one is broken."""
 
-    ledger: Ledger
+    reader: ArchiveReader
     simulator: Simulator
     jobs_in_flight: int | None = None
     alone: bool = True
@@ -78,7 +78,7 @@ class Notary:
     _whole: set[str] = field(default_factory=set)
 
     def close(self) -> None:
-        self.ledger.close()
+        self.reader.close()
 
     def note_versions(self) -> None:
         """Something happened at the service: from now on what it holds is a version that may come home."""
@@ -109,10 +109,10 @@ class Notary:
 
     def see_commit(self) -> None:
         """A transaction was committed."""
-        rows = self.ledger.rows("SELECT id, state, epoch FROM batch")
+        rows = self.reader.rows("SELECT id, state, epoch FROM batch")
         batches = {row[0]: row[1] for row in rows}
         epochs = {row[0]: row[2] for row in rows}
-        documents = {row[0]: row[1] for row in self.ledger.rows("SELECT id, state FROM document")}
+        documents = {row[0]: row[1] for row in self.reader.rows("SELECT id, state FROM document")}
         _expect_moves("batch", self._batches, batches, BATCH_MOVES, {"planned", "stored"})
         _expect_moves("document", self._documents, documents, DOCUMENT_MOVES, {"discovered"})
         changed = {one for one, state in documents.items() if self._documents.get(one) != state}
@@ -123,25 +123,25 @@ class Notary:
         self._expect_new_files_true()
         self._expect_journal(changed)
         if self.jobs_in_flight is not None:
-            crowded = [row for row in self.ledger.rows(IN_FLIGHT) if row[1] > self.jobs_in_flight]
+            crowded = [row for row in self.reader.rows(IN_FLIGHT) if row[1] > self.jobs_in_flight]
             assert not crowded, f"BOUNDED: more than {self.jobs_in_flight} jobs in flight: {crowded}"
 
     def look_again(self) -> None:
         """Something may have happened to the disk: what was read once counts for nothing."""
         self._whole.clear()
-        rows = self.ledger.rows("SELECT id, document_id, type, name, sha256 FROM file")
+        rows = self.reader.rows("SELECT id, document_id, type, name, sha256 FROM file")
         now = {row[0]: (row[1], row[2], bytes(row[3]), row[4]) for row in rows}
         changed = [one for one, before in self._files.items() if now.get(one) != before]
         assert not changed, f"NO-OVERWRITE: files {changed} are gone or others"
 
     def rot(self) -> None:
         """Spoil, as it lies, the oldest file that is stored and of which the service has not been told."""
-        for doc_id, sha256 in self.ledger.rows(
+        for doc_id, sha256 in self.reader.rows(
             "SELECT d.doc_id, f.sha256 FROM document d JOIN file f ON f.document_id = d.id "
             "WHERE d.state = 'stored' ORDER BY d.id, f.id"
         ):
             if doc_id not in self.told:
-                self.ledger.rot(sha256)
+                self.reader.rot(sha256)
                 self._whole.discard(sha256)
                 self.rotten.add(sha256)
                 return
@@ -150,7 +150,7 @@ class Notary:
         """The archive's files of each document: type, name and hash, every one of them read back whole, now."""
         self.look_again()
         found: dict[int, set[Held]] = {}
-        for doc_id, kind, name, sha256 in self.ledger.rows(
+        for doc_id, kind, name, sha256 in self.reader.rows(
             "SELECT d.doc_id, f.type, f.name, f.sha256 FROM file f JOIN document d ON d.id = f.document_id "
             "JOIN account a ON a.id = d.account_id WHERE a.username = ?",
             (account,),
@@ -164,7 +164,7 @@ class Notary:
 
     def expect_causes(self, *, by_hand: bool, cut_short: bool) -> None:
         """At the end: only people accept what is not home; only cut parcels leave a document without a type."""
-        for doc_id, state, missing in self.ledger.rows("SELECT doc_id, state, missing_types FROM document"):
+        for doc_id, state, missing in self.reader.rows("SELECT doc_id, state, missing_types FROM document"):
             assert by_hand or state != "accepted", f"NO-LOSS: {doc_id} is accepted, and by nobody"
             assert cut_short or not missing, f"NO-LOSS: {doc_id} is home without {missing}, which always came"
 
@@ -181,7 +181,7 @@ class Notary:
 
         A host that was frozen may say again what another has said meanwhile, of a version that was whole then.
         """
-        rows = self.ledger.rows(FILES_OF if self.alone else ALL_FILES_OF, (account, doc_id))
+        rows = self.reader.rows(FILES_OF if self.alone else ALL_FILES_OF, (account, doc_id))
         assert rows, f"NO-ACK-BEFORE-DURABLE: nothing of {doc_id} is committed"
         states = {row[0] for row in rows}
         assert states == {"stored"} or not self.alone, f"NO-ACK-BEFORE-DURABLE: {doc_id} is {states}"
@@ -196,7 +196,7 @@ class Notary:
     def _is_whole(self, sha256: str) -> bool:
         if sha256 in self._whole:
             return True
-        whole = self.ledger.is_whole(sha256)
+        whole = self.reader.is_whole(sha256)
         if whole:
             self._whole.add(sha256)
         return whole
@@ -205,7 +205,7 @@ class Notary:
         """A document on its way is carried by exactly one live batch, and a live batch by nothing else."""
         carried: Counter[int] = Counter()
         sizes: Counter[int] = Counter()
-        for batch_id, batch_state, document_id, document_state in self.ledger.rows(CARRIED):
+        for batch_id, batch_state, document_id, document_state in self.reader.rows(CARRIED):
             carried[document_id] += 1
             sizes[batch_id] += 1
             expected = "batched" if batch_state in LOADING else "stored"
@@ -214,12 +214,12 @@ class Notary:
         on_their_way = {one for one, state in self._documents.items() if state in {"batched", "stored"}}
         assert on_their_way == set(carried), "NO-LOSS: a document on its way is carried by no batch"
         live = "SELECT id, size FROM batch WHERE state IN ('planned', 'reserved', 'fetched', 'stored')"
-        assert {row[0]: row[1] for row in self.ledger.rows(live)} == sizes, (
+        assert {row[0]: row[1] for row in self.reader.rows(live)} == sizes, (
             "MONOTONE-STATE: a batch's size is not what it carries"
         )
 
     def _expect_new_files_true(self) -> None:
-        for file_id, account, doc_id, kind, name, sha256, document_id in self.ledger.rows(
+        for file_id, account, doc_id, kind, name, sha256, document_id in self.reader.rows(
             NEW_FILES, (max(self._files, default=0),)
         ):
             assert self.simulator.document(doc_id).account == account, f"NO-CROSS-ACCOUNT: {doc_id} in {account}"
@@ -237,7 +237,7 @@ class Notary:
         Whoever moves a batch holds it; a second move under one epoch would be a stale holder's.
         """
         told: set[int] = set()
-        for event_id, batch_id, document_id, detail in self.ledger.rows(
+        for event_id, batch_id, document_id, detail in self.reader.rows(
             "SELECT id, batch_id, document_id, detail FROM event WHERE id > ? ORDER BY id", (self._last_event,)
         ):
             assert event_id == self._last_event + 1, f"NO-SILENT-DEATH: the journal skips from {self._last_event}"

@@ -1,5 +1,5 @@
-"""What one seed holds: a service in a storm, blows to every effect, clocks that jump, people at the portal and at the
-keyboard, hosts that freeze; and then a clear sky, under which everything must come home."""
+"""What one seed holds: a service with faults, failures of every effect, clock jumps, changes at the portal and by the
+operator, hosts that freeze; then all faults end, and every document must be archived and acknowledged."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 from random import Random
 
 from tests.simulation.disk import Cut
-from tests.simulation.fault_injection import Blow, Effect, Kind, applicable
-from tests.simulation.instance import Replica
+from tests.simulation.fault_injection import Effect, Failure, Kind, applicable
+from tests.simulation.instance import Instance
 from tests.simulation.world import QUIET, World, files_for
 
 from easytracking_simulator import Faults, status, storm
-from easytracking_sync.archive.entries import DocumentEntry, Filters
+from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter
 from easytracking_sync.errors import SyncError
 from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.machine.policy import Policy
 
 STORM_LASTS = 1200
-"""Effects after which no more blows are dealt, lest a story never end."""
+"""Effects after which no more failures are dealt, lest a scenario never end."""
 
 JUMPS = (
     *(timedelta(seconds=1), timedelta(seconds=20), timedelta(minutes=1), timedelta(hours=1)),
@@ -42,14 +42,14 @@ class Figures:
     effects: int
     documents: int
     acknowledged: int
-    blows: Counter[tuple[Kind, Blow]]
+    failures: Counter[tuple[Kind, Failure]]
     faults: Counter[str]  # of the service
     events: Counter[str]  # jumps, freezes, what people did
     trace: str  # a hash of every effect in its order
 
 
 @dataclass
-class Story:
+class Scenario:
     """The choices of one seed, made as it goes on; everything follows from the seed."""
 
     seed: int
@@ -67,14 +67,14 @@ class Story:
         self._calm = False
         self._nested = False
         self._next_id = 101
-        self.instances = 2 if dice.random() < 0.3 else 1
-        self.blobs = "files" if self.instances == 1 and dice.random() < 0.35 else "database"
+        self.instance_count = 2 if dice.random() < 0.3 else 1
+        self.blobs = "files" if self.instance_count == 1 and dice.random() < 0.35 else "database"
         self.cut = dice.choice(tuple(Cut))
         self.accounts = dice.choice((1, 2))
         self.world: World
 
     def live(self, folder: Path) -> Figures:
-        """The whole story; every invariant is watched on the way."""
+        """The whole scenario; every invariant is watched on the way."""
         self.world = World(
             folder,
             options=replace(QUIET, seed=self.seed, accounts=self.accounts),
@@ -82,7 +82,7 @@ class Story:
             seed=self.seed,
             horizon=timedelta(hours=2),
             policy=Policy(),
-            instances=self.instances,
+            instance_count=self.instance_count,
             blobs="files" if self.blobs == "files" else "database",
             cut=self.cut,
             meanwhile=self._meanwhile,
@@ -92,7 +92,7 @@ class Story:
             self._storm()
             self._clear_up()
             self.world.settle_for_good()
-            self.world.notary.expect_causes(by_hand=self.events["operator: accept"] > 0, cut_short=self._gale > 0)
+            self.world.checker.expect_causes(by_hand=self.events["operator: accept"] > 0, cut_short=self._gale > 0)
             return self._figures()
         except BaseException as error:
             self._explain(error)
@@ -107,55 +107,55 @@ class Story:
             self._arrive()
         for _ in range(dice.choice((1, 2, 2, 3))):
             world.time.forward(timedelta(minutes=dice.choice((1, 15, 240, 1500))))
-            replica = dice.choice(world.replicas)
+            instance = dice.choice(world.instances)
             if dice.random() < 0.3:
-                replica.list_all(marked_too=True)
+                instance.list_all(marked_too=True)
             else:
-                replica.run_cycles()
+                instance.run_cycles()
             world.drain()
             for _ in range(dice.randint(0, 3)):
                 self._at_the_portal()
 
     def _clear_up(self) -> None:
-        """No more faults or blows; the clocks are set right, and people put back what they did."""
+        """No more faults or failures; the clocks are set right, and people put back what they did."""
         self._calm = True
         self.world.simulator.calm()
-        for replica in self.world.replicas:
-            replica.clock.off = timedelta()
-        self._release(self.world.replicas[0])
+        for instance in self.world.instances:
+            instance.clock.off = timedelta()
+        self._release(self.world.instances[0])
 
     # What befalls effects
 
-    def _deal(self, number: int, effect: Effect) -> Blow | None:
+    def _deal(self, number: int, effect: Effect) -> Failure | None:
         if self._calm or number > STORM_LASTS:
             return None
         if effect.what == "room in spool" and self._dice.random() < self._rot:  # no transaction is open then
-            self.world.notary.rot()
+            self.world.checker.rot()
         if self._dice.random() >= self._chance:
             return None
         return self._dice.choice(applicable(effect))
 
-    def _meanwhile(self, replica: Replica, call: str) -> None:
+    def _meanwhile(self, instance: Instance, call: str) -> None:
         """While a call is under way, or before a look into the database: others go on."""
         if self._calm or self._nested:
             return
         chance = self._dice.random()
-        if len(self.world.replicas) > 1 and chance < self._freezing:
-            self._freeze(replica)
+        if len(self.world.instances) > 1 and chance < self._freezing:
+            self._freeze(instance)
         elif call != "read" and chance > 1 - self._unrest / 2:
             self._at_the_portal()
 
-    def _freeze(self, frozen: Replica) -> None:
+    def _freeze(self, frozen: Instance) -> None:
         """One host stands still, or is slow and knows it, past its lease; the other works on."""
         self._nested = True
         try:
             renews = self._dice.random() < 0.3
             self.events["slow host" if renews else "frozen host"] += 1
-            (other,) = (replica for replica in self.world.replicas if replica is not frozen)
+            (other,) = (instance for instance in self.world.instances if instance is not frozen)
             for _ in range(self._dice.randint(1, 8)):
                 self.world.time.forward(timedelta(seconds=self._dice.choice((1, 9, LEASE_SECONDS + 1))))
                 if renews:
-                    frozen.station.engine.renew()
+                    frozen.harness.engine.renew()
                 other.step()
         finally:
             self._nested = False
@@ -165,17 +165,17 @@ class Story:
         if self._calm:
             return
         if self._dice.random() < self._jumpiness:
-            self._jump(self._dice.choice(self.world.replicas))
+            self._jump(self._dice.choice(self.world.instances))
         if self._dice.random() < self._unrest:
             self._dice.choice((self._at_the_portal, self._at_the_keyboard))()
 
-    def _jump(self, replica: Replica) -> None:
+    def _jump(self, instance: Instance) -> None:
         how_far = self._dice.choice(self._jumps) * self._dice.choice((1, -1))
         if self._dice.random() < 0.4:
-            replica.clock.off = timedelta()
+            instance.clock.off = timedelta()
             self.events["clock set right"] += 1
         else:
-            replica.clock.off = how_far
+            instance.clock.off = how_far
             self.events["clock jumped"] += 1
 
     # What people do
@@ -187,7 +187,7 @@ class Story:
         )
         if simulator.ids():
             what()
-            self.world.notary.note_versions()
+            self.world.checker.note_versions()
 
     def _arrive(self) -> None:
         dice, simulator = self._dice, self.world.simulator
@@ -196,7 +196,7 @@ class Story:
         received = self.world.time.now() - timedelta(seconds=dice.choice((0, 3600, 86400)))
         files = files_for(dice.randrange(6), signed=True) if dice.random() < 0.1 else self._files(doc_id)
         simulator.add_document(dice.choice(simulator.accounts).username, files, doc_id=doc_id, received_at=received)
-        self.world.notary.note_versions()
+        self.world.checker.note_versions()
 
     def _files(self, doc_id: int) -> dict[str, tuple[str, bytes]]:
         """Small ones of all sorts: nothing of them is understood, all of them are kept (RAW-FIRST)."""
@@ -245,43 +245,45 @@ class Story:
 
     def _at_the_keyboard(self) -> None:
         """The operator's commands, as a process of their own beside the service."""
-        replica = self._dice.choice(self.world.replicas)
-        what: Callable[[Replica], object] = self._dice.choice(
+        instance = self._dice.choice(self.world.instances)
+        what: Callable[[Instance], object] = self._dice.choice(
             (self._retry, self._accept, self._rename, self._hold, self._release)
         )
         self.events[f"operator: {what.__name__.strip('_')}"] += 1
-        replica.attempt(lambda: self._tolerant(what, replica))
+        instance.attempt(lambda: self._tolerant(what, instance))
 
-    def _tolerant(self, what: Callable[[Replica], object], replica: Replica) -> None:
+    def _tolerant(self, what: Callable[[Instance], object], instance: Instance) -> None:
         try:
-            what(replica)
+            what(instance)
         except SyncError:  # a person reads it, and thinks again
             self.events["operator refused"] += 1
 
-    def _entries(self, replica: Replica) -> list[DocumentEntry]:
-        return list(replica.station.archive.catalogue.documents(Filters()))
+    def _entries(self, instance: Instance) -> list[DocumentEntry]:
+        return list(instance.harness.archive.document_search.documents(DocumentFilter()))
 
-    def _retry(self, replica: Replica) -> None:
-        Corrections(replica.station.archive).retry(self._entries(replica), replica.clock.now())
+    def _retry(self, instance: Instance) -> None:
+        Corrections(instance.harness.archive).retry(self._entries(instance), instance.clock.now())
 
-    def _accept(self, replica: Replica) -> None:
-        for entry in self._entries(replica):
+    def _accept(self, instance: Instance) -> None:
+        for entry in self._entries(instance):
             if entry.state == "quarantined" or (entry.state == "stored" and self._dice.random() < 0.2):
-                Corrections(replica.station.archive).accept(entry, "simulated", replica.clock.now())
+                Corrections(instance.harness.archive).accept(entry, "simulated", instance.clock.now())
 
-    def _rename(self, replica: Replica) -> None:
-        label = replica.station.archive.accounts.entries()[0].label
-        replica.station.archive.accounts.rename(label, f"{label}-renamed"[:40], replica.clock.now())
+    def _rename(self, instance: Instance) -> None:
+        label = instance.harness.archive.accounts.entries()[0].label
+        instance.harness.archive.accounts.rename(label, f"{label}-renamed"[:40], instance.clock.now())
 
-    def _hold(self, replica: Replica) -> None:
+    def _hold(self, instance: Instance) -> None:
         """`phase clear`: at the service, and here."""
-        for entry in self._entries(replica)[:1]:
-            Corrections(replica.station.archive).hold([entry], replica.clock.now(), held=True)
+        for entry in self._entries(instance)[:1]:
+            Corrections(instance.harness.archive).hold([entry], instance.clock.now(), held=True)
             self.world.simulator.set_phase(1, [entry.doc_id], on=False)
 
-    def _release(self, replica: Replica) -> None:
-        replica.try_hard(
-            lambda: Corrections(replica.station.archive).hold(self._entries(replica), replica.clock.now(), held=False)
+    def _release(self, instance: Instance) -> None:
+        instance.try_hard(
+            lambda: Corrections(instance.harness.archive).hold(
+                self._entries(instance), instance.clock.now(), held=False
+            )
         )
 
     def _some_id(self) -> int:
@@ -295,8 +297,8 @@ class Story:
             lives=world.lives,
             effects=len(world.trace),
             documents=len(world.simulator.ids()),
-            acknowledged=sum(world.notary.told.values()),
-            blows=world.dealt,
+            acknowledged=sum(world.checker.told.values()),
+            failures=world.dealt,
             faults=faults,
             events=self.events,
             trace=hashlib.sha256(repr(world.trace).encode()).hexdigest()[:16],
@@ -304,5 +306,5 @@ class Story:
 
     def _explain(self, error: BaseException) -> None:
         last = "\n".join(f"  {effect.where} {effect.kind} {effect.what[:150]}" for effect in self.world.trace[-20:])
-        plan = f"{self.instances} instances, blobs in {self.blobs}, {dict(self.events)}"
+        plan = f"{self.instance_count} instances, blobs in {self.blobs}, {dict(self.events)}"
         error.add_note(f"replay it: make simulate SEED={self.seed}\n{plan}\n{last}")

@@ -1,4 +1,4 @@
-"""The notary can speak: whoever tampers with the archive, or with what the service holds, is named.
+"""The checker can speak: whoever tampers with the archive, or with what the service holds, is named.
 
 Defects that make it speak are in `tests/mutants/simulation_invariants.py`. Together every assertion of
 the simulation has been heard (`tests/mutants/test_mutants_apply.py`).
@@ -41,18 +41,18 @@ def sql(*statements: str | tuple[object, ...]) -> Callable[[World], object]:
     def change(world: World) -> None:
         for statement in statements:
             text, *parameters = (statement,) if isinstance(statement, str) else statement
-            world.notary.ledger.change(str(text), parameters)
+            world.checker.reader.change(str(text), parameters)
 
     return change
 
 
 def commit(world: World) -> None:
-    world.notary.see_commit()
+    world.checker.see_commit()
 
 
 def telling(world: World) -> None:
     """The service is about to be told of the first document."""
-    world.notary.expect_durable(101, "demo1")
+    world.checker.expect_durable(101, "demo1")
 
 
 def end(world: World) -> None:
@@ -61,7 +61,7 @@ def end(world: World) -> None:
 
 def causes(world: World) -> None:
     """Nobody did anything, and no parcel was cut short."""
-    world.notary.expect_causes(by_hand=False, cut_short=False)
+    world.checker.expect_causes(by_hand=False, cut_short=False)
 
 
 def another_version(world: World) -> None:
@@ -76,7 +76,7 @@ def trouble(world: World) -> None:
     def meet() -> None:
         raise DatabaseUnavailable("away")
 
-    world.replicas[0].try_hard(meet)
+    world.instances[0].try_hard(meet)
 
 
 def deaths(world: World) -> None:
@@ -85,12 +85,12 @@ def deaths(world: World) -> None:
     def die() -> None:
         raise CrashError
 
-    world.replicas[0].lives = MOST_LIVES - 1
-    world.replicas[0].attempt(die)
+    world.instances[0].lives = MOST_LIVES - 1
+    world.instances[0].attempt(die)
 
 
 Tampering = tuple[Callable[[World], object], Callable[[World], object]]
-"""What is done, and when the notary looks."""
+"""What is done, and when the checker looks."""
 
 TAMPERINGS: Mapping[str, Tampering] = {
     "NO-LOSS: a document is gone": (sql("DELETE FROM document WHERE id = 1"), commit),
@@ -164,7 +164,7 @@ TAMPERINGS: Mapping[str, Tampering] = {
     ),
     "ACK-LIVENESS: the same trouble without end": (lambda _: None, trouble),
     "ACK-LIVENESS: it never comes to an end": (lambda _: None, deaths),
-    "ACK-SUBSET": (lambda world: world.notary.told.update([999]), end),
+    "ACK-SUBSET": (lambda world: world.checker.told.update([999]), end),
 }
 
 

@@ -1,6 +1,6 @@
 """An archive with whatever in it a test asks for, written straight into its tables.
 
-Tests take the fixture with `stock = importlib.import_module("tests.support.archive_builder").stock`.
+Tests take the fixture with `builder = importlib.import_module("tests.support.archive_builder").builder`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.store import Archive, open_archive
+from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purpose
 
@@ -46,7 +46,7 @@ def _empty_archive() -> bytes:
         return path.read_bytes()
 
 
-class Stock:
+class ArchiveBuilder:
     """A SQLite archive in a folder of its own, its configuration, and ways to fill it."""
 
     def __init__(self, folder: Path) -> None:
@@ -181,8 +181,8 @@ class Stock:
 
 
 @pytest.fixture
-def stock(tmp_path: Path) -> Iterator[Stock]:
+def builder(tmp_path: Path) -> Iterator[ArchiveBuilder]:
     """An empty archive to be filled."""
-    made = Stock(tmp_path)
+    made = ArchiveBuilder(tmp_path)
     yield made
     made.archive.close()

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import httpx
 import sqlalchemy as sa
-from tests.support.harness import Station, VirtualClock
+from tests.support.harness import Harness, VirtualClock
 
 from easytracking_simulator import TrueFile
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.blob_files import FileBlobs
 from easytracking_sync.archive.blobs import BlobRotten, Blobs, DatabaseBlobs
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.entries import DocumentEntry, FileEntry, Filters
+from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter, FileEntry
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.terms import AcknowledgeWith, DocumentState, FileType
 
 MOST_IDS = 100
 
 
-class Notary(httpx.BaseTransport):
+class InvariantChecker(httpx.BaseTransport):
     """Stands before the service and looks, through connections of its own, into the archive at every acknowledgement.
 
     NO-ACK-BEFORE-DURABLE: it fails the test when a phase is set for a document without committed, whole files.
@@ -53,7 +53,7 @@ class Notary(httpx.BaseTransport):
             blobs: Blobs = (
                 DatabaseBlobs(database, VirtualClock())
                 if self._blobs_folder is None
-                else FileBlobs(self._blobs_folder, LocalFiles(), "notary")
+                else FileBlobs(self._blobs_folder, LocalFiles(), "checker")
             )
             query = (
                 sa.select(tables.document.c.doc_id, tables.file.c.sha256)
@@ -80,24 +80,26 @@ def is_readable(blobs: Blobs, sha256: str) -> bool:
     return digest.hexdigest() == sha256
 
 
-def entries(station: Station, label: str = "demo1") -> dict[int, DocumentEntry]:
+def entries(harness: Harness, label: str = "demo1") -> dict[int, DocumentEntry]:
     """The account's documents in the archive, by docId."""
-    return {entry.doc_id: entry for entry in station.archive.catalogue.documents(Filters(accounts=(label,)))}
+    return {
+        entry.doc_id: entry for entry in harness.archive.document_search.documents(DocumentFilter(accounts=(label,)))
+    }
 
 
-def states(station: Station, label: str = "demo1") -> dict[int, DocumentState]:
+def states(harness: Harness, label: str = "demo1") -> dict[int, DocumentState]:
     """Where each document stands."""
-    return {doc_id: entry.state for doc_id, entry in entries(station, label).items()}
+    return {doc_id: entry.state for doc_id, entry in entries(harness, label).items()}
 
 
-def assert_home(station: Station, label: str = "demo1", *, but: Collection[int] = ()) -> None:
+def assert_archived(harness: Harness, label: str = "demo1", *, but: Collection[int] = ()) -> None:
     """Every document of the account is archived byte for byte, exactly once, and acknowledged as was wished.
 
     Documents in `but` are left out, but must not be acknowledged.
     """
-    wish = station.wishes[label]
-    mine = entries(station, label)
-    truth = {document.id: document for document in station.simulator.truth(label)}
+    wish = harness.wishes[label]
+    mine = entries(harness, label)
+    truth = {document.id: document for document in harness.simulator.truth(label)}
     assert set(truth) <= set(mine), "NO-LOSS: a document of the service is not in the archive"
     for doc_id, document in truth.items():
         marked = document.phase_2 if wish.acknowledge is AcknowledgeWith.PHASE2 else document.phase_1
@@ -106,16 +108,16 @@ def assert_home(station: Station, label: str = "demo1", *, but: Collection[int] 
             continue
         assert mine[doc_id].state is DocumentState.ACKNOWLEDGED
         assert marked is (wish.acknowledge is not AcknowledgeWith.NONE)
-        assert_identical(station, mine[doc_id], document.files, wish.file_types)
+        assert_identical(harness, mine[doc_id], document.files, wish.file_types)
 
 
 def assert_identical(
-    station: Station, entry: DocumentEntry, files: Collection[TrueFile], types: Collection[FileType]
+    harness: Harness, entry: DocumentEntry, files: Collection[TrueFile], types: Collection[FileType]
 ) -> None:
     """BYTE-IDENTITY and SINGLE-COPY: of each wanted type exactly the service's files, name and bytes."""
     wanted = sorted((file.type, file.name, file.size, file.sha256) for file in files if file.type in types)
     assert sorted(shape(file) for file in entry.files) == wanted
-    assert all(is_readable(station.archive.blobs, file.sha256) for file in entry.files)
+    assert all(is_readable(harness.archive.blobs, file.sha256) for file in entry.files)
 
 
 def shape(file: FileEntry) -> tuple[str, str, int, str]:

@@ -1,4 +1,4 @@
-"""A whole station in one thread and in virtual time: a real archive, real clients, a simulated service behind them.
+"""A whole harness in one thread and in virtual time: a real archive, real clients, a simulated service behind them.
 
 `build` makes one in a folder, `settle` runs it until nothing moves. Everything follows from the seeds: no socket, no
 sleep, no wall clock. A conftest puts the repository's root on the path, so that tests may import this module.
@@ -25,7 +25,7 @@ from easytracking_simulator import Options, Simulator
 from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.store import Archive, open_archive
+from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.effects import Effects, Files, LocalFiles
 from easytracking_sync.errors import CredentialsRefused
 from easytracking_sync.machine.account import Account
@@ -105,7 +105,7 @@ class Wish:
 
 
 @dataclass
-class Station:
+class Harness:
     """Everything at work on one folder and one database. `reopen` starts it anew, as after a crash."""
 
     folder: Path
@@ -122,7 +122,7 @@ class Station:
     min_free_bytes: int
     blobs_folder: Path | None
     opened: Callable[[Archive], object]
-    shared: bool | None = None  # several stations on one SQLite file, in one thread
+    shared: bool | None = None  # several harnesses on one SQLite file, in one thread
     archive: Archive = field(init=False)
     engine: Engine = field(init=False)
     accounts: dict[str, Account] = field(init=False)
@@ -202,19 +202,19 @@ def build(
     min_free_bytes: int = 0,
     blobs: BlobStore = "database",
     opened: Callable[[Archive], object] = lambda _: None,
-) -> Station:
-    """A station in this empty folder, on SQLite unless `url` names an empty archive; bytes go where `blobs` says.
+) -> Harness:
+    """A harness in this empty folder, on SQLite unless `url` names an empty archive; bytes go where `blobs` says.
 
     `wishes` are by label: one account, "demo1", with the usual wishes unless given. `wrap` is put around
     the network, `files` replaces the real file layer, `opened` is called with each new archive object
-    before it is used. Close the station afterwards.
+    before it is used. Close the harness afterwards.
     """
     wishes = wishes or {"demo1": Wish()}
     clock = VirtualClock()
     simulator = Simulator(replace(options, accounts=max(options.accounts, len(wishes))), clock)
     if url is None:
         (folder / "archive.db").write_bytes(empty_archive())
-    return Station(
+    return Harness(
         folder=folder,
         url=url or f"sqlite:///{folder / 'archive.db'}",
         clock=clock,
@@ -268,7 +268,7 @@ class Settled:
 
 
 def settle(
-    station: Station,
+    harness: Harness,
     *,
     marked_too: bool = True,
     horizon: timedelta = timedelta(minutes=30),
@@ -279,85 +279,85 @@ def settle(
 
     Time jumps to whatever is due next, as long as that is no farther than `horizon`; the end is when nothing waits,
     when nothing falls due within the horizon, or when `deadline` (virtual) has passed. `after_step` is called after
-    each effect. Errors that stop a real station (Fatal, bugs) escape.
+    each effect. Errors that stop a real harness (Fatal, bugs) escape.
     """
-    until = station.clock.now() + deadline
-    cycles, refused = _list(station, dict.fromkeys(station.accounts), marked_too=marked_too)
-    steps = drain(station, horizon=horizon, until=until, after_step=after_step)
+    until = harness.clock.now() + deadline
+    cycles, refused = _list(harness, dict.fromkeys(harness.accounts), marked_too=marked_too)
+    steps = drain(harness, horizon=horizon, until=until, after_step=after_step)
     while rest := {cycle.account.label: scope for cycle in cycles if (scope := cycle.remainder)}:
-        acknowledged = station.engine.tally.acknowledged
-        cycles, _ = _list(station, rest, marked_too=False)
-        steps += drain(station, horizon=horizon, until=until, after_step=after_step)
-        if station.engine.tally.acknowledged == acknowledged:
+        acknowledged = harness.engine.tally.acknowledged
+        cycles, _ = _list(harness, rest, marked_too=False)
+        steps += drain(harness, horizon=horizon, until=until, after_step=after_step)
+        if harness.engine.tally.acknowledged == acknowledged:
             break
-    waiting = sum(station.archive.documents.waiting(station.account_ids).values())
+    waiting = sum(harness.archive.documents.waiting(harness.account_ids).values())
     return Settled(steps, waiting, tuple(cycles), refused)
 
 
 def _list(
-    station: Station, scopes: Mapping[str, Scope | None], *, marked_too: bool
+    harness: Harness, scopes: Mapping[str, Scope | None], *, marked_too: bool
 ) -> tuple[list[Cycle], tuple[str, ...]]:
     """One cycle an account, by label; a scope that is None means the whole history."""
     cycles = []
     refused = []
     for label, scope in scopes.items():
-        cycle = cycle_of(station, station.accounts[label], scope, marked_too=marked_too)
+        cycle = cycle_of(harness, harness.accounts[label], scope, marked_too=marked_too)
         cycles.append(cycle)
         try:
-            list_through(station, cycle)
+            list_through(harness, cycle)
         except CredentialsRefused:
             refused.append(label)
     return cycles, tuple(refused)
 
 
-def cycle_of(station: Station, account: Account, scope: Scope | None = None, *, marked_too: bool = True) -> Cycle:
+def cycle_of(harness: Harness, account: Account, scope: Scope | None = None, *, marked_too: bool = True) -> Cycle:
     """A cycle that has not begun; over the whole history unless a scope is given."""
-    scope = scope or Scope.whole_history(account, station.clock.now(), marked_too=marked_too)
+    scope = scope or Scope.whole_history(account, harness.clock.now(), marked_too=marked_too)
     return Cycle(
-        Intake(station.archive, station.engine.policy),
-        station.engine.gate,
-        station.clock,
-        station.observer,
+        Intake(harness.archive, harness.engine.policy),
+        harness.engine.gate,
+        harness.clock,
+        harness.observer,
         account,
         scope,
     )
 
 
-def list_through(station: Station, cycle: Cycle) -> Cycle:
+def list_through(harness: Harness, cycle: Cycle) -> Cycle:
     """Step through a cycle to its end, waiting out what is transient. CredentialsRefused escapes."""
-    endless = replace(station.policy, list_patience_seconds=math.inf)
-    patience = Patience(Pauses(station.archive.accounts, endless), endless, station.effects, station.observer)
+    endless = replace(harness.policy, list_patience_seconds=math.inf)
+    patience = Patience(Pauses(harness.archive.accounts, endless), endless, harness.effects, harness.observer)
     PatientCycle(cycle, patience, threading.Event()).run()
     return cycle
 
 
 def drain(
-    station: Station,
+    harness: Harness,
     *,
     horizon: timedelta = timedelta(minutes=30),
     until: datetime | None = None,
     after_step: Callable[[], object] = lambda: None,
 ) -> int:
     """Perform what is due, jump to what falls due next, and so on; see `settle`. How many effects it took."""
-    until = until or station.clock.now() + timedelta(hours=48)
+    until = until or harness.clock.now() + timedelta(hours=48)
     steps = 0
-    while station.clock.now() <= until:
-        while station.engine.step():
+    while harness.clock.now() <= until:
+        while harness.engine.step():
             steps += 1
             after_step()
-        if not sum(station.archive.documents.waiting(station.account_ids).values()):
+        if not sum(harness.archive.documents.waiting(harness.account_ids).values()):
             break
-        due = next_instant(station)
-        if due is None or due - station.clock.now() > horizon:
+        due = next_instant(harness)
+        if due is None or due - harness.clock.now() > horizon:
             break
-        station.clock.forward_to(due)
+        harness.clock.forward_to(due)
     return steps
 
 
-def next_instant(station: Station) -> datetime | None:
+def next_instant(harness: Harness) -> datetime | None:
     """The next instant at which something may be claimed that may not be now; None where nothing lies ahead."""
-    now = station.clock.now()
-    due = station.engine.next_due()
+    now = harness.clock.now()
+    due = harness.engine.next_due()
     if due is None or due > now:
         return due
     batch, document, account = tables.batch.c, tables.document.c, tables.account.c
@@ -371,6 +371,6 @@ def next_instant(station: Station) -> datetime | None:
         ),
         sa.select(sa.func.min(account.paused_until)).where(account.paused_until > now),
     )
-    with station.archive.database.read() as connection:
+    with harness.archive.database.read() as connection:
         found = [connection.execute(query).scalar_one() for query in queries]
     return min((moment for moment in found if moment is not None), default=None)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Quiet(BaseHTTPRequestHandler):
+class QuietHandler(BaseHTTPRequestHandler):
     """Says nothing on the screen."""
 
     def answer(self, status: int, body: bytes = b"", *, location: str = "") -> None:
@@ -30,7 +30,7 @@ class _Patient(ThreadingHTTPServer):
 
 
 @contextmanager
-def served(answer: type[Quiet]) -> Iterator[int]:
+def http_receiver(answer: type[QuietHandler]) -> Iterator[int]:
     """This server, until the block ends; its port."""
     server = _Patient(("127.0.0.1", 0), answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

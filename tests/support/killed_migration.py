@@ -24,7 +24,7 @@ schema.migrate(database)
 """
 
 
-def killed_midway(url: str, statements: int = 25) -> None:
+def kill_migration(url: str, statements: int = 25) -> None:
     """Migrate the database at this address, and be killed (SIGKILL) after so many statements."""
     killed = subprocess.run([sys.executable, "-c", SCRIPT, url, str(statements)], check=False, capture_output=True)
     assert killed.returncode == -9

@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 20.0
 
 
 @dataclass
-class Watched:
+class RunningService:
     """The service, as those see it who look at its pages and its log."""
 
     address: str = ""
@@ -54,10 +54,10 @@ class Watched:
 
 
 @contextmanager
-def watched(settings: Settings, effects: Effects | None = None) -> Iterator[Watched]:
+def running_service(settings: Settings, effects: Effects | None = None) -> Iterator[RunningService]:
     """Run the service until the block ends; its failure is raised then."""
     effects = effects or Effects()
-    seen, pages, failures = Watched(), HttpPages(settings, effects), list[BaseException]()
+    seen, pages, failures = RunningService(), HttpPages(settings, effects), list[BaseException]()
     observer = Several(seen, pages.metrics)
 
     def work() -> None:

@@ -1,6 +1,6 @@
 """A small Easy Tracking service on a socket of this machine, and a configuration that knows it.
 
-Tests take the fixture with `served = importlib.import_module("tests.support.simulator_server").served`.
+Tests import the fixture with `importlib.import_module("tests.support.simulator_server").simulator_server`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SMALL = Options(
 
 
 @dataclass(frozen=True)
-class Served:
+class SimulatorServer:
     """The service, which tests may look into and spoil, and where its archive lies."""
 
     folder: Path
@@ -55,14 +55,14 @@ class Served:
             "[sync]\npoll_first_seconds = 0.01\npoll_cap_seconds = 0.02\nretry_base_seconds = 0.01\n"
             "retry_cap_seconds = 0.05\n[accounts.demo1]\n"
         )
-        path = self.folder / "served.toml"
+        path = self.folder / "simulator_server.toml"
         path.write_text(text + "".join(f"{key} = {value}\n" for key, value in keys.items()), encoding="utf-8")
         return path
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+def simulator_server(tmp_path: Path) -> Iterator[SimulatorServer]:
     """A service with six documents, none of them fetched."""
     simulator = Simulator(SMALL, WallClock())
     with serve(simulator) as base_url:
-        yield Served(tmp_path, simulator, base_url)
+        yield SimulatorServer(tmp_path, simulator, base_url)

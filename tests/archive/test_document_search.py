@@ -1,4 +1,4 @@
-"""What the catalogue finds, and in which order."""
+"""What the document_search finds, and in which order."""
 
 from __future__ import annotations
 
@@ -8,48 +8,50 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from easytracking_sync.archive import catalogue, journal, tables
-from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive import document_search, journal, tables
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.errors import UsageError
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 from easytracking_sync.transition import Detail
 
 if TYPE_CHECKING:
-    from tests.support.archive_builder import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
-stocked = importlib.import_module("tests.support.archive_builder")
-stock, local, NOW = stocked.stock, stocked.local, stocked.NOW
-
-
-def ids(stock: Stock, **filters: object) -> list[int]:
-    return [entry.doc_id for entry in stock.archive.catalogue.documents(Filters(**filters))]  # type: ignore[arg-type]
+archive_builder = importlib.import_module("tests.support.archive_builder")
+builder, local, NOW = archive_builder.builder, archive_builder.local, archive_builder.NOW
 
 
-def test_documents_come_account_by_account_in_the_order_of_reception_the_undated_last(stock: Stock) -> None:
-    stock.document("beta", 1, received=local("2020-01-01"))
-    stock.document("acme", 2, received=local("2026-01-02"))
-    stock.document("acme", 3, received=None)
-    stock.document("acme", 4, received=local("2026-01-01"))
-    stock.document("acme", 5, received=local("2026-01-01"))
-    found = [entry.shown_id for entry in stock.archive.catalogue.documents(Filters())]
+def ids(builder: ArchiveBuilder, **filters: object) -> list[int]:
+    return [entry.doc_id for entry in builder.archive.document_search.documents(DocumentFilter(**filters))]  # type: ignore[arg-type]
+
+
+def test_documents_come_account_by_account_in_the_order_of_reception_the_undated_last(
+    builder: ArchiveBuilder,
+) -> None:
+    builder.document("beta", 1, received=local("2020-01-01"))
+    builder.document("acme", 2, received=local("2026-01-02"))
+    builder.document("acme", 3, received=None)
+    builder.document("acme", 4, received=local("2026-01-01"))
+    builder.document("acme", 5, received=local("2026-01-01"))
+    found = [entry.shown_id for entry in builder.archive.document_search.documents(DocumentFilter())]
     assert found == ["acme/4", "acme/5", "acme/2", "acme/3", "beta/1"]
 
 
 @pytest.mark.parametrize("few", [0, 20_000])
 @pytest.mark.parametrize("page", [1, 2, 3, 500])
 def test_every_page_size_and_either_way_of_searching_give_the_same_documents(
-    stock: Stock, monkeypatch: pytest.MonkeyPatch, page: int, few: int
+    builder: ArchiveBuilder, monkeypatch: pytest.MonkeyPatch, page: int, few: int
 ) -> None:
     """Many documents share a second, some have no reception time: none is missed, none comes twice."""
-    monkeypatch.setattr(catalogue, "PAGE", page)
-    monkeypatch.setattr(catalogue, "FEW", few)
+    monkeypatch.setattr(document_search, "PAGE", page)
+    monkeypatch.setattr(document_search, "FEW", few)
     for doc_id in range(1, 14):
         moment = None if doc_id % 5 == 0 else local("2026-01-01") + timedelta(seconds=doc_id // 4)
-        stock.document("acme", doc_id, received=moment)
+        builder.document("acme", doc_id, received=moment)
     expected = [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 5, 10]
-    assert ids(stock) == expected
-    assert ids(stock, states=(DocumentState.ACKNOWLEDGED,)) == expected
-    assert ids(stock, states=(DocumentState.ACKNOWLEDGED,), limit=4) == expected[:4]
+    assert ids(builder) == expected
+    assert ids(builder, states=(DocumentState.ACKNOWLEDGED,)) == expected
+    assert ids(builder, states=(DocumentState.ACKNOWLEDGED,), limit=4) == expected[:4]
 
 
 @pytest.mark.parametrize(
@@ -76,8 +78,10 @@ def test_every_page_size_and_either_way_of_searching_give_the_same_documents(
         ({"limit": 2}, [1, 2]),
     ],
 )
-def test_each_filter_keeps_what_matches(stock: Stock, filters: dict[str, object], expected: list[int]) -> None:
-    stock.document(
+def test_each_filter_keeps_what_matches(
+    builder: ArchiveBuilder, filters: dict[str, object], expected: list[int]
+) -> None:
+    builder.document(
         "acme",
         1,
         received=local("2026-01-31 23:59:59"),
@@ -86,7 +90,7 @@ def test_each_filter_keeps_what_matches(stock: Stock, filters: dict[str, object]
         number="7/A",
         document_type="TD01",
     )
-    stock.document(
+    builder.document(
         "acme",
         2,
         DocumentState.QUARANTINED,
@@ -96,14 +100,14 @@ def test_each_filter_keeps_what_matches(stock: Stock, filters: dict[str, object]
         document_type="TD04",
         missing_types="MT,FU",
     )
-    stock.document("beta", 3, received=local("2026-02-02"), receiver_piva="IT09876543210")
-    assert ids(stock, **filters) == expected
+    builder.document("beta", 3, received=local("2026-02-02"), receiver_piva="IT09876543210")
+    assert ids(builder, **filters) == expected
 
 
-def test_a_document_comes_with_all_versions_of_its_files_in_order(stock: Stock) -> None:
-    row_id = stock.document("acme", 1, files={"FA": ("../a\x00\udc80.xml", b"one"), "MT": ("m.xml", b"meta")})
-    stock.file(row_id, "FA", "a.xml", b"two")
-    (entry,) = stock.archive.catalogue.documents(Filters())
+def test_a_document_comes_with_all_versions_of_its_files_in_order(builder: ArchiveBuilder) -> None:
+    row_id = builder.document("acme", 1, files={"FA": ("../a\x00\udc80.xml", b"one"), "MT": ("m.xml", b"meta")})
+    builder.file(row_id, "FA", "a.xml", b"two")
+    (entry,) = builder.archive.document_search.documents(DocumentFilter())
     assert [(part.type, part.name, part.size) for part in entry.files] == [
         ("FA", "../a\x00\udc80.xml", 3),
         ("MT", "m.xml", 4),
@@ -111,11 +115,11 @@ def test_a_document_comes_with_all_versions_of_its_files_in_order(stock: Stock) 
     ]
 
 
-def test_a_document_is_found_by_its_id_alone_where_that_says_enough(stock: Stock) -> None:
-    stock.document("acme", 1)
-    stock.document("beta", 1)
-    stock.document("beta", 2)
-    find = stock.archive.catalogue.find
+def test_a_document_is_found_by_its_id_alone_where_that_says_enough(builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1)
+    builder.document("beta", 1)
+    builder.document("beta", 2)
+    find = builder.archive.document_search.find
     assert find("2").shown_id == "beta/2"
     assert find("acme/1").shown_id == "acme/1"
     with pytest.raises(UsageError, match="acme/1, beta/1"):
@@ -123,20 +127,20 @@ def test_a_document_is_found_by_its_id_alone_where_that_says_enough(stock: Stock
 
 
 @pytest.mark.parametrize("named", ["", "x", "acme/", "acme/x", "9", "acme/9", "nobody/1", "-1", "1.0", "²", "9" * 30])
-def test_what_names_no_document_is_a_usage_error(stock: Stock, named: str) -> None:
-    stock.document("acme", 1)
+def test_what_names_no_document_is_a_usage_error(builder: ArchiveBuilder, named: str) -> None:
+    builder.document("acme", 1)
     with pytest.raises(UsageError):
-        stock.archive.catalogue.find(named)
+        builder.archive.document_search.find(named)
 
 
-def test_a_documents_history_is_its_own_and_its_batches(stock: Stock) -> None:
-    row_id, other = stock.document("acme", 1), stock.document("acme", 2)
-    batch_id = stock.batch("acme", row_id, other)
+def test_a_documents_history_is_its_own_and_its_batches(builder: ArchiveBuilder) -> None:
+    row_id, other = builder.document("acme", 1), builder.document("acme", 2)
+    batch_id = builder.batch("acme", row_id, other)
     events = [("batch.stored", batch_id, None), ("document.failed", batch_id, row_id), ("x.y", batch_id, other)]
-    with stock.archive.database.write() as connection:
+    with builder.archive.database.write() as connection:
         for name, batch, document in (*events, ("batch.stored", batch_id + 1, None)):
             journal.record(connection, name, NOW, batch_id=batch, document_id=document, detail={"reason": name})
-    found = stock.archive.catalogue.happenings(stock.archive.catalogue.find("acme/1"))
+    found = builder.archive.document_search.history(builder.archive.document_search.find("acme/1"))
     assert [(one.name, one.detail["reason"]) for one in found] == [
         ("batch.stored", "batch.stored"),
         ("document.failed", "document.failed"),
@@ -156,39 +160,39 @@ def test_a_documents_history_is_its_own_and_its_batches(stock: Stock) -> None:
     ],
 )
 def test_of_what_a_document_and_its_batch_both_tell_the_batch_s_line_is_enough(
-    stock: Stock, own: str, detail: Detail, minutes: int, *, told: bool
+    builder: ArchiveBuilder, own: str, detail: Detail, minutes: int, *, told: bool
 ) -> None:
-    row_id = stock.document("acme", 1)
-    batch_id = stock.batch("acme", row_id)
+    row_id = builder.document("acme", 1)
+    batch_id = builder.batch("acme", row_id)
     at = NOW + timedelta(minutes=minutes)
-    with stock.archive.database.write() as connection:
+    with builder.archive.database.write() as connection:
         journal.record(connection, "document.batched", NOW, batch_id=batch_id, document_id=row_id)
         journal.record(connection, "batch.stored", NOW, batch_id=batch_id, detail={"documents": 1, "epoch": 3})
         journal.record(connection, own, at, batch_id=batch_id, document_id=row_id, detail=detail)
         journal.record(connection, "document.stored", NOW, batch_id=batch_id + 1, document_id=row_id)
-    found = stock.archive.catalogue.happenings(stock.archive.catalogue.find("acme/1"))
+    found = builder.archive.document_search.history(builder.archive.document_search.find("acme/1"))
     assert [one.name for one in found] == ["batch.stored", *[own] * told, "document.stored"]
 
 
-def test_a_document_whose_batch_has_no_line_yet_tells_that_it_was_put_into_one(stock: Stock) -> None:
-    row_id = stock.document("acme", 1, DocumentState.BATCHED)
-    batch_id = stock.batch("acme", row_id, state=BatchState.PLANNED)
-    with stock.archive.database.write() as connection:
+def test_a_document_whose_batch_has_no_line_yet_tells_that_it_was_put_into_one(builder: ArchiveBuilder) -> None:
+    row_id = builder.document("acme", 1, DocumentState.BATCHED)
+    batch_id = builder.batch("acme", row_id, state=BatchState.PLANNED)
+    with builder.archive.database.write() as connection:
         journal.record(connection, "document.batched", NOW, batch_id=batch_id, document_id=row_id)
-    found = stock.archive.catalogue.happenings(stock.archive.catalogue.find("acme/1"))
+    found = builder.archive.document_search.history(builder.archive.document_search.find("acme/1"))
     assert [(one.name, one.batch) for one in found] == [("document.batched", batch_id)]
 
 
-def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(stock: Stock) -> None:
-    stock.document("acme", 1, missing_types="MT")
-    stock.document("acme", 2, DocumentState.DISCOVERED, wanted_at=NOW - timedelta(days=2), next_attempt_at=NOW)
-    stock.document("acme", 3, DocumentState.BATCHED, wanted_at=NOW - timedelta(days=1))
-    stock.quarantined("acme", 4)
-    stock.unacknowledgeable("acme", 5, next_attempt_at=NOW - timedelta(hours=1))
-    stock.insert(tables.cycle, account_id=stock.account("acme"), kind="sync", begun_at=NOW, unreadable=3)
-    stock.paused("acme", PauseReason.CREDENTIALS, NOW, "401")
-    stock.account("beta")
-    acme, beta = stock.archive.catalogue.standings()
+def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1, missing_types="MT")
+    builder.document("acme", 2, DocumentState.DISCOVERED, wanted_at=NOW - timedelta(days=2), next_attempt_at=NOW)
+    builder.document("acme", 3, DocumentState.BATCHED, wanted_at=NOW - timedelta(days=1))
+    builder.quarantined("acme", 4)
+    builder.unacknowledgeable("acme", 5, next_attempt_at=NOW - timedelta(hours=1))
+    builder.insert(tables.cycle, account_id=builder.account("acme"), kind="sync", begun_at=NOW, unreadable=3)
+    builder.paused("acme", PauseReason.CREDENTIALS, NOW, "401")
+    builder.account("beta")
+    acme, beta = builder.archive.document_search.overviews()
     assert {state: acme.count(state) for state in DocumentState} == {
         DocumentState.DISCOVERED: 1,
         DocumentState.BATCHED: 1,
@@ -203,14 +207,14 @@ def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(stock
     assert acme.next_attempt_at == NOW - timedelta(hours=1)
     assert (acme.pause_reason, acme.paused_until, acme.pause_message) == (PauseReason.CREDENTIALS, NOW, "401")
     assert (beta.account, dict(beta.by_state), beta.oldest_waiting_at) == ("beta", {}, None)
-    assert stock.archive.catalogue.standings(["beta"]) == (beta,)
+    assert builder.archive.document_search.overviews(["beta"]) == (beta,)
 
 
-def test_trouble_is_what_is_quarantined_and_what_cannot_be_acknowledged(stock: Stock) -> None:
-    stock.quarantined("acme", 1)
-    stock.document("acme", 2)
-    stock.unacknowledgeable("beta", 3)
-    stock.document("acme", 4, unacknowledgeable=True)  # acknowledged in the end
-    found = list(stock.archive.catalogue.troubled())
+def test_trouble_is_what_is_quarantined_and_what_cannot_be_acknowledged(builder: ArchiveBuilder) -> None:
+    builder.quarantined("acme", 1)
+    builder.document("acme", 2)
+    builder.unacknowledgeable("beta", 3)
+    builder.document("acme", 4, unacknowledgeable=True)  # acknowledged in the end
+    found = list(builder.archive.document_search.troubled())
     assert [entry.shown_id for entry in found] == ["acme/1", "beta/3"]
     assert all(entry.in_trouble for entry in found)

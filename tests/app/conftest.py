@@ -1,4 +1,4 @@
-"""Stations for the tests of what is composed from settings; the repository's root goes on the path for them."""
+"""Harnesses for the tests of what is composed from settings; the repository's root goes on the path for them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 if TYPE_CHECKING:
-    from tests.support.station import Station
+    from tests.support.harness import Harness
 
-Make = Callable[..., "Station"]
+Make = Callable[..., "Harness"]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    """As many stations as a test likes, each in a folder of its own; the parameters are those of `build`."""
-    from tests.support.station import SMALL, build  # noqa: PLC0415  the path is set above
+    """As many harnesses as a test likes, each in a folder of its own; the parameters are those of `build`."""
+    from tests.support.harness import SMALL, build  # noqa: PLC0415  the path is set above
 
-    made: list[Station] = []
+    made: list[Harness] = []
 
-    def make_one(**given: Any) -> Station:
+    def make_one(**given: Any) -> Harness:
         folder = tmp_path / f"station-{len(made)}"
         folder.mkdir()
         made.append(build(folder, **{"options": replace(SMALL, documents=6)} | given))
         return made[-1]
 
     yield make_one
-    for station in made:
-        station.close()
+    for harness in made:
+        harness.close()

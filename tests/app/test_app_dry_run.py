@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.support.station import Recorder, VirtualClock
+from tests.support.harness import Recorder, VirtualClock
 
 from easytracking_sync.app import CatchUpOutcome, CatchUpRequest, catch_up
 from easytracking_sync.app.catch_up.dry_run import PATIENCE_SECONDS

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.watched import watched
+from tests.support.running_service import running_service
 
 from easytracking_sync.app.composition import existing_archive, open_instance
 from easytracking_sync.app.http_pages import HEALTHY_SECONDS, HttpPages
@@ -22,7 +22,7 @@ from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.settings import Settings
 
-empty_archive: Callable[[], bytes] = importlib.import_module("stocked")._empty_archive
+empty_archive: Callable[[], bytes] = importlib.import_module("tests.support.archive_builder")._empty_archive
 NOBODY = "http://127.0.0.1:9"
 
 
@@ -78,7 +78,7 @@ def test_the_service_is_not_ready_before_it_starts_and_while_it_stops(tmp_path: 
 
 def test_with_another_schema_version_the_service_is_healthy_but_not_ready(tmp_path: Path) -> None:
     (tmp_path / "archive.db").write_bytes(empty_archive())
-    with watched(settings_in(tmp_path)) as service:
+    with running_service(settings_in(tmp_path)) as service:
         service.until("service.started")
         connection = sqlite3.connect(tmp_path / "archive.db", timeout=10)
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -94,7 +94,7 @@ def test_a_configured_port_in_use_ends_the_start_and_names_the_key(tmp_path: Pat
     (tmp_path / "archive.db").write_bytes(empty_archive())
     with socket.create_server(("127.0.0.1", 0)) as other:
         listen = f"127.0.0.1:{other.getsockname()[1]}"
-        with pytest.raises(UsageError, match=r"^http\.listen: "), watched(settings_in(tmp_path, listen)):
+        with pytest.raises(UsageError, match=r"^http\.listen: "), running_service(settings_in(tmp_path, listen)):
             pass
 
 
@@ -126,7 +126,7 @@ def test_metrics_of_a_renamed_account_keep_the_label_of_the_running_service(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "archive.db").write_bytes(empty_archive())
-    with watched(settings_in(tmp_path)) as service:
+    with running_service(settings_in(tmp_path)) as service:
         service.until("service.started")
         with existing_archive(settings_in(tmp_path)) as archive:
             archive.accounts.rename("acme", "italia", datetime.now(UTC))

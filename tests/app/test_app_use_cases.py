@@ -24,40 +24,42 @@ from easytracking_sync.app.explain import Expectation, Prospect, explain_documen
 from easytracking_sync.app.export import export_documents
 from easytracking_sync.app.status import Grade, health_of, status_of
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import SyncError, UsageError
 from easytracking_sync.settings import Settings, load_settings
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
 if TYPE_CHECKING:
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
-stocked = importlib.import_module("stocked")
-stock, NOW, NEVER = stocked.stock, stocked.NOW, stocked.NEVER
+archive_builder = importlib.import_module("tests.support.archive_builder")
+builder, NOW, NEVER = archive_builder.builder, archive_builder.NOW, archive_builder.NEVER
 LATER = NOW + timedelta(hours=1)
 
 
-def settings_of(stock: Stock) -> Settings:
-    return load_settings(stock.config, {})
+def settings_of(builder: ArchiveBuilder) -> Settings:
+    return load_settings(builder.config, {})
 
 
-def expected(stock: Stock, named: str = "acme/1") -> tuple[Expectation, ...]:
-    return explain_document(stock.archive, settings_of(stock), named, NOW).expectations
+def expected(builder: ArchiveBuilder, named: str = "acme/1") -> tuple[Expectation, ...]:
+    return explain_document(builder.archive, settings_of(builder), named, NOW).expectations
 
 
-def test_they_return_frozen_values_and_print_nothing(stock: Stock, capfd: pytest.CaptureFixture[str]) -> None:
-    stock.document("acme", 1, files={"FA": ("a.xml", b"one")})
-    stock.quarantined("acme", 2)
-    archive, settings, effects = stock.archive, settings_of(stock), Effects()
-    target = stock.folder / "out"
+def test_they_return_frozen_values_and_print_nothing(
+    builder: ArchiveBuilder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    builder.document("acme", 1, files={"FA": ("a.xml", b"one")})
+    builder.quarantined("acme", 2)
+    archive, settings, effects = builder.archive, settings_of(builder), Effects()
+    target = builder.folder / "out"
     answers: list[Any] = [
         status_of(archive, settings, NOW),
         health_of(archive, settings, NOW),
         explain_document(archive, settings, "acme/1", NOW),
-        export_documents(archive, settings, Filters(), target, effects.files),
+        export_documents(archive, settings, DocumentFilter(), target, effects.files),
         retry_troubled(archive, (), NOW),
-        *list_documents(archive, settings, Filters()),
+        *list_documents(archive, settings, DocumentFilter()),
         *list_troubled(archive),
         *list_accounts(archive, settings),
         *run_checks(settings, effects, offline=True),
@@ -69,15 +71,15 @@ def test_they_return_frozen_values_and_print_nothing(stock: Stock, capfd: pytest
     assert capfd.readouterr() == ("", "")
 
 
-def test_status_knows_the_configurations_accounts_and_when_each_is_listed_next(stock: Stock) -> None:
+def test_status_knows_the_configurations_accounts_and_when_each_is_listed_next(builder: ArchiveBuilder) -> None:
     """Not before a pause is over in which the account is not even listed; never for one that is not configured."""
-    stock.configure("acme", "paused", "late", "new")
+    builder.configure("acme", "paused", "late", "new")
     for label in ("acme", "paused", "late", "gone"):
-        stock.account(label)
+        builder.account(label)
     runs = {"acme": LATER, "paused": LATER, "gone": LATER, "late": NOW - timedelta(minutes=2)}
-    stock.archive.accounts.note_next_runs({stock.account(label): at for label, at in runs.items()})
-    stock.paused("paused", PauseReason.CREDENTIALS, NEVER, "refused")
-    found = {one.standing.account: one for one in status_of(stock.archive, settings_of(stock), NOW).accounts}
+    builder.archive.accounts.note_next_runs({builder.account(label): at for label, at in runs.items()})
+    builder.paused("paused", PauseReason.CREDENTIALS, NEVER, "refused")
+    found = {one.overview.account: one for one in status_of(builder.archive, settings_of(builder), NOW).accounts}
     assert list(found) == ["acme", "gone", "late", "new", "paused"]
     assert {label: one.next_run_at for label, one in found.items()} == runs | {
         "paused": NEVER,
@@ -89,53 +91,57 @@ def test_status_knows_the_configurations_accounts_and_when_each_is_listed_next(s
     assert {label for label, one in found.items() if one.configured_as is None} == {"gone"}
 
 
-def test_status_of_an_archive_that_is_not_there_makes_none(stock: Stock) -> None:
-    stock.archive.close()
-    stock.path.unlink()
-    found = status_of(stock.archive, settings_of(stock), NOW)
-    assert (found.exists, found.shortage, [one.standing.account for one in found.accounts]) == (False, None, ["acme"])
-    assert not stock.path.exists()
+def test_status_of_an_archive_that_is_not_there_makes_none(builder: ArchiveBuilder) -> None:
+    builder.archive.close()
+    builder.path.unlink()
+    found = status_of(builder.archive, settings_of(builder), NOW)
+    assert (found.exists, found.shortage, [one.overview.account for one in found.accounts]) == (False, None, ["acme"])
+    assert not builder.path.exists()
 
 
-def test_health_is_graded_by_its_worst_reason_and_names_accounts_that_never_ran(stock: Stock) -> None:
-    stock.configure("acme", "new", top="[alerts]\nfree_margin_bytes = 0\n")
+def test_health_is_graded_by_its_worst_reason_and_names_accounts_that_never_ran(builder: ArchiveBuilder) -> None:
+    builder.configure("acme", "new", top="[alerts]\nfree_margin_bytes = 0\n")
     now = datetime.now(UTC)
-    stock.update(tables.account, stock.account("acme"), last_success_at=now)
-    found = health_of(stock.archive, settings_of(stock), now)
+    builder.update(tables.account, builder.account("acme"), last_success_at=now)
+    found = health_of(builder.archive, settings_of(builder), now)
     assert [(one.grade, one.subject, one.alarm) for one in found.reasons] == [(Grade.WARNING, "new", None)]
-    stock.paused("acme", PauseReason.CREDENTIALS, now + timedelta(hours=1), "refused")
-    found = health_of(stock.archive, settings_of(stock), now)
+    builder.paused("acme", PauseReason.CREDENTIALS, now + timedelta(hours=1), "refused")
+    found = health_of(builder.archive, settings_of(builder), now)
     assert (found.grade, [one.subject for one in found.reasons]) == (Grade.CRITICAL, ["acme", "new"])
 
 
-def test_an_explanation_says_what_happens_next_and_what_keeps_it(stock: Stock) -> None:
-    stock.document("gone", 1, DocumentState.DISCOVERED, next_attempt_at=LATER, attempts=2, reason="torn")
-    stock.paused("gone", PauseReason.PERMISSION, NEVER, "refused")
-    stock.update(tables.account, stock.account("gone"), trouble="no answer")
-    assert expected(stock, "gone/1") == (
+def test_an_explanation_says_what_happens_next_and_what_keeps_it(builder: ArchiveBuilder) -> None:
+    builder.document("gone", 1, DocumentState.DISCOVERED, next_attempt_at=LATER, attempts=2, reason="torn")
+    builder.paused("gone", PauseReason.PERMISSION, NEVER, "refused")
+    builder.update(tables.account, builder.account("gone"), trouble="no answer")
+    assert expected(builder, "gone/1") == (
         Expectation(Prospect.ATTEMPTS_FAILED, LATER, "torn", 2, 8),
         Expectation(Prospect.ACCOUNT_PAUSED, NEVER, "refused"),
         Expectation(Prospect.LIST_FAILS, reason="no answer"),
         Expectation(Prospect.NOT_CONFIGURED),
     )
-    row = stock.document("acme", 1, DocumentState.BATCHED)
-    assert expected(stock) == (Expectation(Prospect.NO_BATCH),)
-    stock.batch("acme", row, state=BatchState.RESERVED, next_attempt_at=LATER)
-    (one,) = expected(stock)
-    assert (one.what, one.at, one.journey and one.journey.state) == (Prospect.IN_BATCH, LATER, BatchState.RESERVED)
-    stock.document("acme", 2, acknowledged_at=NOW, held=True, missing_types="MT,FU")
-    assert expected(stock, "acme/2") == (
+    row = builder.document("acme", 1, DocumentState.BATCHED)
+    assert expected(builder) == (Expectation(Prospect.NO_BATCH),)
+    builder.batch("acme", row, state=BatchState.RESERVED, next_attempt_at=LATER)
+    (one,) = expected(builder)
+    assert (one.what, one.at, one.carrying_batch and one.carrying_batch.state) == (
+        Prospect.IN_BATCH,
+        LATER,
+        BatchState.RESERVED,
+    )
+    builder.document("acme", 2, acknowledged_at=NOW, held=True, missing_types="MT,FU")
+    assert expected(builder, "acme/2") == (
         Expectation(Prospect.DONE),
         Expectation(Prospect.INCOMPLETE, reason="MT, FU"),
         Expectation(Prospect.HELD, number=1),
     )
 
 
-def test_a_full_disk_keeps_what_is_still_to_be_fetched_and_nothing_else(stock: Stock) -> None:
-    stock.config.write_text(stock.config.read_text().replace("min_free_bytes = 0", f"min_free_bytes = {10**15}"))
-    stock.document("acme", 1, DocumentState.DISCOVERED, next_attempt_at=NOW)
-    stock.document("acme", 2, acknowledged_at=NOW)
-    settings = settings_of(stock)
+def test_a_full_disk_keeps_what_is_still_to_be_fetched_and_nothing_else(builder: ArchiveBuilder) -> None:
+    builder.config.write_text(builder.config.read_text().replace("min_free_bytes = 0", f"min_free_bytes = {10**15}"))
+    builder.document("acme", 1, DocumentState.DISCOVERED, next_attempt_at=NOW)
+    builder.document("acme", 2, acknowledged_at=NOW)
+    settings = settings_of(builder)
     with contextlib.closing(archive_of(settings, Effects())) as archive:
         waiting, home = (explain_document(archive, settings, named, NOW).expectations for named in ("1", "2"))
     assert [one.what for one in waiting] == [Prospect.FETCHED, Prospect.DISK_FULL]
@@ -143,39 +149,43 @@ def test_a_full_disk_keeps_what_is_still_to_be_fetched_and_nothing_else(stock: S
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "\n"])
-def test_no_document_is_accepted_without_a_reason(stock: Stock, reason: str) -> None:
-    row = stock.quarantined("acme", 1)
+def test_no_document_is_accepted_without_a_reason(builder: ArchiveBuilder, reason: str) -> None:
+    row = builder.quarantined("acme", 1)
     with pytest.raises(UsageError, match="reason"):
-        accept_document(stock.archive, "acme/1", reason, NOW)
-    assert stock.value(tables.document.c.state, row) == DocumentState.QUARANTINED
+        accept_document(builder.archive, "acme/1", reason, NOW)
+    assert builder.value(tables.document.c.state, row) == DocumentState.QUARANTINED
 
 
-def test_documents_are_found_once_each_and_accounts_that_do_not_exist_are_refused(stock: Stock) -> None:
-    stock.document("acme", 1)
-    assert [one.doc_id for one in find_documents(stock.archive, ["1", "acme/1", "1"])] == [1, 1]
+def test_documents_are_found_once_each_and_accounts_that_do_not_exist_are_refused(builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1)
+    assert [one.doc_id for one in find_documents(builder.archive, ["1", "acme/1", "1"])] == [1, 1]
     with pytest.raises(UsageError, match="there is no account 'acne'; there are acme"):
-        list_documents(stock.archive, settings_of(stock), Filters(accounts=("acne",)))
+        list_documents(builder.archive, settings_of(builder), DocumentFilter(accounts=("acne",)))
     with pytest.raises(UsageError, match="no account"):
         export_documents(
-            stock.archive, settings_of(stock), Filters(accounts=("acne",)), stock.folder / "out", Effects().files
+            builder.archive,
+            settings_of(builder),
+            DocumentFilter(accounts=("acne",)),
+            builder.folder / "out",
+            Effects().files,
         )
-    assert not (stock.folder / "out").exists()
+    assert not (builder.folder / "out").exists()
 
 
-def test_a_label_that_the_configuration_has_is_never_taken_from_it(stock: Stock) -> None:
+def test_a_label_that_the_configuration_has_is_never_taken_from_it(builder: ArchiveBuilder) -> None:
     """The next start would give the old label back, and commands and service would differ until then."""
-    stock.configure("acme", "beta")
-    stock.account("acme")
+    builder.configure("acme", "beta")
+    builder.account("acme")
     for new in ("other", "beta"):
         with pytest.raises(UsageError):
-            rename_account(stock.archive, settings_of(stock), "acme", new, NOW)
-    assert stock.archive.catalogue.labels() == ("acme",)
+            rename_account(builder.archive, settings_of(builder), "acme", new, NOW)
+    assert builder.archive.document_search.labels() == ("acme",)
 
 
-def test_a_finding_has_the_error_that_it_is(stock: Stock) -> None:
+def test_a_finding_has_the_error_that_it_is(builder: ArchiveBuilder) -> None:
     """Whoever shows it decides what that means: an exit code, a colour."""
-    stock.config.chmod(0o600)
-    stock.path.chmod(0o644)
-    faults = [one.fault for one in run_checks(settings_of(stock), Effects(), offline=True) if one.fault is not None]
+    builder.config.chmod(0o600)
+    builder.path.chmod(0o644)
+    faults = [one.fault for one in run_checks(settings_of(builder), Effects(), offline=True) if one.fault is not None]
     assert len(faults) == 1
     assert issubclass(faults[0], SyncError)

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.certificates import self_signed
-from tests.support.watched import watched
+from tests.support.running_service import running_service
 
 from easytracking_simulator import Options, Simulator, status
 from easytracking_simulator.httpx_transport import SimulatorTransport
@@ -29,9 +29,9 @@ from easytracking_sync.app.alerts import channels_of, limits_of, silent_at, wish
 from easytracking_sync.app.composition import archive_of, bounds_of, client_of, machine_account, policy_of
 from easytracking_sync.app.schedule import trigger_of
 from easytracking_sync.app.service import serve
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.archive.blobs import BlobSource
-from easytracking_sync.archive.entries import DocumentEntry, Filters
-from easytracking_sync.archive.plights import Plight
+from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import SyncError
 from easytracking_sync.machine.listing import Scope
@@ -41,7 +41,7 @@ from easytracking_sync.remote import ListQuery
 from easytracking_sync.settings import Settings, load_settings
 from easytracking_sync.terms import DocumentState, FileType, Window, WindowKind
 
-empty_archive: Callable[[], bytes] = importlib.import_module("stocked")._empty_archive
+empty_archive: Callable[[], bytes] = importlib.import_module("tests.support.archive_builder")._empty_archive
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ANYWHERE = "http://127.0.0.1:9"
@@ -121,7 +121,7 @@ class Bench:
         assert outcome.finished, outcome
         archive = archive_of(settings, self.effects)
         try:
-            return {entry.doc_id: entry for entry in archive.catalogue.documents(Filters())}
+            return {entry.doc_id: entry for entry in archive.document_search.documents(DocumentFilter())}
         finally:
             archive.close()
 
@@ -307,10 +307,10 @@ def alarms_go_to_the_addresses_in_the_language(bench: Bench) -> None:
 def alarms_begin_at_the_limits(bench: Bench) -> None:
     limited = {"silent_intervals": 3, "backlog_hours": 5, "free_margin_bytes": 7}
     settings = bench.settings({"every": "1h"}, alerts=limited, storage={"min_free_bytes": 100})
-    assert silent_at(settings, "acme", Plight(1, "acme", NOON)) == NOON + timedelta(hours=3)
+    assert silent_at(settings, "acme", AccountCondition(1, "acme", NOON)) == NOON + timedelta(hours=3)
     assert limits_of(settings) == Limits(timedelta(hours=5), 107)
     by_cron = bench.settings({"cron": "0 6,18 * * *"}, alerts=limited)
-    assert silent_at(by_cron, "acme", Plight(1, "acme", NOON)) == NOON + timedelta(days=1, hours=5)
+    assert silent_at(by_cron, "acme", AccountCondition(1, "acme", NOON)) == NOON + timedelta(days=1, hours=5)
 
 
 @of("alerts.new_invoices", "alerts.digest", "alerts.heartbeat_url", "alerts.heartbeat_url_file")
@@ -450,7 +450,7 @@ def calls_go_through_the_proxy(bench: Bench) -> None:
 @of("http.listen", "http.allowed_hosts")
 def pages_are_served_at_the_address_to_those_who_name_it_right(bench: Bench) -> None:
     settings = bench.settings(http={"listen": "127.0.0.2:0", "allowed_hosts": ["monitor.example"]})
-    with watched(settings) as service:
+    with running_service(settings) as service:
         assert service.address.startswith("http://127.0.0.2:")
         assert service.get("/healthz").status_code == 200
         assert service.get("/healthz", Host="monitor.example").status_code == 200
@@ -463,7 +463,7 @@ def metrics_are_shown_to_those_who_know_the_token(bench: Bench) -> None:
     given = {"listen": "127.0.0.1:0", "token": "a-token-given-directly"}
     filed = {"listen": "0.0.0.0:0", "token_file": bench.folder / "token"}
     for keys, token in ((given, "a-token-given-directly"), (filed, "a-token-out-of-a-file")):
-        with watched(bench.settings(http=keys)) as service:
+        with running_service(bench.settings(http=keys)) as service:
             assert service.get("/metrics").status_code in {400, 401}
             right = {"Authorization": f"Bearer {token}", "Host": "localhost"}
             assert service.get("/metrics", **right).status_code == 200

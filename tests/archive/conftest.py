@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.archive.shelves import Shelf
+from tests.archive.archive_harness import ArchiveHarness
 
 from easytracking_sync.archive.database import Database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def kind(request: pytest.FixtureRequest) -> str:
-    """Which database a shelf stands on."""
+    """Which database a archive_harness stands on."""
     return str(request.param)
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[Shelf]:
+def archive_harness(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[ArchiveHarness]:
     """An empty archive at this program's schema."""
-    made = Shelf(tmp_path, request.getfixturevalue("postgres_archive") if kind == "postgresql" else None)
+    made = ArchiveHarness(tmp_path, request.getfixturevalue("postgres_archive") if kind == "postgresql" else None)
     yield made
     made.close()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from tests.archive.shelves import source_of
+from tests.archive.archive_harness import source_of
 
 from easytracking_sync.archive.blob_files import FileBlobs
 from easytracking_sync.archive.blobs import BlobRotten

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.archive.shelves import Shelf, source_of
+from tests.archive.archive_harness import ArchiveHarness, source_of
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.blob_files import FileBlobs
@@ -52,23 +52,23 @@ class Backend:
         return b"".join(self.blobs.read(sha256))
 
 
-def in_database(shelf: Shelf) -> Backend:
+def in_database(archive_harness: ArchiveHarness) -> Backend:
     chunk = tables.blob_chunk
 
     def lying() -> Mapping[Key, bytes]:
-        return {(row.sha256, row.position): row.content for row in shelf.rows(sa.select(chunk))}
+        return {(row.sha256, row.position): row.content for row in archive_harness.rows(sa.select(chunk))}
 
     def overwrite(key: Key, content: bytes | None) -> None:
         here = (chunk.c.sha256 == key[0], chunk.c.position == key[1])
         change = sa.delete(chunk).where(*here)
-        with shelf.archive.database.write() as connection:
+        with archive_harness.archive.database.write() as connection:
             connection.execute(change if content is None else sa.update(chunk).where(*here).values(content=content))
 
-    return Backend(shelf.archive.blobs, lying, overwrite)
+    return Backend(archive_harness.archive.blobs, lying, overwrite)
 
 
-def in_files(shelf: Shelf) -> Backend:
-    root = shelf.folder / "blobs"
+def in_files(archive_harness: ArchiveHarness) -> Backend:
+    root = archive_harness.folder / "blobs"
 
     def lying() -> Mapping[Key, bytes]:
         return {(path.name, 0): path.read_bytes() for path in root.rglob("*") if path.is_file()}
@@ -82,12 +82,12 @@ def in_files(shelf: Shelf) -> Backend:
     return Backend(FileBlobs(root, LocalFiles(), "one"), lying, overwrite)
 
 
-BACKENDS: Mapping[str, Callable[[Shelf], Backend]] = {"database": in_database, "files": in_files}
+BACKENDS: Mapping[str, Callable[[ArchiveHarness], Backend]] = {"database": in_database, "files": in_files}
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, shelf: Shelf) -> Backend:
-    return BACKENDS[request.param](shelf)
+def backend(request: pytest.FixtureRequest, archive_harness: ArchiveHarness) -> Backend:
+    return BACKENDS[request.param](archive_harness)
 
 
 @SHARED_SHELF
@@ -258,8 +258,10 @@ def test_fifty_megabytes_pass_through_a_few_of_memory(backend: Backend, piece: b
     assert peak < 10 * MEBIBYTE
 
 
-def test_in_the_database_no_row_holds_more_than_a_chunk_and_text_is_compressed(shelf: Shelf) -> None:
-    backend = in_database(shelf)
+def test_in_the_database_no_row_holds_more_than_a_chunk_and_text_is_compressed(
+    archive_harness: ArchiveHarness,
+) -> None:
+    backend = in_database(archive_harness)
     backend.keep(LARGE)
     assert max(map(len, backend.lying().values())) == tables.CHUNK_BYTES
     text = b"<DettaglioLinee><Descrizione>servizio</Descrizione></DettaglioLinee>\n" * 10_000
@@ -267,18 +269,18 @@ def test_in_the_database_no_row_holds_more_than_a_chunk_and_text_is_compressed(s
     assert sum(len(backend.lying()[key]) for key in backend.pieces_of(sha256)) < len(text) / 20
 
 
-def test_a_blob_in_an_unknown_encoding_is_not_guessed_at(shelf: Shelf) -> None:
-    backend = in_database(shelf)
+def test_a_blob_in_an_unknown_encoding_is_not_guessed_at(archive_harness: ArchiveHarness) -> None:
+    backend = in_database(archive_harness)
     sha256 = backend.keep(SMALL)
-    with shelf.archive.database.write() as connection:
+    with archive_harness.archive.database.write() as connection:
         connection.execute(sa.update(tables.blob).values(encoding="lzma"))
     with pytest.raises(BlobRotten, match="unknown encoding lzma"):
         backend.read(sha256)
 
 
-def test_one_bad_source_takes_only_its_own_transaction_with_it(shelf: Shelf) -> None:
+def test_one_bad_source_takes_only_its_own_transaction_with_it(archive_harness: ArchiveHarness) -> None:
     """Groups of about 32 MiB are committed one by one: what stands before the bad one's group stays."""
-    backend = in_database(shelf)
+    backend = in_database(archive_harness)
     whole = source_of(bytes(33 * MEBIBYTE))
     with pytest.raises(BlobRotten):
         backend.blobs.put([whole, source_of(SMALL), lies()["other bytes"][0]])

@@ -14,8 +14,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from tests.archive.shelves import ON_SQLITE, Shelf
-from tests.support.midway import killed_midway
+from tests.archive.archive_harness import ON_SQLITE, ArchiveHarness
+from tests.support.killed_migration import kill_migration
 
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.database import Database
@@ -117,13 +117,13 @@ def test_every_constraint_and_index_has_the_name_that_the_convention_gives_it(fr
 
 
 @ON_SQLITE
-def test_a_newer_schema_is_refused_with_what_to_do_and_is_not_touched(shelf: Shelf) -> None:
-    stamp(shelf.archive.database, "0999")
-    before = shelf.path.read_bytes()
+def test_a_newer_schema_is_refused_with_what_to_do_and_is_not_touched(archive_harness: ArchiveHarness) -> None:
+    stamp(archive_harness.archive.database, "0999")
+    before = archive_harness.path.read_bytes()
     for refusing in (schema.require_current, schema.migrate):
         with pytest.raises(UsageError, match=r"schema 0999, newer than .*install the newer"):
-            refusing(shelf.archive.database)
-    assert shelf.path.read_bytes() == before
+            refusing(archive_harness.archive.database)
+    assert archive_harness.path.read_bytes() == before
 
 
 def test_where_there_is_no_archive_the_message_says_how_to_make_one_and_nothing_is_made(fresh: Database) -> None:
@@ -135,15 +135,17 @@ def test_where_there_is_no_archive_the_message_says_how_to_make_one_and_nothing_
 
 @ON_SQLITE
 @pytest.mark.usefixtures("later")
-def test_an_older_archive_is_refused_by_readers_and_copied_before_it_is_migrated(shelf: Shelf) -> None:
-    shelf.absorb(shelf.account(), [1, 2, 3])
+def test_an_older_archive_is_refused_by_readers_and_copied_before_it_is_migrated(
+    archive_harness: ArchiveHarness,
+) -> None:
+    archive_harness.absorb(archive_harness.account(), [1, 2, 3])
     with pytest.raises(UsageError, match=f"schema {NOW}, this program at {LATER}; run `easytracking-sync migrate`"):
-        schema.require_current(shelf.archive.database)
-    before, copy = schema.migrate(shelf.archive.database)
-    assert (before, schema.revision(shelf.archive.database)) == (NOW, LATER)
-    assert "later" in table_names(shelf.archive.database)
+        schema.require_current(archive_harness.archive.database)
+    before, copy = schema.migrate(archive_harness.archive.database)
+    assert (before, schema.revision(archive_harness.archive.database)) == (NOW, LATER)
+    assert "later" in table_names(archive_harness.archive.database)
     assert copy is not None
-    assert copy.parent == shelf.path.parent
+    assert copy.parent == archive_harness.path.parent
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     old = Database(f"sqlite:///{copy}")
     assert schema.revision(old) == NOW
@@ -189,16 +191,18 @@ def test_row_24_a_first_migration_that_dies_at_any_statement_leaves_an_empty_dat
 
 @ON_SQLITE
 @pytest.mark.usefixtures("later")
-def test_row_24_a_later_migration_that_dies_at_any_statement_leaves_the_old_archive(shelf: Shelf) -> None:
-    shelf.absorb(shelf.account(), [1, 2, 3])
-    before, statement = shelf.dump(), 0
-    while dies_at(statement, shelf.path):
-        assert schema.revision(shelf.archive.database) == NOW
-        assert "later" not in table_names(shelf.archive.database)
-        assert shelf.dump() == before
+def test_row_24_a_later_migration_that_dies_at_any_statement_leaves_the_old_archive(
+    archive_harness: ArchiveHarness,
+) -> None:
+    archive_harness.absorb(archive_harness.account(), [1, 2, 3])
+    before, statement = archive_harness.dump(), 0
+    while dies_at(statement, archive_harness.path):
+        assert schema.revision(archive_harness.archive.database) == NOW
+        assert "later" not in table_names(archive_harness.archive.database)
+        assert archive_harness.dump() == before
         statement += 1
     assert statement > 3
-    assert schema.revision(shelf.archive.database) == LATER
+    assert schema.revision(archive_harness.archive.database) == LATER
 
 
 def test_an_address_is_shown_without_its_password_and_a_file_as_it_is_called() -> None:
@@ -209,7 +213,7 @@ def test_an_address_is_shown_without_its_password_and_a_file_as_it_is_called() -
 def test_row_24_a_process_killed_in_the_middle_of_a_migration_loses_nothing(tmp_path: Path) -> None:
     """The half-written pages and the journal that remain are rolled back by whoever opens the file next."""
     url = f"sqlite:///{tmp_path / 'archive.db'}"
-    killed_midway(url)
+    kill_migration(url)
     database = Database(url)
     assert schema.revision(database) is None
     assert table_names(database) == set()

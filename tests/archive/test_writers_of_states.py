@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import ON_SQLITE, Shelf
+from tests.archive.archive_harness import ON_SQLITE, ArchiveHarness
 
 import easytracking_sync
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.clock_errors import set_right
+from easytracking_sync.archive.clock_repair import repair_instants
 from easytracking_sync.terms import LIVE_STATES
 
 SOURCE = Path(easytracking_sync.__file__).parent
 WRITERS: Mapping[str, str] = {"document": "archive/documents.py", "batch": "archive/batches.py"}
 EXCEPTIONS: Mapping[str, str] = {
-    "archive/copy.py": "it copies whole archives to another database, row for row",
-    "archive/clock_errors.py": "it moves instants alone; a test below holds it to that",
+    "archive/database_copier.py": "it copies whole archives to another database, row for row",
+    "archive/clock_repair.py": "it moves instants alone; a test below holds it to that",
 }
 TABLES = frozenset(tables.metadata.tables)
 VERBS = ("insert", "update", "delete", "upsert")
@@ -164,29 +164,29 @@ INSTANTS = {
 
 
 @ON_SQLITE
-def test_what_mends_a_clock_s_errors_moves_instants_alone(shelf: Shelf) -> None:
-    account_id = shelf.account()
+def test_what_mends_a_clock_s_errors_moves_instants_alone(archive_harness: ArchiveHarness) -> None:
+    account_id = archive_harness.account()
     for number, state in enumerate(LIVE_STATES, start=1):
-        shelf.batch(account_id, [number], state)
-    shelf.absorb(account_id, [9])
-    ahead = shelf.now + timedelta(days=3653)
-    with shelf.archive.database.write() as connection:
+        archive_harness.batch(account_id, [number], state)
+    archive_harness.absorb(account_id, [9])
+    ahead = archive_harness.now + timedelta(days=3653)
+    with archive_harness.archive.database.write() as connection:
         for name, instants in INSTANTS.items():
             values = dict.fromkeys(instants, ahead)
             connection.execute(sa.update(tables.metadata.tables[name]).values(**values))
-    before = rows(shelf)
-    assert set_right(shelf.archive.database, shelf.now) > len(LIVE_STATES)
+    before = rows(archive_harness)
+    assert repair_instants(archive_harness.archive.database, archive_harness.now) > len(LIVE_STATES)
     changed: dict[str, set[str]] = {}
-    for (name, key), row in rows(shelf).items():
+    for (name, key), row in rows(archive_harness).items():
         moved = {column for column, value in row.items() if before[name, key][column] != value}
         changed.setdefault(name, set()).update(moved)
     assert {name: moved for name, moved in changed.items() if moved} == INSTANTS
 
 
-def rows(shelf: Shelf) -> dict[tuple[str, Any], dict[str, Any]]:
+def rows(archive_harness: ArchiveHarness) -> dict[tuple[str, Any], dict[str, Any]]:
     """Every row of the tables that have instants to wait for."""
     return {
         (name, row.id): dict(row._mapping)
         for name in INSTANTS
-        for row in shelf.rows(sa.select(tables.metadata.tables[name]))
+        for row in archive_harness.rows(sa.select(tables.metadata.tables[name]))
     }

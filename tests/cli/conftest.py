@@ -11,7 +11,7 @@ import pytest
 
 from easytracking_sync import cli
 
-stock = importlib.import_module("stocked").stock
+builder = importlib.import_module("tests.support.archive_builder").builder
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
-NOW = importlib.import_module("stocked").NOW
+NOW = importlib.import_module("tests.support.archive_builder").NOW
 
 
-def test_every_account_is_listed_with_its_documents_and_whether_it_is_configured(run: Run, stock: Stock) -> None:
-    stock.configure("acme", "silent")
-    stock.document("acme", 1)
-    stock.document("acme", 2)
-    stock.document("gone", 3)
-    stock.update(tables.account, stock.account("acme"), last_success_at=NOW)
-    told = run("--config", stock.config, "accounts", "list")
+def test_every_account_is_listed_with_its_documents_and_whether_it_is_configured(
+    run: Run, builder: ArchiveBuilder
+) -> None:
+    builder.configure("acme", "silent")
+    builder.document("acme", 1)
+    builder.document("acme", 2)
+    builder.document("gone", 3)
+    builder.update(tables.account, builder.account("acme"), last_success_at=NOW)
+    told = run("--config", builder.config, "accounts", "list")
     assert told.code == 0
     rows = [line.split() for line in told.out.splitlines()[1:]]
     assert rows == [
@@ -33,44 +35,46 @@ def test_every_account_is_listed_with_its_documents_and_whether_it_is_configured
     ]
 
 
-def test_an_account_that_the_configuration_calls_otherwise_is_told(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1)
-    stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
-    assert "as italia" in run("--config", stock.config, "accounts", "list").out
-    stock.configure("acme")
-    stock.config.write_text(stock.config.read_text().replace("acme-user", "another-user"))
-    assert "its label is another account there" in run("--config", stock.config, "accounts", "list").out
+def test_an_account_that_the_configuration_calls_otherwise_is_told(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1)
+    builder.config.write_text(builder.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
+    assert "as italia" in run("--config", builder.config, "accounts", "list").out
+    builder.configure("acme")
+    builder.config.write_text(builder.config.read_text().replace("acme-user", "another-user"))
+    assert "its label is another account there" in run("--config", builder.config, "accounts", "list").out
 
 
 def test_a_label_that_the_configuration_still_has_is_not_changed_and_it_says_where_to_begin(
-    run: Run, stock: Stock, monkeypatch: pytest.MonkeyPatch
+    run: Run, builder: ArchiveBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next start would take the old one up again, and until then commands and service would differ."""
-    stock.document("acme", 1)
+    builder.document("acme", 1)
     monkeypatch.setenv("EASYTRACKING_ACCOUNTS__ACME__PASSWORD", "canary-elsewhere")
-    told = run("--config", stock.config, "accounts", "rename", "acme", "acme-italia")
+    told = run("--config", builder.config, "accounts", "rename", "acme", "acme-italia")
     assert told.code == 2
     assert "rename its table [accounts.acme] to [accounts.acme-italia]" in told.complaint
     assert "environment EASYTRACKING_ACCOUNTS__ACME__PASSWORD" in told.complaint
     assert "canary" not in told.complaint
-    assert stock.archive.catalogue.labels() == ("acme",)
+    assert builder.archive.document_search.labels() == ("acme",)
 
 
-def test_a_label_that_the_configuration_has_otherwise_is_not_made_a_third_one(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1)
-    stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
-    told = run("--config", stock.config, "accounts", "rename", "acme", "other")
+def test_a_label_that_the_configuration_has_otherwise_is_not_made_a_third_one(
+    run: Run, builder: ArchiveBuilder
+) -> None:
+    builder.document("acme", 1)
+    builder.config.write_text(builder.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
+    told = run("--config", builder.config, "accounts", "rename", "acme", "other")
     assert (told.code, "the configuration calls acme italia" in told.complaint) == (2, True)
 
 
-def test_rename_keeps_the_documents_and_works_beside_a_running_service(run: Run, stock: Stock) -> None:
-    row = stock.document("acme", 1)
-    stock.config.write_text(stock.config.read_text().replace("[accounts.acme]", "[accounts.acme-italia]"))
-    with alone(stock.archive.database, {"pid": "1"}):
-        told = run("--config", stock.config, "accounts", "rename", "ACME", "acme-italia")
+def test_rename_keeps_the_documents_and_works_beside_a_running_service(run: Run, builder: ArchiveBuilder) -> None:
+    row = builder.document("acme", 1)
+    builder.config.write_text(builder.config.read_text().replace("[accounts.acme]", "[accounts.acme-italia]"))
+    with instance_lock(builder.archive.database, {"pid": "1"}):
+        told = run("--config", builder.config, "accounts", "rename", "ACME", "acme-italia")
     assert (told.code, told.out) == (0, "acme is now called acme-italia in the archive.\n")
-    assert stock.archive.catalogue.find("acme-italia/1").row_id == row
-    with stock.archive.database.read() as connection:
+    assert builder.archive.document_search.find("acme-italia/1").row_id == row
+    with builder.archive.database.read() as connection:
         events = connection.execute(tables.event.select().where(tables.event.c.name == "account.renamed")).all()
     assert len(events) == 1
 
@@ -86,18 +90,20 @@ def test_rename_keeps_the_documents_and_works_beside_a_running_service(run: Run,
     ],
 )
 def test_a_label_is_given_once_and_a_wrong_one_is_one_clear_line(
-    run: Run, stock: Stock, old: str, new: str, said: str
+    run: Run, builder: ArchiveBuilder, old: str, new: str, said: str
 ) -> None:
-    stock.configure("acme", "configured")
-    stock.document("acme", 1)
-    stock.document("beta", 1)
-    told = run("--config", stock.config, "accounts", "rename", old, new)
+    builder.configure("acme", "configured")
+    builder.document("acme", 1)
+    builder.document("beta", 1)
+    told = run("--config", builder.config, "accounts", "rename", old, new)
     assert told.code == 2
     assert said in told.complaint
-    assert stock.archive.catalogue.labels() == ("acme", "beta")
+    assert builder.archive.document_search.labels() == ("acme", "beta")
 
 
-def test_an_account_that_the_configuration_does_not_have_may_be_called_anything(run: Run, stock: Stock) -> None:
-    stock.document("gone", 1)
-    assert run("--config", stock.config, "accounts", "rename", "gone", "former").code == 0
-    assert stock.archive.catalogue.labels() == ("former",)
+def test_an_account_that_the_configuration_does_not_have_may_be_called_anything(
+    run: Run, builder: ArchiveBuilder
+) -> None:
+    builder.document("gone", 1)
+    assert run("--config", builder.config, "accounts", "rename", "gone", "former").code == 0
+    assert builder.archive.document_search.labels() == ("former",)

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easytracking_sync.archive.backup import back_up
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.errors import StorageFault
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
-stock = importlib.import_module("stocked").stock
+builder = importlib.import_module("tests.support.archive_builder").builder
 
 
 def rows(path: Path) -> list[tuple[int, str]]:
@@ -28,40 +28,40 @@ def rows(path: Path) -> list[tuple[int, str]]:
         return connection.execute("SELECT doc_id, state FROM document ORDER BY id").fetchall()
 
 
-def archive_of(stock: Stock) -> Path:
-    path = stock.archive.database.path
+def archive_of(builder: ArchiveBuilder) -> Path:
+    path = builder.archive.database.path
     assert path is not None
     return path
 
 
-def test_the_copy_is_the_archive_private_and_in_one_file(run: Run, stock: Stock, tmp_path: Path) -> None:
+def test_the_copy_is_the_archive_private_and_in_one_file(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
     target = tmp_path / "copy.db"
-    stock.account("acme")
-    stock.document("acme", 7)
-    told = run("--config", stock.config, "database", "backup", "--to", target)
+    builder.account("acme")
+    builder.document("acme", 7)
+    told = run("--config", builder.config, "database", "backup", "--to", target)
     assert (told.code, told.err) == (0, "")
     assert [doc_id for doc_id, _ in rows(target)] == [7]
-    assert rows(target) == rows(archive_of(stock))
+    assert rows(target) == rows(archive_of(builder))
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("copy")) == ["copy.db"]
 
 
-def test_it_is_made_while_a_service_holds_the_archive(run: Run, stock: Stock, tmp_path: Path) -> None:
-    with alone(stock.archive.database, {"command": "run"}):
-        assert run("--config", stock.config, "database", "backup", "--to", tmp_path / "copy.db").code == 0
+def test_it_is_made_while_a_service_holds_the_archive(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
+    with instance_lock(builder.archive.database, {"command": "run"}):
+        assert run("--config", builder.config, "database", "backup", "--to", tmp_path / "copy.db").code == 0
 
 
-def test_a_file_that_is_there_is_never_overwritten(run: Run, stock: Stock, tmp_path: Path) -> None:
+def test_a_file_that_is_there_is_never_overwritten(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
     target = tmp_path / "copy.db"
     target.write_text("mine")
-    told = run("--config", stock.config, "database", "backup", "--to", target)
+    told = run("--config", builder.config, "database", "backup", "--to", target)
     assert told.code == 2
     assert "exists already" in told.complaint
     assert target.read_text() == "mine"
 
 
-def test_a_folder_that_is_not_there_is_named_and_not_made(run: Run, stock: Stock, tmp_path: Path) -> None:
-    told = run("--config", stock.config, "database", "backup", "--to", tmp_path / "none" / "copy.db")
+def test_a_folder_that_is_not_there_is_named_and_not_made(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
+    told = run("--config", builder.config, "database", "backup", "--to", tmp_path / "none" / "copy.db")
     assert (told.code, f"the folder {tmp_path / 'none'} does not exist" in told.complaint) == (2, True)
 
 
@@ -73,13 +73,13 @@ def test_what_is_no_archive_leaves_no_copy(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["rotten.db"]
 
 
-def test_without_room_nothing_is_begun(stock: Stock, tmp_path: Path) -> None:
+def test_without_room_nothing_is_begun(builder: ArchiveBuilder, tmp_path: Path) -> None:
     class Full(LocalFiles):
         def free_bytes(self, folder: Path) -> int:
             return 10
 
     with pytest.raises(StorageFault, match="no room"):
-        back_up(archive_of(stock), tmp_path / "copy.db", Full())
+        back_up(archive_of(builder), tmp_path / "copy.db", Full())
     assert not (tmp_path / "copy.db.part").exists()
 
 

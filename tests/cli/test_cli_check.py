@@ -25,9 +25,9 @@ from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Ran, Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
-stocked = importlib.import_module("stocked")
+archive_builder = importlib.import_module("tests.support.archive_builder")
 NOT_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
 
@@ -40,35 +40,35 @@ def line(told: Ran, part: str) -> tuple[str, str]:
 
 
 @pytest.fixture
-def well(stock: Stock) -> Stock:
+def well(builder: ArchiveBuilder) -> ArchiveBuilder:
     """An installation in which nothing but the service is missing."""
-    stock.folder.chmod(0o700)
-    stock.configure(top='[alerts]\nfree_margin_bytes = 0\nheartbeat_url = "https://monitor.example/canary-ping"\n')
-    stock.config.chmod(0o600)
-    return stock
+    builder.folder.chmod(0o700)
+    builder.configure(top='[alerts]\nfree_margin_bytes = 0\nheartbeat_url = "https://monitor.example/canary-ping"\n')
+    builder.config.chmod(0o600)
+    return builder
 
 
-def offline(run: Run, stock: Stock) -> Ran:
-    return run("--config", stock.config, "check", "--offline")
+def offline(run: Run, builder: ArchiveBuilder) -> Ran:
+    return run("--config", builder.config, "check", "--offline")
 
 
-def test_it_is_content_with_a_working_installation_and_changes_nothing(run: Run, stock: Stock) -> None:
-    stock.folder.chmod(0o700)
+def test_it_is_content_with_a_working_installation_and_changes_nothing(run: Run, builder: ArchiveBuilder) -> None:
+    builder.folder.chmod(0o700)
     with simulated_services({"acme": 3}, seed=1) as services:
         login = services["acme"].login
-        stock.configure("acme", base_url=login.base_url, username=login.username, password=login.password)
-        before = stock.path.read_bytes()
-        told = run("--config", stock.config, "check")
+        builder.configure("acme", base_url=login.base_url, username=login.username, password=login.password)
+        before = builder.path.read_bytes()
+        told = run("--config", builder.config, "check")
         assert services["acme"].reservations() == 0
     assert (told.code, told.err) == (0, "")
     assert "fail" not in told.out
     assert line(told, "acme: logs in and lists")[0] == "ok"
     assert line(told, "clock: agrees with the service's within ")[0] == "ok"
-    assert stock.path.read_bytes() == before
+    assert builder.path.read_bytes() == before
     assert "canary" not in told.out
 
 
-def test_an_installation_without_a_flaw_is_well(run: Run, well: Stock) -> None:
+def test_an_installation_without_a_flaw_is_well(run: Run, well: ArchiveBuilder) -> None:
     told = offline(run, well)
     assert (told.code, told.out.splitlines()[-1].startswith("It works; 1 line marked warn")) == (0, True)
     mark, mend = line(told, "nobody is told")
@@ -80,7 +80,7 @@ def test_an_installation_without_a_flaw_is_well(run: Run, well: Stock) -> None:
     assert ", synchronous " in told.out
 
 
-def test_refused_credentials_are_told_from_a_service_out_of_reach(run: Run, well: Stock) -> None:
+def test_refused_credentials_are_told_from_a_service_out_of_reach(run: Run, well: ArchiveBuilder) -> None:
     with simulated_services({"acme": 1}, seed=1) as services:
         well.configure("acme", base_url=services["acme"].login.base_url)
         refused = run("--config", well.config, "check")
@@ -91,7 +91,7 @@ def test_refused_credentials_are_told_from_a_service_out_of_reach(run: Run, well
 
 
 def test_a_client_secret_of_ones_own_may_be_what_is_refused(
-    run: Run, well: Stock, monkeypatch: pytest.MonkeyPatch
+    run: Run, well: ArchiveBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EASYTRACKING_ACCOUNTS__ACME__CLIENT_SECRET", "one's own")
     with simulated_services({"acme": 1}, seed=1) as services:
@@ -100,14 +100,14 @@ def test_a_client_secret_of_ones_own_may_be_what_is_refused(
     assert "correct accounts.acme.username, password and client_secret; " in refused.out
 
 
-def test_a_name_that_the_dns_does_not_know_is_told_as_such(run: Run, well: Stock) -> None:
+def test_a_name_that_the_dns_does_not_know_is_told_as_such(run: Run, well: ArchiveBuilder) -> None:
     well.configure(base_url="https://nowhere.invalid")
     told = run("--config", well.config, "check")
     assert told.code == 75
     assert "the name nowhere.invalid cannot be resolved: check accounts.acme.environment or base_url" in told.out
 
 
-def test_an_address_that_answers_as_something_else_is_not_called_out_of_reach(run: Run, well: Stock) -> None:
+def test_an_address_that_answers_as_something_else_is_not_called_out_of_reach(run: Run, well: ArchiveBuilder) -> None:
     with simulated_services({"acme": 1}, seed=1) as services:
         well.configure("acme", base_url=f"{services['acme'].login.base_url}/elsewhere")
         told = run("--config", well.config, "check")
@@ -115,7 +115,7 @@ def test_an_address_that_answers_as_something_else_is_not_called_out_of_reach(ru
     assert "was reached: check accounts.acme.environment or base_url and route" in line(told, "acme: ")[1]
 
 
-def test_a_database_server_that_does_not_answer_is_told_with_what_to_see_to(run: Run, well: Stock) -> None:
+def test_a_database_server_that_does_not_answer_is_told_with_what_to_see_to(run: Run, well: ArchiveBuilder) -> None:
     text = well.config.read_text(encoding="utf-8").replace("[storage]", f'[storage]\nspool = "{well.folder}/spool"')
     text = text.replace(f"sqlite:///{well.path}", "postgresql+psycopg://nobody@127.0.0.1:9/archive")
     well.config.write_text(text, encoding="utf-8")
@@ -132,7 +132,7 @@ def test_a_database_server_that_does_not_answer_is_told_with_what_to_see_to(run:
         ("name", "the server that answers is not localhost"),
     ],
 )
-def test_a_certificate_is_told_by_what_is_wrong_with_it(run: Run, well: Stock, flaw: str, mend: str) -> None:
+def test_a_certificate_is_told_by_what_is_wrong_with_it(run: Run, well: ArchiveBuilder, flaw: str, mend: str) -> None:
     certificate, key = signed(well.folder, flaw)
     with tls_server(certificate, key) as port:
         well.configure(base_url=f"https://localhost:{port}")
@@ -155,7 +155,7 @@ def test_a_clock_a_minute_off_should_be_set_and_five_minutes_off_must(ahead: flo
 
 
 def test_an_archive_that_others_can_read_has_failed_and_a_folder_that_they_can_open_should_be_closed(
-    run: Run, well: Stock
+    run: Run, well: ArchiveBuilder
 ) -> None:
     """Neither means that the storage failed: the code is that of open findings, or none."""
     well.path.chmod(0o644)
@@ -172,7 +172,7 @@ def test_an_archive_that_others_can_read_has_failed_and_a_folder_that_they_can_o
     )
 
 
-def test_a_folder_that_everybody_uses_is_not_to_be_closed(run: Run, well: Stock) -> None:
+def test_a_folder_that_everybody_uses_is_not_to_be_closed(run: Run, well: ArchiveBuilder) -> None:
     """Whoever followed that for /tmp would lock all others out of it."""
     well.folder.chmod(0o1777)
     told = offline(run, well)
@@ -182,7 +182,7 @@ def test_a_folder_that_everybody_uses_is_not_to_be_closed(run: Run, well: Stock)
     )
 
 
-def test_a_file_with_secrets_that_everybody_can_read_should_be_closed(run: Run, well: Stock) -> None:
+def test_a_file_with_secrets_that_everybody_can_read_should_be_closed(run: Run, well: ArchiveBuilder) -> None:
     well.config.chmod(0o644)
     (well.folder / "pass").write_text("canary-filed\n")
     (well.folder / "pass").chmod(0o604)
@@ -198,7 +198,7 @@ def test_a_file_with_secrets_that_everybody_can_read_should_be_closed(run: Run, 
 
 
 @NOT_ROOT
-def test_a_folder_that_cannot_be_written_has_failed(run: Run, well: Stock) -> None:
+def test_a_folder_that_cannot_be_written_has_failed(run: Run, well: ArchiveBuilder) -> None:
     well.folder.chmod(0o500)
     try:
         told = offline(run, well)
@@ -212,7 +212,7 @@ def test_a_folder_that_cannot_be_written_has_failed(run: Run, well: Stock) -> No
     ("key", "mark", "code"), [("min_free_bytes = 0", "fail", 74), ("free_margin_bytes = 0", "warn", 0)]
 )
 def test_a_disk_that_is_full_has_failed_and_one_that_is_nearly_full_should_be_seen_to(
-    run: Run, well: Stock, key: str, mark: str, code: int
+    run: Run, well: ArchiveBuilder, key: str, mark: str, code: int
 ) -> None:
     well.config.write_text(well.config.read_text().replace(key, f"{key[:-1]}999_999_999_999_999"))
     told = offline(run, well)
@@ -222,7 +222,7 @@ def test_a_disk_that_is_full_has_failed_and_one_that_is_nearly_full_should_be_se
 
 
 def test_alerts_without_their_extra_are_a_wrong_configuration(
-    run: Run, well: Stock, monkeypatch: pytest.MonkeyPatch
+    run: Run, well: ArchiveBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(channels_module, "EXTRA", "a_package_that_nobody_has")
     well.configure(top='[alerts]\nurls = ["json://127.0.0.1/canary-hook"]\n')
@@ -232,7 +232,7 @@ def test_alerts_without_their_extra_are_a_wrong_configuration(
     assert "canary" not in told.out
 
 
-def test_a_wrong_key_is_one_line(run: Run, well: Stock) -> None:
+def test_a_wrong_key_is_one_line(run: Run, well: ArchiveBuilder) -> None:
     well.config.write_text(well.config.read_text().replace("username", "usrname"))
     told = run("--config", well.config, "check")
     assert told.code == 2
@@ -240,7 +240,7 @@ def test_a_wrong_key_is_one_line(run: Run, well: Stock) -> None:
     assert said.startswith(f"fail  configuration: {well.config}: accounts.acme.usrname is not a key; did you mean ")
 
 
-def test_an_archive_with_documents_is_looked_at_and_left_as_it_is(run: Run, well: Stock) -> None:
+def test_an_archive_with_documents_is_looked_at_and_left_as_it_is(run: Run, well: ArchiveBuilder) -> None:
     well.document("acme", 1, DocumentState.DISCOVERED)
     before = well.path.read_bytes()
     assert offline(run, well).code == 0

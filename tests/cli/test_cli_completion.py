@@ -18,7 +18,7 @@ from easytracking_sync.cli.global_options import COMPLETE_VARIABLE, NAME
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
 
 def completed(*words: object) -> list[str]:
@@ -35,10 +35,12 @@ def test_every_command_is_offered_and_none_is_imported_for_it() -> None:
 
 
 @pytest.mark.parametrize("command", [["catch-up"], ["invoices", "list"], ["reconcile"], ["scrub"]])
-def test_the_labels_of_the_configuration_are_offered_for_accounts(stock: Stock, command: list[str]) -> None:
-    stock.configure("acme", "Beta", "acorn")
-    assert completed("--config", stock.config, *command, "--account", "") == ["acme", "beta", "acorn"]
-    assert completed("--config", stock.config, *command, "--account", "ac") == ["acme", "acorn"]
+def test_the_labels_of_the_configuration_are_offered_for_accounts(
+    builder: ArchiveBuilder, command: list[str]
+) -> None:
+    builder.configure("acme", "Beta", "acorn")
+    assert completed("--config", builder.config, *command, "--account", "") == ["acme", "beta", "acorn"]
+    assert completed("--config", builder.config, *command, "--account", "ac") == ["acme", "acorn"]
 
 
 @pytest.mark.parametrize("content", [None, "not toml =", "accounts = 5", "accounts = [1]", ""])

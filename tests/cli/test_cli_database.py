@@ -11,41 +11,42 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from easytracking_sync.archive import copy as copying
-from easytracking_sync.archive import journal, schema, tables
+from easytracking_sync.archive import database_copier, journal, schema, tables
 from easytracking_sync.archive.blobs import DatabaseBlobs
-from easytracking_sync.archive.copy import DatabaseCopy
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.database_copier import DatabaseCopier
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.errors import StorageFault, UsageError
 from easytracking_sync.terms import BatchState, DocumentState
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
-NOW = importlib.import_module("stocked").NOW
+NOW = importlib.import_module("tests.support.archive_builder").NOW
 Everything = dict[str, list[dict[str, Any]]]
 
 
-def fill(stock: Stock) -> None:
+def fill(builder: ArchiveBuilder) -> None:
     """A bit of everything, and text that PostgreSQL does not take."""
     rows = [
-        stock.document("acme", doc_id, DocumentState.BATCHED, files={"FA": (f"\udc80{doc_id}\0", b"%d" % doc_id * 9)})
+        builder.document(
+            "acme", doc_id, DocumentState.BATCHED, files={"FA": (f"\udc80{doc_id}\0", b"%d" % doc_id * 9)}
+        )
         for doc_id in range(1, 4)
     ]
-    stock.update(tables.document, rows[0], number="7\x00/A", raw=b"\x00\xff", held=True)
-    stock.quarantined("beta", 2**62)
-    batch = stock.batch("acme", *rows, state=BatchState.RESERVED, epoch=9, lease_owner="dead", lease_until=NOW)
-    with stock.archive.database.write() as connection:
+    builder.update(tables.document, rows[0], number="7\x00/A", raw=b"\x00\xff", held=True)
+    builder.quarantined("beta", 2**62)
+    batch = builder.batch("acme", *rows, state=BatchState.RESERVED, epoch=9, lease_owner="dead", lease_until=NOW)
+    with builder.archive.database.write() as connection:
         detail = {"reason": "\0 and \u20ac"}
         journal.record(connection, "batch.reserved", NOW, batch_id=batch, detail=detail)
         connection.execute(sa.insert(tables.lease).values(name="x", owner="y", epoch=1, taken_at=NOW, until=NOW))
-    stock.archive.requests.ask("catch-up", {"accounts": []}, NOW)
-    stock.insert(tables.cycle, account_id=stock.account("acme"), kind="sync", begun_at=NOW)
+    builder.archive.service_requests.ask("catch-up", {"accounts": []}, NOW)
+    builder.insert(tables.cycle, account_id=builder.account("acme"), kind="sync", begun_at=NOW)
     big = bytes(range(256)) * 9000
-    stock.file(rows[0], "MT", "big.xml", big)
+    builder.file(rows[0], "MT", "big.xml", big)
 
 
 def everything(database: Database) -> Everything:
@@ -55,7 +56,7 @@ def everything(database: Database) -> Everything:
             table.name: [
                 dict(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key)).mappings()
             ]
-            for table in (*copying.ROWS, *copying.BYTES)
+            for table in (*database_copier.ROWS, *database_copier.BYTES)
         }
 
 
@@ -77,17 +78,19 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("empty_database"))
 
 
-def test_an_archive_goes_to_another_database_and_back(run: Run, stock: Stock, target: str, tmp_path: Path) -> None:
-    fill(stock)
-    before = everything(stock.archive.database)
-    told = run("--config", stock.config, "database", "copy", "--to", target)
+def test_an_archive_goes_to_another_database_and_back(
+    run: Run, builder: ArchiveBuilder, target: str, tmp_path: Path
+) -> None:
+    fill(builder)
+    before = everything(builder.archive.database)
+    told = run("--config", builder.config, "database", "copy", "--to", target)
     assert (told.code, told.err) == (0, "")
     assert "2 accounts, 4 documents" in told.out
     assert "4 of 4 blobs" in told.out
-    assert f'spool = "{stock.folder}/spool"' in told.out
+    assert f'spool = "{builder.folder}/spool"' in told.out
     assert f'url = "{target.partition("?")[0]}' in told.out
     copy = Database(target)
-    assert everything(stock.archive.database) == before, "the archive itself is only read"
+    assert everything(builder.archive.database) == before, "the archive itself is only read"
     to_server = target.startswith("postgresql")
     assert everything(copy) == as_copied(before, to_server=to_server)
     with copy.write() as connection:  # new rows are numbered behind the old ones
@@ -96,10 +99,10 @@ def test_an_archive_goes_to_another_database_and_back(run: Run, stock: Stock, ta
         new = connection.execute(sa.insert(tables.document).returning(tables.document.c.id), row).scalar_one()
         connection.execute(sa.delete(tables.document).where(tables.document.c.id == new))
     assert new > max(row["id"] for row in before["document"])
-    stock.config.write_text(stock.config.read_text().replace(f"sqlite:///{stock.path}", target))
+    builder.config.write_text(builder.config.read_text().replace(f"sqlite:///{builder.path}", target))
     back = f"sqlite:///{tmp_path}/back.db"
-    assert run("--config", stock.config, "scrub").code == 0
-    assert run("--config", stock.config, "database", "copy", "--to", back).code == 0
+    assert run("--config", builder.config, "scrub").code == 0
+    assert run("--config", builder.config, "database", "copy", "--to", back).code == 0
     again = Database(back)
     assert everything(again) == everything(copy)
     again.close()
@@ -112,9 +115,9 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("survives", [0, 3, 9])
 def test_a_copy_that_is_killed_is_no_archive_and_goes_on_where_it_can(
-    run: Run, stock: Stock, target: str, survives: int
+    run: Run, builder: ArchiveBuilder, target: str, survives: int
 ) -> None:
-    fill(stock)
+    fill(builder)
     steps = iter(range(100))
 
     def die(*_: object) -> None:
@@ -123,7 +126,7 @@ def test_a_copy_that_is_killed_is_no_archive_and_goes_on_where_it_can(
 
     copy = Database(target)
     with pytest.raises(Killed):
-        copier(stock, copy, die).run()
+        copier(builder, copy, die).run()
     with pytest.raises(UsageError, match="unfinished copy"):
         schema.require_current(copy)
     with pytest.raises(UsageError, match="unfinished copy"):
@@ -131,53 +134,55 @@ def test_a_copy_that_is_killed_is_no_archive_and_goes_on_where_it_can(
     with copy.write() as connection:  # a leftover of an archive that was copied here before
         leftover = {"sha256": "0" * 64, "size": 1, "encoding": "zstd", "stored_at": NOW}
         connection.execute(sa.insert(tables.blob), leftover)
-    assert run("--config", stock.config, "database", "copy", "--to", target).code == 0
-    rows = as_copied(everything(stock.archive.database), to_server=not copy.is_sqlite)
+    assert run("--config", builder.config, "database", "copy", "--to", target).code == 0
+    rows = as_copied(everything(builder.archive.database), to_server=not copy.is_sqlite)
     assert everything(copy) == rows
     copy.close()
 
 
-def copier(stock: Stock, target: Database, on_step: Callable[..., object] = lambda *_: None) -> DatabaseCopy:
-    source = stock.archive
+def copier(
+    builder: ArchiveBuilder, target: Database, on_step: Callable[..., object] = lambda *_: None
+) -> DatabaseCopier:
+    source = builder.archive
     blobs = DatabaseBlobs(target, SystemClock())
-    return DatabaseCopy(
+    return DatabaseCopier(
         source.database, target, in_source=source.blobs, in_target=blobs, with_bytes=True, on_step=on_step
     )
 
 
-def test_a_database_that_holds_an_archive_is_left_alone(run: Run, stock: Stock, tmp_path: Path) -> None:
+def test_a_database_that_holds_an_archive_is_left_alone(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
     target = f"sqlite:///{tmp_path}/elsewhere/copy.db"
-    fill(stock)
-    command = ("--config", stock.config, "database", "copy", "--to", target)
+    fill(builder)
+    command = ("--config", builder.config, "database", "copy", "--to", target)
     assert run(*command).code == 0
     told = run(*command)
     assert told.code == 2
     assert "holds an archive already" in told.complaint
 
 
-def test_an_archive_without_a_row_may_be_copied_to(run: Run, stock: Stock, target: str) -> None:
+def test_an_archive_without_a_row_may_be_copied_to(run: Run, builder: ArchiveBuilder, target: str) -> None:
     copy = Database(target)
     schema.migrate(copy)
     copy.close()
-    fill(stock)
-    assert run("--config", stock.config, "database", "copy", "--to", target).code == 0
+    fill(builder)
+    assert run("--config", builder.config, "database", "copy", "--to", target).code == 0
 
 
-def test_rot_is_copied_as_it_is_and_told(run: Run, stock: Stock, tmp_path: Path) -> None:
+def test_rot_is_copied_as_it_is_and_told(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
     target = f"sqlite:///{tmp_path}/elsewhere/copy.db"
-    fill(stock)
-    sha256 = stock.archive.catalogue.find("acme/3").files[0].sha256
-    with stock.archive.database.write() as connection:
+    fill(builder)
+    sha256 = builder.archive.document_search.find("acme/3").files[0].sha256
+    with builder.archive.database.write() as connection:
         spoilt = sa.update(tables.blob_chunk).where(tables.blob_chunk.c.sha256 == sha256).values(content=b"rotten")
         connection.execute(spoilt)
-    told = run("--config", stock.config, "database", "copy", "--to", target)
+    told = run("--config", builder.config, "database", "copy", "--to", target)
     assert told.code == 3
     assert f"blob {sha256} was damaged in the archive already" in told.err
     assert "3 of 4 blobs" in told.out
 
 
-def test_bytes_that_do_not_read_back_are_never_taken_for_copied(stock: Stock, tmp_path: Path) -> None:
-    fill(stock)
+def test_bytes_that_do_not_read_back_are_never_taken_for_copied(builder: ArchiveBuilder, tmp_path: Path) -> None:
+    fill(builder)
     copy = Database(f"sqlite:///{tmp_path}/copy.db")
 
     def spoil(doing: str, done: int, whole: int) -> None:
@@ -186,31 +191,33 @@ def test_bytes_that_do_not_read_back_are_never_taken_for_copied(stock: Stock, tm
                 connection.execute(sa.update(tables.blob_chunk).values(content=b"torn"))
 
     with pytest.raises(StorageFault, match="not in the copy"):
-        copier(stock, copy, spoil).run()
-    assert schema.revision(copy) == copying.COPYING
+        copier(builder, copy, spoil).run()
+    assert schema.revision(copy) == database_copier.COPYING
     copy.close()
 
 
-def test_files_on_the_file_system_stay_where_they_are_and_are_proven(run: Run, stock: Stock, tmp_path: Path) -> None:
+def test_files_on_the_file_system_stay_where_they_are_and_are_proven(
+    run: Run, builder: ArchiveBuilder, tmp_path: Path
+) -> None:
     target = f"sqlite:///{tmp_path}/elsewhere/copy.db"
-    fill(stock)
-    assert run("--config", stock.config, "storage", "move", "--to", "filesystem").code == 0
-    text = stock.config.read_text().replace("[storage]\n", '[storage]\nbackend = "filesystem"\n')
-    stock.config.write_text(text)
-    told = run("--config", stock.config, "database", "copy", "--to", target)
+    fill(builder)
+    assert run("--config", builder.config, "storage", "move", "--to", "filesystem").code == 0
+    text = builder.config.read_text().replace("[storage]\n", '[storage]\nbackend = "filesystem"\n')
+    builder.config.write_text(text)
+    told = run("--config", builder.config, "database", "copy", "--to", target)
     assert told.code == 0
-    assert f'path = "{stock.folder}/blobs"' in told.out
+    assert f'path = "{builder.folder}/blobs"' in told.out
     assert "stay where they are" in told.out
     copy = Database(target)
     assert everything(copy)["blob"] == []
     copy.close()
 
 
-def test_a_password_is_read_from_a_file_and_never_shown(run: Run, stock: Stock, tmp_path: Path) -> None:
-    fill(stock)
+def test_a_password_is_read_from_a_file_and_never_shown(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
+    fill(builder)
     file = tmp_path / "url"
     file.write_text("postgresql+psycopg://sync:canary-pass@127.0.0.1:9/archive\n")
-    told = run("--log-level", "debug", "--config", stock.config, "database", "copy", "--to-file", file)
+    told = run("--log-level", "debug", "--config", builder.config, "database", "copy", "--to-file", file)
     assert told.code == 75
     assert "canary" not in told.out + told.err
 
@@ -227,43 +234,47 @@ def test_a_password_is_read_from_a_file_and_never_shown(run: Run, stock: Stock, 
         (["--to", "sqlite:////x/y.db", "--to-file", "z"], "give one of"),
     ],
 )
-def test_a_wrong_copy_is_one_clear_line(run: Run, stock: Stock, arguments: list[str], said: str) -> None:
-    given = [one.format(folder=stock.folder, name=stock.folder.name) for one in arguments]
-    told = run("--config", stock.config, "database", "copy", *given)
+def test_a_wrong_copy_is_one_clear_line(run: Run, builder: ArchiveBuilder, arguments: list[str], said: str) -> None:
+    given = [one.format(folder=builder.folder, name=builder.folder.name) for one in arguments]
+    told = run("--config", builder.config, "database", "copy", *given)
     assert told.code == 2
     assert said in told.complaint
     assert "canary" not in told.err
 
 
-def test_a_service_keeps_its_archive_to_itself(run: Run, stock: Stock, tmp_path: Path) -> None:
-    with alone(stock.archive.database, {"pid": "4711"}):
-        told = run("--config", stock.config, "database", "copy", "--to", f"sqlite:///{tmp_path}/x.db")
+def test_a_service_keeps_its_archive_to_itself(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
+    with instance_lock(builder.archive.database, {"pid": "4711"}):
+        told = run("--config", builder.config, "database", "copy", "--to", f"sqlite:///{tmp_path}/x.db")
     assert told.code == 5
     assert "4711" in told.complaint
 
 
-def test_a_server_whose_leases_are_alive_is_not_copied_from(run: Run, stock: Stock, empty_database: str) -> None:
-    fill(stock)
+def test_a_server_whose_leases_are_alive_is_not_copied_from(
+    run: Run, builder: ArchiveBuilder, empty_database: str
+) -> None:
+    fill(builder)
     url = empty_database
-    assert run("--config", stock.config, "database", "copy", "--to", url).code == 0
+    assert run("--config", builder.config, "database", "copy", "--to", url).code == 0
     copy = Database(url)
     with copy.write() as connection:
         soon = sa.func.clock_timestamp() + sa.literal(timedelta(minutes=5), sa.Interval)
         connection.execute(sa.update(tables.batch).values(lease_owner="alive", lease_until=soon))
-    stock.config.write_text(stock.config.read_text().replace(f"sqlite:///{stock.path}", url))
-    told = run("--config", stock.config, "database", "copy", "--to", f"sqlite:///{stock.folder}/x.db")
+    builder.config.write_text(builder.config.read_text().replace(f"sqlite:///{builder.path}", url))
+    told = run("--config", builder.config, "database", "copy", "--to", f"sqlite:///{builder.folder}/x.db")
     assert told.code == 5
     assert "a service works on" in told.complaint
     copy.close()
 
 
-def test_pages_of_one_row_copy_the_same(stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_of_one_row_copy_the_same(
+    builder: ArchiveBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bounded memory: tables go by pages and blobs by groups, whatever their sizes."""
-    fill(stock)
-    monkeypatch.setattr(copying, "PAGE", 1)
-    monkeypatch.setattr(copying, "TRANSACTION_BYTES", 1)
-    monkeypatch.setattr(copying, "AT_ONCE", 1)
+    fill(builder)
+    monkeypatch.setattr(database_copier, "PAGE", 1)
+    monkeypatch.setattr(database_copier, "TRANSACTION_BYTES", 1)
+    monkeypatch.setattr(database_copier, "AT_ONCE", 1)
     copy = Database(f"sqlite:///{tmp_path}/copy.db")
-    copier(stock, copy).run()
-    assert everything(copy) == as_copied(everything(stock.archive.database), to_server=False)
+    copier(builder, copy).run()
+    assert everything(copy) == as_copied(everything(builder.archive.database), to_server=False)
     copy.close()

@@ -20,21 +20,21 @@ from easytracking_sync.terms import Batch, BatchState, Claim, DocumentState, Pau
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
-stocked = importlib.import_module("stocked")
-NOW: datetime = stocked.NOW
-LATER = stocked.NEVER
+archive_builder = importlib.import_module("tests.support.archive_builder")
+NOW: datetime = archive_builder.NOW
+LATER = archive_builder.NEVER
 
 
-def explained(run: Run, stock: Stock, doc_id: int = 1) -> str:
-    told = run("--config", stock.config, "explain", doc_id)
+def explained(run: Run, builder: ArchiveBuilder, doc_id: int = 1) -> str:
+    told = run("--config", builder.config, "explain", doc_id)
     assert (told.code, told.err) == (0, "")
     return told.out
 
 
-def happen(stock: Stock, name: str, minutes: int, **of: Any) -> None:
-    with stock.archive.database.write() as connection:
+def happen(builder: ArchiveBuilder, name: str, minutes: int, **of: Any) -> None:
+    with builder.archive.database.write() as connection:
         journal.record(connection, name, NOW + timedelta(minutes=minutes), **of)
 
 
@@ -42,14 +42,14 @@ def told_next(out: str) -> str:
     return out.partition("What happens next\n")[2]
 
 
-def test_the_story_has_fields_files_in_versions_and_events_in_local_time(run: Run, stock: Stock) -> None:
-    row = stock.document("acme", 1, number="7/A", acknowledged_at=NOW, files={"FA": ("a.xml", b"one")})
-    stock.file(row, "FA", "b.xml", b"two")
-    batch = stock.batch("acme", row, state=BatchState.ACKNOWLEDGED)
-    happen(stock, "batch.reserved", 1, batch_id=batch, detail={"documents": 40, "reason": ""})
-    happen(stock, "document.bytes_changed", 2, document_id=row, batch_id=batch, detail={"type": "FA"})
-    happen(stock, "something.unheard_of", 3, document_id=row, detail={"reason": "a \x1b[31mstranger"})
-    out = explained(run, stock)
+def test_the_story_has_fields_files_in_versions_and_events_in_local_time(run: Run, builder: ArchiveBuilder) -> None:
+    row = builder.document("acme", 1, number="7/A", acknowledged_at=NOW, files={"FA": ("a.xml", b"one")})
+    builder.file(row, "FA", "b.xml", b"two")
+    batch = builder.batch("acme", row, state=BatchState.ACKNOWLEDGED)
+    happen(builder, "batch.reserved", 1, batch_id=batch, detail={"documents": 40, "reason": ""})
+    happen(builder, "document.bytes_changed", 2, document_id=row, batch_id=batch, detail={"type": "FA"})
+    happen(builder, "something.unheard_of", 3, document_id=row, detail={"reason": "a \x1b[31mstranger"})
+    out = explained(run, builder)
     lines = out.splitlines()
     assert "number        7/A" in lines
     assert [line.split()[:3] for line in lines if line.startswith("FA ")] == [
@@ -78,17 +78,17 @@ def test_every_event_of_a_document_and_of_its_batches_is_told_in_words() -> None
     assert set(EVENTS) == document | batch | {"phase.set", "phase.cleared"}
 
 
-def test_a_document_on_its_way_is_told_without_repeating_its_batch(run: Run, stock: Stock) -> None:
-    row = stock.document("acme", 1, DocumentState.STORED, missing_types="FU")
-    batch = stock.batch("acme", row)
-    happen(stock, "document.discovered", 0, document_id=row)
-    happen(stock, "document.batched", 0, document_id=row, batch_id=batch)
-    happen(stock, "batch.reserved", 1, batch_id=batch)
-    happen(stock, "batch.stored", 2, batch_id=batch)
-    happen(stock, "document.stored", 2, document_id=row, batch_id=batch, detail={"missing": "FU"})
-    happen(stock, "batch.refused", 3, batch_id=batch, detail={"reason": "403", "documents": 1})
-    happen(stock, "document.refused", 3, document_id=row, batch_id=batch, detail={"reason": "403"})
-    story = explained(run, stock).partition("History\n")[2].partition("\n\n")[0].splitlines()[1:]
+def test_a_document_on_its_way_is_told_without_repeating_its_batch(run: Run, builder: ArchiveBuilder) -> None:
+    row = builder.document("acme", 1, DocumentState.STORED, missing_types="FU")
+    batch = builder.batch("acme", row)
+    happen(builder, "document.discovered", 0, document_id=row)
+    happen(builder, "document.batched", 0, document_id=row, batch_id=batch)
+    happen(builder, "batch.reserved", 1, batch_id=batch)
+    happen(builder, "batch.stored", 2, batch_id=batch)
+    happen(builder, "document.stored", 2, document_id=row, batch_id=batch, detail={"missing": "FU"})
+    happen(builder, "batch.refused", 3, batch_id=batch, detail={"reason": "403", "documents": 1})
+    happen(builder, "document.refused", 3, document_id=row, batch_id=batch, detail={"reason": "403"})
+    story = explained(run, builder).partition("History\n")[2].partition("\n\n")[0].splitlines()[1:]
     assert len(story) == 5
     wanted = (
         "listed by the service for the first time",
@@ -100,14 +100,18 @@ def test_a_document_on_its_way_is_told_without_repeating_its_batch(run: Run, sto
     assert all(words in " ".join(line.split()) for words, line in zip(wanted, story, strict=True))
 
 
-def test_what_became_of_a_batch_after_the_document_left_it_is_not_its_story(run: Run, stock: Stock) -> None:
-    row = stock.document("acme", 1, DocumentState.DISCOVERED, next_attempt_at=LATER, reason="without MT; asked again")
-    batch = stock.batch("acme", row, state=BatchState.ACKNOWLEDGED)
-    with stock.archive.database.write() as connection:
+def test_what_became_of_a_batch_after_the_document_left_it_is_not_its_story(
+    run: Run, builder: ArchiveBuilder
+) -> None:
+    row = builder.document(
+        "acme", 1, DocumentState.DISCOVERED, next_attempt_at=LATER, reason="without MT; asked again"
+    )
+    batch = builder.batch("acme", row, state=BatchState.ACKNOWLEDGED)
+    with builder.archive.database.write() as connection:
         connection.execute(tables.batch_document.update().values(carried=False))
     for minute, name in enumerate(("batch.reserved", "batch.stored", "batch.acknowledged")):
-        happen(stock, name, minute, batch_id=batch)
-    out = explained(run, stock)
+        happen(builder, name, minute, batch_id=batch)
+    out = explained(run, builder)
     assert "its batch went on without it: to be fetched again" in out
     assert "acknowledged" not in out
     assert "fetched again after 9000-01-01 01:00:00: without MT; asked again." in told_next(out)
@@ -133,55 +137,59 @@ def test_what_became_of_a_batch_after_the_document_left_it_is_not_its_story(run:
     ],
 )
 def test_what_happens_next_is_said_for_every_state(
-    run: Run, stock: Stock, state: str, values: dict[str, Any], says: str
+    run: Run, builder: ArchiveBuilder, state: str, values: dict[str, Any], says: str
 ) -> None:
-    stock.document("acme", 1, DocumentState(state), **values)
-    assert says in told_next(explained(run, stock))
+    builder.document("acme", 1, DocumentState(state), **values)
+    assert says in told_next(explained(run, builder))
 
 
-def test_the_batch_that_carries_it_is_named_with_what_it_waits_for(run: Run, stock: Stock) -> None:
-    rows = [stock.document("acme", doc_id, DocumentState.BATCHED) for doc_id in (1, 2)]
-    stock.batch("acme", *rows, state=BatchState.RESERVED, next_attempt_at=LATER, losses=1, failures=2)
-    says = told_next(explained(run, stock))
+def test_the_batch_that_carries_it_is_named_with_what_it_waits_for(run: Run, builder: ArchiveBuilder) -> None:
+    rows = [builder.document("acme", doc_id, DocumentState.BATCHED) for doc_id in (1, 2)]
+    builder.batch("acme", *rows, state=BatchState.RESERVED, next_attempt_at=LATER, losses=1, failures=2)
+    says = told_next(explained(run, builder))
     assert "batch 1 with 1 other; after 9000-01-01 01:00:00 its job is asked for the parcel" in says
     assert "lost 1 time" in says
     assert "last 2 tries failed" in says
 
 
-def test_an_unacknowledgeable_document_says_so_and_the_way_out(run: Run, stock: Stock) -> None:
-    stock.unacknowledgeable("acme", 1)
-    says = told_next(explained(run, stock))
+def test_an_unacknowledgeable_document_says_so_and_the_way_out(run: Run, builder: ArchiveBuilder) -> None:
+    builder.unacknowledgeable("acme", 1)
+    says = told_next(explained(run, builder))
     assert "refuses its acknowledgement: set-fase-1 refused (403)" in says
     assert "quarantine accept acme/1" in says
 
 
-def test_a_paused_account_and_one_that_is_not_configured_are_named_as_what_keeps_it(run: Run, stock: Stock) -> None:
-    stock.document("gone", 1, DocumentState.DISCOVERED, next_attempt_at=NOW)
+def test_a_paused_account_and_one_that_is_not_configured_are_named_as_what_keeps_it(
+    run: Run, builder: ArchiveBuilder
+) -> None:
+    builder.document("gone", 1, DocumentState.DISCOVERED, next_attempt_at=NOW)
     pause = {"pause_reason": PauseReason.CREDENTIALS, "paused_until": LATER, "pause_message": "login refused"}
-    stock.update(tables.account, stock.account("gone"), **pause)
-    says = told_next(explained(run, stock))
+    builder.update(tables.account, builder.account("gone"), **pause)
+    says = told_next(explained(run, builder))
     assert "paused until 9000-01-01 01:00: login refused" in says
     assert "no account gone" in says
 
 
-def test_a_reason_from_elsewhere_adds_no_line_of_its_own(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1, DocumentState.ACCEPTED, reason="sent again\nNothing: it is stored\x1b[2J")
-    assert told_next(explained(run, stock)) == (
+def test_a_reason_from_elsewhere_adds_no_line_of_its_own(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1, DocumentState.ACCEPTED, reason="sent again\nNothing: it is stored\x1b[2J")
+    assert told_next(explained(run, builder)) == (
         "Nothing: an operator accepted it as it is (sent again\\nNothing: it is stored\\x1b[2J).\n"
     )
 
 
-def test_a_trial_account_leaves_no_trace(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1)
-    stock.config.write_text(stock.config.read_text() + 'acknowledge = "none"\n')
-    assert 'acknowledge = "none"' in told_next(explained(run, stock))
+def test_a_trial_account_leaves_no_trace(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1)
+    builder.config.write_text(builder.config.read_text() + 'acknowledge = "none"\n')
+    assert 'acknowledge = "none"' in told_next(explained(run, builder))
 
 
 @pytest.mark.parametrize(("named", "said"), [("7", "acme/7, beta/7"), ("acme/8", "no document"), ("x", "names no")])
-def test_a_document_that_cannot_be_told_is_one_clear_line(run: Run, stock: Stock, named: str, said: str) -> None:
+def test_a_document_that_cannot_be_told_is_one_clear_line(
+    run: Run, builder: ArchiveBuilder, named: str, said: str
+) -> None:
     for label in ("acme", "beta"):
-        stock.document(label, 7)
-    told = run("--config", stock.config, "explain", named)
+        builder.document(label, 7)
+    told = run("--config", builder.config, "explain", named)
     assert told.code == 2
     assert said in told.complaint
-    assert run("--config", stock.config, "explain", "ACME/7").code == 0
+    assert run("--config", builder.config, "explain", "ACME/7").code == 0

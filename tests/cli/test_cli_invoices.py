@@ -19,10 +19,10 @@ from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
-stocked = importlib.import_module("stocked")
-local, NOW = stocked.local, stocked.NOW
+archive_builder = importlib.import_module("tests.support.archive_builder")
+local, NOW = archive_builder.local, archive_builder.NOW
 
 KEYS = [
     *("account", "doc_id", "state", "number", "document_date", "document_type", "sender_piva", "sender_cf"),
@@ -32,8 +32,8 @@ KEYS = [
 HOSTILE = "\x1b]0;owned\x07\x00\udc80[bold]\r\nx\u202e.xml"
 
 
-def test_a_json_line_has_exactly_the_contracts_keys_in_its_order(run: Run, stock: Stock) -> None:
-    stock.document(
+def test_a_json_line_has_exactly_the_contracts_keys_in_its_order(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document(
         "acme",
         4574622,
         files={"FA": ("a.xml.p7m", b"original"), "MT": ("m.xml", b"meta")},
@@ -48,7 +48,7 @@ def test_a_json_line_has_exactly_the_contracts_keys_in_its_order(run: Run, stock
         stored_at=NOW,
         acknowledged_at=NOW,
     )
-    told = run("--config", stock.config, "invoices", "list", "--json")
+    told = run("--config", builder.config, "invoices", "list", "--json")
     assert told.code == 0
     (line,) = told.out.splitlines()
     fields = json.loads(line)
@@ -101,11 +101,11 @@ def test_a_json_line_has_exactly_the_contracts_keys_in_its_order(run: Run, stock
     ],
 )
 def test_reception_times_carry_the_offset_of_the_configured_zone(
-    run: Run, stock: Stock, zone: str, received: str | None, told: str | None
+    run: Run, builder: ArchiveBuilder, zone: str, received: str | None, told: str | None
 ) -> None:
-    stock.configure(top=f"timezone = '{zone}'")
-    stock.document("acme", 1, received=local(received) if received else None)
-    line = run("--config", stock.config, "invoices", "list", "--json").out
+    builder.configure(top=f"timezone = '{zone}'")
+    builder.document("acme", 1, received=local(received) if received else None)
+    line = run("--config", builder.config, "invoices", "list", "--json").out
     assert json.loads(line)["received_at"] == told
 
 
@@ -118,34 +118,34 @@ def test_any_text_survives_a_json_line_in_ascii(text: str) -> None:
     assert json.loads(line) == {"name": text}
 
 
-def test_a_hostile_name_is_valid_json_and_harmless_in_a_table(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1, files={"FA": (HOSTILE, b"x")}, number="7\x1b[2J[red]")
-    as_json = run("--config", stock.config, "invoices", "list", "--json").out
+def test_a_hostile_name_is_valid_json_and_harmless_in_a_table(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1, files={"FA": (HOSTILE, b"x")}, number="7\x1b[2J[red]")
+    as_json = run("--config", builder.config, "invoices", "list", "--json").out
     assert json.loads(as_json)["files"][0]["name"] == HOSTILE
     for command in (["list"], ["show", "acme/1"]):
-        out = run("--config", stock.config, "invoices", *command).out
+        out = run("--config", builder.config, "invoices", *command).out
         assert "[red]" in out
         assert all(line.isprintable() for line in out.splitlines())
         assert "\\x1b[2J" in out
 
 
-def test_the_table_for_people_is_aligned_text(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1, files={"FA": ("a", b"1"), "MT": ("m", b"2")}, missing_types="FU", number="12")
-    stock.unacknowledgeable("acme", 2)
-    head, first, second = run("--config", stock.config, "invoices", "list").out.splitlines()
+def test_the_table_for_people_is_aligned_text(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1, files={"FA": ("a", b"1"), "MT": ("m", b"2")}, missing_types="FU", number="12")
+    builder.unacknowledgeable("acme", 2)
+    head, first, second = run("--config", builder.config, "invoices", "list").out.splitlines()
     assert head.split() == ["DOCUMENT", "RECEIVED", "STATE", "TYPE", "DATE", "NUMBER", "SENDER", "FILES"]
     assert first.index("FA MT (no FU)") == head.index("FILES")
     assert second.startswith("acme/2")
     assert "unacknowledgeable" in second
 
 
-def test_filters_reach_the_catalogue(run: Run, stock: Stock) -> None:
+def test_filters_reach_the_catalogue(run: Run, builder: ArchiveBuilder) -> None:
     for doc_id, day in ((1, "2026-05-01"), (2, "2026-05-02"), (3, "2026-05-03")):
-        stock.document("acme", doc_id, received=local(day), document_type="TD0" + str(doc_id))
-    stock.quarantined("beta", 4, received=local("2026-05-02"))
+        builder.document("acme", doc_id, received=local(day), document_type="TD0" + str(doc_id))
+    builder.quarantined("beta", 4, received=local("2026-05-02"))
 
     def listed(*options: str) -> list[int]:
-        out = run("--config", stock.config, "invoices", "list", "--json", *options).out
+        out = run("--config", builder.config, "invoices", "list", "--json", *options).out
         return [json.loads(line)["doc_id"] for line in out.splitlines()]
 
     assert listed("--from", "2026-05-02", "--to", "2026-05-02") == [2, 4]
@@ -156,11 +156,11 @@ def test_filters_reach_the_catalogue(run: Run, stock: Stock) -> None:
     assert listed("--number", "none") == []
 
 
-def test_show_tells_the_fields_every_version_and_the_history(run: Run, stock: Stock) -> None:
-    row_id = stock.quarantined("acme", 1, files={"FA": ("a.xml", b"one")}, number="9")
-    stock.file(row_id, "FA", "a.xml", b"two")
-    run("--config", stock.config, "quarantine", "retry")
-    told = run("--config", stock.config, "invoices", "show", "1")
+def test_show_tells_the_fields_every_version_and_the_history(run: Run, builder: ArchiveBuilder) -> None:
+    row_id = builder.quarantined("acme", 1, files={"FA": ("a.xml", b"one")}, number="9")
+    builder.file(row_id, "FA", "a.xml", b"two")
+    run("--config", builder.config, "quarantine", "retry")
+    told = run("--config", builder.config, "invoices", "show", "1")
     assert told.code == 0
     assert "acme/1" in told.out
     assert "refused (403)" in told.out
@@ -168,13 +168,13 @@ def test_show_tells_the_fields_every_version_and_the_history(run: Run, stock: St
     assert "document.retried" in told.out
 
 
-def test_before_the_first_run_a_command_says_what_makes_the_archive(run: Run, stock: Stock) -> None:
-    stock.archive.close()
-    stock.path.unlink()
-    told = run("--config", stock.config, "invoices", "list")
+def test_before_the_first_run_a_command_says_what_makes_the_archive(run: Run, builder: ArchiveBuilder) -> None:
+    builder.archive.close()
+    builder.path.unlink()
+    told = run("--config", builder.config, "invoices", "list")
     assert told.code == 2
     assert "catch-up" in told.complaint
-    assert not stock.path.exists()
+    assert not builder.path.exists()
 
 
 FILES = st.lists(
@@ -187,21 +187,21 @@ FILES = st.lists(
 @given(files=FILES)
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_file_comes_out_byte_for_byte_whatever_its_name(
-    run: Run, stock: Stock, files: list[tuple[str, str, bytes]]
+    run: Run, builder: ArchiveBuilder, files: list[tuple[str, str, bytes]]
 ) -> None:
-    doc_id = getattr(stock, "used", 0) + 1
-    stock.used = doc_id  # type: ignore[attr-defined]
-    row_id = stock.document("acme", doc_id, received=local(f"{2000 + doc_id}-01-02"))
+    doc_id = getattr(builder, "used", 0) + 1
+    builder.used = doc_id  # type: ignore[attr-defined]
+    row_id = builder.document("acme", doc_id, received=local(f"{2000 + doc_id}-01-02"))
     for kind, name, content in files:
-        stock.file(row_id, kind, name, content)
-    target = stock.folder / "out"
+        builder.file(row_id, kind, name, content)
+    target = builder.folder / "out"
     day = f"{2000 + doc_id}-01-02"
-    told = run("--config", stock.config, "invoices", "export", "--to", target, "--from", day, "--until", day)
+    told = run("--config", builder.config, "invoices", "export", "--to", target, "--from", day, "--until", day)
     assert told.code == 0
     place = target / "acme" / day[:7] / str(doc_id)
     found = sorted(path.read_bytes() for path in place.iterdir()) if files else []
     assert found == sorted(content for _, _, content in files)
-    assert {path.name for path in stock.folder.iterdir()} <= {
+    assert {path.name for path in builder.folder.iterdir()} <= {
         "out",
         "archive.db",
         "config.toml",
@@ -209,11 +209,13 @@ def test_every_file_comes_out_byte_for_byte_whatever_its_name(
     }
 
 
-def test_a_repeated_export_writes_only_what_is_not_there(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1, files={"FA": ("a.xml", b"one"), "MT": ("m.xml", b"two")}, received=local("2026-05-04"))
-    export = ("--config", stock.config, "invoices", "export", "--to", stock.folder / "out")
+def test_a_repeated_export_writes_only_what_is_not_there(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document(
+        "acme", 1, files={"FA": ("a.xml", b"one"), "MT": ("m.xml", b"two")}, received=local("2026-05-04")
+    )
+    export = ("--config", builder.config, "invoices", "export", "--to", builder.folder / "out")
     assert run(*export).out.startswith("1 document: 2 files written (6 B), in ")
-    place = stock.folder / "out" / "acme" / "2026-05" / "1"
+    place = builder.folder / "out" / "acme" / "2026-05" / "1"
     (place / "m.xml").unlink()
     before = (place / "a.xml").stat().st_mtime_ns
     assert run(*export).out.startswith("1 document: 1 file written (3 B), 1 already there, in ")
@@ -221,76 +223,76 @@ def test_a_repeated_export_writes_only_what_is_not_there(run: Run, stock: Stock)
 
 
 @pytest.mark.parametrize("length", [3, 4])
-def test_an_export_never_overwrites_and_reports_what_differs(run: Run, stock: Stock, length: int) -> None:
-    stock.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
-    place = stock.folder / "out" / "acme" / "2026-05" / "1"
+def test_an_export_never_overwrites_and_reports_what_differs(run: Run, builder: ArchiveBuilder, length: int) -> None:
+    builder.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
+    place = builder.folder / "out" / "acme" / "2026-05" / "1"
     place.mkdir(parents=True)
     (place / "a.xml").write_bytes(b"x" * length)
-    told = run("--config", stock.config, "invoices", "export", "--to", stock.folder / "out")
+    told = run("--config", builder.config, "invoices", "export", "--to", builder.folder / "out")
     assert told.code == 3
     assert "a.xml has other bytes" in told.err
     assert "0 files written (0 B), 1 different" in told.out
     assert (place / "a.xml").read_bytes() == b"x" * length
 
 
-def test_an_export_follows_no_link_out_of_its_folder(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
-    outside, target = stock.folder / "outside", stock.folder / "out"
+def test_an_export_follows_no_link_out_of_its_folder(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
+    outside, target = builder.folder / "outside", builder.folder / "out"
     outside.mkdir()
     target.mkdir()
     (target / "acme").symlink_to(outside)
-    told = run("--config", stock.config, "invoices", "export", "--to", target)
+    told = run("--config", builder.config, "invoices", "export", "--to", target)
     assert told.code == 2
     assert "symbolic link" in told.complaint
     assert list(outside.iterdir()) == []
 
 
-def test_a_folder_that_is_a_dangling_link_is_told_as_such(run: Run, stock: Stock) -> None:
-    (stock.folder / "out").symlink_to(stock.folder / "elsewhere")
-    told = run("--config", stock.config, "invoices", "export", "--to", stock.folder / "out")
+def test_a_folder_that_is_a_dangling_link_is_told_as_such(run: Run, builder: ArchiveBuilder) -> None:
+    (builder.folder / "out").symlink_to(builder.folder / "elsewhere")
+    told = run("--config", builder.config, "invoices", "export", "--to", builder.folder / "out")
     assert (told.code, "a symbolic link to a folder that does not exist" in told.complaint) == (2, True)
 
 
-def test_a_dangling_link_in_a_files_place_is_left_alone(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
-    place = stock.folder / "out" / "acme" / "2026-05" / "1"
+def test_a_dangling_link_in_a_files_place_is_left_alone(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
+    place = builder.folder / "out" / "acme" / "2026-05" / "1"
     place.mkdir(parents=True)
-    (place / "a.xml").symlink_to(stock.folder / "elsewhere")
-    assert run("--config", stock.config, "invoices", "export", "--to", stock.folder / "out").code == 3
-    assert not (stock.folder / "elsewhere").exists()
+    (place / "a.xml").symlink_to(builder.folder / "elsewhere")
+    assert run("--config", builder.config, "invoices", "export", "--to", builder.folder / "out").code == 3
+    assert not (builder.folder / "elsewhere").exists()
 
 
-def test_a_choice_of_types_changes_no_names(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1, files={"FA": ("same.xml", b"one"), "FU": ("SAME.xml", b"two")}, received=None)
-    stock.document("acme", 2, files={"MT": ("m.xml", b"two")})
-    told = run("--config", stock.config, "invoices", "export", "--to", stock.folder / "out", "--types", "fu")
+def test_a_choice_of_types_changes_no_names(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1, files={"FA": ("same.xml", b"one"), "FU": ("SAME.xml", b"two")}, received=None)
+    builder.document("acme", 2, files={"MT": ("m.xml", b"two")})
+    told = run("--config", builder.config, "invoices", "export", "--to", builder.folder / "out", "--types", "fu")
     assert told.out.startswith("1 document: 1 file written")
-    (written,) = (path for path in (stock.folder / "out").rglob("*") if path.is_file())
-    assert written.relative_to(stock.folder / "out").parts == ("acme", "undated", "1", "SAME~2.xml")
+    (written,) = (path for path in (builder.folder / "out").rglob("*") if path.is_file())
+    assert written.relative_to(builder.folder / "out").parts == ("acme", "undated", "1", "SAME~2.xml")
     assert safe_name("SAME.xml") == "SAME.xml"
 
 
-def test_a_damaged_copy_in_the_archive_is_told_and_leaves_no_file(run: Run, stock: Stock) -> None:
-    row_id = stock.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
-    stock.file(row_id, "MT", "m.xml", b"two")
-    with stock.archive.database.write() as connection:
+def test_a_damaged_copy_in_the_archive_is_told_and_leaves_no_file(run: Run, builder: ArchiveBuilder) -> None:
+    row_id = builder.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
+    builder.file(row_id, "MT", "m.xml", b"two")
+    with builder.archive.database.write() as connection:
         connection.exec_driver_sql("DELETE FROM blob_chunk WHERE sha256 IN (SELECT sha256 FROM file WHERE type='FA')")
-    told = run("--config", stock.config, "invoices", "export", "--to", stock.folder / "out")
+    told = run("--config", builder.config, "invoices", "export", "--to", builder.folder / "out")
     assert told.code == 74
     assert "acme/1 FA" in told.err
-    names = [path.name for path in (stock.folder / "out").rglob("*") if path.is_file()]
+    names = [path.name for path in (builder.folder / "out").rglob("*") if path.is_file()]
     assert names == ["m.xml"]
 
 
-def test_states_are_words_of_the_field(run: Run, stock: Stock) -> None:
+def test_states_are_words_of_the_field(run: Run, builder: ArchiveBuilder) -> None:
     for doc_id, state in enumerate(DocumentState, start=1):
-        stock.document("acme", doc_id, state)
-    out = run("--config", stock.config, "invoices", "list", "--json").out
+        builder.document("acme", doc_id, state)
+    out = run("--config", builder.config, "invoices", "list", "--json").out
     assert [json.loads(line)["state"] for line in out.splitlines()] == [state.value for state in DocumentState]
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc, where nobody makes folders")
-def test_a_folder_that_cannot_be_made_is_named(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1, files={"FA": ("a.xml", b"<a/>")})
-    told = run("--config", stock.config, "invoices", "export", "--to", "/proc/nope")
+def test_a_folder_that_cannot_be_made_is_named(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1, files={"FA": ("a.xml", b"<a/>")})
+    told = run("--config", builder.config, "invoices", "export", "--to", "/proc/nope")
     assert (told.code, "/proc/nope: No such file or directory" in told.complaint) == (74, True)

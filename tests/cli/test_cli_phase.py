@@ -11,119 +11,123 @@ import sqlalchemy as sa
 
 from easytracking_simulator import lost, status
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.served import Served
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
+    from tests.support.simulator_server import SimulatorServer
 
-served = importlib.import_module("served").served
+simulator_server = importlib.import_module("tests.support.simulator_server").simulator_server
 
 
 @pytest.fixture
-def known(stock: Stock, served: Served) -> list[int]:
-    """The service's documents, all home in the archive of `stock`, and its configuration leading to the service."""
-    stock.config.write_text(served.config.read_text())
-    for doc_id in served.simulator.ids():
-        stock.document("demo1", doc_id)
-    return list(served.simulator.ids())
+def known(builder: ArchiveBuilder, simulator_server: SimulatorServer) -> list[int]:
+    """The service's documents, all home in the archive of `builder`, and its configuration leading to the service."""
+    builder.config.write_text(simulator_server.config.read_text())
+    for doc_id in simulator_server.simulator.ids():
+        builder.document("demo1", doc_id)
+    return list(simulator_server.simulator.ids())
 
 
-def held(stock: Stock) -> list[int]:
-    return [entry.doc_id for entry in stock.archive.catalogue.documents(Filters()) if entry.held]
+def held(builder: ArchiveBuilder) -> list[int]:
+    return [entry.doc_id for entry in builder.archive.document_search.documents(DocumentFilter()) if entry.held]
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_phase_is_set_and_cleared_at_the_service(
-    run: Run, stock: Stock, served: Served, known: list[int], number: int
+    run: Run, builder: ArchiveBuilder, simulator_server: SimulatorServer, known: list[int], number: int
 ) -> None:
-    command = ("--config", stock.config, "phase")
+    command = ("--config", builder.config, "phase")
     told = run(*command, "set", number, f"demo1/{known[0]}", known[1], known[1])
     assert (told.code, told.out) == (0, f"Phase {number} is set for 2 documents\n")
-    assert served.simulator.marked(number) == {known[0], known[1]}
+    assert simulator_server.simulator.marked(number) == {known[0], known[1]}
     assert run(*command, "clear", number, known[0]).code == 0
-    assert served.simulator.marked(number) == {known[1]}
+    assert simulator_server.simulator.marked(number) == {known[1]}
 
 
 def test_a_document_whose_acknowledging_phase_is_cleared_is_held_until_it_is_set_again(
-    run: Run, stock: Stock, known: list[int]
+    run: Run, builder: ArchiveBuilder, known: list[int]
 ) -> None:
-    command = ("--config", stock.config, "phase")
+    command = ("--config", builder.config, "phase")
     told = run(*command, "clear", 1, known[0])
     assert "held: left alone here until `easytracking-sync phase set 1 DOC`" in told.out
-    assert held(stock) == [known[0]]
+    assert held(builder) == [known[0]]
     assert "held" not in run(*command, "clear", 2, known[1]).out
-    assert held(stock) == [known[0]]
+    assert held(builder) == [known[0]]
     run(*command, "set", 1, known[0])
-    assert held(stock) == []
-    story = run("--config", stock.config, "explain", known[0]).out
+    assert held(builder) == []
+    story = run("--config", builder.config, "explain", known[0]).out
     assert "an operator cleared its phase" in story
     assert "no longer held" in story
 
 
 def test_setting_phase_1_of_what_is_not_stored_needs_force(
-    run: Run, stock: Stock, served: Served, known: list[int]
+    run: Run, builder: ArchiveBuilder, simulator_server: SimulatorServer, known: list[int]
 ) -> None:
-    with stock.archive.database.write() as connection:
+    with builder.archive.database.write() as connection:
         connection.execute(tables.document.update().values(state=DocumentState.QUARANTINED))
-    command = ("--config", stock.config, "phase", "set")
+    command = ("--config", builder.config, "phase", "set")
     told = run(*command, 1, known[0])
     assert told.code == 2
     assert f"not stored here: demo1/{known[0]}" in told.complaint
-    assert served.simulator.marked(1) == frozenset()
+    assert simulator_server.simulator.marked(1) == frozenset()
     assert run(*command, 1, known[0], "--force").code == 0
-    assert served.simulator.marked(1) == {known[0]}
+    assert simulator_server.simulator.marked(1) == {known[0]}
     assert run(*command, 2, known[0]).code == 0
 
 
 def test_what_is_refused_is_named_and_keeps_nothing_else_from_it(
-    run: Run, stock: Stock, served: Served, known: list[int]
+    run: Run, builder: ArchiveBuilder, simulator_server: SimulatorServer, known: list[int]
 ) -> None:
-    served.simulator.withdraw(known[2])
-    told = run("--config", stock.config, "phase", "clear", 1, *known)
+    simulator_server.simulator.withdraw(known[2])
+    told = run("--config", builder.config, "phase", "clear", 1, *known)
     assert told.code == 3
     (line,) = told.err.splitlines()
     assert line.startswith(f"easytracking-sync: demo1/{known[2]}: clear-fase-1: ")
     assert "5 documents; 1 failed" in told.out
-    assert known[2] not in held(stock)
-    assert len(held(stock)) == 5
+    assert known[2] not in held(builder)
+    assert len(held(builder)) == 5
 
 
 def test_an_answer_that_did_not_come_leaves_what_was_to_be_cleared_held(
-    run: Run, stock: Stock, served: Served, known: list[int]
+    run: Run, builder: ArchiveBuilder, simulator_server: SimulatorServer, known: list[int]
 ) -> None:
     """The service may have cleared it: nobody must set it again behind the operator's back."""
-    served.simulator.script("clear-fase-1", lost())
-    told = run("--config", stock.config, "phase", "clear", 1, known[0])
+    simulator_server.simulator.script("clear-fase-1", lost())
+    told = run("--config", builder.config, "phase", "clear", 1, known[0])
     assert told.code == 75
-    assert held(stock) == [known[0]]
+    assert held(builder) == [known[0]]
 
 
 def test_a_refused_login_is_tried_once_however_many_documents_there_are(
-    run: Run, stock: Stock, served: Served
+    run: Run, builder: ArchiveBuilder, simulator_server: SimulatorServer
 ) -> None:
-    first = stock.document("demo1", 1)
-    with stock.archive.database.write() as connection:
+    first = builder.document("demo1", 1)
+    with builder.archive.database.write() as connection:
         row = dict(connection.execute(sa.select(tables.document)).mappings().one())
         more = [row | {"id": first + number, "doc_id": 1 + number} for number in range(1, 120)]
         connection.execute(sa.insert(tables.document), more)
-    stock.config.write_text(served.config.read_text())
-    served.simulator.set_password("demo1", "another")
-    told = run("--config", stock.config, "phase", "set", 2, *range(1, 121))
+    builder.config.write_text(simulator_server.config.read_text())
+    simulator_server.simulator.set_password("demo1", "another")
+    told = run("--config", builder.config, "phase", "set", 2, *range(1, 121))
     assert told.code == 4
-    assert served.simulator.count("token") == 1
+    assert simulator_server.simulator.count("token") == 1
 
 
 def test_documents_come_from_stdin_in_hundreds(
-    run: Run, stock: Stock, served: Served, known: list[int], monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    builder: ArchiveBuilder,
+    simulator_server: SimulatorServer,
+    known: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"demo1/{known[0]}\n{known[1]} {known[2]}\n\n"))
-    assert run("--config", stock.config, "phase", "set", 2, "-").code == 0
-    assert served.simulator.marked(2) == set(known[:3])
+    assert run("--config", builder.config, "phase", "set", 2, "-").code == 0
+    assert simulator_server.simulator.marked(2) == set(known[:3])
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
-    assert "names no document" in run("--config", stock.config, "phase", "set", 2, "-").complaint
+    assert "names no document" in run("--config", builder.config, "phase", "set", 2, "-").complaint
 
 
 @pytest.mark.parametrize(
@@ -140,28 +144,28 @@ def test_documents_come_from_stdin_in_hundreds(
     ],
 )
 def test_a_wrong_phase_command_is_one_clear_line_and_changes_nothing(
-    run: Run, stock: Stock, arguments: list[str], said: str
+    run: Run, builder: ArchiveBuilder, arguments: list[str], said: str
 ) -> None:
     for label in ("acme", "beta"):
-        stock.document(label, 7)
-    told = run("--config", stock.config, "phase", *arguments)
+        builder.document(label, 7)
+    told = run("--config", builder.config, "phase", *arguments)
     assert told.code == 2
     assert said in told.complaint
     assert "\x1b" not in told.err
 
 
-def test_a_service_out_of_reach_is_said_for_each_document(run: Run, stock: Stock) -> None:
-    stock.document("acme", 1)
-    told = run("--config", stock.config, "phase", "set", 1, 1)
+def test_a_service_out_of_reach_is_said_for_each_document(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1)
+    told = run("--config", builder.config, "phase", "set", 1, 1)
     assert told.code == 75
     assert told.err.startswith("easytracking-sync: acme/1: ")
 
 
 def test_a_failed_answer_in_the_middle_stops_the_rest(
-    run: Run, stock: Stock, served: Served, known: list[int]
+    run: Run, builder: ArchiveBuilder, simulator_server: SimulatorServer, known: list[int]
 ) -> None:
-    served.simulator.script("set-fase-2", status(503))
-    told = run("--config", stock.config, "phase", "set", 2, *known)
+    simulator_server.simulator.script("set-fase-2", status(503))
+    told = run("--config", builder.config, "phase", "set", 2, *known)
     assert told.code == 75
     assert len(told.err.splitlines()) == len(known)
-    assert served.simulator.marked(2) == frozenset()
+    assert simulator_server.simulator.marked(2) == frozenset()

@@ -15,23 +15,23 @@ from easytracking_sync.archive.database import Database
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.served import Served
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
+    from tests.support.simulator_server import SimulatorServer
 
-served = importlib.import_module("served").served
+simulator_server = importlib.import_module("tests.support.simulator_server").simulator_server
 
 
-def rot(served: Served) -> None:
+def rot(simulator_server: SimulatorServer) -> None:
     """Every stored byte rots."""
-    database = Database(f"sqlite:///{served.folder}/archive.db")
+    database = Database(f"sqlite:///{simulator_server.folder}/archive.db")
     with database.write() as connection:
         connection.execute(sa.update(tables.blob_chunk).values(content=b"rotten"))
     database.close()
 
 
-def test_the_proof_holds_breaks_and_is_mended(run: Run, served: Served) -> None:
-    command = ("--config", served.config, "reconcile")
-    assert run("--config", served.config, "migrate").code == 0
+def test_the_proof_holds_breaks_and_is_mended(run: Run, simulator_server: SimulatorServer) -> None:
+    command = ("--config", simulator_server.config, "reconcile")
+    assert run("--config", simulator_server.config, "migrate").code == 0
     before = run(*command)
     assert before.code == 3
     assert [line.split()[:4] for line in before.out.splitlines()[1:2]] == [["demo1", "6", "0", "6"]]
@@ -41,7 +41,7 @@ def test_the_proof_holds_breaks_and_is_mended(run: Run, served: Served) -> None:
     assert mended.code == 0
     assert "Repaired: 6 documents fetched, 18 files; comparing again" in mended.out
     assert mended.out.splitlines()[-1].startswith("The proof holds: 6 listed documents, all stored, undamaged")
-    rot(served)
+    rot(simulator_server)
     told = run(*command, "--json")
     (line,) = told.out.splitlines()
     fields = json.loads(line)
@@ -51,13 +51,13 @@ def test_the_proof_holds_breaks_and_is_mended(run: Run, served: Served) -> None:
 
 
 def test_the_proof_does_not_call_home_what_an_operator_closed_nor_prove_what_is_not_there(
-    run: Run, served: Served
+    run: Run, simulator_server: SimulatorServer
 ) -> None:
-    command = ("--config", served.config, "reconcile")
-    assert run("--config", served.config, "catch-up").code == 0
-    database = Database(f"sqlite:///{served.folder}/archive.db")
+    command = ("--config", simulator_server.config, "reconcile")
+    assert run("--config", simulator_server.config, "catch-up").code == 0
+    database = Database(f"sqlite:///{simulator_server.folder}/archive.db")
     with database.write() as connection:
-        closed = tables.document.c.doc_id == min(served.simulator.ids())
+        closed = tables.document.c.doc_id == min(simulator_server.simulator.ids())
         connection.execute(sa.update(tables.document).where(closed).values(state="accepted"))
     database.close()
     told = run(*command)
@@ -70,21 +70,21 @@ def test_the_proof_does_not_call_home_what_an_operator_closed_nor_prove_what_is_
     assert "The service lists no document there" in nothing.out
 
 
-def test_a_comparison_that_is_not_complete_is_no_proof(run: Run, served: Served) -> None:
-    assert run("--config", served.config, "migrate").code == 0
-    for doc_id in served.simulator.ids():
-        served.simulator.withdraw(doc_id)
-    served.simulator.script("list", status(400))
-    told = run("--config", served.config, "reconcile")
+def test_a_comparison_that_is_not_complete_is_no_proof(run: Run, simulator_server: SimulatorServer) -> None:
+    assert run("--config", simulator_server.config, "migrate").code == 0
+    for doc_id in simulator_server.simulator.ids():
+        simulator_server.simulator.withdraw(doc_id)
+    simulator_server.simulator.script("list", status(400))
+    told = run("--config", simulator_server.config, "reconcile")
     assert told.code == 75
     assert told.out.splitlines()[-1] == "No proof: the comparison is not complete."
     assert told.err.startswith("easytracking-sync: not compared: demo1: ")
 
 
-def test_refused_credentials_end_with_4(run: Run, served: Served) -> None:
-    config = served.config
+def test_refused_credentials_end_with_4(run: Run, simulator_server: SimulatorServer) -> None:
+    config = simulator_server.config
     assert run("--config", config, "migrate").code == 0
-    served.simulator.set_password("demo1", "another")
+    simulator_server.simulator.set_password("demo1", "another")
     told = run("--config", config, "reconcile")
     assert told.code == 4
     assert "demo1: the service refuses the credentials" in told.err
@@ -99,7 +99,9 @@ def test_refused_credentials_end_with_4(run: Run, served: Served) -> None:
         (["--from", "2026-02-01", "--to", "2026-01-31"], "2026-01-31 is before 2026-02-01"),
     ],
 )
-def test_a_wrong_reconcile_is_one_clear_line(run: Run, stock: Stock, arguments: list[str], said: str) -> None:
-    told = run("--config", stock.config, "reconcile", *arguments)
+def test_a_wrong_reconcile_is_one_clear_line(
+    run: Run, builder: ArchiveBuilder, arguments: list[str], said: str
+) -> None:
+    told = run("--config", builder.config, "reconcile", *arguments)
     assert told.code == 2
     assert said in told.complaint

@@ -17,7 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
 HEAVY = {"sqlalchemy", "httpx", "apscheduler", "starlette", "uvicorn", "pydantic", "prometheus_client", "structlog"}
 
@@ -43,15 +43,15 @@ def signalled_while_it_reads(config: Path, text: str, number: signal.Signals) ->
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_while_the_program_is_starting_ends_it_in_order_before_anything_is_opened(
-    run: Run, stock: Stock, number: signal.Signals, code: int
+    run: Run, builder: ArchiveBuilder, number: signal.Signals, code: int
 ) -> None:
-    stock.archive.close()
-    stock.path.unlink()
-    slow = stock.folder / "slow.toml"
-    with signalled_while_it_reads(slow, stock.config.read_text(), number):
+    builder.archive.close()
+    builder.path.unlink()
+    slow = builder.folder / "slow.toml"
+    with signalled_while_it_reads(slow, builder.config.read_text(), number):
         told = run("--config", slow, "run")
     assert (told.code, told.out, told.err) == (code, "", "")
-    assert not stock.path.exists()
+    assert not builder.path.exists()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 

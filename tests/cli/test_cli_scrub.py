@@ -8,73 +8,75 @@ import pytest
 import sqlalchemy as sa
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
 
-def fill(stock: Stock, label: str = "acme", count: int = 2) -> list[int]:
+def fill(builder: ArchiveBuilder, label: str = "acme", count: int = 2) -> list[int]:
     return [
-        stock.document(label, doc_id, files={"FA": (f"{doc_id}.xml", f"{label} {doc_id}".encode())})
+        builder.document(label, doc_id, files={"FA": (f"{doc_id}.xml", f"{label} {doc_id}".encode())})
         for doc_id in range(1, count + 1)
     ]
 
 
-def rot(stock: Stock, *row_ids: int) -> None:
+def rot(builder: ArchiveBuilder, *row_ids: int) -> None:
     hashes = sa.select(tables.file.c.sha256).where(tables.file.c.document_id.in_(row_ids))
-    with stock.archive.database.write() as connection:
+    with builder.archive.database.write() as connection:
         connection.execute(
             sa.update(tables.blob_chunk).where(tables.blob_chunk.c.sha256.in_(hashes)).values(content=b"rotten")
         )
 
 
-def test_a_whole_archive_is_said_to_be_whole_beside_a_running_service(run: Run, stock: Stock) -> None:
-    fill(stock)
-    with alone(stock.archive.database, {"pid": "1"}):
-        told = run("--config", stock.config, "scrub")
+def test_a_whole_archive_is_said_to_be_whole_beside_a_running_service(run: Run, builder: ArchiveBuilder) -> None:
+    fill(builder)
+    with instance_lock(builder.archive.database, {"pid": "1"}):
+        told = run("--config", builder.config, "scrub")
     assert (told.code, told.out, told.err) == (0, "2 files, 12 B read: no damage found.\n", "")
 
 
-def test_what_has_rotted_is_listed_alarmed_and_sent_to_be_fetched_again(run: Run, stock: Stock) -> None:
-    first, _ = fill(stock)
-    rot(stock, first)
-    told = run("--config", stock.config, "scrub")
+def test_what_has_rotted_is_listed_alarmed_and_sent_to_be_fetched_again(run: Run, builder: ArchiveBuilder) -> None:
+    first, _ = fill(builder)
+    rot(builder, first)
+    told = run("--config", builder.config, "scrub")
     assert told.code == 3
     assert "acme/1" in told.out
     assert "2 files, 12 B read: 1 damaged; 1 document to be fetched again" in told.out
     assert "file.rotten" in told.err
-    assert stock.value(tables.document.c.state, first) == DocumentState.DISCOVERED
+    assert builder.value(tables.document.c.state, first) == DocumentState.DISCOVERED
 
 
-def test_only_the_accounts_named_are_read(run: Run, stock: Stock) -> None:
-    rot(stock, *fill(stock, "beta"))
-    fill(stock)
-    assert run("--config", stock.config, "scrub", "--account", "ACME").code == 0
-    assert run("--config", stock.config, "scrub", "--account", "beta").code == 3
-    told = run("--config", stock.config, "scrub", "--account", "acne")
+def test_only_the_accounts_named_are_read(run: Run, builder: ArchiveBuilder) -> None:
+    rot(builder, *fill(builder, "beta"))
+    fill(builder)
+    assert run("--config", builder.config, "scrub", "--account", "ACME").code == 0
+    assert run("--config", builder.config, "scrub", "--account", "beta").code == 3
+    told = run("--config", builder.config, "scrub", "--account", "acne")
     assert told.code == 2
     assert "there are acme, beta" in told.complaint
 
 
-def test_an_archive_whose_bytes_are_gone_is_a_storage_failure_and_changes_nothing(run: Run, stock: Stock) -> None:
-    rows = fill(stock, count=20)
-    rot(stock, *rows)
-    told = run("--config", stock.config, "scrub")
+def test_an_archive_whose_bytes_are_gone_is_a_storage_failure_and_changes_nothing(
+    run: Run, builder: ArchiveBuilder
+) -> None:
+    rows = fill(builder, count=20)
+    rot(builder, *rows)
+    told = run("--config", builder.config, "scrub")
     assert told.code == 74
     assert "check that storage.path is mounted" in told.err
-    assert stock.value(tables.document.c.state, rows[0]) == DocumentState.ACKNOWLEDGED
-    assert run("--config", stock.config, "scrub", "--refetch-all").code == 3
-    assert stock.value(tables.document.c.state, rows[0]) == DocumentState.DISCOVERED
+    assert builder.value(tables.document.c.state, rows[0]) == DocumentState.ACKNOWLEDGED
+    assert run("--config", builder.config, "scrub", "--refetch-all").code == 3
+    assert builder.value(tables.document.c.state, rows[0]) == DocumentState.DISCOVERED
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_bytes_that_no_document_names_are_counted(run: Run, stock: Stock, count: int) -> None:
-    rows = fill(stock)[:count]
-    with stock.archive.database.write() as connection:
+def test_bytes_that_no_document_names_are_counted(run: Run, builder: ArchiveBuilder, count: int) -> None:
+    rows = fill(builder)[:count]
+    with builder.archive.database.write() as connection:
         connection.execute(sa.delete(tables.file).where(tables.file.c.document_id.in_(rows)))
-    told = run("--config", stock.config, "scrub")
+    told = run("--config", builder.config, "scrub")
     assert told.code == 0
     assert told.out.startswith(f"{count} blob{'s' * (count > 1)} stored that no document uses")

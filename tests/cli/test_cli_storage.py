@@ -9,123 +9,123 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 from tests.simulation.disk import MortalFiles
-from tests.simulation.fate import Blow, CrashError, Fate
+from tests.simulation.fault_injection import CrashError, Failure, FaultInjector
 
-from easytracking_sync.archive import relocation, tables
+from easytracking_sync.archive import blob_move, tables
 from easytracking_sync.archive.blob_files import FileBlobs
-from easytracking_sync.archive.relocation import relocate, remove_all
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.blob_move import copy_blobs, remove_all
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.errors import StorageFault
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
-    from tests.stocked import Stock
+    from tests.support.archive_builder import ArchiveBuilder
 
 
-def fill(stock: Stock, count: int = 3) -> None:
+def fill(builder: ArchiveBuilder, count: int = 3) -> None:
     for doc_id in range(1, count + 1):
-        stock.document("acme", doc_id, files={"FA": (f"{doc_id}.xml", f"invoice {doc_id}".encode())})
+        builder.document("acme", doc_id, files={"FA": (f"{doc_id}.xml", f"invoice {doc_id}".encode())})
 
 
-def backend(stock: Stock, name: str) -> None:
+def backend(builder: ArchiveBuilder, name: str) -> None:
     """Let the configuration name this store."""
-    text = stock.config.read_text().replace('backend = "filesystem"\n', "")
-    stock.config.write_text(
+    text = builder.config.read_text().replace('backend = "filesystem"\n', "")
+    builder.config.write_text(
         text.replace("[storage]\n", f'[storage]\nbackend = "{name}"\n' if name else "[storage]\n")
     )
 
 
-def on_disk(stock: Stock) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (stock.folder / "blobs").glob("??/??/*")}
+def on_disk(builder: ArchiveBuilder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (builder.folder / "blobs").glob("??/??/*")}
 
 
-def in_rows(stock: Stock) -> int:
-    with stock.archive.database.read() as connection:
+def in_rows(builder: ArchiveBuilder) -> int:
+    with builder.archive.database.read() as connection:
         return int(connection.execute(sa.select(sa.func.count()).select_from(tables.blob)).scalar_one())
 
 
-def test_the_whole_way_to_the_file_system_and_back(run: Run, stock: Stock, tmp_path: Path) -> None:
-    fill(stock)
-    move = ("--config", stock.config, "storage", "move")
+def test_the_whole_way_to_the_file_system_and_back(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
+    fill(builder)
+    move = ("--config", builder.config, "storage", "move")
     told = run(*move, "--to", "filesystem")
     assert (told.code, told.err) == (0, "")
     assert "3 of 3 blobs (27 B) are whole in" in told.out
-    assert f'path = "{stock.folder}/blobs"' in told.out
-    assert {hashlib.sha256(content).hexdigest() for content in on_disk(stock).values()} == on_disk(stock).keys()
-    assert in_rows(stock) == 3, "nothing is removed"
-    backend(stock, "filesystem")
+    assert f'path = "{builder.folder}/blobs"' in told.out
+    assert {hashlib.sha256(content).hexdigest() for content in on_disk(builder).values()} == on_disk(builder).keys()
+    assert in_rows(builder) == 3, "nothing is removed"
+    backend(builder, "filesystem")
     assert "0 copied now" in run(*move, "--to", "filesystem").out
     told = run(*move, "--to", "filesystem", "--delete-source")
-    assert (told.code, in_rows(stock)) == (0, 0)
-    assert run("--config", stock.config, "scrub").code == 0
-    assert run("--config", stock.config, "invoices", "export", "--to", tmp_path / "out").code == 0
+    assert (told.code, in_rows(builder)) == (0, 0)
+    assert run("--config", builder.config, "scrub").code == 0
+    assert run("--config", builder.config, "invoices", "export", "--to", tmp_path / "out").code == 0
     assert run(*move, "--to", "database").code == 0
-    backend(stock, "")
+    backend(builder, "")
     assert run(*move, "--to", "database", "--delete-source").code == 0
-    assert on_disk(stock) == {}
-    assert run("--config", stock.config, "scrub").code == 0
+    assert on_disk(builder) == {}
+    assert run("--config", builder.config, "scrub").code == 0
 
 
-def test_the_source_is_not_emptied_while_the_configuration_names_it(run: Run, stock: Stock) -> None:
-    fill(stock)
-    told = run("--config", stock.config, "storage", "move", "--to", "filesystem", "--delete-source")
+def test_the_source_is_not_emptied_while_the_configuration_names_it(run: Run, builder: ArchiveBuilder) -> None:
+    fill(builder)
+    told = run("--config", builder.config, "storage", "move", "--to", "filesystem", "--delete-source")
     assert told.code == 2
     assert 'storage.backend is still "database"' in told.complaint
-    assert (in_rows(stock), on_disk(stock)) == (3, {})
+    assert (in_rows(builder), on_disk(builder)) == (3, {})
 
 
-def test_what_is_whole_in_neither_store_is_told_and_keeps_the_source(run: Run, stock: Stock) -> None:
-    fill(stock)
-    rotten = stock.archive.catalogue.find("acme/2").files[0].sha256
-    stock.archive.database.close()
-    with stock.archive.database.write() as connection:
+def test_what_is_whole_in_neither_store_is_told_and_keeps_the_source(run: Run, builder: ArchiveBuilder) -> None:
+    fill(builder)
+    rotten = builder.archive.document_search.find("acme/2").files[0].sha256
+    builder.archive.database.close()
+    with builder.archive.database.write() as connection:
         connection.execute(
             sa.update(tables.blob_chunk).where(tables.blob_chunk.c.sha256 == rotten).values(content=b"rotten")
         )
-    backend(stock, "filesystem")
-    told = run("--config", stock.config, "storage", "move", "--to", "filesystem", "--delete-source")
+    backend(builder, "filesystem")
+    told = run("--config", builder.config, "storage", "move", "--to", "filesystem", "--delete-source")
     assert told.code == 3
     assert f"blob {rotten} is damaged in both stores" in told.err
     assert "2 of 3 blobs" in told.out
-    assert (in_rows(stock), len(on_disk(stock))) == (3, 2)
+    assert (in_rows(builder), len(on_disk(builder))) == (3, 2)
 
 
-def test_a_copy_that_rotted_meanwhile_is_mended_before_the_source_goes(run: Run, stock: Stock) -> None:
-    fill(stock)
-    move = ("--config", stock.config, "storage", "move", "--to", "filesystem")
+def test_a_copy_that_rotted_meanwhile_is_mended_before_the_source_goes(run: Run, builder: ArchiveBuilder) -> None:
+    fill(builder)
+    move = ("--config", builder.config, "storage", "move", "--to", "filesystem")
     run(*move)
-    next((stock.folder / "blobs").glob("??/??/*")).write_bytes(b"rotten")
-    backend(stock, "filesystem")
+    next((builder.folder / "blobs").glob("??/??/*")).write_bytes(b"rotten")
+    backend(builder, "filesystem")
     assert run(*move, "--delete-source").code == 0
-    assert {hashlib.sha256(content).hexdigest() for content in on_disk(stock).values()} == on_disk(stock).keys()
-    assert run("--config", stock.config, "scrub").code == 0
+    assert {hashlib.sha256(content).hexdigest() for content in on_disk(builder).values()} == on_disk(builder).keys()
+    assert run("--config", builder.config, "scrub").code == 0
 
 
 @pytest.mark.parametrize("survives", range(4))
-def test_a_move_that_is_killed_goes_on_where_it_was(stock: Stock, tmp_path: Path, survives: int) -> None:
+def test_a_move_that_is_killed_goes_on_where_it_was(builder: ArchiveBuilder, tmp_path: Path, survives: int) -> None:
     """Readable throughout: what was put is whole, and the source is as it was."""
-    fill(stock)
-    database, source = stock.archive.database, stock.archive.blobs
+    fill(builder)
+    database, source = builder.archive.database, builder.archive.blobs
     target = FileBlobs(tmp_path / "blobs", Dying(survives), "one")
     with pytest.raises(KeyboardInterrupt):
-        relocate(database, source, target, has_room=lambda _: True)
-    hashes = [part.sha256 for doc_id in (1, 2, 3) for part in stock.archive.catalogue.find(str(doc_id)).files]
+        copy_blobs(database, source, target, has_room=lambda _: True)
+    hashes = [part.sha256 for doc_id in (1, 2, 3) for part in builder.archive.document_search.find(str(doc_id)).files]
     assert source.whole(hashes) == set(hashes)
     target = FileBlobs(tmp_path / "blobs", LocalFiles(), "two")
-    done = relocate(database, source, target, has_room=lambda _: True)
+    done = copy_blobs(database, source, target, has_room=lambda _: True)
     assert (done.rotten, set(target.whole(hashes))) == (0, set(hashes))
     remove_all(source)
     assert not source.whole(hashes)
     assert target.whole(hashes) == set(hashes)
 
 
-def test_a_copy_that_does_not_read_back_stops_the_move(stock: Stock, tmp_path: Path) -> None:
+def test_a_copy_that_does_not_read_back_stops_the_move(builder: ArchiveBuilder, tmp_path: Path) -> None:
     """BYTE-IDENTITY: what the disk made of it is read before anybody may empty the source."""
-    fill(stock, 1)
-    database, source = stock.archive.database, stock.archive.blobs
+    fill(builder, 1)
+    database, source = builder.archive.database, builder.archive.blobs
     with pytest.raises(StorageFault, match="does not read back"):
-        relocate(database, source, FileBlobs(tmp_path / "blobs", Spoiling(), "one"), has_room=lambda _: True)
+        copy_blobs(database, source, FileBlobs(tmp_path / "blobs", Spoiling(), "one"), has_room=lambda _: True)
 
 
 class Spoiling(LocalFiles):
@@ -154,31 +154,33 @@ class Dying(LocalFiles):
         super().sync_folder(path)
 
 
-def test_row_13_what_a_killed_move_had_not_synced_is_synced_by_the_next(stock: Stock, tmp_path: Path) -> None:
+def test_row_13_what_a_killed_move_had_not_synced_is_synced_by_the_next(
+    builder: ArchiveBuilder, tmp_path: Path
+) -> None:
     """NO-LOSS: whole in memory is not on the disk; a power cut after the source was emptied takes nothing."""
-    fill(stock, 2)
-    database, source = stock.archive.database, stock.archive.blobs
-    hashes = {part.sha256 for doc_id in (1, 2) for part in stock.archive.catalogue.find(str(doc_id)).files}
-    calm = Fate()
-    relocate(database, source, FileBlobs(tmp_path / "calm", MortalFiles(calm), "one"), has_room=lambda _: True)
+    fill(builder, 2)
+    database, source = builder.archive.database, builder.archive.blobs
+    hashes = {part.sha256 for doc_id in (1, 2) for part in builder.archive.document_search.find(str(doc_id)).files}
+    calm = FaultInjector()
+    copy_blobs(database, source, FileBlobs(tmp_path / "calm", MortalFiles(calm), "one"), has_room=lambda _: True)
     assert len(calm.trace) > 20
     for death in range(len(calm.trace)):
         root = tmp_path / str(death) / "blobs"
-        fate = Fate(deal=lambda number, _, death=death: Blow.KILLED if number == death else None)  # type: ignore[misc]
-        files = MortalFiles(fate)
+        injector = FaultInjector(deal=lambda number, _, death=death: Failure.KILLED if number == death else None)  # type: ignore[misc]
+        files = MortalFiles(injector)
         with pytest.raises(CrashError):
-            relocate(database, source, FileBlobs(root, files, "one"), has_room=lambda _: True)
-        fate.revive()
-        relocate(database, source, FileBlobs(root, files, "two"), has_room=lambda _: True)
+            copy_blobs(database, source, FileBlobs(root, files, "one"), has_room=lambda _: True)
+        injector.revive()
+        copy_blobs(database, source, FileBlobs(root, files, "two"), has_room=lambda _: True)
         files.cut_power()
         assert FileBlobs(root, LocalFiles(), "three").whole(hashes) == hashes, calm.trace[death]
 
 
 def test_a_disk_without_room_stops_the_move_and_keeps_what_is_copied(
-    stock: Stock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    builder: ArchiveBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relocation, "PAGE", 2)
-    fill(stock, 3)
+    monkeypatch.setattr(blob_move, "PAGE", 2)
+    fill(builder, 3)
     target = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
     asked: list[int] = []
 
@@ -187,20 +189,20 @@ def test_a_disk_without_room_stops_the_move_and_keeps_what_is_copied(
         return len(asked) == 1
 
     with pytest.raises(StorageFault, match="no room"):
-        relocate(stock.archive.database, stock.archive.blobs, target, has_room=has_room)
+        copy_blobs(builder.archive.database, builder.archive.blobs, target, has_room=has_room)
     assert len(list(tmp_path.glob("blobs/??/??/*"))) == 2
-    assert relocate(stock.archive.database, stock.archive.blobs, target, has_room=lambda _: True).copied == 1
+    assert copy_blobs(builder.archive.database, builder.archive.blobs, target, has_room=lambda _: True).copied == 1
 
 
-def test_a_running_service_keeps_its_archive(run: Run, stock: Stock) -> None:
-    with alone(stock.archive.database, {"pid": "4711"}):
-        told = run("--config", stock.config, "storage", "move", "--to", "filesystem")
+def test_a_running_service_keeps_its_archive(run: Run, builder: ArchiveBuilder) -> None:
+    with instance_lock(builder.archive.database, {"pid": "4711"}):
+        told = run("--config", builder.config, "storage", "move", "--to", "filesystem")
     assert told.code == 5
     assert "4711" in told.complaint
 
 
 @pytest.mark.parametrize("arguments", [["move"], ["move", "--to", "tape"], ["mov"]])
-def test_a_wrong_storage_command_is_one_clear_line(run: Run, stock: Stock, arguments: list[str]) -> None:
-    told = run("--config", stock.config, "storage", *arguments)
+def test_a_wrong_storage_command_is_one_clear_line(run: Run, builder: ArchiveBuilder, arguments: list[str]) -> None:
+    told = run("--config", builder.config, "storage", *arguments)
     assert told.code == 2
     assert told.complaint

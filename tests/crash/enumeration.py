@@ -1,7 +1,7 @@
 """Dies at, or fails, effect after effect of a whole job; each time the next incarnation must bring everything home.
 
     python -m tests.crash.enumeration                 the sample that `make crash` takes
-    python -m tests.crash.enumeration --every         every effect, every blow (hours)
+    python -m tests.crash.enumeration --every         every effect, every failure (hours)
     python -m tests.crash.enumeration --site sqlite/files
 
 A job lists, reserves, fetches, stores and acknowledges 1, 99, 100 or 101 documents (two batches), on SQLite and on
@@ -25,12 +25,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.cells import Cell, cells_of
+from tests.crash.effect_kinds import Cell, cells_of
 from tests.simulation.disk import Cut
-from tests.simulation.fate import DEADLY, Blow, Effect, Kind, applicable
+from tests.simulation.fault_injection import DEADLY, Effect, Failure, Kind, applicable
 from tests.simulation.world import World
 from tests.support import postgres
-from tests.support.station import BlobStore
+from tests.support.harness import BlobStore
 
 from easytracking_simulator import Simulator
 
@@ -61,11 +61,11 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One job, and what befalls it: blows by the number of the effect. `cell` is what the first one strikes."""
+    """One job, and what befalls it: failures by the number of the effect. `cell` is what the first one strikes."""
 
     site: Site
     cell: Cell
-    blows: tuple[tuple[int, Blow], ...]
+    failures: tuple[tuple[int, Failure], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def server() -> postgres.Server:
 
 
 @contextmanager
-def world(site: Site, blows: Mapping[int, Blow]) -> Iterator[World]:
+def world(site: Site, failures: Mapping[int, Failure]) -> Iterator[World]:
     """A world of this site that has not begun."""
     with ExitStack() as around:
         folder = tempfile.TemporaryDirectory(prefix="crash-", dir=MEMORY if MEMORY.is_dir() else None)
@@ -105,11 +105,11 @@ def world(site: Site, blows: Mapping[int, Blow]) -> Iterator[World]:
         url = None
         if site.database == "postgresql":
             url = server().url(around.enter_context(server().database(server().archive_template)))
-        deadly_cut = tuple(Cut)[sum(blows) % len(Cut)]
+        deadly_cut = tuple(Cut)[sum(failures) % len(Cut)]
         made = World(
             Path(name) / "world",
             [arrival(site.documents)],
-            deal=functools.partial(dealt, blows),
+            deal=functools.partial(dealt, failures),
             url=url,
             blobs=site.blobs,
             cut=deadly_cut,
@@ -119,10 +119,10 @@ def world(site: Site, blows: Mapping[int, Blow]) -> Iterator[World]:
         yield made
 
 
-def dealt(blows: Mapping[int, Blow], number: int, effect: Effect) -> Blow | None:
-    """After the first blow the numbers mean other effects: some of them cannot be struck so."""
-    blow = blows.get(number)
-    return blow if blow is not None and (blow is Blow.KILLED or blow in applicable(effect)) else None
+def dealt(failures: Mapping[int, Failure], number: int, effect: Effect) -> Failure | None:
+    """After the first failure the numbers mean other effects: some of them cannot be struck so."""
+    failure = failures.get(number)
+    return failure if failure is not None and (failure is Failure.KILLED or failure in applicable(effect)) else None
 
 
 def undisturbed(site: Site) -> tuple[Site, tuple[Effect, ...], int]:
@@ -136,40 +136,42 @@ def undisturbed(site: Site) -> tuple[Site, tuple[Effect, ...], int]:
 
 def survive(trial: Trial) -> Verdict:
     """Live through it; every invariant is watched on the way."""
-    blows = dict(trial.blows)
+    failures = dict(trial.failures)
     try:
-        with world(trial.site, blows) as made:
+        with world(trial.site, failures) as made:
             made.run()
-            if made.dealt and len(blows) == 1:
+            if made.dealt and len(failures) == 1:
                 made.expect_all_home()
             else:
                 made.settle_for_good()
-            deadly = sum(blow in DEADLY for blow in blows.values())
+            deadly = sum(failure in DEADLY for failure in failures.values())
             assert made.lives >= deadly, f"it died {made.lives} times, not {deadly}"
-            if len(blows) == 1 and trial.cell.kind is Kind.SYNC:
+            if len(failures) == 1 and trial.cell.kind is Kind.SYNC:
                 assert made.lives == 1, "FAIL-STOP: it outlived a failed fsync"
     except BaseException:  # noqa: BLE001  it is told, with what befell the job
-        befell = ", ".join(f"{blow} at effect {number}" for number, blow in trial.blows)
+        befell = ", ".join(f"{failure} at effect {number}" for number, failure in trial.failures)
         return Verdict(trial, f"{trial.site}: {befell} ({trial.cell})\n{traceback.format_exc()}")
     return Verdict(trial, "")
 
 
 def singles(site: Site, effects: Sequence[Effect], begin: int, *, every: bool, turn: int) -> Iterator[Trial]:
-    """One blow a job. Of alike effects the sample strikes the first, the middle or the last, in turn with the blows.
+    """One failure per job. Of similar effects the sample takes the first, the middle or the last, by turns.
 
-    Of the large jobs, which are alike, each takes its share: the `turn`s cover every cell and blow.
+    Of the large jobs, which are alike, each takes its share: the `turn`s cover every cell and failure.
     """
     shares = 1 if every or site.documents == 1 else len(SITES) * (len(SIZES) - 1)
     count = itertools.count()
     for cell, numbers in sorted(cells_of(effects, begin).items()):
-        blows = sorted({blow for number in numbers for blow in applicable(effects[number])}, key=list(Blow).index)
-        for blow in blows:
-            fit = [number for number in numbers if blow in applicable(effects[number])]
+        failures = sorted(
+            {failure for number in numbers for failure in applicable(effects[number])}, key=list(Failure).index
+        )
+        for failure in failures:
+            fit = [number for number in numbers if failure in applicable(effects[number])]
             place = next(count)
             whole = every or (site.documents == 1 and site.database == "sqlite" and cell.kind not in LOOKS)
             chosen = fit if whole else [fit[(0, len(fit) // 2, -1)[place % 3]]]
             if place % shares == turn % shares:
-                yield from (Trial(site, cell, ((number, blow),)) for number in chosen)
+                yield from (Trial(site, cell, ((number, failure),)) for number in chosen)
 
 
 def pairs(site: Site, effects: Sequence[Effect], begin: int) -> Iterator[Trial]:
@@ -177,7 +179,7 @@ def pairs(site: Site, effects: Sequence[Effect], begin: int) -> Iterator[Trial]:
     for turn, (cell, numbers) in enumerate(sorted(cells_of(effects, begin).items())):
         if cell.kind not in LOOKS:
             for later in NEXT_DEATHS[turn % 2 :: 2]:
-                yield Trial(site, cell, ((numbers[0], Blow.KILLED), (numbers[0] + later, Blow.KILLED)))
+                yield Trial(site, cell, ((numbers[0], Failure.KILLED), (numbers[0] + later, Failure.KILLED)))
 
 
 def planned(sites: Iterable[Site], pool: Callable[..., Iterable[object]], *, every: bool) -> list[Trial]:
@@ -194,26 +196,26 @@ def planned(sites: Iterable[Site], pool: Callable[..., Iterable[object]], *, eve
 
 
 def report(trials: Sequence[Trial], seconds: float, *, every: bool) -> None:
-    """The table: how often each kind of effect was dealt each blow."""
-    tried = Counter((trial.cell, trial.blows[0][1]) for trial in trials if len(trial.blows) == 1)
-    doubled = sum(len(trial.blows) == 2 for trial in trials)
+    """The table: how often each kind of effect was dealt each failure."""
+    tried = Counter((trial.cell, trial.failures[0][1]) for trial in trials if len(trial.failures) == 1)
+    doubled = sum(len(trial.failures) == 2 for trial in trials)
     rows: Counter[tuple[Kind, str]] = Counter()
-    table: Counter[tuple[Kind, str, Blow]] = Counter()
-    for (cell, blow), count in tried.items():
+    table: Counter[tuple[Kind, str, Failure]] = Counter()
+    for (cell, failure), count in tried.items():
         rows[cell.kind, cell.what] += count
-        table[cell.kind, cell.what, blow] += count
-    print(f"{'effect':<24}" + "".join(f"{blow:>15}" for blow in Blow) + f"{'all':>8}")
+        table[cell.kind, cell.what, failure] += count
+    print(f"{'effect':<24}" + "".join(f"{failure:>15}" for failure in Failure) + f"{'all':>8}")
     for kind, what in sorted(rows):
-        counts = [table[kind, what, blow] for blow in Blow]
+        counts = [table[kind, what, failure] for failure in Failure]
         print(f"{kind + ' ' + what:<24}" + "".join(f"{count or '·':>15}" for count in counts) + f"{sum(counts):>8}")
     print(
-        f"{tried.total()} jobs with one blow ({len({cell for cell, _ in tried})} kinds of effect by their place, "
-        f"{len(tried)} with their blows), {doubled} with a second death during the recovery, in {seconds:.0f} s"
+        f"{tried.total()} jobs with one failure ({len({cell for cell, _ in tried})} kinds of effect by their place, "
+        f"{len(tried)} with their failures), {doubled} with a second death during the recovery, in {seconds:.0f} s"
     )
     if not every:
         print(
-            "A sample: of one document every effect is struck by each blow on SQLite (looks into folder and archive "
-            "by one in each place); on PostgreSQL, and with 99, 100 and 101, which share the blows among them and "
+            "A sample: of one document every effect meets each failure on SQLite (looks into folder and archive "
+            "by one in each place); on PostgreSQL, and with 99, 100 and 101, which share the failures among them and "
             "among the sites, one of alike effects after the same call: the first, the middle or the last, in "
             "turn. `make crash EVERY=1` leaves none out."
         )

@@ -24,7 +24,7 @@ TOLD = "told.log"
 ARCHIVE = "archive.db"
 
 
-class Confessor(httpx.BaseTransport):
+class AcknowledgementRecorder(httpx.BaseTransport):
     """Writes down which documents the service is about to be told of."""
 
     def __init__(self, told: Path, inner: httpx.BaseTransport) -> None:
@@ -57,7 +57,7 @@ def main(folder: Path) -> None:
             "accounts": {"acme": account},
         }
     )
-    network = Confessor(folder / TOLD, SimulatorTransport(simulator))
+    network = AcknowledgementRecorder(folder / TOLD, SimulatorTransport(simulator))
     catch_up(settings, CatchUpRequest(), effects=Effects(network=network))
     assert len(simulator.marked()) == DOCUMENTS
 

@@ -1,4 +1,4 @@
-"""Every kind of effect of a job, every blow: whatever dies or fails, the next incarnation brings everything home.
+"""Every kind of effect of a job, every failure: whatever dies or fails, the next incarnation brings everything home.
 
 The whole enumeration, over both databases and up to 101 documents, is `make crash`; here each kind is struck once.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 
 import pytest
-from tests.crash.cells import cells_of
+from tests.crash.effect_kinds import cells_of
 from tests.crash.enumeration import Site, Trial, pairs, singles, survive, undisturbed
-from tests.simulation.fate import Blow, Kind
-from tests.support.station import BlobStore
+from tests.simulation.fault_injection import Failure, Kind
+from tests.support.harness import BlobStore
 
 BLOBS: tuple[BlobStore, ...] = ("database", "files")
 SHARE = 8
@@ -20,10 +20,10 @@ SHARE = 8
 
 @functools.cache
 def trials(blobs: BlobStore, documents: int = 1) -> tuple[Trial, ...]:
-    """One of every kind of effect, each with each of its blows, as for the larger jobs."""
+    """One of every kind of effect, each with each of its failures, as for the larger jobs."""
     site, effects, begin = undisturbed(Site("sqlite", blobs, documents))
     found = singles(site, effects, begin, every=True, turn=0)
-    once = {(trial.cell, trial.blows[0][1]): trial for trial in found}
+    once = {(trial.cell, trial.failures[0][1]): trial for trial in found}
     return tuple(once.values())
 
 
@@ -51,5 +51,5 @@ def test_no_kind_of_effect_is_left_out(blobs: BlobStore) -> None:
     calls = {what for kind, what in kinds if kind is Kind.SEND}
     assert calls == {"log in", "list", "reserve", "fetch", "acknowledge"}
     assert {what for kind, what in kinds if kind is Kind.SYNC} == {"a file", "a folder"}
-    struck = {trial.blows[0][1] for trial in trials(blobs)}
-    assert struck == set(Blow)
+    struck = {trial.failures[0][1] for trial in trials(blobs)}
+    assert struck == set(Failure)

@@ -18,8 +18,8 @@ from random import Random
 
 import pytest
 from tests.crash import small_job
-from tests.crash.tape import Act, Did, Disk, acts, record
-from tests.simulation.ledger import Ledger
+from tests.crash.strace_log import Act, Did, Disk, acts, record
+from tests.simulation.archive_reader import ArchiveReader
 
 needs_strace = pytest.mark.skipif(
     shutil.which("strace") is None, reason="power loss under SQLite is not tested: no strace (apt-get install strace)"
@@ -59,17 +59,17 @@ def expect_readable(found: dict[Path, bytes], told: set[int], folder: Path) -> N
     if not archive.exists():
         assert not told, "NO-ACK-BEFORE-DURABLE: the archive is gone"
         return
-    with contextlib.closing(Ledger(f"sqlite:///{archive}", None)) as ledger:
-        assert ledger.rows("PRAGMA integrity_check") == [("ok",)]
+    with contextlib.closing(ArchiveReader(f"sqlite:///{archive}", None)) as reader:
+        assert reader.rows("PRAGMA integrity_check") == [("ok",)]
         if told:
-            expect_home(ledger, told)
+            expect_home(reader, told)
 
 
-def expect_home(ledger: Ledger, told: set[int]) -> None:
+def expect_home(reader: ArchiveReader, told: set[int]) -> None:
     """Each of these documents is stored, with its original, and every file of it can be read."""
-    states = {row[0]: row[1] for row in ledger.rows("SELECT doc_id, state FROM document")}
-    files = ledger.rows("SELECT d.doc_id, f.type, f.sha256 FROM file f JOIN document d ON d.id = f.document_id")
-    whole = {sha256 for _, _, sha256 in files if ledger.is_whole(sha256)}
+    states = {row[0]: row[1] for row in reader.rows("SELECT doc_id, state FROM document")}
+    files = reader.rows("SELECT d.doc_id, f.type, f.sha256 FROM file f JOIN document d ON d.id = f.document_id")
+    whole = {sha256 for _, _, sha256 in files if reader.is_whole(sha256)}
     assert {doc_id for doc_id in told if states.get(doc_id) not in SETTLED} == set(), "NO-ACK-BEFORE-DURABLE"
     broken = [(doc_id, kind) for doc_id, kind, sha256 in files if doc_id in told and sha256 not in whole]
     assert not broken, f"NO-ACK-BEFORE-DURABLE: {broken} cannot be read"

@@ -22,7 +22,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from tests.end_to_end.conftest import BUSY, Place, placed
-from tests.simulation.ledger import Ledger
+from tests.simulation.archive_reader import ArchiveReader
 from tests.support.postgres import Server
 
 from easytracking_simulator import Fault, Faults, Kind
@@ -55,11 +55,11 @@ class Served(Place):
 
     def stored(self) -> set[int]:
         """As a place's, through the server."""
-        with contextlib.closing(Ledger(self.url, None)) as ledger:
-            rows = ledger.rows(
+        with contextlib.closing(ArchiveReader(self.url, None)) as reader:
+            rows = reader.rows(
                 "SELECT d.doc_id, f.type, f.sha256 FROM file f JOIN document d ON d.id = f.document_id"
             )
-            whole = {sha256 for _, _, sha256 in rows if ledger.is_whole(sha256)}
+            whole = {sha256 for _, _, sha256 in rows if reader.is_whole(sha256)}
         broken = {doc_id for doc_id, _, sha256 in rows if sha256 not in whole}
         return {doc_id for doc_id, kind, _ in rows if kind == "FA" and doc_id not in broken}
 
@@ -192,8 +192,8 @@ def test_row_14_and_15_a_database_killed_in_mid_transaction_loses_nothing_that_w
     assert process.returncode in (0, 75), err
     served.catch_up()
     served.expect_all_home()
-    with contextlib.closing(Ledger(served.url, None)) as ledger:
-        rows = ledger.rows("SELECT batch_id, detail FROM event WHERE batch_id IS NOT NULL")
+    with contextlib.closing(ArchiveReader(served.url, None)) as reader:
+        rows = reader.rows("SELECT batch_id, detail FROM event WHERE batch_id IS NOT NULL")
     moves = [(batch_id, json.loads(detail).get("epoch")) for batch_id, detail in rows]
     numbered = [move for move in moves if move[1] is not None]
     assert len(numbered) == len(set(numbered)), "FENCED: a batch moved twice in one epoch"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
-from tests.deploy.ground import (  # noqa: E402  the path is set above
+from tests.deploy.environment import (  # noqa: E402  the path is set above
     BARE,
     Done,
     Failed,

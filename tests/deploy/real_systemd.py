@@ -15,8 +15,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2])]
 
-from tests.deploy.booted import UNIT, Machine, booted  # noqa: E402  the path is set above
-from tests.deploy.ground import (  # noqa: E402
+from tests.deploy.environment import (  # noqa: E402
     Done,
     bare_debian,
     build_wheel,
@@ -34,6 +33,7 @@ from tests.deploy.ground import (  # noqa: E402
     step,
     wheelhouse,
 )
+from tests.deploy.nspawn_container import UNIT, Machine, booted  # noqa: E402  the path is set above
 
 from easytracking_simulator import Fault, Kind, Simulator  # noqa: E402
 

@@ -9,13 +9,13 @@ from typing import cast
 Target = Callable[[bytes], None]
 
 TARGETS: Mapping[str, str] = {
-    "listing": "sent",
-    "index": "sent",
-    "parcel": "sent",
-    "answer": "sent",
-    "token": "sent",
-    "configuration": "written",
-    "variable": "written",
+    "listing": "network_input",
+    "index": "network_input",
+    "parcel": "network_input",
+    "answer": "network_input",
+    "token": "network_input",
+    "configuration": "configuration_input",
+    "variable": "configuration_input",
 }
 """And the module of this folder that each is in."""
 

@@ -1,4 +1,4 @@
-"""Stations for the machine's tests, each watched by a notary and closed at the end.
+"""Harnesses for the machine's tests, each watched by a checker and closed at the end.
 
 They stand on SQLite, with the bytes in it; `--database postgresql` and `--blobs files` run the same tests elsewhere.
 """
@@ -11,33 +11,33 @@ from typing import Any, Protocol
 
 import httpx
 import pytest
+from tests.support.archive_checks import InvariantChecker
+from tests.support.harness import SMALL, Harness, build
 from tests.support.postgres import Server
-from tests.support.station import SMALL, Station, build
-from tests.support.truth import Notary
 
 from easytracking_simulator import Options
 
 
 class Make(Protocol):
-    """Makes a station; the parameters are those of `support.station.build`."""
+    """Makes a harness; the parameters are those of `support.harness.build`."""
 
-    def __call__(self, options: Options = ..., **given: Any) -> Station: ...
+    def __call__(self, options: Options = ..., **given: Any) -> Harness: ...
 
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """Which database stations stand on."""
+    """Which database harnesses stand on."""
     return str(getattr(request, "param", None) or request.config.getoption("--database"))
 
 
 @pytest.fixture
 def make(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[Make]:
-    """As many stations as a test likes, each in a folder of its own."""
-    made: list[Station] = []
+    """As many harnesses as a test likes, each in a folder of its own."""
+    made: list[Harness] = []
     server: Server | None = request.getfixturevalue("server") if kind == "postgresql" else None
     names: list[str] = []
 
-    def make_one(options: Options = SMALL, **given: Any) -> Station:
+    def make_one(options: Options = SMALL, **given: Any) -> Harness:
         folder = tmp_path / f"station-{len(made)}"
         folder.mkdir()
         url = f"sqlite:///{folder / 'archive.db'}"
@@ -47,14 +47,14 @@ def make(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> Iterator[
         given.setdefault("blobs", request.config.getoption("--blobs"))
         outer: Callable[[httpx.BaseTransport], httpx.BaseTransport] = given.pop("wrap", lambda inner: inner)
         blobs = folder / "blobs" if given["blobs"] == "files" else None
-        station = build(folder, options, wrap=lambda inner: outer(Notary(url, inner, blobs)), **given)
-        made.append(station)
-        return station
+        harness = build(folder, options, wrap=lambda inner: outer(InvariantChecker(url, inner, blobs)), **given)
+        made.append(harness)
+        return harness
 
     yield make_one
-    for station in made:
-        station.close()
-        assert station.simulator.lapses() == {}, "a call departs from the vendor's document"
+    for harness in made:
+        harness.close()
+        assert harness.simulator.lapses() == {}, "a call departs from the vendor's document"
     if server is not None:
         for name in names:
             server.drop(name)

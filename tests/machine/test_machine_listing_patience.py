@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.support.station import Recorder, Station, VirtualClock, Wish, build
+from tests.support.harness import Harness, Recorder, VirtualClock, Wish, build
 
 from easytracking_sync.errors import ServiceUnavailable, Transient, Unreachable
 from easytracking_sync.machine.account import Account
@@ -28,18 +28,18 @@ class Bench:
     """Two accounts of an archive, and the patience for their lists."""
 
     def __init__(self, folder: Path) -> None:
-        self.station: Station = build(folder, wishes={"demo1": WISH, "demo2": WISH})
-        self.clock: VirtualClock = self.station.clock
+        self.harness: Harness = build(folder, wishes={"demo1": WISH, "demo2": WISH})
+        self.clock: VirtualClock = self.harness.clock
         self.notes = Recorder()
-        self.one, self.two = self.station.accounts.values()
-        self.pauses = Pauses(self.station.archive.accounts, Policy())
-        self.patience = Patience(self.pauses, Policy(), self.station.effects, self.notes)
+        self.one, self.two = self.harness.accounts.values()
+        self.pauses = Pauses(self.harness.archive.accounts, Policy())
+        self.patience = Patience(self.pauses, Policy(), self.harness.effects, self.notes)
 
     def fails(self, trouble: Transient = NO_LINE, *, failing: float, account: int = 0) -> bool:
         return self.patience.gives_up((self.one, self.two)[account], trouble, failing)
 
     def paused(self, account: int = 0) -> PauseReason | None:
-        return self.station.archive.accounts.paused((self.one, self.two)[account].id, self.clock.now())
+        return self.harness.archive.accounts.paused((self.one, self.two)[account].id, self.clock.now())
 
     def wait(self, **how_long: float) -> None:
         self.clock.forward(timedelta(**how_long))

@@ -8,8 +8,8 @@ from email.utils import format_datetime
 
 import pytest
 from tests.machine.conftest import Make
-from tests.support.station import NOON, SMALL, Station, Wish, cycle_of, list_through, settle
-from tests.support.truth import assert_home, entries
+from tests.support.archive_checks import assert_archived, entries
+from tests.support.harness import NOON, SMALL, Harness, Wish, cycle_of, list_through, settle
 
 from easytracking_simulator import Call, Fault, Faults, Kind, Rate, lost, status, torn
 from easytracking_sync.errors import ServiceUnavailable
@@ -44,15 +44,15 @@ NO_LIST = {
 @pytest.mark.parametrize("compress", [True, False])
 def test_row_01_what_is_no_list_changes_nothing_and_is_asked_for_again(make: Make, *, compress: bool) -> None:
     """A timeout, a 5xx, a page with 200, cut or wrong JSON: no state change, then the whole list all the same."""
-    station = make(replace(SMALL, documents=3, compress=compress))
-    cycle = cycle_of(station, station.accounts["demo1"])
+    harness = make(replace(SMALL, documents=3, compress=compress))
+    cycle = cycle_of(harness, harness.accounts["demo1"])
     for name, fault in NO_LIST.items():
-        station.simulator.script("list", fault)
+        harness.simulator.script("list", fault)
         with pytest.raises(ServiceUnavailable, match="demo1: list: "):
             pytest.fail(f"{name} passed as a list: {cycle.step()}")
-        assert entries(station) == {}
-    list_through(station, cycle)
-    assert set(entries(station)) == set(station.simulator.ids())
+        assert entries(harness) == {}
+    list_through(harness, cycle)
+    assert set(entries(harness)) == set(harness.simulator.ids())
     assert cycle.is_complete
 
 
@@ -60,106 +60,106 @@ def test_row_01_a_list_that_fails_again_and_again_is_waited_for_with_jitter(make
     """Five failures wait no longer than 1 + 2 + 4 + 8 + 16 seconds, and not the same for everyone."""
     waited = set()
     for seed in range(4):
-        station = make(replace(SMALL, documents=1), seed=seed)
-        station.simulator.script("list", status(500), times=5)
-        list_through(station, cycle_of(station, station.accounts["demo1"]))
-        assert len(station.observer.named("list.failed")) == 5
-        waited.add(station.clock.now() - NOON)
+        harness = make(replace(SMALL, documents=1), seed=seed)
+        harness.simulator.script("list", status(500), times=5)
+        list_through(harness, cycle_of(harness, harness.accounts["demo1"]))
+        assert len(harness.observer.named("list.failed")) == 5
+        waited.add(harness.clock.now() - NOON)
     assert len(waited) == 4
     assert all(timedelta() < wait <= timedelta(seconds=31) for wait in waited)
 
 
 def test_row_01_every_other_call_waits_out_the_same_troubles(make: Make) -> None:
     """Reserving and acknowledging go on where they were; nothing is stored or told twice."""
-    station = make(replace(SMALL, documents=4))
+    harness = make(replace(SMALL, documents=4))
     troubles = [status(500), Fault(kind=Kind.HTML), Fault(kind=Kind.EMPTY), Fault(kind=Kind.TIMEOUT), status(502)]
     for trouble in troubles:
-        station.simulator.script("reserve", trouble)
-        station.simulator.script("fetch", Fault(kind=Kind.PENDING))
-        station.simulator.script("fetch", replace(trouble, applied=False))
+        harness.simulator.script("reserve", trouble)
+        harness.simulator.script("fetch", Fault(kind=Kind.PENDING))
+        harness.simulator.script("fetch", replace(trouble, applied=False))
     for trouble in (status(500), Fault(kind=Kind.HTML), Fault(kind=Kind.TIMEOUT), status(503)):
-        station.simulator.script("acknowledge", trouble)
-    settled = settle(station)
+        harness.simulator.script("acknowledge", trouble)
+    settled = settle(harness)
     assert settled.waiting == 0
-    assert station.simulator.scripted() == 0
-    assert_home(station)
+    assert harness.simulator.scripted() == 0
+    assert_archived(harness)
 
 
-def logins(station: Station, label: str) -> int:
-    return station.simulator.count("token", account=label)
+def logins(harness: Harness, label: str) -> int:
+    return harness.simulator.count("token", account=label)
 
 
 @pytest.mark.parametrize("call", ["list", "reserve", "fetch", "acknowledge"])
 def test_row_02_one_401_costs_one_fresh_login_and_nothing_else(make: Make, call: str) -> None:
     """A token may run out at any call: the same call is made again with a fresh one."""
-    station = make(replace(SMALL, documents=4))
-    station.simulator.script(call, status(401))
-    settled = settle(station)
+    harness = make(replace(SMALL, documents=4))
+    harness.simulator.script(call, status(401))
+    settled = settle(harness)
     assert (settled.waiting, settled.refused) == (0, ())
-    assert_home(station)
-    assert logins(station, "demo1") == 2
-    assert station.observer.named("credentials.refused") == []
+    assert_archived(harness)
+    assert logins(harness, "demo1") == 2
+    assert harness.observer.named("credentials.refused") == []
 
 
 @pytest.mark.parametrize("call", ["list", "reserve", "fetch", "acknowledge"])
 def test_row_02_a_fresh_token_that_is_refused_pauses_that_account_alone(make: Make, call: str) -> None:
     """One fresh login, then a pause and an alarm; the other account comes home; afterwards this one does too."""
-    station = make(replace(SMALL, documents=8), wishes=TWO)
+    harness = make(replace(SMALL, documents=8), wishes=TWO)
     for _ in range(2):
-        station.simulator.script(call, status(401), account="demo1")
-    settle(station)
-    assert logins(station, "demo1") == 2
-    assert len(station.observer.named("credentials.refused")) == 1
-    assert paused(station, "demo1") is PauseReason.CREDENTIALS
-    assert_home(station, "demo2")
-    assert logins(station, "demo2") == 1
-    station.clock.forward(HOUR)
-    assert settle(station).waiting == 0
-    assert_home(station, "demo1")
+        harness.simulator.script(call, status(401), account="demo1")
+    settle(harness)
+    assert logins(harness, "demo1") == 2
+    assert len(harness.observer.named("credentials.refused")) == 1
+    assert paused(harness, "demo1") is PauseReason.CREDENTIALS
+    assert_archived(harness, "demo2")
+    assert logins(harness, "demo2") == 1
+    harness.clock.forward(HOUR)
+    assert settle(harness).waiting == 0
+    assert_archived(harness, "demo1")
 
 
-def paused(station: Station, label: str) -> PauseReason | None:
-    return station.archive.accounts.paused(station.accounts[label].id, station.clock.now())
+def paused(harness: Harness, label: str) -> PauseReason | None:
+    return harness.archive.accounts.paused(harness.accounts[label].id, harness.clock.now())
 
 
 def test_row_02_wrong_credentials_are_tried_once_and_then_ever_more_rarely(make: Make) -> None:
     """Hammering can lock a user: one login, again after 1, 6 and 24 hours; the other account goes on meanwhile."""
-    station = make(replace(SMALL, documents=8), wishes=TWO)
-    station.simulator.set_password("demo1", "changed")
-    settled = settle(station)
+    harness = make(replace(SMALL, documents=8), wishes=TWO)
+    harness.simulator.set_password("demo1", "changed")
+    settled = settle(harness)
     assert settled.refused == ("demo1",)
-    assert logins(station, "demo1") == 1
-    assert paused(station, "demo1") is PauseReason.CREDENTIALS
-    assert_home(station, "demo2")
+    assert logins(harness, "demo1") == 1
+    assert paused(harness, "demo1") is PauseReason.CREDENTIALS
+    assert_archived(harness, "demo2")
     for _ in range(60):
-        station.clock.forward(timedelta(minutes=59))
-        if paused(station, "demo1") is None:
-            settle(station)
-    assert 2 <= logins(station, "demo1") <= 5
+        harness.clock.forward(timedelta(minutes=59))
+        if paused(harness, "demo1") is None:
+            settle(harness)
+    assert 2 <= logins(harness, "demo1") <= 5
 
 
 def test_row_02_no_call_is_made_with_refused_credentials_while_work_waits(make: Make) -> None:
     """A password that changes in mid-work: batches keep their state, and come home once it is right again."""
-    station = make(replace(SMALL, documents=4))
-    known = station.simulator.accounts[0].password
-    list_through(station, cycle_of(station, station.accounts["demo1"]))
-    station.simulator.set_password("demo1", "changed")
-    station.simulator.revoke_tokens()
-    while station.engine.step():
+    harness = make(replace(SMALL, documents=4))
+    known = harness.simulator.accounts[0].password
+    list_through(harness, cycle_of(harness, harness.accounts["demo1"]))
+    harness.simulator.set_password("demo1", "changed")
+    harness.simulator.revoke_tokens()
+    while harness.engine.step():
         pass
-    assert logins(station, "demo1") == 2
-    assert station.simulator.count("reserve", status=202) == 0
-    station.simulator.set_password("demo1", known)
-    station.clock.forward(HOUR)
-    assert settle(station).waiting == 0
-    assert_home(station)
+    assert logins(harness, "demo1") == 2
+    assert harness.simulator.count("reserve", status=202) == 0
+    harness.simulator.set_password("demo1", known)
+    harness.clock.forward(HOUR)
+    assert settle(harness).waiting == 0
+    assert_archived(harness)
 
 
 def test_row_04_a_list_too_large_is_halved_and_everything_comes_home(make: Make) -> None:
     """413: windows are narrowed until they fit; no document is lost between the halves."""
-    station = make(replace(SMALL, documents=40, list_cap=4))
-    assert settle(station).waiting == 0
-    assert_home(station)
+    harness = make(replace(SMALL, documents=40, list_cap=4))
+    assert settle(harness).waiting == 0
+    assert_archived(harness)
 
 
 PAUSES = {
@@ -184,12 +184,12 @@ ASKED = [
 def test_row_05_retry_after_is_honoured_and_capped(make: Make, call: str, name: str, code: int) -> None:
     """In seconds, as a date, or absurd: not sooner than asked, not later than an hour."""
     text, least, most = PAUSES[name]
-    station = make(replace(SMALL, documents=2))
-    station.simulator.script(call, status(code, retry_after=text))
-    assert settle(station, horizon=timedelta(hours=2)).waiting == 0
-    assert_home(station)
-    times = [called.at for called in station.simulator.journal(call)]
-    place = [called.status for called in station.simulator.journal(call)].index(code)
+    harness = make(replace(SMALL, documents=2))
+    harness.simulator.script(call, status(code, retry_after=text))
+    assert settle(harness, horizon=timedelta(hours=2)).waiting == 0
+    assert_archived(harness)
+    times = [called.at for called in harness.simulator.journal(call)]
+    place = [called.status for called in harness.simulator.journal(call)].index(code)
     gap = (times[place + 1] - times[place]).total_seconds()
     assert least - 1 <= gap <= most + 1
 
@@ -197,28 +197,28 @@ def test_row_05_retry_after_is_honoured_and_capped(make: Make, call: str, name: 
 @pytest.mark.parametrize("code", [429, 503])
 def test_row_05_one_account_s_pause_is_not_another_s(make: Make, code: int) -> None:
     """The service asks one user to wait ten minutes: the other's documents are home within the first."""
-    station = make(replace(SMALL, documents=8), wishes=TWO)
-    station.simulator.script("reserve", status(code, retry_after="600"), account="demo1")
-    assert settle(station).waiting == 0
+    harness = make(replace(SMALL, documents=8), wishes=TWO)
+    harness.simulator.script("reserve", status(code, retry_after="600"), account="demo1")
+    assert settle(harness).waiting == 0
     for label in TWO:
-        assert_home(station, label)
-    last = max(called.at for called in station.simulator.journal() if called.account == "demo2")
+        assert_archived(harness, label)
+    last = max(called.at for called in harness.simulator.journal() if called.account == "demo2")
     assert last - NOON < timedelta(minutes=1)
 
 
 def test_row_05_an_account_told_to_wait_makes_no_call_at_all_meanwhile(make: Make) -> None:
     """429 speaks to the user, not to one batch: the account's other batches and its listing keep quiet too."""
-    station = make(replace(SMALL, documents=8))
-    station.simulator.script("reserve", status(403))  # two halves
-    station.simulator.script("reserve", status(429, retry_after="600"))
-    list_through(station, cycle_of(station, station.accounts["demo1"]))
-    while station.engine.step():
+    harness = make(replace(SMALL, documents=8))
+    harness.simulator.script("reserve", status(403))  # two halves
+    harness.simulator.script("reserve", status(429, retry_after="600"))
+    list_through(harness, cycle_of(harness, harness.accounts["demo1"]))
+    while harness.engine.step():
         pass
-    told = next(called.at for called in station.simulator.journal() if called.status == 429)
-    list_through(station, cycle_of(station, station.accounts["demo1"]))
-    assert settle(station).waiting == 0
-    assert_home(station)
-    later = [called for called in station.simulator.journal() if called.call is not Call.TOKEN]
+    told = next(called.at for called in harness.simulator.journal() if called.status == 429)
+    list_through(harness, cycle_of(harness, harness.accounts["demo1"]))
+    assert settle(harness).waiting == 0
+    assert_archived(harness)
+    later = [called for called in harness.simulator.journal() if called.call is not Call.TOKEN]
     place = [called.status for called in later].index(429)
     assert later[place + 1].at - told >= timedelta(seconds=599)
 
@@ -226,12 +226,12 @@ def test_row_05_an_account_told_to_wait_makes_no_call_at_all_meanwhile(make: Mak
 def test_row_05_no_call_is_lost_in_a_storm_of_refusals_to_answer(make: Make) -> None:
     """ACK-LIVENESS: every second call is answered 429 or 503: everything comes home all the same."""
 
-    station = make(replace(SMALL, documents=6))
-    station.simulator.faults = Faults(
+    harness = make(replace(SMALL, documents=6))
+    harness.simulator.faults = Faults(
         rates=(
             Rate(call="any", chance=0.4, fault=status(429, retry_after="7")),
             Rate(call="any", chance=0.2, fault=status(503)),
         )
     )
-    assert settle(station).waiting == 0
-    assert_home(station)
+    assert settle(harness).waiting == 0
+    assert_archived(harness)

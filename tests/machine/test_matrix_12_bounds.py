@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import pytest
 from tests.machine.conftest import Make
-from tests.support.station import SMALL, Station, Wish, cycle_of, drain, list_through, settle
-from tests.support.truth import assert_home, entries, states
+from tests.support.archive_checks import assert_archived, entries, states
+from tests.support.harness import SMALL, Harness, Wish, cycle_of, drain, list_through, settle
 
 from easytracking_simulator import status
 from easytracking_sync.effects import LocalFiles
@@ -28,31 +28,31 @@ FEW = replace(SMALL, documents=4)
 def test_bounded_no_more_jobs_are_in_flight_than_allowed(make: Make, most: int) -> None:
     """Single batches, `jobs_in_flight` at a time, for each account by itself; all of them come home."""
     two = {"demo1": Wish(), "demo2": Wish()}
-    station = make(replace(SMALL, documents=10, job_seconds=5), wishes=two, bounds=Bounds(jobs_in_flight=most))
+    harness = make(replace(SMALL, documents=10, job_seconds=5), wishes=two, bounds=Bounds(jobs_in_flight=most))
     for label in two:
         for _ in range(4):
-            station.simulator.script("reserve", status(403), account=label)
+            harness.simulator.script("reserve", status(403), account=label)
     seen: set[int] = set()
 
     def look() -> None:
         for label in two:
-            seen.add(len(station.simulator.open_jobs(label)))
-            assert len(station.simulator.open_jobs(label)) <= most
+            seen.add(len(harness.simulator.open_jobs(label)))
+            assert len(harness.simulator.open_jobs(label)) <= most
 
-    assert settle(station, after_step=look).waiting == 0
+    assert settle(harness, after_step=look).waiting == 0
     assert max(seen) == most
     for label in two:
-        assert_home(station, label)
-        assert station.simulator.count("reserve", account=label, status=202) == 5
+        assert_archived(harness, label)
+        assert harness.simulator.count("reserve", account=label, status=202) == 5
 
 
 def test_bounded_no_call_names_more_than_a_hundred_ids(make: Make) -> None:
-    """101 documents: two reservations, two acknowledgements; the notary looks at every call."""
-    station = make(replace(SMALL, documents=101, p7m_share=0.0))
-    assert settle(station).waiting == 0
-    assert_home(station)
+    """101 documents: two reservations, two acknowledgements; the checker looks at every call."""
+    harness = make(replace(SMALL, documents=101, p7m_share=0.0))
+    assert settle(harness).waiting == 0
+    assert_archived(harness)
     for call in ("reserve", "acknowledge"):
-        assert sorted(len(called.ids) for called in station.simulator.journal(call)) == [1, 100]
+        assert sorted(len(called.ids) for called in harness.simulator.journal(call)) == [1, 100]
 
 
 class FullDisk(LocalFiles):
@@ -105,45 +105,45 @@ class _FullFile(io.BufferedWriter):
 def test_row_12_a_disk_that_is_full_while_spooling_is_said_so_and_outlived(make: Make, operation: str) -> None:
     """Nothing half-written stays, nothing is acknowledged, nobody gets an attempt; with room again all comes home."""
     disk = FullDisk()
-    station = make(FEW, files=disk)
+    harness = make(FEW, files=disk)
     disk.full_at = operation
-    settle(station, deadline=timedelta(minutes=10))
+    settle(harness, deadline=timedelta(minutes=10))
     assert disk.refusals >= 1
-    assert station.engine.storage_failure is not None
-    assert os.strerror(errno.ENOSPC) in station.engine.storage_failure
-    assert station.observer.named("storage.failed")
-    assert station.simulator.marked(1) == frozenset()
-    assert DocumentState.STORED not in states(station).values()
-    assert [path.name for path in (station.folder / "spool").iterdir() if path.name.endswith(".part")] == []
+    assert harness.engine.storage_failure is not None
+    assert os.strerror(errno.ENOSPC) in harness.engine.storage_failure
+    assert harness.observer.named("storage.failed")
+    assert harness.simulator.marked(1) == frozenset()
+    assert DocumentState.STORED not in states(harness).values()
+    assert [path.name for path in (harness.folder / "spool").iterdir() if path.name.endswith(".part")] == []
     disk.full_at = ""
-    assert settle(station).waiting == 0
-    assert_home(station)
-    assert {entry.attempts for entry in entries(station).values()} == {0}
+    assert settle(harness).waiting == 0
+    assert_archived(harness)
+    assert {entry.attempts for entry in entries(harness).values()} == {0}
 
 
 def test_row_12_a_full_disk_is_not_hammered(make: Make) -> None:
     """Each parcel that cannot be kept costs the service a job: ten minutes of it cost a few, not hundreds."""
     disk = FullDisk()
-    station = make(FEW, files=disk)
+    harness = make(FEW, files=disk)
     disk.full_at = "write"
-    settle(station, deadline=timedelta(minutes=10))
-    assert station.simulator.count("reserve") <= 25
+    settle(harness, deadline=timedelta(minutes=10))
+    assert harness.simulator.count("reserve") <= 25
 
 
 def test_row_12_below_min_free_bytes_nothing_is_reserved(make: Make) -> None:
     """It is said once; what is on its way goes on; with room again everything comes home."""
     disk = FullDisk()
-    station = make(FEW, files=disk, min_free_bytes=1 << 30)
+    harness = make(FEW, files=disk, min_free_bytes=1 << 30)
     disk.free = (1 << 30) - 1
-    assert settle(station).waiting == 4
-    assert station.simulator.count("reserve") == 0
-    assert len(entries(station)) == 4
-    assert len(station.observer.named("storage.failed")) == 1
-    assert "min_free_bytes" in str(station.engine.storage_failure)
-    assert "nothing is reserved" in str(station.engine.storage_failure)
+    assert settle(harness).waiting == 4
+    assert harness.simulator.count("reserve") == 0
+    assert len(entries(harness)) == 4
+    assert len(harness.observer.named("storage.failed")) == 1
+    assert "min_free_bytes" in str(harness.engine.storage_failure)
+    assert "nothing is reserved" in str(harness.engine.storage_failure)
     disk.free = 1 << 30
-    assert settle(station).waiting == 0
-    assert_home(station)
+    assert settle(harness).waiting == 0
+    assert_archived(harness)
 
 
 def test_row_12_a_full_archive_disk_is_not_hidden_by_a_spool_with_room(make: Make) -> None:
@@ -152,29 +152,29 @@ def test_row_12_a_full_archive_disk_is_not_hidden_by_a_spool_with_room(make: Mak
             return 1 << 40 if folder.name == "spool" else self.free
 
     disk = TwoDisks()
-    station = make(FEW, files=disk, min_free_bytes=1 << 30, blobs="files")
+    harness = make(FEW, files=disk, min_free_bytes=1 << 30, blobs="files")
     disk.free = (1 << 30) - 1
-    assert settle(station).waiting == 4
-    assert station.simulator.count("reserve") == 0
-    assert str(station.engine.storage_failure).startswith(f"{station.folder}")
-    assert "spool has" not in str(station.engine.storage_failure)
+    assert settle(harness).waiting == 4
+    assert harness.simulator.count("reserve") == 0
+    assert str(harness.engine.storage_failure).startswith(f"{harness.folder}")
+    assert "spool has" not in str(harness.engine.storage_failure)
 
 
 def test_row_12_what_was_reserved_before_the_disk_filled_up_is_still_acknowledged(make: Make) -> None:
     """`min_free_bytes` holds back reservations only."""
     disk = FullDisk()
-    station = make(FEW, files=disk, min_free_bytes=1 << 30)
-    list_through(station, cycle_of(station, station.accounts["demo1"]))
-    assert station.engine.step()
-    assert reserved(station) == 1
+    harness = make(FEW, files=disk, min_free_bytes=1 << 30)
+    list_through(harness, cycle_of(harness, harness.accounts["demo1"]))
+    assert harness.engine.step()
+    assert reserved(harness) == 1
     disk.free = 0
-    drain(station)
-    assert_home(station)
-    late = station.simulator.add_document("demo1", received_at=station.clock.now())
-    assert settle(station).waiting == 1
-    assert states(station)[late] is DocumentState.DISCOVERED
-    assert reserved(station) == 1
+    drain(harness)
+    assert_archived(harness)
+    late = harness.simulator.add_document("demo1", received_at=harness.clock.now())
+    assert settle(harness).waiting == 1
+    assert states(harness)[late] is DocumentState.DISCOVERED
+    assert reserved(harness) == 1
 
 
-def reserved(station: Station) -> int:
-    return station.simulator.count("reserve", status=202)
+def reserved(harness: Harness) -> int:
+    return harness.simulator.count("reserve", status=202)

@@ -15,10 +15,10 @@ from enum import Enum
 import pytest
 from sqlalchemy.engine import Connection
 from tests.machine.conftest import Make
-from tests.support.station import SMALL, Station, cycle_of, drain, list_through, next_instant
-from tests.support.truth import assert_home
+from tests.support.archive_checks import assert_archived
+from tests.support.harness import SMALL, Harness, cycle_of, drain, list_through, next_instant
 
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.machine.engine import COMMIT_TRIES, Lane
 from easytracking_sync.terms import BatchState, Claim
@@ -34,22 +34,22 @@ class Lost(Enum):
     AFTER = "all was committed"
 
 
-def next_claim(station: Station) -> Claim:
+def next_claim(harness: Harness) -> Claim:
     """The next batch that is due, after waiting for it."""
     for _ in range(50):
-        claim = station.engine.claim(Lane.ANY)
+        claim = harness.engine.claim(Lane.ANY)
         if claim is not None:
             return claim
-        due = next_instant(station)
-        station.clock.forward_to(due or station.clock.now() + timedelta(seconds=1))
+        due = next_instant(harness)
+        harness.clock.forward_to(due or harness.clock.now() + timedelta(seconds=1))
     raise AssertionError("nothing falls due")
 
 
-def claim_in(station: Station, state: BatchState) -> Claim:
+def claim_in(harness: Harness, state: BatchState) -> Claim:
     """List, and work until the one batch is claimed in this state."""
-    list_through(station, cycle_of(station, station.accounts["demo1"]))
-    while (claim := next_claim(station)).batch.state is not state:
-        station.engine.perform(claim)
+    list_through(harness, cycle_of(harness, harness.accounts["demo1"]))
+    while (claim := next_claim(harness)).batch.state is not state:
+        harness.engine.perform(claim)
     return claim
 
 
@@ -63,22 +63,22 @@ def test_row_14_whatever_another_writer_keeps_from_being_committed_is_done_again
     make: Make, state: BatchState
 ) -> None:
     """The effect happened and cannot be noted, however often it is tried: a parcel that lies here is not lost."""
-    station = make(FEW, opened=impatient)
-    if not station.archive.database.is_sqlite:
+    harness = make(FEW, opened=impatient)
+    if not harness.archive.database.is_sqlite:
         pytest.skip("a server lets its writers side by side; tests/postgres stops it instead")
-    claim = claim_in(station, state)
-    with closing(sqlite3.connect(station.folder / "archive.db", isolation_level=None)) as other:
+    claim = claim_in(harness, state)
+    with closing(sqlite3.connect(harness.folder / "archive.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        begun = station.clock.now()
+        begun = harness.clock.now()
         with pytest.raises(DatabaseUnavailable):
-            station.engine.perform(claim)
-        waited = station.clock.now() - begun
+            harness.engine.perform(claim)
+        waited = harness.clock.now() - begun
         other.execute("ROLLBACK")
     assert waited < timedelta(seconds=2**COMMIT_TRIES), "tried a bounded number of times, with pauses"
-    drain(station)
-    assert_home(station)
-    assert station.simulator.count("fetch", status=200) == 1
-    assert station.engine.tally.acknowledged == 3
+    drain(harness)
+    assert_archived(harness)
+    assert harness.simulator.count("fetch", status=200) == 1
+    assert harness.engine.tally.acknowledged == 3
 
 
 def lossy(lose: Callable[[], Lost | None]) -> Callable[[Archive], None]:
@@ -111,17 +111,17 @@ def test_row_15_a_commit_whose_answer_is_lost_is_looked_for_and_counts_once(
 ) -> None:
     """FAIL-STOP: neither believed nor made twice; every effect happens once, and the engine's count is right."""
     losses: list[Lost] = []
-    station = make(FEW, opened=lossy(lambda: losses.pop() if losses else None))
-    claim = claim_in(station, state)
+    harness = make(FEW, opened=lossy(lambda: losses.pop() if losses else None))
+    claim = claim_in(harness, state)
     losses.append(loss)
-    station.engine.perform(claim)
+    harness.engine.perform(claim)
     assert not losses
-    drain(station)
-    assert_home(station)
-    assert station.simulator.count("fetch", status=200) == 1
-    assert (station.simulator.count("reserve"), station.simulator.count("acknowledge")) == (1, 1)
-    assert (station.engine.tally.documents, station.engine.tally.acknowledged) == (3, 3)
-    assert station.observer.named("batch.fenced") == []
+    drain(harness)
+    assert_archived(harness)
+    assert harness.simulator.count("fetch", status=200) == 1
+    assert (harness.simulator.count("reserve"), harness.simulator.count("acknowledge")) == (1, 1)
+    assert (harness.engine.tally.documents, harness.engine.tally.acknowledged) == (3, 3)
+    assert harness.observer.named("batch.fenced") == []
 
 
 def mute(silences: list[str]) -> Callable[[Archive], None]:
@@ -145,13 +145,13 @@ def mute(silences: list[str]) -> Callable[[Archive], None]:
 def test_row_14_what_cannot_be_asked_when_a_job_was_reserved_is_asked_again(make: Make) -> None:
     """The decision asks for the account's permission: a job that was reserved is not given up for that."""
     silences: list[str] = []
-    station = make(FEW, opened=mute(silences))
-    claim = claim_in(station, BatchState.PLANNED)
+    harness = make(FEW, opened=mute(silences))
+    claim = claim_in(harness, BatchState.PLANNED)
     silences += ["no answer"] * (COMMIT_TRIES - 1)
-    begun = station.clock.now()
-    station.engine.perform(claim)
-    assert station.clock.now() > begun
+    begun = harness.clock.now()
+    harness.engine.perform(claim)
+    assert harness.clock.now() > begun
     assert not silences
-    drain(station)
-    assert_home(station)
-    assert station.simulator.count("reserve") == 1
+    drain(harness)
+    assert_archived(harness)
+    assert harness.simulator.count("reserve") == 1

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import Connection
 from tests.machine.conftest import Make
-from tests.support.station import SMALL, Station, settle
-from tests.support.truth import assert_home, entries
+from tests.support.archive_checks import assert_archived, entries
+from tests.support.harness import SMALL, Harness, settle
 
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import LocalFiles
 
 ONE = replace(SMALL, documents=1)
@@ -77,35 +77,35 @@ def mortal(archive: Archive, doom: Doom) -> None:
     archive.database.write = dying  # type: ignore[method-assign]
 
 
-def killed_once(make: Make, doom: Doom) -> Station:
-    """A station whose parcel lies in the spool and nowhere else, beside what older deaths have left."""
+def killed_once(make: Make, doom: Doom) -> Harness:
+    """A harness whose parcel lies in the spool and nowhere else, beside what older deaths have left."""
     files = MortalFiles(doom)
-    station = make(ONE, files=files, opened=lambda archive: mortal(archive, doom))
+    harness = make(ONE, files=files, opened=lambda archive: mortal(archive, doom))
     files.dies_unnoted = True
     with pytest.raises(KilledError):
-        settle(station)
+        settle(harness)
     files.dies_unnoted = False
     for name in ("999-of-a-batch-that-is-done.zip", "998-half.zip.part"):
-        (station.folder / "spool" / name).write_bytes(b"left by an older death")
-    return station
+        (harness.folder / "spool" / name).write_bytes(b"left by an older death")
+    return harness
 
 
 def test_row_22_killed_at_any_step_of_the_recovery_the_next_start_finishes(make: Make) -> None:
     """CRASH-IDEMPOTENT: at every look, removal and commit of a start, one after the other."""
     for moment in itertools.count():
         doom = Doom()
-        station = killed_once(make, doom)
+        harness = killed_once(make, doom)
         doom.at, doom.steps = moment, 0
         try:
-            station.reopen()
+            harness.reopen()
         except KilledError:
             doom.at = None
-            station.reopen()
+            harness.reopen()
         else:
             assert moment >= LEAST_MOMENTS
             break
-        assert settle(station).waiting == 0
-        assert_home(station)
-        assert station.simulator.count("fetch", status=200) == 1
-        assert {entry.attempts for entry in entries(station).values()} == {0}
-        assert [path.name for path in (station.folder / "spool").iterdir()] == ["inspection"]
+        assert settle(harness).waiting == 0
+        assert_archived(harness)
+        assert harness.simulator.count("fetch", status=200) == 1
+        assert {entry.attempts for entry in entries(harness).values()} == {0}
+        assert [path.name for path in (harness.folder / "spool").iterdir()] == ["inspection"]

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from tests.mutants.around import AROUND
-from tests.mutants.durable import DURABLE
+from tests.mutants.claims_and_listings import CLAIMS_AND_LISTINGS
+from tests.mutants.engine import ENGINE
 from tests.mutants.lifecycle import LIFECYCLE
-from tests.mutants.overlooked import OVERLOOKED
-from tests.mutants.rows import ROWS
-from tests.mutants.steps import STEPS
+from tests.mutants.manual_review import MANUAL_REVIEW
+from tests.mutants.remote import REMOTE
+from tests.mutants.schedule_log_export import SCHEDULE_LOG_EXPORT
+from tests.mutants.simulation_invariants import SIMULATION_INVARIANTS
+from tests.mutants.storage import STORAGE
 from tests.mutants.use_cases import USE_CASES
-from tests.mutants.watched import WATCHED
-from tests.mutants.wire import WIRE
 
-MUTANTS = (*DURABLE, *ROWS, *STEPS, *LIFECYCLE, *WIRE, *AROUND, *OVERLOOKED, *USE_CASES, *WATCHED)
+MUTANTS = (
+    *STORAGE,
+    *CLAIMS_AND_LISTINGS,
+    *ENGINE,
+    *LIFECYCLE,
+    *REMOTE,
+    *SCHEDULE_LOG_EXPORT,
+    *MANUAL_REVIEW,
+    *USE_CASES,
+    *SIMULATION_INVARIANTS,
+)

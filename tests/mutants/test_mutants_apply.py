@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import ROOT, Mutant
-from tests.mutants.watched import WATCHED
-from tests.simulation.test_simulation_notary import TAMPERINGS
+from tests.mutants.simulation_invariants import SIMULATION_INVARIANTS
+from tests.simulation.test_simulation_invariants import TAMPERINGS
 
 LEAST = 40
 GAP = "…"
@@ -39,7 +39,7 @@ def test_whatever_the_simulation_asserts_has_been_heard() -> None:
     """From a mutant that makes it speak, or from hands that tamper: who else knows that it can fail at all?"""
     asserted = {text for path in (ROOT / "tests" / "simulation").glob("*.py") for text in _messages(path)}
     assert {"NO-LOSS: a document is carried twice", f"BOUNDED: more than {GAP} jobs in flight: {GAP}"} <= asserted
-    spoken = {mutant.says for mutant in WATCHED}
+    spoken = {mutant.says for mutant in SIMULATION_INVARIANTS}
     unheard = {
         text
         for text in asserted

@@ -7,7 +7,7 @@ from tests.mutants.mutant import Mutant
 CASES = "tests/app/test_app_use_cases.py"
 CHECK = "tests/cli/test_cli_check.py"
 EXPLAIN = "tests/cli/test_cli_explain.py"
-PROBE = "tests/cli/test_cli_probe.py"
+PROBE = "tests/cli/test_cli_status_check.py"
 
 USE_CASES = (
     Mutant(

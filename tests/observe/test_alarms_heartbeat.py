@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from tests.support.hook import Quiet, served
-from tests.support.station import Recorder, VirtualClock
+from tests.support.harness import Recorder, VirtualClock
+from tests.support.http_receiver import QuietHandler, http_receiver
 
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.observe.alarms.heartbeat import Heart, call
@@ -19,12 +19,12 @@ def monitor(status: int, location: str = "") -> Iterator[tuple[str, list[str]]]:
     """A monitor that answers so; its address, and the paths that were called."""
     called: list[str] = []
 
-    class Answer(Quiet):
+    class Answer(QuietHandler):
         def do_GET(self) -> None:  # noqa: N802  http.server's name
             called.append(self.path)
             self.answer(status, location=location)
 
-    with served(Answer) as port:
+    with http_receiver(Answer) as port:
         yield f"http://127.0.0.1:{port}/ping/s3cret", called
 
 

@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import Shelf
-from tests.support.station import Recorder, VirtualClock
+from tests.archive.archive_harness import ArchiveHarness
+from tests.support.harness import Recorder, VirtualClock
 
 from easytracking_sync.archive import tables
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.archive.alarms import Changes
-from easytracking_sync.archive.plights import Plight
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.observe.alarms.heartbeat import Heart
 from easytracking_sync.observe.alarms.messages import Letter, Writer
@@ -57,14 +57,14 @@ class Mailbox:
 class Bench:
     """An archive with one account, a mailbox, and a watch that can be started anew."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
-        self.clock = VirtualClock(shelf.now)
+    def __init__(self, archive_harness: ArchiveHarness) -> None:
+        self.archive_harness = archive_harness
+        self.clock = VirtualClock(archive_harness.now)
         self.observer = Recorder()
         self.mailbox = Mailbox()
         self.wishes = Wishes(LIMITS, max_attempts=8)
         self.disk = Disk("/srv", 10_000)
-        self.account_id = shelf.account()
+        self.account_id = archive_harness.account()
         self.silent_after = timedelta(days=3650)
         self.rung: list[str] = []
         self.ring: Callable[[str], str] | None = None
@@ -76,7 +76,7 @@ class Bench:
         post = Post([self.mailbox], self.clock, self.observer)
         heart = Heart("https://monitor.example/x", self.clock, self.observer, self.ring) if self.ring else None
         watch = AlarmWatch(
-            archive or self.shelf.archive,
+            archive or self.archive_harness.archive,
             self.clock,
             self.observer,
             self.wishes,
@@ -106,11 +106,11 @@ class Bench:
         return self.mailbox.titles[before:]
 
     def change(self, table: sa.Table, **values: Any) -> None:
-        with self.shelf.archive.database.write() as connection:
+        with self.archive_harness.archive.database.write() as connection:
             connection.execute(sa.update(table).values(**values))
 
     def quarantine(self, *doc_ids: int) -> None:
-        self.shelf.absorb(self.account_id, doc_ids)
+        self.archive_harness.absorb(self.account_id, doc_ids)
         self.change(tables.document, state=DocumentState.QUARANTINED, wanted_at=self.clock.now())
 
     def release(self) -> None:
@@ -120,8 +120,8 @@ class Bench:
         for watch, _ in self._watches:
             watch.close(0.0)
 
-    def _look(self, plight: Plight) -> Watched:
-        return Watched(plight, (plight.last_success_at or plight.created_at) + self.silent_after)
+    def _look(self, condition: AccountCondition) -> Watched:
+        return Watched(condition, (condition.last_success_at or condition.created_at) + self.silent_after)
 
 
 def quiet(post: Post) -> None:
@@ -138,15 +138,15 @@ def kind() -> str:
 
 
 @pytest.fixture
-def shelf(tmp_path: Any, kind: str, request: pytest.FixtureRequest) -> Iterator[Shelf]:
-    made = Shelf(tmp_path, request.getfixturevalue("postgres_archive") if kind == "postgresql" else None)
+def archive_harness(tmp_path: Any, kind: str, request: pytest.FixtureRequest) -> Iterator[ArchiveHarness]:
+    made = ArchiveHarness(tmp_path, request.getfixturevalue("postgres_archive") if kind == "postgresql" else None)
     yield made
     made.close()
 
 
 @pytest.fixture
-def bench(shelf: Shelf) -> Iterator[Bench]:
-    made = Bench(shelf)
+def bench(archive_harness: ArchiveHarness) -> Iterator[Bench]:
+    made = Bench(archive_harness)
     yield made
     made.close()
 
@@ -163,7 +163,7 @@ def test_an_alarm_is_told_once_when_it_begins_and_once_when_it_ends(bench: Bench
     bench.release()
     assert bench.look() == [ENDED]
     assert bench.look() == []
-    assert bench.shelf.archive.alarms.known() == ()
+    assert bench.archive_harness.archive.alarms.known() == ()
     assert [facts["kind"] for facts in bench.observer.named("alarm.began")] == ["quarantine"]
     assert len(bench.observer.named("alarm.ended")) == 1
 
@@ -185,7 +185,7 @@ def test_a_login_that_is_refused_again_after_a_restart_is_the_same_alarm(bench: 
     bench.change(tables.account, pause_reason=PauseReason.CREDENTIALS, paused_until=bench.clock.now() + HOUR)
     assert bench.look() == ["login refused: acme"]
     bench.restart()
-    bench.shelf.archive.accounts.resume([bench.account_id])
+    bench.archive_harness.archive.accounts.resume([bench.account_id])
     assert bench.look() == []
     bench.change(tables.account, pause_reason=PauseReason.CREDENTIALS, paused_until=bench.clock.now() + HOUR)
     assert bench.look() == []
@@ -216,11 +216,11 @@ def test_what_began_and_ended_before_anybody_heard_of_it_is_not_told_at_all(benc
     bench.release()
     bench.mailbox.accepts = True
     assert [bench.look(HOUR), bench.look(HOUR)] == [[], []]
-    assert bench.shelf.archive.alarms.known() == ()
+    assert bench.archive_harness.archive.alarms.known() == ()
 
 
 def test_several_accounts_in_the_same_trouble_are_one_message(bench: Bench) -> None:
-    beta = bench.shelf.account("beta")
+    beta = bench.archive_harness.account("beta")
     bench.change(tables.account, pause_reason=PauseReason.CREDENTIALS, paused_until=bench.clock.now() + HOUR)
     bench.clock.forward(MINUTE)
     bench.watch.beat([bench.account_id, beta])
@@ -262,14 +262,14 @@ def test_whatever_goes_wrong_with_alarms_the_caller_goes_on(bench: Bench, monkey
         def break_(*_: object, error: Exception = error) -> Any:
             raise error
 
-        monkeypatch.setattr(type(bench.shelf.archive.plights), "of", break_)
+        monkeypatch.setattr(type(bench.archive_harness.archive.alarm_conditions), "of", break_)
         assert bench.look() == []
         assert bench.observer.named(name)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_of_two_instances_on_one_archive_one_tells(bench: Bench) -> None:
-    other, _ = bench.start(bench.shelf.open("two"))
+    other, _ = bench.start(bench.archive_harness.open("two"))
     bench.quarantine(1)
     told = [*bench.look(), *bench.look(timedelta(), other), *bench.look(), *bench.look(timedelta(), other)]
     assert told == [BEGAN]
@@ -280,10 +280,10 @@ def test_of_two_instances_on_one_archive_one_tells(bench: Bench) -> None:
 
 def store(bench: Bench, *doc_ids: int) -> None:
     """Documents come home and are acknowledged."""
-    bench.shelf.absorb(bench.account_id, doc_ids)
-    bench.change(tables.document, next_attempt_at=bench.shelf.now, receiver_piva="01234567890")
-    bench.shelf.plan([bench.account_id], 10)
-    bench.shelf.store(bench.account_id)
+    bench.archive_harness.absorb(bench.account_id, doc_ids)
+    bench.change(tables.document, next_attempt_at=bench.archive_harness.now, receiver_piva="01234567890")
+    bench.archive_harness.plan([bench.account_id], 10)
+    bench.archive_harness.store(bench.account_id)
 
 
 def settle(bench: Bench) -> None:
@@ -355,5 +355,5 @@ def test_a_one_shot_looks_at_once_and_its_end_is_bounded(bench: Bench) -> None:
     quiet(bench.post)
     bench.watch.close(5.0)
     assert bench.mailbox.titles == [BEGAN]
-    (known,) = bench.shelf.archive.alarms.known()
+    (known,) = bench.archive_harness.archive.alarms.known()
     assert known.told_at is not None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from tests.support.station import Recorder, VirtualClock
+from tests.support.harness import Recorder, VirtualClock
 
 from easytracking_sync.errors import UsageError
 from easytracking_sync.observe.alarms import channels as channels_module

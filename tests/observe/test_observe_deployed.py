@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from tests.served import SMALL
-from tests.support.watched import watched
+from tests.support.running_service import running_service
+from tests.support.simulator_server import SMALL
 
 from easytracking_simulator import Simulator
 from easytracking_simulator.command import WallClock
@@ -47,7 +47,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
                 "accounts": {"demo1": {**account, "history_from": "2026-06-01"}},
             }
         )
-        with watched(settings) as service:
+        with running_service(settings) as service:
             service.until("batch.acknowledged")
             text = service.get("/metrics").text
     return [(one.name, dict(one.labels)) for family in text_string_to_metric_families(text) for one in family.samples]

@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.archive.shelves import Shelf
-from tests.postgres.cutter import Cut, Cutter
+from tests.archive.archive_harness import ArchiveHarness
+from tests.postgres.connection_cutter import ConnectionCutter, Cut
+from tests.support.harness import Harness, cycle_of, drain, list_through
 from tests.support.postgres import Server
-from tests.support.station import Station, cycle_of, drain, list_through
 
 from easytracking_sync.errors import DatabaseUnavailable
 
 MOST_TRIES = 500
 
-MakeCutter = Callable[..., Cutter]
+MakeCutter = Callable[..., ConnectionCutter]
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, postgres_archive: str) -> Iterator[Shelf]:
-    """An empty archive; `shelf.open(owner)` is the same archive as another instance has it."""
-    made = Shelf(tmp_path, postgres_archive)
+def archive_harness(tmp_path: Path, postgres_archive: str) -> Iterator[ArchiveHarness]:
+    """An empty archive; `archive_harness.open(owner)` is the same archive as another instance has it."""
+    made = ArchiveHarness(tmp_path, postgres_archive)
     yield made
     made.close()
 
@@ -29,10 +29,10 @@ def shelf(tmp_path: Path, postgres_archive: str) -> Iterator[Shelf]:
 @pytest.fixture
 def cutter(server: Server) -> Iterator[MakeCutter]:
     """Lines to the server that are cut at some COMMITs."""
-    made: list[Cutter] = []
+    made: list[ConnectionCutter] = []
 
-    def make(plan: Callable[[int], Cut | None], late: Callable[[], object] = lambda: None) -> Cutter:
-        made.append(Cutter(server.socket, plan, late))
+    def make(plan: Callable[[int], Cut | None], late: Callable[[], object] = lambda: None) -> ConnectionCutter:
+        made.append(ConnectionCutter(server.socket, plan, late))
         return made[-1]
 
     yield make
@@ -40,13 +40,13 @@ def cutter(server: Server) -> Iterator[MakeCutter]:
         one.close()
 
 
-def home(station: Station) -> None:
+def home(harness: Harness) -> None:
     """List, and work to the end, however often the database is out of reach."""
     for _ in range(MOST_TRIES):
         try:
-            list_through(station, cycle_of(station, station.accounts["demo1"]))
-            drain(station)
-            if not sum(station.archive.documents.waiting(station.account_ids).values()):
+            list_through(harness, cycle_of(harness, harness.accounts["demo1"]))
+            drain(harness)
+            if not sum(harness.archive.documents.waiting(harness.account_ids).values()):
                 return
         except DatabaseUnavailable:
             continue

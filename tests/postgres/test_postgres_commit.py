@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import Shelf
+from tests.archive.archive_harness import ArchiveHarness
 from tests.postgres.conftest import MakeCutter, home
-from tests.postgres.cutter import Cut
+from tests.postgres.connection_cutter import Cut
+from tests.support.archive_checks import InvariantChecker, assert_archived
+from tests.support.harness import SMALL, build
 from tests.support.postgres import Server
-from tests.support.station import SMALL, build
-from tests.support.truth import Notary, assert_home
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.database import Database
@@ -77,61 +77,63 @@ def test_row_15_however_many_answers_are_lost_every_document_comes_home_once(
     armed: list[bool] = []
     line = cutter(lambda _: cut if armed and chance.random() < 0.5 else None, waited_for(server, postgres_archive))
     url = server.url(name_of(postgres_archive), host="127.0.0.1", port=line.port)
-    station = build(tmp_path, FEW, url=url, wrap=lambda inner: Notary(postgres_archive, inner))
+    harness = build(tmp_path, FEW, url=url, wrap=lambda inner: InvariantChecker(postgres_archive, inner))
     armed.append(True)
-    home(station)
+    home(harness)
     armed.clear()
     assert line.cuts > 3
-    assert_home(station)
-    assert station.engine.tally.acknowledged == station.engine.tally.documents == 5
-    assert station.observer.named("batch.fenced") == []
-    with station.archive.database.read() as connection:
+    assert_archived(harness)
+    assert harness.engine.tally.acknowledged == harness.engine.tally.documents == 5
+    assert harness.observer.named("batch.fenced") == []
+    with harness.archive.database.read() as connection:
         told = Counter(
             (row.batch_id, row.document_id, row.name, row.detail)
             for row in connection.execute(sa.select(tables.event))
         )
     assert set(told.values()) == {1}
     assert list((tmp_path / "spool").glob("*.zip*")) == []
-    station.close()
+    harness.close()
 
 
-def test_a_move_is_known_by_its_epoch_even_where_others_have_gone_on(shelf: Shelf) -> None:
+def test_a_move_is_known_by_its_epoch_even_where_others_have_gone_on(archive_harness: ArchiveHarness) -> None:
     """While this worker waited to look again, another claimed the batch and moved it; or claimed it and failed."""
-    account_id = shelf.account()
-    shelf.batch(account_id, [1, 2])
-    reserved = shelf.decided(shelf.claim(account_id), BatchHappened.JOB_CREATED)
-    was_applied = shelf.archive.transitions.was_applied
-    shelf.archive.transitions.apply(reserved, shelf.now)
-    other = shelf.open("two")
-    taken = other.batches.claim(shelf.wanted([account_id]), shelf.now)
+    account_id = archive_harness.account()
+    archive_harness.batch(account_id, [1, 2])
+    reserved = archive_harness.decided(archive_harness.claim(account_id), BatchHappened.JOB_CREATED)
+    was_applied = archive_harness.archive.transitions.was_applied
+    archive_harness.archive.transitions.apply(reserved, archive_harness.now)
+    other = archive_harness.open("two")
+    taken = other.batches.claim(archive_harness.wanted([account_id]), archive_harness.now)
     assert taken is not None
     assert was_applied(reserved)
-    shelf.happen(taken, BatchHappened.JOB_LOST, by=other)
+    archive_harness.happen(taken, BatchHappened.JOB_LOST, by=other)
     assert was_applied(reserved)
-    shelf.clock.forward(10)
-    again = shelf.decided(shelf.claim(account_id), BatchEvent(BatchHappened.JOB_CREATED, job_id="another"))
+    archive_harness.clock.forward(10)
+    again = archive_harness.decided(
+        archive_harness.claim(account_id), BatchEvent(BatchHappened.JOB_CREATED, job_id="another")
+    )
     assert not was_applied(again)
 
 
 @pytest.mark.parametrize("state", [BatchState.PLANNED, BatchState.FETCHED, BatchState.STORED])
-def test_a_wait_is_known_by_the_row_it_left(shelf: Shelf, state: BatchState) -> None:
-    account_id = shelf.account()
-    shelf.batch(account_id, [1], state)
-    waits = shelf.decided(shelf.claim(account_id), BatchHappened.UNAVAILABLE)
-    assert not shelf.archive.transitions.was_applied(waits)
-    shelf.archive.transitions.apply(waits, shelf.now)
-    assert shelf.archive.transitions.was_applied(waits)
+def test_a_wait_is_known_by_the_row_it_left(archive_harness: ArchiveHarness, state: BatchState) -> None:
+    account_id = archive_harness.account()
+    archive_harness.batch(account_id, [1], state)
+    waits = archive_harness.decided(archive_harness.claim(account_id), BatchHappened.UNAVAILABLE)
+    assert not archive_harness.archive.transitions.was_applied(waits)
+    archive_harness.archive.transitions.apply(waits, archive_harness.now)
+    assert archive_harness.archive.transitions.was_applied(waits)
 
 
-def test_a_move_that_was_never_made_is_not_taken_for_the_other_instances(shelf: Shelf) -> None:
+def test_a_move_that_was_never_made_is_not_taken_for_the_other_instances(archive_harness: ArchiveHarness) -> None:
     """Both would acknowledge; only the one whose epoch stands in the journal did."""
-    account_id = shelf.account()
-    shelf.batch(account_id, [1], BatchState.STORED)
-    lost = shelf.decided(shelf.claim(account_id), BatchHappened.ACCEPTED)
-    shelf.end_leases()
-    other = shelf.open("two")
-    taken = other.batches.claim(shelf.wanted([account_id]), shelf.now)
+    account_id = archive_harness.account()
+    archive_harness.batch(account_id, [1], BatchState.STORED)
+    lost = archive_harness.decided(archive_harness.claim(account_id), BatchHappened.ACCEPTED)
+    archive_harness.end_leases()
+    other = archive_harness.open("two")
+    taken = other.batches.claim(archive_harness.wanted([account_id]), archive_harness.now)
     assert taken is not None
-    done = shelf.happen(taken, BatchHappened.ACCEPTED, by=other)
+    done = archive_harness.happen(taken, BatchHappened.ACCEPTED, by=other)
     assert other.transitions.was_applied(done)
-    assert not shelf.archive.transitions.was_applied(lost)
+    assert not archive_harness.archive.transitions.was_applied(lost)

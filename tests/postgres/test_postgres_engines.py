@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
+from tests.support.archive_checks import InvariantChecker, assert_archived
+from tests.support.harness import SMALL, Harness, Wish, build, cycle_of, drain, list_through, next_instant, settle
 from tests.support.postgres import Server
-from tests.support.station import SMALL, Station, Wish, build, cycle_of, drain, list_through, next_instant, settle
-from tests.support.truth import Notary, assert_home
 
 from easytracking_simulator import Options, Simulator
 from easytracking_simulator.httpx_transport import SimulatorTransport
@@ -37,29 +37,33 @@ def as_is(transport: httpx.BaseTransport) -> httpx.BaseTransport:
 
 @dataclass
 class Pair:
-    """Stations of two hosts: one database, one service, one time; each with a spool of its own."""
+    """Harnesses of two hosts: one database, one service, one time; each with a spool of its own."""
 
     folder: Path
     url: str
-    stations: list[Station] = field(default_factory=list)
+    harnesses: list[Harness] = field(default_factory=list)
 
     def open(
         self, options: Options, first: Wrap = as_is, wishes: Mapping[str, Wish] | None = None
-    ) -> tuple[Station, Station]:
+    ) -> tuple[Harness, Harness]:
         """Both, with nothing listed yet; `first` stands before the first one's transports."""
         folders = [self.folder / name for name in ("one", "two")]
         for folder in folders:
             folder.mkdir()
         made = build(
-            folders[0], options, url=self.url, wishes=wishes, wrap=lambda inner: first(Notary(self.url, inner))
+            folders[0],
+            options,
+            url=self.url,
+            wishes=wishes,
+            wrap=lambda inner: first(InvariantChecker(self.url, inner)),
         )
         same = {name: getattr(made, name) for name in ("url", "clock", "simulator", "observer", "files", "policy")}
         same |= {
             name: getattr(made, name)
             for name in ("bounds", "wishes", "seed", "min_free_bytes", "blobs_folder", "opened")
         }
-        other = Station(folder=folders[1], wrap=lambda inner: Notary(self.url, inner), **same)
-        self.stations += [made, other]
+        other = Harness(folder=folders[1], wrap=lambda inner: InvariantChecker(self.url, inner), **same)
+        self.harnesses += [made, other]
         return made, other
 
 
@@ -67,21 +71,21 @@ class Pair:
 def pair(tmp_path: Path, postgres_archive: str) -> Iterator[Pair]:
     made = Pair(tmp_path, postgres_archive)
     yield made
-    for station in made.stations:
-        station.close()
+    for harness in made.harnesses:
+        harness.close()
 
 
-def run_out(station: Station) -> None:
+def run_out(harness: Harness) -> None:
     """As if the time of every lease had passed, by the server's clock."""
-    with station.archive.database.write() as connection:
+    with harness.archive.database.write() as connection:
         connection.execute(sa.update(tables.batch).values(lease_until=sa.func.clock_timestamp()))
 
 
-def moves(station: Station) -> Counter[tuple[int, str, str]]:
+def moves(harness: Harness) -> Counter[tuple[int, str, str]]:
     """How often each move of each batch stands in the journal: batch, name, detail with the epoch."""
     event = tables.event.c
     query = sa.select(event.batch_id, event.name, event.detail).where(event.name.like("batch.%"))
-    with station.archive.database.read() as connection:
+    with harness.archive.database.read() as connection:
         return Counter((row.batch_id, row.name, row.detail) for row in connection.execute(query))
 
 
@@ -89,30 +93,30 @@ def moves(station: Station) -> Counter[tuple[int, str, str]]:
 def test_two_instances_share_the_work_and_each_document_comes_home_once(pair: Pair, seed: int) -> None:
     """Whoever happens to be next takes the next step; both list, and neither takes the other's parcels."""
     one, two = pair.open(MANY, wishes=THREE)
-    for station in (one, two):
-        for account in station.accounts.values():
-            list_through(station, cycle_of(station, account))
+    for harness in (one, two):
+        for account in harness.accounts.values():
+            list_through(harness, cycle_of(harness, account))
     chance = random.Random(seed)
     done = Counter[str]()
     while sum(one.archive.documents.waiting(one.account_ids).values()):
         order = chance.sample([one, two], 2)
-        worked = [station for station in order if station.engine.step()]
-        done.update(station.folder.name for station in worked)
+        worked = [harness for harness in order if harness.engine.step()]
+        done.update(harness.folder.name for harness in worked)
         if not worked:
             due = next_instant(one) or next_instant(two)
             assert due is not None
             one.clock.forward_to(due)
     for label in THREE:
-        assert_home(one, label)
+        assert_archived(one, label)
     assert set(done) == {"one", "two"}
     assert set(moves(one).values()) == {1}
     assert one.simulator.count("fetch", status=200) == len(moves_named(one, "batch.fetched"))
     assert not moves_named(one, "parcel.gone")
 
 
-def moves_named(station: Station, name: str) -> list[str]:
+def moves_named(harness: Harness, name: str) -> list[str]:
     """The journal's entries of this name."""
-    with station.archive.database.read() as connection:
+    with harness.archive.database.read() as connection:
         return list(connection.execute(sa.select(tables.event.c.name).where(tables.event.c.name == name)).scalars())
 
 
@@ -123,26 +127,26 @@ def test_threads_of_two_instances_side_by_side_bring_each_document_home_once(pai
     start = threading.Barrier(4)
     failures: list[BaseException] = []
 
-    def work(station: Station) -> None:
+    def work(harness: Harness) -> None:
         start.wait(10)
         try:
-            while sum(station.archive.documents.waiting(station.account_ids).values()):
-                if not station.engine.step():
-                    station.clock.forward(timedelta(seconds=1))
+            while sum(harness.archive.documents.waiting(harness.account_ids).values()):
+                if not harness.engine.step():
+                    harness.clock.forward(timedelta(seconds=1))
         except BaseException as failure:  # noqa: BLE001  told below
             failures.append(failure)
 
-    threads = [threading.Thread(target=work, args=(station,)) for station in (one, two, one, two)]
+    threads = [threading.Thread(target=work, args=(harness,)) for harness in (one, two, one, two)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert failures == []
     for label in THREE:
-        assert_home(one, label)
+        assert_archived(one, label)
     assert set(moves(one).values()) == {1}
-    for station in (one, two):
-        assert list((station.folder / "spool").glob("*.zip*")) == []
+    for harness in (one, two):
+        assert list((harness.folder / "spool").glob("*.zip*")) == []
 
 
 class Meanwhile(httpx.BaseTransport):
@@ -189,7 +193,7 @@ def test_row_21_an_instance_frozen_in_a_call_finds_its_work_done_by_the_other_an
     list_through(one, cycle_of(one, one.accounts["demo1"]))
     drain(one)
     drain(two)
-    assert_home(one)
+    assert_archived(one)
     assert len(one.observer.named("batch.fenced")) == 1
     assert set(moves(one).values()) == {1}
 
@@ -203,7 +207,7 @@ def test_a_lease_that_ran_out_while_nobody_wanted_it_is_taken_up_again_and_the_r
 
     one, _ = pair.open(FEW, first=lambda inner: Meanwhile("/jobs/", be_slow, inner, answered=True))
     settle(one)
-    assert_home(one)
+    assert_archived(one)
     assert one.observer.named("batch.fenced") == []
     assert one.simulator.count("fetch", status=200) == 1
 
@@ -218,7 +222,7 @@ def test_what_a_dead_host_had_in_its_spool_is_reserved_again_by_another(pair: Pa
     assert drain(two) == 0
     run_out(two)
     drain(two)
-    assert_home(two)
+    assert_archived(two)
     assert len(moves_named(two, "parcel.gone")) == 1
     one.reopen()
     assert list((one.folder / "spool").glob("*.zip")) == []
@@ -270,7 +274,7 @@ def test_row_14_a_server_that_stops_in_the_middle_of_a_call_costs_time_and_nothi
         server.start()
         settle(one)
     assert waits >= 3
-    assert_home(one)
+    assert_archived(one)
     assert set(moves(one).values()) == {1}
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.shelves import Shelf
-from tests.support.station import VirtualClock
+from tests.archive.archive_harness import ArchiveHarness
+from tests.support.harness import VirtualClock
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.quiet import undisturbed
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.instance_lock import exclusive_use
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import LockHeld
 from easytracking_sync.machine.listing.lease import ListingLease
 
@@ -18,8 +18,8 @@ def lease(archive: Archive) -> ListingLease:
     return ListingLease(archive.leases, VirtualClock())
 
 
-def test_of_two_instances_one_at_a_time_lists_an_account(shelf: Shelf) -> None:
-    one, two = lease(shelf.archive), lease(shelf.open("two"))
+def test_of_two_instances_one_at_a_time_lists_an_account(archive_harness: ArchiveHarness) -> None:
+    one, two = lease(archive_harness.archive), lease(archive_harness.open("two"))
     with (
         one.held(7) as has,
         two.held(7) as has_too,
@@ -30,28 +30,31 @@ def test_of_two_instances_one_at_a_time_lists_an_account(shelf: Shelf) -> None:
         assert has_now
 
 
-def test_an_instance_without_the_lease_does_not_release_it(shelf: Shelf) -> None:
-    one, two = lease(shelf.archive), lease(shelf.open("two"))
+def test_an_instance_without_the_lease_does_not_release_it(archive_harness: ArchiveHarness) -> None:
+    one, two = lease(archive_harness.archive), lease(archive_harness.open("two"))
     with one.held(7):
         with two.held(7):
             pass
-        with lease(shelf.open("three")).held(7) as has:
+        with lease(archive_harness.open("three")).held(7) as has:
             assert not has
 
 
-def test_the_lease_of_a_dead_instance_expires(shelf: Shelf) -> None:
-    assert lease(shelf.archive).renew(7)
-    with shelf.archive.database.write() as connection:
+def test_the_lease_of_a_dead_instance_expires(archive_harness: ArchiveHarness) -> None:
+    assert lease(archive_harness.archive).renew(7)
+    with archive_harness.archive.database.write() as connection:
         connection.execute(sa.update(tables.lease).values(until=sa.func.clock_timestamp()))
-    with lease(shelf.open("two")).held(7) as has:
+    with lease(archive_harness.open("two")).held(7) as has:
         assert has
 
 
-def test_an_idle_running_instance_is_detected(shelf: Shelf) -> None:
-    two = shelf.open("two")
-    two.leases.announce(shelf.now)
-    with pytest.raises(LockHeld), undisturbed(shelf.archive.database, "database copy", shelf.now):
+def test_an_idle_running_instance_is_detected(archive_harness: ArchiveHarness) -> None:
+    two = archive_harness.open("two")
+    two.leases.announce(archive_harness.now)
+    with (
+        pytest.raises(LockHeld),
+        exclusive_use(archive_harness.archive.database, "database copy", archive_harness.now),
+    ):
         pass
     two.leases.give_all_back()
-    with undisturbed(shelf.archive.database, "database copy", shelf.now):
-        assert not shelf.rows(sa.select(tables.lease.c.name))
+    with exclusive_use(archive_harness.archive.database, "database copy", archive_harness.now):
+        assert not archive_harness.rows(sa.select(tables.lease.c.name))

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from tests.support.midway import killed_midway
+from tests.support.killed_migration import kill_migration
 from tests.support.postgres import Server
 
 from easytracking_sync.archive import schema, tables
@@ -105,7 +105,7 @@ def test_row_24_a_migration_that_dies_at_any_statement_leaves_an_empty_database(
 
 
 def test_row_24_a_process_killed_in_the_middle_of_a_migration_holds_nobody_up(empty_database: str) -> None:
-    killed_midway(empty_database)
+    kill_migration(empty_database)
     database = Database(empty_database)
     schema.migrate(database)
     schema.require_current(database)

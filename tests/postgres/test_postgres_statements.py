@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.postgres.conftest import home
-from tests.support.station import SMALL, Station, build
-from tests.support.truth import Notary, assert_home
+from tests.support.archive_checks import InvariantChecker, assert_archived
+from tests.support.harness import SMALL, Harness, build
 
 from easytracking_sync.archive import tables
 
@@ -29,9 +29,9 @@ class Axe:
     cuts: int = 0
 
     @contextmanager
-    def over(self, station: Station) -> Iterator[None]:
-        """While the block runs, for the archive of this station."""
-        engine = station.archive.database._engine
+    def over(self, harness: Harness) -> Iterator[None]:
+        """While the block runs, for the archive of this harness."""
+        engine = harness.archive.database._engine
         sa.event.listen(engine, "before_cursor_execute", self._strike)
         try:
             yield
@@ -51,17 +51,19 @@ def test_row_15_a_line_that_is_lost_at_any_statement_costs_time_and_nothing_else
     tmp_path: Path, postgres_archive: str, nth: int
 ) -> None:
     """Statements of claims, of commits, of listings, of blobs and of reading back, each struck once a run."""
-    station = build(tmp_path, FEW, url=postgres_archive, wrap=lambda inner: Notary(postgres_archive, inner), seed=nth)
+    harness = build(
+        tmp_path, FEW, url=postgres_archive, wrap=lambda inner: InvariantChecker(postgres_archive, inner), seed=nth
+    )
     axe = Axe(nth)
-    with axe.over(station):
-        home(station)
+    with axe.over(harness):
+        home(harness)
     assert {statement.split()[0] for statement in axe.statements} >= {"SELECT", "INSERT", "UPDATE"}
     assert axe.cuts == sum(count >= nth for count in axe.statements.values()) >= 10
-    assert_home(station)
-    assert station.engine.tally.acknowledged == 3
-    with station.archive.database.read() as connection:
+    assert_archived(harness)
+    assert harness.engine.tally.acknowledged == 3
+    with harness.archive.database.read() as connection:
         rows = connection.execute(
             sa.select(tables.event.c.batch_id, tables.event.c.document_id, tables.event.c.name, tables.event.c.detail)
         ).all()
     assert len(set(rows)) == len(rows), "no move is noted twice"
-    station.close()
+    harness.close()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.service.test_service_run import Town, all_marked, eventually, town
-from tests.support.hook import Quiet, served
+from tests.support.http_receiver import QuietHandler, http_receiver
 
 from easytracking_sync.app import CatchUpOutcome, CatchUpRequest, catch_up, existing_archive, serve
 from easytracking_sync.machine.observer import Silent
@@ -39,14 +39,14 @@ def hook() -> Iterator[Hook]:
     made = Hook()
     made.answers.set()
 
-    class Answer(Quiet):
+    class Answer(QuietHandler):
         def do_POST(self) -> None:  # noqa: N802  http.server's name
             body: Any = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             made.answers.wait(30)
             made.titles.append(body["title"].removeprefix("easytracking-sync: "))
             self.answer(200)
 
-    with served(Answer) as port:
+    with http_receiver(Answer) as port:
         made.url = f"json://127.0.0.1:{port}/"
         try:
             yield made

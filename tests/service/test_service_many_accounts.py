@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from tests.support.station import SMALL, Wish, build, cycle_of, list_through
+from tests.support.harness import SMALL, Wish, build, cycle_of, list_through
 
 from easytracking_sync.machine.engine import Bounds, Lane
 from easytracking_sync.machine.listing import Scope
@@ -23,28 +23,28 @@ def test_500_accounts_share_the_work_fairly_despite_one_backlog(tmp_path: Path) 
     the large one, and no account ever has more than `jobs_in_flight` jobs.
     """
     names = [f"demo{number}" for number in range(1, ACCOUNTS + 1)]
-    station = build(
+    harness = build(
         tmp_path,
         replace(SMALL, documents=0, accounts=ACCOUNTS),
         wishes={name: Wish(history_from=date(2026, 11, 1)) for name in names},
         bounds=Bounds(jobs_in_flight=IN_FLIGHT),
     )
     for _ in range(BACKLOG):
-        station.simulator.add_document("demo1", received_at=station.clock.now())
+        harness.simulator.add_document("demo1", received_at=harness.clock.now())
     for name in names[1:]:
-        station.simulator.add_document(name, received_at=station.clock.now())
+        harness.simulator.add_document(name, received_at=harness.clock.now())
     for name in names:
-        account = station.accounts[name]
-        list_through(station, cycle_of(station, account, Scope.scheduled(account, station.clock.now(), 0)))
+        account = harness.accounts[name]
+        list_through(harness, cycle_of(harness, account, Scope.scheduled(account, harness.clock.now(), 0)))
     order: list[int] = []
     loading: Counter[int] = Counter()
     while len(set(order)) < ACCOUNTS:
-        claim = station.engine.claim(Lane.SHORT)
+        claim = harness.engine.claim(Lane.SHORT)
         assert claim is not None, "an account starves"
         if claim.batch.state is BatchState.PLANNED:
             order.append(claim.batch.account_id)
             loading[claim.batch.account_id] += 1
             assert loading[claim.batch.account_id] <= IN_FLIGHT
-        station.engine.perform(claim)
-    assert Counter(order)[station.accounts["demo1"].id] < 5
-    station.close()
+        harness.engine.perform(claim)
+    assert Counter(order)[harness.accounts["demo1"].id] < 5
+    harness.close()

@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, BinaryIO
 
-from tests.simulation.fate import Blow, Fate, Kind
+from tests.simulation.fault_injection import Failure, FaultInjector, Kind
 
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.errors import StorageBroken, StorageFault
@@ -47,15 +47,15 @@ class Entry:
 class MortalFiles(LocalFiles):
     """The file layer of one instance: each call is an effect, and a power cut takes what was not synced."""
 
-    def __init__(self, fate: Fate, seed: int = 0) -> None:
+    def __init__(self, injector: FaultInjector, seed: int = 0) -> None:
         self.cut = Cut.ALL
         self._dice = Random(f"disk/{seed}")
-        self._fate = fate
+        self._injector = injector
         self._dirty: dict[Path, bytes] = {}  # what of each file would be left
         self._entries: defaultdict[Path, list[Entry]] = defaultdict(list)  # by the folder that changed
         self._number = 0
-        fate.on_power_cut = self.cut_power
-        fate.is_unsynced = lambda: bool(self._dirty or self._entries)
+        injector.on_power_cut = self.cut_power
+        injector.is_unsynced = lambda: bool(self._dirty or self._entries)
 
     def cut_power(self) -> None:
         """Take from the real folder what a disk without power would not have."""
@@ -69,7 +69,7 @@ class MortalFiles(LocalFiles):
 
     def make_folder(self, path: Path) -> None:
         missing = list(takewhile(lambda folder: not folder.exists(), (path, *path.parents)))
-        with self._fate.effect(Kind.CHANGE, f"make {path.name}", _refusing(f"making {path.name}")):
+        with self._injector.effect(Kind.CHANGE, f"make {path.name}", _refusing(f"making {path.name}")):
             super().make_folder(path)
         for folder in reversed(missing):
             self._note(folder.parent, partial(shutil.rmtree, folder, ignore_errors=True))
@@ -77,23 +77,23 @@ class MortalFiles(LocalFiles):
     def create(self, path: Path) -> BinaryIO:
         before = _content(path)
         with ExitStack() as closing:
-            with self._fate.effect(Kind.CHANGE, f"create {path.name}", _refusing(f"creating {path.name}")):
+            with self._injector.effect(Kind.CHANGE, f"create {path.name}", _refusing(f"creating {path.name}")):
                 file = super().create(path)
                 closing.callback(file.close)
             closing.pop_all()
         self._note(path.parent, _restoring(path, before))
         self._dirty[path] = b""
-        return MortalFile(file, path, self._fate)  # type: ignore[return-value]
+        return MortalFile(file, path, self._injector)  # type: ignore[return-value]
 
     def sync(self, file: BinaryIO) -> None:
         path = Path(file.name)
-        with self._fate.effect(Kind.SYNC, "a file", lambda _: StorageBroken("fsync failed")):
+        with self._injector.effect(Kind.SYNC, "a file", lambda _: StorageBroken("fsync failed")):
             super().sync(file)
         self._dirty.pop(path, None)
 
     def rename(self, source: Path, target: Path) -> None:
         before, moved = _content(target), _content(source)
-        with self._fate.effect(Kind.CHANGE, f"rename to {target.name}", _refusing(f"renaming {source.name}")):
+        with self._injector.effect(Kind.CHANGE, f"rename to {target.name}", _refusing(f"renaming {source.name}")):
             super().rename(source, target)
         if source in self._dirty:
             self._dirty[target] = self._dirty.pop(source)
@@ -101,31 +101,31 @@ class MortalFiles(LocalFiles):
         self._note(source.parent, _restoring(source, moved))
 
     def sync_folder(self, path: Path) -> None:
-        with self._fate.effect(Kind.SYNC, "a folder", lambda _: StorageBroken("fsync of a folder failed")):
+        with self._injector.effect(Kind.SYNC, "a folder", lambda _: StorageBroken("fsync of a folder failed")):
             super().sync_folder(path)
         self._entries.pop(path, None)
 
     def remove(self, path: Path) -> None:
         before = _content(path)
-        with self._fate.effect(Kind.CHANGE, f"remove {path.name}", _refusing(f"removing {path.name}")):
+        with self._injector.effect(Kind.CHANGE, f"remove {path.name}", _refusing(f"removing {path.name}")):
             super().remove(path)
         if before is not None:
             self._note(path.parent, _restoring(path, self._dirty.pop(path, before)))
 
     def open(self, path: Path) -> BinaryIO:
-        with self._fate.effect(Kind.LOOK, f"open {path.name}", _refusing(f"opening {path.name}")):
+        with self._injector.effect(Kind.LOOK, f"open {path.name}", _refusing(f"opening {path.name}")):
             return super().open(path)
 
     def size(self, path: Path) -> int | None:
-        with self._fate.effect(Kind.LOOK, f"size of {path.name}", _refusing(f"looking at {path.name}")):
+        with self._injector.effect(Kind.LOOK, f"size of {path.name}", _refusing(f"looking at {path.name}")):
             return super().size(path)
 
     def names(self, folder: Path) -> list[str]:
-        with self._fate.effect(Kind.LOOK, f"names in {folder.name}", _refusing(f"reading {folder.name}")):
+        with self._injector.effect(Kind.LOOK, f"names in {folder.name}", _refusing(f"reading {folder.name}")):
             return super().names(folder)
 
     def free_bytes(self, folder: Path) -> int:
-        with self._fate.effect(Kind.LOOK, f"room in {folder.name}", _refusing(f"measuring {folder.name}")):
+        with self._injector.effect(Kind.LOOK, f"room in {folder.name}", _refusing(f"measuring {folder.name}")):
             return ROOM
 
     def _note(self, folder: Path, undo: Callable[[], object]) -> None:
@@ -150,17 +150,17 @@ class MortalFiles(LocalFiles):
 class MortalFile(io.RawIOBase):
     """A file whose writes are effects."""
 
-    def __init__(self, file: BinaryIO, path: Path, fate: Fate) -> None:
+    def __init__(self, file: BinaryIO, path: Path, injector: FaultInjector) -> None:
         self.name = str(path)
         self._file = file
-        self._fate = fate
+        self._injector = injector
 
     def write(self, content: Any) -> int:
         def half() -> None:
             self._file.write(content[: len(content) // 2])
             self._file.flush()
 
-        with self._fate.effect(Kind.WRITE, f"{len(content)} bytes", _os_error, half):
+        with self._injector.effect(Kind.WRITE, f"{len(content)} bytes", _os_error, half):
             written = self._file.write(content)
             self._file.flush()
             return written
@@ -175,15 +175,15 @@ class MortalFile(io.RawIOBase):
         self._file.close()
 
 
-def _refusing(doing: str) -> Callable[[Blow], Exception]:
-    def refuse(blow: Blow) -> Exception:
-        return StorageFault(f"storage refused while {doing}: {_os_error(blow)}")
+def _refusing(doing: str) -> Callable[[Failure], Exception]:
+    def refuse(failure: Failure) -> Exception:
+        return StorageFault(f"storage refused while {doing}: {_os_error(failure)}")
 
     return refuse
 
 
-def _os_error(blow: Blow) -> OSError:
-    if blow is Blow.FULL:
+def _os_error(failure: Failure) -> OSError:
+    if failure is Failure.FULL:
         return OSError(errno.ENOSPC, "No space left on device")
     return OSError(errno.EIO, "Input/output error")
 

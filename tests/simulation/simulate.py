@@ -1,4 +1,4 @@
-"""Thousands of stories over all cores, with their figures; or one of them again.
+"""Thousands of scenarios over all cores, with their figures; or one of them again.
 
 python -m tests.simulation.simulate --seeds 2000
 python -m tests.simulation.simulate --seed 17
@@ -19,8 +19,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.simulation.fate import Blow, Kind
-from tests.simulation.story import Figures, Story
+from tests.simulation.fault_injection import Failure, Kind
+from tests.simulation.scenario import Figures, Scenario
 
 TWICE_EVERY = 50
 """Of so many seeds one is lived twice, and its traces compared (DETERMINISM)."""
@@ -48,7 +48,7 @@ class Sum:
     effects: int = 0
     documents: int = 0
     acknowledged: int = 0
-    blows: Counter[tuple[Kind, Blow]] = field(default_factory=Counter)
+    failures: Counter[tuple[Kind, Failure]] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
 
@@ -59,7 +59,7 @@ class Sum:
         self.effects += figures.effects
         self.documents += figures.documents
         self.acknowledged += figures.acknowledged
-        self.blows += figures.blows
+        self.failures += figures.failures
         self.faults += figures.faults
         self.events += figures.events
 
@@ -68,11 +68,11 @@ def live(seed: int) -> Told:
     """One seed, some of them twice, in folders that are gone afterwards."""
     gc.set_threshold(50_000, 50, 50)
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as name:
-        story = Story(seed)
+        scenario = Scenario(seed)
         try:
-            figures = story.live(_world_in(Path(name) / "once"))
+            figures = scenario.live(_world_in(Path(name) / "once"))
             if seed % TWICE_EVERY == 0:
-                second = Story(seed).live(_world_in(Path(name) / "twice"))
+                second = Scenario(seed).live(_world_in(Path(name) / "twice"))
                 assert figures.trace == second.trace, "DETERMINISM: the second trace differs"
         except BaseException:  # noqa: BLE001  whatever it was is told, with the command that replays it
             return Told(None, traceback.format_exc(), seed)
@@ -99,7 +99,10 @@ def report(total: Sum, seconds: float) -> None:
         f"{total.acknowledged} acknowledgements"
     )
     for title, counted in (
-        ("blows to effects", Counter({f"{kind} {blow}": count for (kind, blow), count in total.blows.items()})),
+        (
+            "failures to effects",
+            Counter({f"{kind} {failure}": count for (kind, failure), count in total.failures.items()}),
+        ),
         ("faults of the service", total.faults),
         ("events", total.events),
     ):

@@ -1,4 +1,4 @@
-"""Seeds: a service in a storm of faults, and blows to the engine's effects, all by chance, until the sky clears.
+"""Seeds: a service in a storm of faults, and failures to the engine's effects, all by chance, until the sky clears.
 
 `make simulate SEEDS=N` lives N of them over all cores, `make simulate SEED=N` that one alone. A seed that fails says
 how to replay it.
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.simulation.story import Story
+from tests.simulation.scenario import Scenario
 
 SEEDS = range(6)
 SEED_WITH_FILES = "8"
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_chance_brings_everything_is_home_once_the_sky_clears(folder: Path, seed: int) -> None:
     """NO-LOSS, BYTE-IDENTITY, SINGLE-COPY, ACK-LIVENESS at the end; all the others at every commit and call."""
-    figures = Story(seed).live(folder / "world")
+    figures = Scenario(seed).live(folder / "world")
     assert figures.acknowledged > 0
     assert figures.effects > 50
 
@@ -33,7 +33,7 @@ def test_a_seed_tells_the_same_story_twice(folder: Path, seed: int) -> None:
     traces = []
     for number in range(2):
         (folder / str(number)).mkdir()
-        traces.append(Story(seed).live(folder / str(number) / "world").trace)
+        traces.append(Scenario(seed).live(folder / str(number) / "world").trace)
     assert traces[0] == traces[1]
 
 

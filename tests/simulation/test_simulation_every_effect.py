@@ -1,7 +1,7 @@
 """Deaths in scenes of their own: while a bad document is singled out, while others are listed again, without power.
 
-The plain job, with every blow at every effect, is in `tests/crash`. `World` watches the invariants after every commit
-and before every call; what is asserted here is how it ends.
+The plain job, with every failure at every effect, is in `tests/crash`. `World` checks the invariants after every
+commit and before every call; the tests here assert the end state.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from tests.simulation.disk import Cut
-from tests.simulation.fate import Blow, Effect, Kind, applicable
+from tests.simulation.fault_injection import Effect, Failure, Kind, applicable
 from tests.simulation.world import Chapter, World, files_for
-from tests.support.station import BlobStore
+from tests.support.harness import BlobStore
 
 from easytracking_simulator import Faults, Simulator
 
@@ -62,25 +62,27 @@ SCENES: Mapping[str, list[Chapter]] = {
 ALLOWED = {"one is refused": (REFUSED_ID,)}
 
 
-def dealt(blows: Mapping[int, Blow], number: int, effect: Effect) -> Blow | None:
-    """After the first blow the numbers mean other effects: some of them cannot be struck so."""
-    blow = blows.get(number)
-    return blow if blow is Blow.KILLED or blow in applicable(effect) else None
+def dealt(failures: Mapping[int, Failure], number: int, effect: Effect) -> Failure | None:
+    """After the first failure the numbers mean other effects: some of them cannot be struck so."""
+    failure = failures.get(number)
+    return failure if failure is Failure.KILLED or failure in applicable(effect) else None
 
 
 @contextmanager
 def lived(
-    folder: Path, scene: str, blows: Mapping[int, Blow], cut: Cut = Cut.ALL, blobs: BlobStore = "database"
+    folder: Path, scene: str, failures: Mapping[int, Failure], cut: Cut = Cut.ALL, blobs: BlobStore = "database"
 ) -> Iterator[World]:
-    """A world that has lived through a scene with these blows."""
+    """A world that has lived through a scene with these failures."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        world = World(Path(name) / "world", SCENES[scene], deal=partial(dealt, blows), cut=cut, blobs=blobs)
+        world = World(Path(name) / "world", SCENES[scene], deal=partial(dealt, failures), cut=cut, blobs=blobs)
         try:
             world.run()
             world.expect_all_home(quarantined=ALLOWED.get(scene, ()))
             yield world
         except BaseException as error:
-            befell = [f"{blow} at {number}, {world.trace[number : number + 1]}" for number, blow in blows.items()]
+            befell = [
+                f"{failure} at {number}, {world.trace[number : number + 1]}" for number, failure in failures.items()
+            ]
             error.add_note(f"{scene}: {'; '.join(befell)}")
             raise
         finally:
@@ -98,14 +100,14 @@ def undisturbed(scene: str, blobs: BlobStore = "database") -> tuple[tuple[Effect
 def survive(
     folder: Path,
     scene: str,
-    blows: Mapping[int, Blow],
+    failures: Mapping[int, Failure],
     *,
     deaths: int,
     cut: Cut = Cut.ALL,
     blobs: BlobStore = "database",
 ) -> None:
-    """Live through a scene with these blows, that many of them deadly; everything must come home."""
-    with lived(folder, scene, blows, cut, blobs) as world:
+    """Live through a scene with these failures, that many of them deadly; everything must come home."""
+    with lived(folder, scene, failures, cut, blobs) as world:
         assert world.lives == deaths
 
 
@@ -120,7 +122,7 @@ def test_killed_while_a_bad_document_is_being_singled_out_the_good_ones_still_co
     deaths = numbers("one is refused", lambda effect: effect.kind is Kind.COMMIT)
     assert len(deaths) > 10
     for number in deaths[::SOME]:
-        survive(folder, "one is refused", {number: Blow.KILLED}, deaths=1)
+        survive(folder, "one is refused", {number: Failure.KILLED}, deaths=1)
 
 
 def test_killed_while_documents_are_listed_again_both_versions_stay(folder: Path) -> None:
@@ -128,9 +130,9 @@ def test_killed_while_documents_are_listed_again_both_versions_stay(folder: Path
     deaths = numbers("listed again", lambda effect: effect.kind is Kind.COMMIT)
     assert len(deaths) > 10
     for number in deaths[::SOME]:
-        with lived(folder, "listed again", {number: Blow.KILLED}) as world:
+        with lived(folder, "listed again", {number: Failure.KILLED}) as world:
             assert world.lives == 1
-            kinds = sorted(kind for kind, _, _ in world.notary.home("demo2")[103])
+            kinds = sorted(kind for kind, _, _ in world.checker.home("demo2")[103])
             assert kinds == ["FA", "FA", "FU", "FU", "MT", "MT"]
             calls = [effect.what for effect in world.trace[world.begins[-1] :] if "/jobs {" in effect.what]
             assert calls
@@ -145,14 +147,14 @@ def test_row_13_a_power_cut_takes_what_was_not_synced_and_nothing_else(folder: P
         cuts = [number for number in range(begin, len(effects)) if effects[number].unsynced]
         assert len(cuts) > 15
         for number in cuts[SHARES[cut] :: SOME * len(SHARES)]:
-            survive(folder, "ordinary", {number: Blow.POWER_CUT}, deaths=1, cut=cut, blobs=blobs)
+            survive(folder, "ordinary", {number: Failure.POWER_CUT}, deaths=1, cut=cut, blobs=blobs)
 
 
 def test_the_same_seed_gives_the_same_trace(folder: Path) -> None:
     """DETERMINISM, with a death in the middle: calls, commits and files, the same contents in the same order."""
     traces = []
     for _ in range(2):
-        with lived(folder, "one is refused", {30: Blow.KILLED}) as world:
+        with lived(folder, "one is refused", {30: Failure.KILLED}) as world:
             traces.append(world.trace)
     assert traces[0] == traces[1]
     assert len(traces[0]) > 60

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tests.simulation.archive_reader import ArchiveReader
 from tests.simulation.disk import Cut
-from tests.simulation.fate import Blow, Deal, Effect, Kind
-from tests.simulation.ledger import Ledger
-from tests.simulation.notary import Notary, expect_no_secrets
-from tests.simulation.replica import Meanwhile, Replica, Setting
-from tests.support.station import BlobStore, VirtualClock, empty_archive
+from tests.simulation.fault_injection import Deal, Effect, Failure, Kind
+from tests.simulation.instance import Instance, Meanwhile, Setting
+from tests.simulation.invariants import InvariantChecker, expect_no_secrets
+from tests.support.harness import BlobStore, VirtualClock, empty_archive
 
 from easytracking_simulator import File, Options, Simulator
 from easytracking_sync.machine.policy import Policy
@@ -56,12 +56,12 @@ class World:
     horizon: timedelta = timedelta(minutes=30)
     between: timedelta = timedelta(minutes=1)
     policy: Policy = field(default_factory=lambda: Policy(max_attempts=2))
-    instances: int = 1
+    instance_count: int = 1
     url: str | None = None
     blobs: BlobStore = "database"
     cut: Cut = Cut.ALL
     jobs_in_flight: int = 2
-    meanwhile: Meanwhile = lambda replica, call: None
+    meanwhile: Meanwhile = lambda instance, call: None
     breathe: Callable[[], object] = lambda: None  # between effects
     begins: list[int] = field(default_factory=list)  # the number of each chapter's first effect
     ends: list[int] = field(default_factory=list)  # of its last, and one more
@@ -74,59 +74,59 @@ class World:
             self.url = f"sqlite:///{self.folder / 'archive.db'}"
             (self.folder / "archive.db").write_bytes(empty_archive())
         blobs_folder = self.folder / "files" / "blobs" if self.blobs == "files" else None
-        self.notary = Notary(Ledger(self.url, blobs_folder), self.simulator)
-        self.notary.alone = self.instances == 1
-        if self.notary.alone:
-            self.notary.jobs_in_flight = self.jobs_in_flight
+        self.checker = InvariantChecker(ArchiveReader(self.url, blobs_folder), self.simulator)
+        self.checker.alone = self.instance_count == 1
+        if self.checker.alone:
+            self.checker.jobs_in_flight = self.jobs_in_flight
         setting = Setting(
             self.url, blobs_folder, self.time, self.simulator, self.policy, self.jobs_in_flight, self.seed
         )
         self.trace: list[Effect] = []
-        self.replicas = [self._replica(number, setting) for number in range(self.instances)]
+        self.instances = [self._instance(number, setting) for number in range(self.instance_count)]
 
-    def _replica(self, number: int, setting: Setting) -> Replica:
-        folder = self.folder if self.instances == 1 else self.folder / f"host-{number}"
-        return Replica(
+    def _instance(self, number: int, setting: Setting) -> Instance:
+        folder = self.folder if self.instance_count == 1 else self.folder / f"host-{number}"
+        return Instance(
             folder,
             setting,
-            self.notary,
+            self.checker,
             self.trace,
             self.deal,
             self.meanwhile,
             cut=self.cut,
-            shared=self.instances > 1,
+            shared=self.instance_count > 1,
         )
 
     @property
     def lives(self) -> int:
         """How many incarnations have ended."""
-        return sum(replica.lives for replica in self.replicas)
+        return sum(instance.lives for instance in self.instances)
 
     @property
-    def dealt(self) -> Counter[tuple[Kind, Blow]]:
-        """Every blow so far."""
-        return sum((replica.fate.dealt for replica in self.replicas), Counter())
+    def dealt(self) -> Counter[tuple[Kind, Failure]]:
+        """Every failure so far."""
+        return sum((instance.injector.dealt for instance in self.instances), Counter())
 
     def run(self) -> None:
         """All chapters, whatever befalls; every invariant is watched on the way."""
         for chapter in self.chapters:
             self.time.forward(self.between)
             chapter(self.simulator)
-            self.notary.note_versions()
+            self.checker.note_versions()
             self.begins.append(len(self.trace))
             self.work()
             self.ends.append(len(self.trace))
 
     def work(self) -> None:
         """One instance lists, then all work until nothing more falls due within the horizon."""
-        self.replicas[0].list_all(marked_too=self.marked_too)
+        self.instances[0].list_all(marked_too=self.marked_too)
         self.drain()
 
     def drain(self) -> None:
         """Effect by effect, whoever has something to do; time jumps to what falls due next."""
         until = self.time.now() + timedelta(hours=48)
         while self.time.now() <= until:
-            worked = [replica.step() for replica in self.replicas]
+            worked = [instance.step() for instance in self.instances]
             if any(worked):
                 self.breathe()
                 continue
@@ -137,7 +137,7 @@ class World:
 
     def next_instant(self) -> datetime | None:
         """In true time, when any instance has something to do that nobody has now."""
-        instants = [replica.next_instant() for replica in self.replicas]
+        instants = [instance.next_instant() for instance in self.instances]
         return min((instant for instant in instants if instant is not None), default=None)
 
     def settle_for_good(self, *, quarantined: Collection[int] = ()) -> None:
@@ -148,7 +148,7 @@ class World:
         self.marked_too = True
         for _ in range(MOST_ROUNDS):
             self.time.forward(timedelta(hours=25))
-            self.notary.note_versions()
+            self.checker.note_versions()
             self.work()
             if not self._astray(quarantined):
                 break
@@ -162,28 +162,28 @@ class World:
         astray = self._astray(quarantined)
         assert not astray, "; ".join(astray)
         for account in self.simulator.accounts:
-            home = self.notary.home(account.username)
+            home = self.checker.home(account.username)
             for doc_id, state, missing, _ in self._rows(account.username):
                 if state == "acknowledged" and doc_id in self.simulator.ids(account.username):
-                    truth = self.notary.truth(doc_id)
+                    truth = self.checker.truth(doc_id)
                     wanted = {file for file in truth if file[0] not in str(missing).split(",")}
                     lacking = wanted - home.get(doc_id, set())
                     assert not lacking, f"BYTE-IDENTITY: {doc_id} lacks {lacking}"
-        assert self.notary.told.keys() <= self.notary.requested, "ACK-SUBSET"
-        for replica in self.replicas:
-            replica.expect_tidy()
+        assert self.checker.told.keys() <= self.checker.requested, "ACK-SUBSET"
+        for instance in self.instances:
+            instance.expect_tidy()
             secrets = [account.password for account in self.simulator.accounts]
-            expect_no_secrets(replica.station.observer.notes, secrets)
+            expect_no_secrets(instance.harness.observer.notes, secrets)
 
     def close(self) -> None:
-        for replica in self.replicas:
-            replica.close()
-        self.notary.close()
+        for instance in self.instances:
+            instance.close()
+        self.checker.close()
 
     def _rows(self, username: str) -> list[tuple[int, str, str, str]]:
         return [
             (row[0], row[1], row[2], row[3])
-            for row in self.notary.ledger.rows(
+            for row in self.checker.reader.rows(
                 "SELECT d.doc_id, d.state, d.missing_types, d.reason FROM document d "
                 "JOIN account a ON a.id = d.account_id WHERE a.username = ?",
                 (username,),

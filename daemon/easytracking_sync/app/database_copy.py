@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from easytracking_sync.app.composition import existing_archive
 from easytracking_sync.archive.blobs import DatabaseBlobs
-from easytracking_sync.archive.copy import Copied, DatabaseCopy, OnStep, refuse_itself
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.quiet import undisturbed
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.database_copier import CopiedArchive, DatabaseCopier, OnStep, refuse_itself
+from easytracking_sync.archive.instance_lock import exclusive_use, instance_lock
 from easytracking_sync.effects import Effects
 from easytracking_sync.settings import Settings, StorageBackend
 
 COMMAND = "database copy"
 
 
-def copy_database(settings: Settings, url: str, *, effects: Effects, on_step: OnStep = lambda *_: None) -> Copied:
-    """Copy the configured archive to the database at `url`; see DatabaseCopy for the guarantees.
+def copy_database(
+    settings: Settings, url: str, *, effects: Effects, on_step: OnStep = lambda *_: None
+) -> CopiedArchive:
+    """Copy the configured archive to the database at `url`; see DatabaseCopier for the guarantees.
 
     Files stored on the file system stay there; their hashes are checked too.
     """
@@ -26,10 +27,10 @@ def copy_database(settings: Settings, url: str, *, effects: Effects, on_step: On
             with_bytes = settings.storage.backend is StorageBackend.DATABASE
             in_target = DatabaseBlobs(target, effects.clock) if with_bytes else archive.blobs
             with (
-                undisturbed(archive.database, COMMAND, effects.clock.now()),
-                alone(target, {"command": COMMAND}),
+                exclusive_use(archive.database, COMMAND, effects.clock.now()),
+                instance_lock(target, {"command": COMMAND}),
             ):
-                return DatabaseCopy(
+                return DatabaseCopier(
                     archive.database,
                     target,
                     in_source=archive.blobs,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from easytracking_sync.app.composition import existing_archive
 from easytracking_sync.archive.blob_files import FileBlobs
+from easytracking_sync.archive.blob_move import CopiedBlobs, amount, copy_blobs, remove_all
 from easytracking_sync.archive.blobs import Blobs, DatabaseBlobs
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.quiet import undisturbed
-from easytracking_sync.archive.relocation import Relocated, amount, relocate, remove_all
+from easytracking_sync.archive.instance_lock import exclusive_use
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.settings import Settings, StorageBackend
@@ -23,7 +23,7 @@ from easytracking_sync.settings import Settings, StorageBackend
 class Moved:
     """How a move ended. `removed` blobs were deleted from the source; none if a blob was intact in neither store."""
 
-    relocated: Relocated
+    copied_blobs: CopiedBlobs
     removed: int = 0
 
 
@@ -50,19 +50,19 @@ def move_storage(
         )
     with existing_archive(settings, effects) as archive:
         database = archive.database
-        with undisturbed(database, "storage move", effects.clock.now()):
+        with exclusive_use(database, "storage move", effects.clock.now()):
             source, target = _stores(settings, database, to, effects)
             blobs, weight = amount(database)
 
-            def show(done: Relocated) -> None:
+            def show(done: CopiedBlobs) -> None:
                 on_step(f"{done.blobs} of {blobs} blobs, {done.copied} copied", done.bytes, weight)
 
-            relocated = relocate(
+            copied_blobs = copy_blobs(
                 database, source, target, has_room=_room(settings, database, to, effects), on_step=show
             )
-            if not delete_source or relocated.rotten:
-                return Moved(relocated)
-            return Moved(relocated, remove_all(source, lambda removed: on_step("deleting the source", removed, 0)))
+            if not delete_source or copied_blobs.rotten:
+                return Moved(copied_blobs)
+            return Moved(copied_blobs, remove_all(source, lambda removed: on_step("deleting the source", removed, 0)))
 
 
 def _stores(settings: Settings, database: Database, to: StorageBackend, effects: Effects) -> tuple[Blobs, Blobs]:

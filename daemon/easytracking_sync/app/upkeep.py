@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from easytracking_sync.app.composition import archive_of
 from easytracking_sync.archive import schema
 from easytracking_sync.archive.backup import back_up
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.archive.tables import SCHEMA
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
@@ -35,7 +35,7 @@ def migrate_archive(settings: Settings, effects: Effects) -> Migrated:
     UsageError where the archive is newer than this program, LockHeld where another instance works on it.
     """
     with contextlib.closing(archive_of(settings, effects)) as archive:
-        with alone(archive.database, {"command": "migrate"}):
+        with instance_lock(archive.database, {"command": "migrate"}):
             before, copy = schema.migrate(archive.database)
         return Migrated(schema.shown(archive.database), before, SCHEMA, copy)
 

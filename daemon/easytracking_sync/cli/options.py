@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.cli.option_types import DAY, STATE, TEXT, WORDS, require_order
 from easytracking_sync.settings import DEFAULT_CONFIG
 from easytracking_sync.settings.sources import CONFIG_VARIABLE
@@ -63,7 +63,7 @@ FILTERS = (
     click.option("--incomplete", is_flag=True, help="Only documents that lack a requested file."),
     click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N documents."),
 )
-"""Which documents are meant: each is called as in `archive.entries.Filters`."""
+"""Which documents are meant: each is called as in `archive.entries.DocumentFilter`."""
 
 
 def filtering(command: C) -> C:
@@ -73,10 +73,10 @@ def filtering(command: C) -> C:
     return command
 
 
-def filters_of(**given: Any) -> Filters:
+def filters_of(**given: Any) -> DocumentFilter:
     """What was asked for, from the values of FILTERS; a usage error for a range that is none."""
     require_order(given["received_from"], given["received_to"], "--from and --until")
     require_order(given["document_date_from"], given["document_date_to"], "--document-date-from and -to")
     given["accounts"] = tuple(label.lower() for label in given["accounts"])
     given["states"] = tuple(map(DocumentState, given["states"]))
-    return Filters(**given)
+    return DocumentFilter(**given)

@@ -1,0 +1,60 @@
+"""The file table: which bytes belong to which version of which document."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.tables import file
+from easytracking_sync.terms import KnownFile
+from easytracking_sync.transition import NewFile, SeenFile
+
+_OF = (
+    sa.select(file.c.document_id, file.c.id, file.c.type, file.c.sha256, file.c.version)
+    .where(file.c.document_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(file.c.document_id, file.c.ordinal)
+)
+
+
+class DocumentFiles:
+    """What the machine asks of the file table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, document_ids: Collection[int]) -> Mapping[int, Sequence[KnownFile]]:
+        """The files of each of these documents (row ids), the oldest first."""
+        found: dict[int, list[KnownFile]] = defaultdict(list)
+        with self._database.read() as connection:
+            for row in connection.execute(_OF, {"ids": list(document_ids)}):
+                found[row.document_id].append(KnownFile(row.id, row.type, row.sha256, row.version))
+        return found
+
+
+def write(connection: Connection, new: Sequence[NewFile], seen: Sequence[SeenFile], now: datetime) -> None:
+    """Rows for bytes that were not known; those that came again belong to a newer version of their document too."""
+    if new:
+        rows = [
+            {
+                "document_id": one.document_id,
+                "ordinal": one.ordinal,
+                "type": one.file.type,
+                "name": one.file.name,
+                "size": one.file.size,
+                "sha256": one.file.sha256,
+                "fetched_at": now,
+                "version": one.version,
+            }
+            for one in new
+        ]
+        connection.execute(sa.insert(file), rows)
+    by_version: dict[int, list[int]] = defaultdict(list)
+    for again in seen:
+        by_version[again.version].append(again.file.id)
+    for version, ids in by_version.items():
+        connection.execute(sa.update(file).where(file.c.id.in_(ids)).values(version=version))

@@ -1,0 +1,142 @@
+"""Whether what is stored is still what was stored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from easytracking_sync.archive.blobs import Blobs
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.documents import IDS_AT_ONCE
+from easytracking_sync.archive.tables import account, document, file
+from easytracking_sync.errors import StorageFault
+from easytracking_sync.terms import chunked
+
+PAGE = 100
+
+Between = tuple[datetime, datetime]
+"""The first and the last reception time that count, naive and local."""
+
+
+@dataclass(frozen=True, slots=True)
+class RottenFile:
+    """A file whose bytes are gone or wrong. One that is not `current` is an older version: it cannot come again."""
+
+    account: str
+    document_id: int
+    doc_id: int
+    type: str
+    sha256: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubbedPage:
+    """A page of files that was read and hashed."""
+
+    files: int
+    bytes: int
+    rotten: tuple[RottenFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubTotal:
+    """How much there is to read."""
+
+    files: int
+    bytes: int
+
+
+class Scrubber:
+    """Reads stored bytes from end to end, page by page."""
+
+    def __init__(self, database: Database, blobs: Blobs) -> None:
+        self._database = database
+        self._blobs = blobs
+
+    def total(self, account_ids: Collection[int] | None = None, between: Between | None = None) -> ScrubTotal:
+        """What `scrub` of the same would read."""
+        counted = _of(sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(file.c.size), 0)), account_ids, between)
+        with self._database.read() as connection:
+            files, size = connection.execute(counted).one()
+        return ScrubTotal(int(files), int(size))
+
+    def scrub(
+        self, account_ids: Collection[int] | None = None, between: Between | None = None
+    ) -> Iterator[ScrubbedPage]:
+        """Each page of files as it was read (of these accounts, received in between); changes nothing.
+
+        It may run beside a service. What the disk does not let be read counts as rotten.
+        """
+        columns = sa.select(file.c.id, file.c.document_id, document.c.doc_id, account.c.label).add_columns(
+            file.c.type, file.c.sha256, file.c.size, (file.c.version >= document.c.version).label("current")
+        )
+        query = _of(columns, account_ids, between).order_by(file.c.id).limit(PAGE)
+        last = 0
+        while True:
+            with self._database.read() as connection:
+                rows = connection.execute(query.where(file.c.id > last)).all()
+            if not rows:
+                return
+            last = rows[-1].id
+            whole = self._whole({row.sha256 for row in rows})
+            rotten = tuple(_rotten(row) for row in rows if row.sha256 not in whole)
+            yield ScrubbedPage(len(rows), sum(row.size for row in rows), rotten)
+
+    def filed(self, account_id: int, doc_ids: Collection[int]) -> frozenset[int]:
+        """Of these docIds those that have a file, of whatever type, since the version that is wanted was listed."""
+        found: set[int] = set()
+        with self._database.read() as connection:
+            for chunk in chunked(tuple(doc_ids), IDS_AT_ONCE):
+                rows = connection.execute(
+                    sa.select(document.c.doc_id)
+                    .join(file, file.c.document_id == document.c.id)
+                    .where(
+                        document.c.account_id == account_id,
+                        document.c.doc_id.in_(chunk),
+                        file.c.version >= document.c.version,
+                    )
+                    .distinct()
+                )
+                found.update(rows.scalars())
+        return frozenset(found)
+
+    def unreferenced(self) -> int:
+        """How many stored blobs no file row names: leftovers of a kill, or a parcel that is being stored now."""
+        count = 0
+        for page in self._blobs.names():
+            with self._database.read() as connection:
+                known = set(
+                    connection.execute(sa.select(file.c.sha256).where(file.c.sha256.in_(page)).distinct()).scalars()
+                )
+            count += len(set(page) - known)
+        return count
+
+    def _whole(self, hashes: Collection[str]) -> frozenset[str]:
+        try:
+            return self._blobs.whole(hashes)
+        except StorageFault:  # one bad sector must not hide what is wrong elsewhere
+            return frozenset(sha256 for sha256 in hashes if self._is_readable(sha256))
+
+    def _is_readable(self, sha256: str) -> bool:
+        try:
+            return bool(self._blobs.whole((sha256,)))
+        except StorageFault:
+            return False
+
+
+def _of(query: sa.Select[Any], account_ids: Collection[int] | None, between: Between | None) -> sa.Select[Any]:
+    query = query.select_from(file).join(document, document.c.id == file.c.document_id)
+    query = query.join(account, account.c.id == document.c.account_id)
+    if account_ids is not None:
+        query = query.where(document.c.account_id.in_(account_ids))
+    return query if between is None else query.where(document.c.received.between(*between))
+
+
+def _rotten(row: Row[Any]) -> RottenFile:
+    return RottenFile(row.label, row.document_id, row.doc_id, row.type, row.sha256, bool(row.current))

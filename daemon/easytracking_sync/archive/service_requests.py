@@ -1,0 +1,92 @@
+"""Work handed to the running service, as rows: it takes them, does them, and says how they ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.tables import request
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRequest:
+    """One piece of work; `outcome` is there once it ended."""
+
+    id: int
+    kind: str
+    parameters: Mapping[str, Any]
+    taken_at: datetime | None
+    outcome: Mapping[str, Any] | None
+
+
+class ServiceRequests:
+    """The request table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ask(self, kind: str, parameters: Mapping[str, Any], now: datetime) -> int:
+        """Hand work over; the request's id."""
+        row = {"kind": kind, "parameters": json.dumps(dict(parameters)), "created_at": now}
+        with self._database.write() as connection:
+            return int(connection.execute(sa.insert(request).returning(request.c.id), row).scalar_one())
+
+    def find(self, request_id: int) -> ServiceRequest:
+        """The request as it stands."""
+        with self._database.read() as connection:
+            return _as_request(connection.execute(sa.select(request).where(request.c.id == request_id)).one())
+
+    def take(self, now: datetime) -> ServiceRequest | None:
+        """The oldest request that nobody has taken, taken now."""
+        waiting = sa.select(request.c.id).where(request.c.taken_at.is_(None), request.c.ended_at.is_(None))
+        oldest = waiting.order_by(request.c.id).limit(1)
+        with self._database.read() as connection:
+            if connection.execute(oldest).first() is None:
+                return None
+        with self._database.write() as connection:
+            row = connection.execute(
+                sa.update(request)
+                .where(request.c.id == oldest.scalar_subquery(), request.c.taken_at.is_(None))
+                .values(taken_at=now)
+                .returning(request)
+            ).one_or_none()
+        return None if row is None else _as_request(row)
+
+    def end(self, request_id: int, outcome: Mapping[str, Any], now: datetime) -> None:
+        """Say how it ended."""
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(request)
+                .where(request.c.id == request_id)
+                .values(ended_at=now, outcome=json.dumps(dict(outcome)))
+            )
+
+    def drop(self, now: datetime) -> None:
+        """As somebody else does all the work alone: end what nobody ended."""
+        with self._database.read() as connection:
+            if (
+                connection.execute(sa.select(request.c.id).where(request.c.ended_at.is_(None)).limit(1)).first()
+                is None
+            ):
+                return
+        with self._database.write() as connection:
+            dropped = json.dumps({"why_unfinished": "the service ended before it"})
+            connection.execute(
+                sa.update(request).where(request.c.ended_at.is_(None)).values(ended_at=now, outcome=dropped)
+            )
+
+    def give_back(self) -> None:
+        """As a service starts alone: what a dead one took and did not end is there to be taken again."""
+        with self._database.write() as connection:
+            connection.execute(sa.update(request).where(request.c.ended_at.is_(None)).values(taken_at=None))
+
+
+def _as_request(row: sa.Row[*tuple[Any, ...]]) -> ServiceRequest:
+    outcome = None if row.outcome is None else json.loads(row.outcome)
+    return ServiceRequest(row.id, row.kind, json.loads(row.parameters), row.taken_at, outcome)

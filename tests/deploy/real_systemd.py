@@ -41,7 +41,6 @@ STATE = "/var/lib/easytracking-sync"
 ETC = "/etc/easytracking-sync"
 QUICK = "[Service]\nRestartSec=1s\nWatchdogSec=10s\n"
 HUNG = f"[Service]\nExecStart=\nExecStart=/opt/easytracking-sync/venv/bin/{UNIT} run --hang-after 3\n"
-PIP = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
 SCORE = 11
 """Exposure times ten."""
 
@@ -54,9 +53,10 @@ class Trial:
         self.simulator = simulator
         self.url = url
 
-    def install(self, *arguments: str) -> str:
+    def install(self, *arguments: str, check: bool = True) -> Done:
         """install.sh, as an administrator runs it, with packages from a folder."""
-        return self.machine.run("sh", "/src/deploy/systemd/install.sh", *arguments, **PIP).stdout
+        script = ("sh", "/src/deploy/systemd/install.sh", *arguments)
+        return self.machine.run(*script, check=check, PIP_NO_INDEX="1", PIP_FIND_LINKS="/wheels")
 
     def command(self, *arguments: str, check: bool = True) -> Done:
         """The program as it is called from an administrator's shell."""
@@ -105,9 +105,9 @@ class Trial:
 
     def first_installation(self) -> None:
         step("install.sh on a bare Debian")
-        told = self.install()
+        told = self.install().stdout
         expect("Next:" in told, "install.sh does not say what comes next")
-        expect("already" in self.install(), "install.sh builds the same program twice")
+        expect("already" in self.install().stdout, "install.sh builds the same program twice")
         score = self.machine.run(
             "systemd-analyze", "security", f"--threshold={SCORE}", f"{UNIT}.service", check=False
         )
@@ -218,7 +218,7 @@ class Trial:
         self.machine.run("install", "-d", "-m", "0755", "/srv/of-root")
         self.machine.run(*account, "ln", "-s", "/srv/of-root", f"{STATE}/before-upgrade")
         program = self.machine.run("readlink", "/opt/easytracking-sync/venv").stdout
-        told = self.machine.run("sh", "/src/deploy/systemd/install.sh", "--wheel", wheel, check=False, **PIP)
+        told = self.install("--wheel", wheel, check=False)
         expect(told.returncode == 2 and "nothing was changed" in told.stderr, f"it went on: {told.stderr}")
         owner = self.machine.run("stat", "-c", "%U %a", "/srv/of-root").stdout.strip()
         expect(owner == "root 755", f"root gave its own folder away: {owner}")

@@ -286,7 +286,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountStanding:
+class PauseStatus:
     """Whether an account is paused, and what its last refusals say of its permission."""
 
     id: int

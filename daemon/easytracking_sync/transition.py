@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from easytracking_sync.terms import (
-    AccountStanding,
     Batch,
     BatchState,
     Document,
@@ -18,6 +17,7 @@ from easytracking_sync.terms import (
     KnownFile,
     ListedDocument,
     ParcelFile,
+    PauseStatus,
     Purpose,
 )
 
@@ -82,8 +82,8 @@ class SeenFile:
 class AccountMove:
     """One account's change; without a `name` the journal has no row of it."""
 
-    before: AccountStanding
-    after: AccountStanding
+    before: PauseStatus
+    after: PauseStatus
     name: str = ""
     detail: Detail = field(default_factory=dict)
 

@@ -100,7 +100,7 @@ def update(harness: Harness, doc_ids: Collection[int], **values: Any) -> None:
 
 def spoil(harness: Harness, doc_id: int) -> None:
     """Damage the stored files of a document."""
-    entry = harness.archive.catalogue.find(str(doc_id))
+    entry = harness.archive.document_search.find(str(doc_id))
     with harness.archive.database.write() as connection:
         connection.execute(
             sa.update(tables.blob_chunk)
@@ -131,7 +131,7 @@ def test_documents_unknown_to_the_archive_are_missing_marked_or_not(make: Make) 
     proof = prove(harness)
     assert sorted(proof.missing) == ids
     assert not proof.holds
-    assert not harness.archive.catalogue.standings()[0].by_state, "the comparison changes nothing"
+    assert not harness.archive.document_search.overviews()[0].by_state, "the comparison changes nothing"
 
 
 def test_only_stored_documents_count_as_home_and_accepted_ones_are_counted_apart(make: Make) -> None:
@@ -150,7 +150,7 @@ def test_only_stored_documents_count_as_home_and_accepted_ones_are_counted_apart
 def test_a_document_recorded_as_stored_without_a_file_is_missing(make: Make) -> None:
     harness = make()
     ids = home(harness)
-    row_id = harness.archive.catalogue.find(str(ids[0])).row_id
+    row_id = harness.archive.document_search.find(str(ids[0])).row_id
     with harness.archive.database.write() as connection:
         connection.execute(sa.delete(tables.file).where(tables.file.c.document_id == row_id))
     proof = prove(harness)
@@ -196,7 +196,7 @@ def test_a_document_without_reception_time_is_compared_in_the_whole_history(make
 def test_only_the_days_asked_for_are_listed_and_hashed(make: Make) -> None:
     harness = make()
     home(harness)
-    entries = [harness.archive.catalogue.find(str(doc_id)) for doc_id in harness.simulator.ids()]
+    entries = [harness.archive.document_search.find(str(doc_id)) for doc_id in harness.simulator.ids()]
     days = sorted(entry.received.date() for entry in entries if entry.received)
     first, last = days[2], days[5]
     inside = [entry for entry in entries if entry.received and first <= entry.received.date() <= last]
@@ -251,7 +251,7 @@ def test_repair_fetches_missing_and_damaged_documents_and_marks_unmarked_ones(ma
     harness = make()
     ids = home(harness)
     spoil(harness, ids[0])
-    bare = harness.archive.catalogue.find(str(ids[1])).row_id
+    bare = harness.archive.document_search.find(str(ids[1])).row_id
     with harness.archive.database.write() as connection:
         connection.execute(sa.delete(tables.file).where(tables.file.c.document_id == bare))
     harness.clock.forward(timedelta(minutes=1))
@@ -274,15 +274,15 @@ def test_repair_fetches_missing_and_damaged_documents_and_marks_unmarked_ones(ma
 def test_a_held_document_with_damaged_files_is_fetched_again_and_not_marked(make: Make) -> None:
     harness = make()
     ids = home(harness)
-    entry = harness.archive.catalogue.find(str(ids[0]))
+    entry = harness.archive.document_search.find(str(ids[0]))
     Corrections(harness.archive).hold([entry], harness.clock.now(), held=True)
     harness.simulator.set_phase(1, ids[:1], on=False)
     spoil(harness, ids[0])
     harness.clock.forward(timedelta(minutes=1))
-    (page,) = harness.archive.integrity.scrub()
+    (page,) = harness.archive.scrubber.scrub()
     assert Corrections(harness.archive).fetch_rotten(page.rotten, harness.clock.now()) == 1
     home(harness)
-    assert harness.archive.catalogue.find(str(ids[0])).state is DocumentState.ACKNOWLEDGED
+    assert harness.archive.document_search.find(str(ids[0])).state is DocumentState.ACKNOWLEDGED
     assert ids[0] not in harness.simulator.marked(1)
     assert prove(harness).holds
 
@@ -292,7 +292,9 @@ def test_a_document_held_before_it_is_fetched_is_stored_and_not_marked(make: Mak
     for cycle in (support().cycle_of(harness, harness.accounts["demo1"]),):
         support().list_through(harness, cycle)
     first, *others = sorted(harness.simulator.ids())
-    Corrections(harness.archive).hold([harness.archive.catalogue.find(str(first))], harness.clock.now(), held=True)
+    Corrections(harness.archive).hold(
+        [harness.archive.document_search.find(str(first))], harness.clock.now(), held=True
+    )
     home(harness)
     assert harness.simulator.marked(1) == set(others)
-    assert harness.archive.catalogue.find(str(first)).state is DocumentState.ACKNOWLEDGED
+    assert harness.archive.document_search.find(str(first)).state is DocumentState.ACKNOWLEDGED

@@ -13,8 +13,8 @@ from easytracking_sync.app import scrub as scrubbing
 from easytracking_sync.app.scrub import ScrubOutcome, scrub
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.blob_files import FileBlobs
-from easytracking_sync.archive.integrity import Integrity
-from easytracking_sync.archive.relocation import relocate
+from easytracking_sync.archive.blob_move import copy_blobs
+from easytracking_sync.archive.scrub import Scrubber
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.errors import StorageFault
 from easytracking_sync.terms import DocumentState
@@ -73,7 +73,9 @@ def test_row_23_damaged_files_are_reported_and_fetched_again(builder: ArchiveBui
     assert (outcome.files, outcome.rotten, outcome.refetched, outcome.lost) == (3, 1, 1, 0)
     assert notes == [("file.rotten", "error")]
     assert builder.value(tables.document.c.state, rows[0]) == DocumentState.DISCOVERED
-    assert [one.name for one in builder.archive.catalogue.happenings(outcome_entry(builder))] == ["document.rotten"]
+    assert [one.name for one in builder.archive.document_search.history(outcome_entry(builder))] == [
+        "document.rotten"
+    ]
     again = run_scrub(builder)
     assert (again.rotten, again.refetched) == (1, 0)
 
@@ -83,12 +85,12 @@ def test_damaged_files_count_as_absent_once_they_are_requested_again(builder: Ar
     (row,) = fill(builder, 1)
     rot(builder, [row])
     run_scrub(builder)
-    ((file,),) = builder.archive.files.of([row]).values()
+    ((file,),) = builder.archive.document_files.of([row]).values()
     assert builder.value(tables.document.c.version, row) > file.version
 
 
 def outcome_entry(builder: ArchiveBuilder) -> Any:
-    return builder.archive.catalogue.find("acme/1")
+    return builder.archive.document_search.find("acme/1")
 
 
 def test_a_damaged_older_version_is_lost_and_not_fetched_again(builder: ArchiveBuilder) -> None:
@@ -137,18 +139,18 @@ class Sick(LocalFiles):
 def test_row_23_a_bad_sector_hides_no_other_damage(builder: ArchiveBuilder, tmp_path: Path) -> None:
     fill(builder, 3)
     good = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
-    relocate(builder.archive.database, builder.archive.blobs, good, has_room=lambda _: True)
-    bad = builder.archive.catalogue.find("acme/2").files[0].sha256
+    copy_blobs(builder.archive.database, builder.archive.blobs, good, has_room=lambda _: True)
+    bad = builder.archive.document_search.find("acme/2").files[0].sha256
     sick = FileBlobs(tmp_path / "blobs", Sick(bad), "one")
-    (page,) = Integrity(builder.archive.database, sick).scrub()
+    (page,) = Scrubber(builder.archive.database, sick).scrub()
     assert [one.doc_id for one in page.rotten] == [2]
 
 
 def test_unreferenced_blobs_are_counted_in_both_stores(builder: ArchiveBuilder, tmp_path: Path) -> None:
     rows = fill(builder, 2)
     files = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
-    relocate(builder.archive.database, builder.archive.blobs, files, has_room=lambda _: True)
+    copy_blobs(builder.archive.database, builder.archive.blobs, files, has_room=lambda _: True)
     with builder.archive.database.write() as connection:
         connection.execute(sa.delete(tables.file).where(tables.file.c.document_id == rows[0]))
-    assert builder.archive.integrity.unreferenced() == 1
-    assert Integrity(builder.archive.database, files).unreferenced() == 1
+    assert builder.archive.scrubber.unreferenced() == 1
+    assert Scrubber(builder.archive.database, files).unreferenced() == 1

@@ -24,7 +24,7 @@ from easytracking_sync.app.explain import Expectation, Prospect, explain_documen
 from easytracking_sync.app.export import export_documents
 from easytracking_sync.app.status import Grade, health_of, status_of
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import SyncError, UsageError
 from easytracking_sync.settings import Settings, load_settings
@@ -57,9 +57,9 @@ def test_they_return_frozen_values_and_print_nothing(
         status_of(archive, settings, NOW),
         health_of(archive, settings, NOW),
         explain_document(archive, settings, "acme/1", NOW),
-        export_documents(archive, settings, Filters(), target, effects.files),
+        export_documents(archive, settings, DocumentFilter(), target, effects.files),
         retry_troubled(archive, (), NOW),
-        *list_documents(archive, settings, Filters()),
+        *list_documents(archive, settings, DocumentFilter()),
         *list_troubled(archive),
         *list_accounts(archive, settings),
         *run_checks(settings, effects, offline=True),
@@ -79,7 +79,7 @@ def test_status_knows_the_configurations_accounts_and_when_each_is_listed_next(b
     runs = {"acme": LATER, "paused": LATER, "gone": LATER, "late": NOW - timedelta(minutes=2)}
     builder.archive.accounts.note_next_runs({builder.account(label): at for label, at in runs.items()})
     builder.paused("paused", PauseReason.CREDENTIALS, NEVER, "refused")
-    found = {one.standing.account: one for one in status_of(builder.archive, settings_of(builder), NOW).accounts}
+    found = {one.overview.account: one for one in status_of(builder.archive, settings_of(builder), NOW).accounts}
     assert list(found) == ["acme", "gone", "late", "new", "paused"]
     assert {label: one.next_run_at for label, one in found.items()} == runs | {
         "paused": NEVER,
@@ -95,7 +95,7 @@ def test_status_of_an_archive_that_is_not_there_makes_none(builder: ArchiveBuild
     builder.archive.close()
     builder.path.unlink()
     found = status_of(builder.archive, settings_of(builder), NOW)
-    assert (found.exists, found.shortage, [one.standing.account for one in found.accounts]) == (False, None, ["acme"])
+    assert (found.exists, found.shortage, [one.overview.account for one in found.accounts]) == (False, None, ["acme"])
     assert not builder.path.exists()
 
 
@@ -124,7 +124,11 @@ def test_an_explanation_says_what_happens_next_and_what_keeps_it(builder: Archiv
     assert expected(builder) == (Expectation(Prospect.NO_BATCH),)
     builder.batch("acme", row, state=BatchState.RESERVED, next_attempt_at=LATER)
     (one,) = expected(builder)
-    assert (one.what, one.at, one.journey and one.journey.state) == (Prospect.IN_BATCH, LATER, BatchState.RESERVED)
+    assert (one.what, one.at, one.carrying_batch and one.carrying_batch.state) == (
+        Prospect.IN_BATCH,
+        LATER,
+        BatchState.RESERVED,
+    )
     builder.document("acme", 2, acknowledged_at=NOW, held=True, missing_types="MT,FU")
     assert expected(builder, "acme/2") == (
         Expectation(Prospect.DONE),
@@ -156,12 +160,12 @@ def test_documents_are_found_once_each_and_accounts_that_do_not_exist_are_refuse
     builder.document("acme", 1)
     assert [one.doc_id for one in find_documents(builder.archive, ["1", "acme/1", "1"])] == [1, 1]
     with pytest.raises(UsageError, match="there is no account 'acne'; there are acme"):
-        list_documents(builder.archive, settings_of(builder), Filters(accounts=("acne",)))
+        list_documents(builder.archive, settings_of(builder), DocumentFilter(accounts=("acne",)))
     with pytest.raises(UsageError, match="no account"):
         export_documents(
             builder.archive,
             settings_of(builder),
-            Filters(accounts=("acne",)),
+            DocumentFilter(accounts=("acne",)),
             builder.folder / "out",
             Effects().files,
         )
@@ -175,7 +179,7 @@ def test_a_label_that_the_configuration_has_is_never_taken_from_it(builder: Arch
     for new in ("other", "beta"):
         with pytest.raises(UsageError):
             rename_account(builder.archive, settings_of(builder), "acme", new, NOW)
-    assert builder.archive.catalogue.labels() == ("acme",)
+    assert builder.archive.document_search.labels() == ("acme",)
 
 
 def test_a_finding_has_the_error_that_it_is(builder: ArchiveBuilder) -> None:

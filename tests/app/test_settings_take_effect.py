@@ -29,9 +29,9 @@ from easytracking_sync.app.alerts import channels_of, limits_of, silent_at, wish
 from easytracking_sync.app.composition import archive_of, bounds_of, client_of, machine_account, policy_of
 from easytracking_sync.app.schedule import trigger_of
 from easytracking_sync.app.service import serve
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.archive.blobs import BlobSource
-from easytracking_sync.archive.entries import DocumentEntry, Filters
-from easytracking_sync.archive.plights import Plight
+from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import SyncError
 from easytracking_sync.machine.listing import Scope
@@ -121,7 +121,7 @@ class Bench:
         assert outcome.finished, outcome
         archive = archive_of(settings, self.effects)
         try:
-            return {entry.doc_id: entry for entry in archive.catalogue.documents(Filters())}
+            return {entry.doc_id: entry for entry in archive.document_search.documents(DocumentFilter())}
         finally:
             archive.close()
 
@@ -307,10 +307,10 @@ def alarms_go_to_the_addresses_in_the_language(bench: Bench) -> None:
 def alarms_begin_at_the_limits(bench: Bench) -> None:
     limited = {"silent_intervals": 3, "backlog_hours": 5, "free_margin_bytes": 7}
     settings = bench.settings({"every": "1h"}, alerts=limited, storage={"min_free_bytes": 100})
-    assert silent_at(settings, "acme", Plight(1, "acme", NOON)) == NOON + timedelta(hours=3)
+    assert silent_at(settings, "acme", AccountCondition(1, "acme", NOON)) == NOON + timedelta(hours=3)
     assert limits_of(settings) == Limits(timedelta(hours=5), 107)
     by_cron = bench.settings({"cron": "0 6,18 * * *"}, alerts=limited)
-    assert silent_at(by_cron, "acme", Plight(1, "acme", NOON)) == NOON + timedelta(days=1, hours=5)
+    assert silent_at(by_cron, "acme", AccountCondition(1, "acme", NOON)) == NOON + timedelta(days=1, hours=5)
 
 
 @of("alerts.new_invoices", "alerts.digest", "alerts.heartbeat_url", "alerts.heartbeat_url_file")

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.blobs import BlobSource
-from easytracking_sync.archive.claiming import Wanted
+from easytracking_sync.archive.claim_queries import ClaimCriteria
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.store import Archive, open_archive
+from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.corrections import Corrections
@@ -183,8 +183,8 @@ class ArchiveHarness:
 
     def wanted(
         self, account_ids: Sequence[int], *states: BatchState, jobs_in_flight: int = 100, **how: Any
-    ) -> Wanted:
-        return Wanted(account_ids, states or LIVE_STATES, jobs_in_flight, **how)
+    ) -> ClaimCriteria:
+        return ClaimCriteria(account_ids, states or LIVE_STATES, jobs_in_flight, **how)
 
     def claim(self, account_id: int, *states: BatchState) -> Claim:
         """A claim that must be there."""
@@ -226,15 +226,15 @@ class ArchiveHarness:
         archive, judged = by or self.archive, tuple(verdicts)
         event = BatchEvent(what, job_id="job", parcel="parcel") if isinstance(what, BatchHappened) else what
         event = replace(event, stored=sum(one.is_stored for one in judged))
-        outcome = Outcome(event, judged, archive.files.of(claim.document_ids), told=told)
+        outcome = Outcome(event, judged, archive.document_files.of(claim.document_ids), told=told)
         permission = None
         if concerns_permission(claim, event):
-            standing = archive.accounts.standing(claim.batch.account_id)
+            pause_status = archive.accounts.pause_status(claim.batch.account_id)
             permission = Permission(
-                standing,
+                pause_status,
                 kin_accepted=archive.batches.kin_was_accepted(claim.batch),
-                suspects=archive.documents.failed_once_since(standing.id, standing.refused_since or self.now),
-                planned=archive.batches.to_recall(standing.id),
+                suspects=archive.documents.failed_once_since(pause_status.id, pause_status.refused_since or self.now),
+                planned=archive.batches.to_recall(pause_status.id),
             )
         return decide(claim, outcome, self.now, self.policy, permission)
 

@@ -10,17 +10,17 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import ON_SQLITE, ArchiveHarness, listed
 
 from easytracking_sync.archive import journal, tables
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.archive.alarms import Bookmark, KnownAlarm
-from easytracking_sync.archive.plights import Plight
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
 DAY = timedelta(days=1)
 
 
-def plight(archive_harness: ArchiveHarness, account_id: int) -> Plight:
-    (found,) = archive_harness.archive.plights.of([account_id], 8, archive_harness.now - DAY)
+def condition(archive_harness: ArchiveHarness, account_id: int) -> AccountCondition:
+    (found,) = archive_harness.archive.alarm_conditions.of([account_id], 8, archive_harness.now - DAY)
     return found
 
 
@@ -41,7 +41,7 @@ def change(archive_harness: ArchiveHarness, account_id: int, doc_id: int, **valu
 
 def test_an_account_without_trouble_has_none(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.account()
-    found = plight(archive_harness, account_id)
+    found = condition(archive_harness, account_id)
     assert (found.label, found.created_at, found.waiting, found.waiting_since) == (
         "acme",
         archive_harness.now,
@@ -61,8 +61,8 @@ def test_what_waits_is_counted_since_the_oldest_was_wanted_and_apart_for_each_ac
     archive_harness.clock.forward(3600)
     archive_harness.absorb(acme, [2, 3])
     archive_harness.absorb(beta, [1])
-    assert (plight(archive_harness, acme).waiting, plight(archive_harness, acme).waiting_since) == (3, begun)
-    assert (plight(archive_harness, beta).waiting, plight(archive_harness, beta).waiting_since) == (
+    assert (condition(archive_harness, acme).waiting, condition(archive_harness, acme).waiting_since) == (3, begun)
+    assert (condition(archive_harness, beta).waiting, condition(archive_harness, beta).waiting_since) == (
         1,
         archive_harness.now,
     )
@@ -74,9 +74,9 @@ def test_a_quarantined_document_stays_so_while_it_is_retried_and_is_no_backlog(
     account_id = archive_harness.account()
     archive_harness.absorb(account_id, [1, 2])
     change(archive_harness, account_id, 1, state=DocumentState.QUARANTINED, attempts=8)
-    before = plight(archive_harness, account_id)
+    before = condition(archive_harness, account_id)
     change(archive_harness, account_id, 1, state=DocumentState.BATCHED)
-    during = plight(archive_harness, account_id)
+    during = condition(archive_harness, account_id)
     assert (before.quarantined, before.waiting) == (during.quarantined, during.waiting) == (1, 1)
 
 
@@ -88,7 +88,7 @@ def test_what_is_stored_and_not_acknowledged_waits_unless_the_mark_is_refused(
     archive_harness.batch(account_id, [1, 2], BatchState.STORED)
     archive_harness.batch(account_id, [3], BatchState.STORED)
     change(archive_harness, account_id, 3, unacknowledgeable=True)
-    found = plight(archive_harness, account_id)
+    found = condition(archive_harness, account_id)
     assert (found.waiting, found.waiting_since, found.unacknowledgeable) == (2, begun, 1)
 
 
@@ -105,12 +105,12 @@ def test_changed_and_rotten_documents_are_counted_once_each_and_only_lately(arch
             ("document.failed", ids[1]),
         ):
             journal.record(connection, name, archive_harness.now, account_id=account_id, document_id=document_id)
-    assert (plight(archive_harness, account_id).changed, plight(archive_harness, account_id).rotten) == (2, 1)
-    some = archive_harness.archive.plights.some
+    assert (condition(archive_harness, account_id).changed, condition(archive_harness, account_id).rotten) == (2, 1)
+    some = archive_harness.archive.alarm_conditions.some
     assert some(account_id, "changed", archive_harness.now - DAY, 5) == (1, 2)
     assert some(account_id, "rotten", archive_harness.now - DAY, 5) == (2,)
     archive_harness.clock.forward(2 * 86_400)
-    assert (plight(archive_harness, account_id).changed, plight(archive_harness, account_id).rotten) == (0, 0)
+    assert (condition(archive_harness, account_id).changed, condition(archive_harness, account_id).rotten) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -130,14 +130,14 @@ def test_the_first_ids_of_what_is_wrong_can_be_named(
     for doc_id in (1, 2, 4):
         change(archive_harness, acme, doc_id, **values)
     change(archive_harness, beta, 9, **values)
-    assert archive_harness.archive.plights.some(acme, what, archive_harness.now, 2) == (1, 2)
-    assert getattr(plight(archive_harness, acme), what) == 3
+    assert archive_harness.archive.alarm_conditions.some(acme, what, archive_harness.now, 2) == (1, 2)
+    assert getattr(condition(archive_harness, acme), what) == 3
 
 
 def test_a_pause_and_its_reason_are_seen(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.account()
     archive_harness.pause(account_id, PauseReason.PERMISSION, DAY)
-    assert plight(archive_harness, account_id).pause_reason is PauseReason.PERMISSION
+    assert condition(archive_harness, account_id).pause_reason is PauseReason.PERMISSION
 
 
 def test_documents_that_came_are_counted_by_receiver_and_each_once(archive_harness: ArchiveHarness) -> None:

@@ -14,7 +14,7 @@ from tests.archive.archive_harness import ON_SQLITE, ArchiveHarness
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.batches import Batches
-from easytracking_sync.archive.claiming import Wanted
+from easytracking_sync.archive.claim_queries import ClaimCriteria
 from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.archive.transitions import Transitions
 from easytracking_sync.errors import StaleLease
@@ -27,7 +27,7 @@ SHARED_SHELF = settings(max_examples=10, suppress_health_check=[HealthCheck.func
 PLANNED, RESERVED, FETCHED, STORED, ACKNOWLEDGED, SPLIT, ABANDONED = BatchState
 
 
-def claimable(archive_harness: ArchiveHarness, wanted: Wanted) -> int | None:
+def claimable(archive_harness: ArchiveHarness, wanted: ClaimCriteria) -> int | None:
     """The id of the batch that would be claimed; it is given back as it was."""
     claim = archive_harness.archive.batches.claim(wanted, archive_harness.now)
     if claim is not None:

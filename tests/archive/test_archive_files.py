@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import ArchiveHarness, listed
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.receipt import DurableReceipt, read_back
+from easytracking_sync.archive.read_back import DurableReceipt, read_back
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.document import DocumentHappened
 from easytracking_sync.terms import BatchState, Claim, ParcelFile
@@ -289,7 +289,7 @@ def test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files(
     assert archive_harness.states(account_id) == {1: "discovered"}
     archive_harness.plan([account_id])
     claim = archive_harness.claim(account_id)
-    (files,) = archive_harness.archive.files.of(claim.document_ids).values()
+    (files,) = archive_harness.archive.document_files.of(claim.document_ids).values()
     assert ([one.version for one in files], claim.documents[0].version) == ([1], 2)
 
 

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from tests.archive.archive_harness import DAWN, ON_SQLITE, ArchiveHarness, listed
 
-from easytracking_sync.archive.receipt import read_back
+from easytracking_sync.archive.read_back import read_back
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import BatchState, Window, WindowKind
@@ -120,12 +120,12 @@ WORK: dict[str, Callable[[ArchiveHarness, int], object]] = {
     ),
     "what waits": lambda archive_harness, account_id: archive_harness.archive.documents.waiting([account_id]),
     "recovering": recover,
-    "status": lambda archive_harness, _: archive_harness.archive.catalogue.standings(),
-    "alarms": lambda archive_harness, account_id: archive_harness.archive.plights.of(
+    "status": lambda archive_harness, _: archive_harness.archive.document_search.overviews(),
+    "alarms": lambda archive_harness, account_id: archive_harness.archive.alarm_conditions.of(
         [account_id], 8, archive_harness.now
     ),
     "naming what changed": lambda archive_harness, account_id: [
-        archive_harness.archive.plights.some(account_id, what, archive_harness.now, 5)
+        archive_harness.archive.alarm_conditions.some(account_id, what, archive_harness.now, 5)
         for what in ("changed", "quarantined", "incomplete")
     ],
     "arrivals": lambda archive_harness, _: [
@@ -136,9 +136,9 @@ WORK: dict[str, Callable[[ArchiveHarness, int], object]] = {
         archive_harness.archive.journal.since(position, ("document.stored", "document.stored_again"), 10)
         for position in (0, 7)
     ],
-    "trouble": lambda archive_harness, _: list(archive_harness.archive.catalogue.troubled()),
-    "one document": lambda archive_harness, _: archive_harness.archive.catalogue.happenings(
-        archive_harness.archive.catalogue.find("acme/1")
+    "trouble": lambda archive_harness, _: list(archive_harness.archive.document_search.troubled()),
+    "one document": lambda archive_harness, _: archive_harness.archive.document_search.history(
+        archive_harness.archive.document_search.find("acme/1")
     ),
 }
 

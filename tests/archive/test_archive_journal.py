@@ -15,7 +15,7 @@ from tests.support.postgres import Server
 
 from easytracking_sync.archive import journal, tables
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.machine.batch import BatchHappened
 

@@ -384,7 +384,7 @@ def test_what_came_of_a_document_belongs_to_the_version_that_was_fetched(archive
     account_id = archive_harness.planned([1])
     claim = archive_harness.store(account_id, lambda _: {"FA": b"<a/>", "MT": b"<m/>"})
     archive_harness.absorb(account_id, [listed(1, number="2")])
-    (files,) = archive_harness.archive.files.of(claim.document_ids).values()
+    (files,) = archive_harness.archive.document_files.of(claim.document_ids).values()
     assert {one.version for one in files} == {1}
     assert archive_harness.document(account_id, 1).version == 2
 

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import ArchiveHarness, listed
 
 from easytracking_sync.archive import tables
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.archive.documents import Documents
-from easytracking_sync.archive.entries import Filters
 from easytracking_sync.errors import Outdated
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
@@ -51,7 +51,7 @@ def fail(archive_harness: ArchiveHarness, account_id: int) -> None:
 
 
 def hold(archive_harness: ArchiveHarness, account_id: int) -> None:
-    entries = list(archive_harness.archive.catalogue.documents(Filters()))
+    entries = list(archive_harness.archive.document_search.documents(DocumentFilter()))
     archive_harness.corrections().hold(entries, archive_harness.now, held=True)
 
 
@@ -128,12 +128,12 @@ def test_a_plan_made_before_the_account_lost_its_permission_is_refused(archive_h
 
 def test_an_account_that_is_not_as_it_was_is_not_changed(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.account()
-    standing = archive_harness.archive.accounts.standing(account_id)
-    move = pause_slowly(standing, PauseReason.CREDENTIALS, "401", archive_harness.now, archive_harness.policy)
+    pause_status = archive_harness.archive.accounts.pause_status(account_id)
+    move = pause_slowly(pause_status, PauseReason.CREDENTIALS, "401", archive_harness.now, archive_harness.policy)
     archive_harness.archive.transitions.apply(Transition(account_id, account=move), archive_harness.now)
-    late = Transition(account_id, account=AccountMove(standing, replace(standing, refused_in_row=1)))
+    late = Transition(account_id, account=AccountMove(pause_status, replace(pause_status, refused_in_row=1)))
     expect_nothing(archive_harness, late)
-    assert archive_harness.archive.accounts.standing(account_id).slow_pauses == 1
+    assert archive_harness.archive.accounts.pause_status(account_id).slow_pauses == 1
 
 
 def test_a_batch_that_nobody_held_is_left_alone_once_somebody_does(archive_harness: ArchiveHarness) -> None:

@@ -16,14 +16,14 @@ from tests.archive.archive_harness import ON_SQLITE, ArchiveHarness
 
 import easytracking_sync
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.clock_errors import set_right
+from easytracking_sync.archive.clock_repair import repair_instants
 from easytracking_sync.terms import LIVE_STATES
 
 SOURCE = Path(easytracking_sync.__file__).parent
 WRITERS: Mapping[str, str] = {"document": "archive/documents.py", "batch": "archive/batches.py"}
 EXCEPTIONS: Mapping[str, str] = {
-    "archive/copy.py": "it copies whole archives to another database, row for row",
-    "archive/clock_errors.py": "it moves instants alone; a test below holds it to that",
+    "archive/database_copier.py": "it copies whole archives to another database, row for row",
+    "archive/clock_repair.py": "it moves instants alone; a test below holds it to that",
 }
 TABLES = frozenset(tables.metadata.tables)
 VERBS = ("insert", "update", "delete", "upsert")
@@ -175,7 +175,7 @@ def test_what_mends_a_clock_s_errors_moves_instants_alone(archive_harness: Archi
             values = dict.fromkeys(instants, ahead)
             connection.execute(sa.update(tables.metadata.tables[name]).values(**values))
     before = rows(archive_harness)
-    assert set_right(archive_harness.archive.database, archive_harness.now) > len(LIVE_STATES)
+    assert repair_instants(archive_harness.archive.database, archive_harness.now) > len(LIVE_STATES)
     changed: dict[str, set[str]] = {}
     for (name, key), row in rows(archive_harness).items():
         moved = {column for column, value in row.items() if before[name, key][column] != value}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -55,7 +55,7 @@ def test_a_label_that_the_configuration_still_has_is_not_changed_and_it_says_whe
     assert "rename its table [accounts.acme] to [accounts.acme-italia]" in told.complaint
     assert "environment EASYTRACKING_ACCOUNTS__ACME__PASSWORD" in told.complaint
     assert "canary" not in told.complaint
-    assert builder.archive.catalogue.labels() == ("acme",)
+    assert builder.archive.document_search.labels() == ("acme",)
 
 
 def test_a_label_that_the_configuration_has_otherwise_is_not_made_a_third_one(
@@ -70,10 +70,10 @@ def test_a_label_that_the_configuration_has_otherwise_is_not_made_a_third_one(
 def test_rename_keeps_the_documents_and_works_beside_a_running_service(run: Run, builder: ArchiveBuilder) -> None:
     row = builder.document("acme", 1)
     builder.config.write_text(builder.config.read_text().replace("[accounts.acme]", "[accounts.acme-italia]"))
-    with alone(builder.archive.database, {"pid": "1"}):
+    with instance_lock(builder.archive.database, {"pid": "1"}):
         told = run("--config", builder.config, "accounts", "rename", "ACME", "acme-italia")
     assert (told.code, told.out) == (0, "acme is now called acme-italia in the archive.\n")
-    assert builder.archive.catalogue.find("acme-italia/1").row_id == row
+    assert builder.archive.document_search.find("acme-italia/1").row_id == row
     with builder.archive.database.read() as connection:
         events = connection.execute(tables.event.select().where(tables.event.c.name == "account.renamed")).all()
     assert len(events) == 1
@@ -98,7 +98,7 @@ def test_a_label_is_given_once_and_a_wrong_one_is_one_clear_line(
     told = run("--config", builder.config, "accounts", "rename", old, new)
     assert told.code == 2
     assert said in told.complaint
-    assert builder.archive.catalogue.labels() == ("acme", "beta")
+    assert builder.archive.document_search.labels() == ("acme", "beta")
 
 
 def test_an_account_that_the_configuration_does_not_have_may_be_called_anything(
@@ -106,4 +106,4 @@ def test_an_account_that_the_configuration_does_not_have_may_be_called_anything(
 ) -> None:
     builder.document("gone", 1)
     assert run("--config", builder.config, "accounts", "rename", "gone", "former").code == 0
-    assert builder.archive.catalogue.labels() == ("former",)
+    assert builder.archive.document_search.labels() == ("former",)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easytracking_sync.archive.backup import back_up
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.errors import StorageFault
 
@@ -47,7 +47,7 @@ def test_the_copy_is_the_archive_private_and_in_one_file(run: Run, builder: Arch
 
 
 def test_it_is_made_while_a_service_holds_the_archive(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
-    with alone(builder.archive.database, {"command": "run"}):
+    with instance_lock(builder.archive.database, {"command": "run"}):
         assert run("--config", builder.config, "database", "backup", "--to", tmp_path / "copy.db").code == 0
 
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from easytracking_sync.archive import copy as copying
-from easytracking_sync.archive import journal, schema, tables
+from easytracking_sync.archive import database_copier, journal, schema, tables
 from easytracking_sync.archive.blobs import DatabaseBlobs
-from easytracking_sync.archive.copy import DatabaseCopy
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.database_copier import DatabaseCopier
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.errors import StorageFault, UsageError
 from easytracking_sync.terms import BatchState, DocumentState
@@ -44,7 +43,7 @@ def fill(builder: ArchiveBuilder) -> None:
         detail = {"reason": "\0 and \u20ac"}
         journal.record(connection, "batch.reserved", NOW, batch_id=batch, detail=detail)
         connection.execute(sa.insert(tables.lease).values(name="x", owner="y", epoch=1, taken_at=NOW, until=NOW))
-    builder.archive.requests.ask("catch-up", {"accounts": []}, NOW)
+    builder.archive.service_requests.ask("catch-up", {"accounts": []}, NOW)
     builder.insert(tables.cycle, account_id=builder.account("acme"), kind="sync", begun_at=NOW)
     big = bytes(range(256)) * 9000
     builder.file(rows[0], "MT", "big.xml", big)
@@ -57,7 +56,7 @@ def everything(database: Database) -> Everything:
             table.name: [
                 dict(row) for row in connection.execute(sa.select(table).order_by(*table.primary_key)).mappings()
             ]
-            for table in (*copying.ROWS, *copying.BYTES)
+            for table in (*database_copier.ROWS, *database_copier.BYTES)
         }
 
 
@@ -143,10 +142,10 @@ def test_a_copy_that_is_killed_is_no_archive_and_goes_on_where_it_can(
 
 def copier(
     builder: ArchiveBuilder, target: Database, on_step: Callable[..., object] = lambda *_: None
-) -> DatabaseCopy:
+) -> DatabaseCopier:
     source = builder.archive
     blobs = DatabaseBlobs(target, SystemClock())
-    return DatabaseCopy(
+    return DatabaseCopier(
         source.database, target, in_source=source.blobs, in_target=blobs, with_bytes=True, on_step=on_step
     )
 
@@ -172,7 +171,7 @@ def test_an_archive_without_a_row_may_be_copied_to(run: Run, builder: ArchiveBui
 def test_rot_is_copied_as_it_is_and_told(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
     target = f"sqlite:///{tmp_path}/elsewhere/copy.db"
     fill(builder)
-    sha256 = builder.archive.catalogue.find("acme/3").files[0].sha256
+    sha256 = builder.archive.document_search.find("acme/3").files[0].sha256
     with builder.archive.database.write() as connection:
         spoilt = sa.update(tables.blob_chunk).where(tables.blob_chunk.c.sha256 == sha256).values(content=b"rotten")
         connection.execute(spoilt)
@@ -193,7 +192,7 @@ def test_bytes_that_do_not_read_back_are_never_taken_for_copied(builder: Archive
 
     with pytest.raises(StorageFault, match="not in the copy"):
         copier(builder, copy, spoil).run()
-    assert schema.revision(copy) == copying.COPYING
+    assert schema.revision(copy) == database_copier.COPYING
     copy.close()
 
 
@@ -244,7 +243,7 @@ def test_a_wrong_copy_is_one_clear_line(run: Run, builder: ArchiveBuilder, argum
 
 
 def test_a_service_keeps_its_archive_to_itself(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
-    with alone(builder.archive.database, {"pid": "4711"}):
+    with instance_lock(builder.archive.database, {"pid": "4711"}):
         told = run("--config", builder.config, "database", "copy", "--to", f"sqlite:///{tmp_path}/x.db")
     assert told.code == 5
     assert "4711" in told.complaint
@@ -272,9 +271,9 @@ def test_pages_of_one_row_copy_the_same(
 ) -> None:
     """Bounded memory: tables go by pages and blobs by groups, whatever their sizes."""
     fill(builder)
-    monkeypatch.setattr(copying, "PAGE", 1)
-    monkeypatch.setattr(copying, "TRANSACTION_BYTES", 1)
-    monkeypatch.setattr(copying, "AT_ONCE", 1)
+    monkeypatch.setattr(database_copier, "PAGE", 1)
+    monkeypatch.setattr(database_copier, "TRANSACTION_BYTES", 1)
+    monkeypatch.setattr(database_copier, "AT_ONCE", 1)
     copy = Database(f"sqlite:///{tmp_path}/copy.db")
     copier(builder, copy).run()
     assert everything(copy) == as_copied(everything(builder.archive.database), to_server=False)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from easytracking_sync import cli
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -40,7 +40,7 @@ def test_run_says_so_in_one_line_with_code_2_but_first_that_another_instance_is_
         assert ran.code == 2
         assert said[-1].startswith(f"easytracking-sync: http.listen: {listen} is taken by another program; ")
         assert not any("service.started" in line for line in said)
-        with alone(Database(f"sqlite:///{path}"), {"command": "run"}):
+        with instance_lock(Database(f"sqlite:///{path}"), {"command": "run"}):
             assert run("--config", config, "run").code == 5
 
 

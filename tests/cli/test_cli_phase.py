@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from easytracking_simulator import lost, status
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def known(builder: ArchiveBuilder, simulator_server: SimulatorServer) -> list[in
 
 
 def held(builder: ArchiveBuilder) -> list[int]:
-    return [entry.doc_id for entry in builder.archive.catalogue.documents(Filters()) if entry.held]
+    return [entry.doc_id for entry in builder.archive.document_search.documents(DocumentFilter()) if entry.held]
 
 
 @pytest.mark.parametrize("number", [1, 2])

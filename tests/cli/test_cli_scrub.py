@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def rot(builder: ArchiveBuilder, *row_ids: int) -> None:
 
 def test_a_whole_archive_is_said_to_be_whole_beside_a_running_service(run: Run, builder: ArchiveBuilder) -> None:
     fill(builder)
-    with alone(builder.archive.database, {"pid": "1"}):
+    with instance_lock(builder.archive.database, {"pid": "1"}):
         told = run("--config", builder.config, "scrub")
     assert (told.code, told.out, told.err) == (0, "2 files, 12 B read: no damage found.\n", "")
 

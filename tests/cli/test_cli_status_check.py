@@ -10,7 +10,7 @@ import pytest
 
 from easytracking_sync.app.status import DiskLimits, Grade, Health, judge
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.plights import Plight
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.cli.status import check_line, figures, summary
 from easytracking_sync.observe.alarms.rules import Alarm, Disk, Kind
 from easytracking_sync.terms import PauseReason
@@ -25,7 +25,7 @@ DISK = DiskLimits(Disk("/srv", 1_500), warning_bytes=2_000, critical_bytes=1_000
 
 
 def of(*alarms: Alarm, never_ran: tuple[str, ...] = (), disk: DiskLimits | None = None, **facts: Any) -> Health:
-    return judge(alarms, [Plight(1, "acme", NOW, **facts)], never_ran, disk, NOW)
+    return judge(alarms, [AccountCondition(1, "acme", NOW, **facts)], never_ran, disk, NOW)
 
 
 def line(health: Health) -> str:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def test_a_lease_of_a_killed_run_does_not_keep_a_document_from_being_accepted(
     forever = NEVER
     _, batch_id = builder.unacknowledgeable("acme", 1, lease_owner="killed", lease_until=forever)
     accept = ("--config", builder.config, "quarantine", "accept", "1", "--reason", "x")
-    with alone(builder.archive.database, {"pid": "1"}):
+    with instance_lock(builder.archive.database, {"pid": "1"}):
         told = run(*accept)
         assert told.code == 75
         assert "being worked on right now" in told.complaint
@@ -149,7 +149,7 @@ def test_migrate_makes_an_archive_and_then_has_nothing_to_do(run: Run, builder: 
 
 
 def test_migrate_leaves_an_archive_in_use_alone(run: Run, builder: ArchiveBuilder) -> None:
-    with alone(builder.archive.database, {"pid": "4711"}):
+    with instance_lock(builder.archive.database, {"pid": "4711"}):
         told = run("--config", builder.config, "migrate")
     assert told.code == 5
     assert "4711" in told.complaint

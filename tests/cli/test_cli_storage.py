@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from tests.simulation.disk import MortalFiles
 from tests.simulation.fault_injection import CrashError, Failure, FaultInjector
 
-from easytracking_sync.archive import relocation, tables
+from easytracking_sync.archive import blob_move, tables
 from easytracking_sync.archive.blob_files import FileBlobs
-from easytracking_sync.archive.relocation import relocate, remove_all
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.blob_move import copy_blobs, remove_all
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.errors import StorageFault
 
@@ -77,7 +77,7 @@ def test_the_source_is_not_emptied_while_the_configuration_names_it(run: Run, bu
 
 def test_what_is_whole_in_neither_store_is_told_and_keeps_the_source(run: Run, builder: ArchiveBuilder) -> None:
     fill(builder)
-    rotten = builder.archive.catalogue.find("acme/2").files[0].sha256
+    rotten = builder.archive.document_search.find("acme/2").files[0].sha256
     builder.archive.database.close()
     with builder.archive.database.write() as connection:
         connection.execute(
@@ -109,11 +109,11 @@ def test_a_move_that_is_killed_goes_on_where_it_was(builder: ArchiveBuilder, tmp
     database, source = builder.archive.database, builder.archive.blobs
     target = FileBlobs(tmp_path / "blobs", Dying(survives), "one")
     with pytest.raises(KeyboardInterrupt):
-        relocate(database, source, target, has_room=lambda _: True)
-    hashes = [part.sha256 for doc_id in (1, 2, 3) for part in builder.archive.catalogue.find(str(doc_id)).files]
+        copy_blobs(database, source, target, has_room=lambda _: True)
+    hashes = [part.sha256 for doc_id in (1, 2, 3) for part in builder.archive.document_search.find(str(doc_id)).files]
     assert source.whole(hashes) == set(hashes)
     target = FileBlobs(tmp_path / "blobs", LocalFiles(), "two")
-    done = relocate(database, source, target, has_room=lambda _: True)
+    done = copy_blobs(database, source, target, has_room=lambda _: True)
     assert (done.rotten, set(target.whole(hashes))) == (0, set(hashes))
     remove_all(source)
     assert not source.whole(hashes)
@@ -125,7 +125,7 @@ def test_a_copy_that_does_not_read_back_stops_the_move(builder: ArchiveBuilder, 
     fill(builder, 1)
     database, source = builder.archive.database, builder.archive.blobs
     with pytest.raises(StorageFault, match="does not read back"):
-        relocate(database, source, FileBlobs(tmp_path / "blobs", Spoiling(), "one"), has_room=lambda _: True)
+        copy_blobs(database, source, FileBlobs(tmp_path / "blobs", Spoiling(), "one"), has_room=lambda _: True)
 
 
 class Spoiling(LocalFiles):
@@ -160,18 +160,18 @@ def test_row_13_what_a_killed_move_had_not_synced_is_synced_by_the_next(
     """NO-LOSS: whole in memory is not on the disk; a power cut after the source was emptied takes nothing."""
     fill(builder, 2)
     database, source = builder.archive.database, builder.archive.blobs
-    hashes = {part.sha256 for doc_id in (1, 2) for part in builder.archive.catalogue.find(str(doc_id)).files}
+    hashes = {part.sha256 for doc_id in (1, 2) for part in builder.archive.document_search.find(str(doc_id)).files}
     calm = FaultInjector()
-    relocate(database, source, FileBlobs(tmp_path / "calm", MortalFiles(calm), "one"), has_room=lambda _: True)
+    copy_blobs(database, source, FileBlobs(tmp_path / "calm", MortalFiles(calm), "one"), has_room=lambda _: True)
     assert len(calm.trace) > 20
     for death in range(len(calm.trace)):
         root = tmp_path / str(death) / "blobs"
         injector = FaultInjector(deal=lambda number, _, death=death: Failure.KILLED if number == death else None)  # type: ignore[misc]
         files = MortalFiles(injector)
         with pytest.raises(CrashError):
-            relocate(database, source, FileBlobs(root, files, "one"), has_room=lambda _: True)
+            copy_blobs(database, source, FileBlobs(root, files, "one"), has_room=lambda _: True)
         injector.revive()
-        relocate(database, source, FileBlobs(root, files, "two"), has_room=lambda _: True)
+        copy_blobs(database, source, FileBlobs(root, files, "two"), has_room=lambda _: True)
         files.cut_power()
         assert FileBlobs(root, LocalFiles(), "three").whole(hashes) == hashes, calm.trace[death]
 
@@ -179,7 +179,7 @@ def test_row_13_what_a_killed_move_had_not_synced_is_synced_by_the_next(
 def test_a_disk_without_room_stops_the_move_and_keeps_what_is_copied(
     builder: ArchiveBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relocation, "PAGE", 2)
+    monkeypatch.setattr(blob_move, "PAGE", 2)
     fill(builder, 3)
     target = FileBlobs(tmp_path / "blobs", LocalFiles(), "one")
     asked: list[int] = []
@@ -189,13 +189,13 @@ def test_a_disk_without_room_stops_the_move_and_keeps_what_is_copied(
         return len(asked) == 1
 
     with pytest.raises(StorageFault, match="no room"):
-        relocate(builder.archive.database, builder.archive.blobs, target, has_room=has_room)
+        copy_blobs(builder.archive.database, builder.archive.blobs, target, has_room=has_room)
     assert len(list(tmp_path.glob("blobs/??/??/*"))) == 2
-    assert relocate(builder.archive.database, builder.archive.blobs, target, has_room=lambda _: True).copied == 1
+    assert copy_blobs(builder.archive.database, builder.archive.blobs, target, has_room=lambda _: True).copied == 1
 
 
 def test_a_running_service_keeps_its_archive(run: Run, builder: ArchiveBuilder) -> None:
-    with alone(builder.archive.database, {"pid": "4711"}):
+    with instance_lock(builder.archive.database, {"pid": "4711"}):
         told = run("--config", builder.config, "storage", "move", "--to", "filesystem")
     assert told.code == 5
     assert "4711" in told.complaint

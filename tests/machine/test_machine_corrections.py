@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.entries import Filters
-from easytracking_sync.archive.integrity import Rotten
+from easytracking_sync.archive.document_entries import DocumentFilter
+from easytracking_sync.archive.scrub import RottenFile
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.corrections import DOCUMENTS_AT_ONCE, BusyDocument, Corrections, Retried
 from easytracking_sync.terms import BatchState, DocumentState
@@ -28,7 +28,7 @@ def test_retry_makes_troubled_documents_due_and_leaves_others_alone(builder: Arc
     row_id = builder.quarantined("acme", 1)
     _, batch_id = builder.unacknowledgeable("acme", 2)
     fine = builder.document("acme", 3)
-    entries = list(builder.archive.catalogue.documents(Filters()))
+    entries = list(builder.archive.document_search.documents(DocumentFilter()))
     assert Corrections(builder.archive).retry(entries, NOW) == Retried(1, 1)
     assert builder.value(tables.document.c.state, row_id) == "quarantined"
     assert builder.value(tables.document.c.next_attempt_at, row_id) == NOW
@@ -38,27 +38,27 @@ def test_retry_makes_troubled_documents_due_and_leaves_others_alone(builder: Arc
 
 def test_accepting_a_quarantined_document_closes_it_with_its_reason(builder: ArchiveBuilder) -> None:
     row_id = builder.quarantined("acme", 1)
-    find = builder.archive.catalogue.find
+    find = builder.archive.document_search.find
     Corrections(builder.archive).accept(find("acme/1"), "sent by mail", NOW)
     entry = find("acme/1")
     assert (entry.state, entry.reason, entry.next_attempt_at) == (DocumentState.ACCEPTED, "sent by mail", None)
-    assert [one.name for one in builder.archive.catalogue.happenings(entry)] == ["document.accepted"]
+    assert [one.name for one in builder.archive.document_search.history(entry)] == ["document.accepted"]
     assert builder.value(tables.document.c.account_id, row_id) == builder.account("acme")
 
 
 def test_accepting_an_unacknowledgeable_document_closes_its_batch_and_fences_it(builder: ArchiveBuilder) -> None:
     row_id, batch_id = builder.unacknowledgeable("acme", 1, epoch=4)
-    Corrections(builder.archive).accept(builder.archive.catalogue.find("1"), "known", NOW)
+    Corrections(builder.archive).accept(builder.archive.document_search.find("1"), "known", NOW)
     assert builder.value(tables.batch.c.state, batch_id) == BatchState.ABANDONED
     assert builder.value(tables.batch.c.epoch, batch_id) == 5
     assert builder.value(tables.document.c.state, row_id) == DocumentState.ACCEPTED
-    assert list(builder.archive.catalogue.troubled()) == []
+    assert list(builder.archive.document_search.troubled()) == []
 
 
 def test_a_document_that_a_worker_holds_is_not_accepted_from_under_it(builder: ArchiveBuilder) -> None:
     row_id, batch_id = builder.unacknowledgeable("acme", 1, lease_owner="x", lease_until=NOW + timedelta(seconds=1))
     with pytest.raises(BusyDocument, match="acme/1"):
-        Corrections(builder.archive).accept(builder.archive.catalogue.find("1"), "known", NOW)
+        Corrections(builder.archive).accept(builder.archive.document_search.find("1"), "known", NOW)
     assert builder.value(tables.batch.c.state, batch_id) == BatchState.STORED
     assert builder.value(tables.document.c.state, row_id) == DocumentState.STORED
 
@@ -67,7 +67,7 @@ def test_a_document_that_a_worker_holds_is_not_accepted_from_under_it(builder: A
 def test_a_document_in_no_trouble_cannot_be_accepted(builder: ArchiveBuilder, state: DocumentState) -> None:
     builder.document("acme", 1, state)
     with pytest.raises(UsageError, match=f"acme/1 is {state}"):
-        Corrections(builder.archive).accept(builder.archive.catalogue.find("1"), "why not", NOW)
+        Corrections(builder.archive).accept(builder.archive.document_search.find("1"), "why not", NOW)
 
 
 def rows(builder: ArchiveBuilder, name: str) -> list[tuple[int | None, int | None]]:
@@ -83,7 +83,7 @@ def rows(builder: ArchiveBuilder, name: str) -> list[tuple[int | None, int | Non
 def test_a_retry_is_a_row_of_what_was_made_due(builder: ArchiveBuilder) -> None:
     row_id = builder.quarantined("acme", 1)
     _, batch_id = builder.unacknowledgeable("acme", 2)
-    entries = list(builder.archive.catalogue.documents(Filters()))
+    entries = list(builder.archive.document_search.documents(DocumentFilter()))
     Corrections(builder.archive).retry(entries, NOW)
     assert (rows(builder, "document.retried"), rows(builder, "batch.retried")) == (
         [(row_id, None)],
@@ -95,7 +95,7 @@ def test_what_is_being_acknowledged_at_this_moment_needs_no_retry(builder: Archi
     """It counts, and the worker's lease stays its own."""
     lease = {"lease_owner": "x", "lease_until": NOW + timedelta(seconds=1), "epoch": 4}
     _, batch_id = builder.unacknowledgeable("acme", 1, **lease)
-    entries = list(builder.archive.catalogue.documents(Filters()))
+    entries = list(builder.archive.document_search.documents(DocumentFilter()))
     assert Corrections(builder.archive).retry(entries, NOW) == Retried(0, 1)
     assert builder.value(tables.batch.c.lease_owner, batch_id) == "x"
     assert builder.value(tables.batch.c.epoch, batch_id) == 4
@@ -104,7 +104,7 @@ def test_what_is_being_acknowledged_at_this_moment_needs_no_retry(builder: Archi
 @pytest.mark.parametrize("state", DocumentState)
 def test_any_document_can_be_held_and_released_once(builder: ArchiveBuilder, state: DocumentState) -> None:
     row_id = builder.document("acme", 1, state)
-    entries = list(builder.archive.catalogue.documents(Filters()))
+    entries = list(builder.archive.document_search.documents(DocumentFilter()))
     corrections = Corrections(builder.archive)
     for held, name in ((True, "document.held"), (False, "document.released")):
         for _ in range(2):
@@ -120,7 +120,7 @@ def test_only_what_is_home_is_fetched_again_where_its_bytes_rotted(
 ) -> None:
     """The others are on their way already, or somebody's decision."""
     row_id = builder.document("acme", 1, state)
-    rotten = [Rotten("acme", row_id, 1, kind, "0" * 64, current=True) for kind in ("FA", "MT")]
+    rotten = [RottenFile("acme", row_id, 1, kind, "0" * 64, current=True) for kind in ("FA", "MT")]
     home = state is DocumentState.ACKNOWLEDGED
     assert Corrections(builder.archive).fetch_rotten(rotten, NOW) == home
     assert builder.value(tables.document.c.version, row_id) == (2 if home else 1)
@@ -139,6 +139,6 @@ def test_what_counts_as_home_without_a_file_is_fetched_again(builder: ArchiveBui
 
 def test_many_are_changed_in_transactions_of_a_bounded_size(builder: ArchiveBuilder) -> None:
     ids = [builder.document(label, doc_id) for label in ("acme", "beta") for doc_id in range(1, DOCUMENTS_AT_ONCE)]
-    rotten = [Rotten("acme", row_id, 1, "FA", "0" * 64, current=True) for row_id in reversed(ids)]
+    rotten = [RottenFile("acme", row_id, 1, "FA", "0" * 64, current=True) for row_id in reversed(ids)]
     assert Corrections(builder.archive).fetch_rotten(rotten, NOW) == len(ids)
     assert sorted(row_id or 0 for row_id, _ in rows(builder, "document.rotten")) == ids

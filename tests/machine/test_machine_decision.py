@@ -20,7 +20,6 @@ from easytracking_sync.machine.policy import Policy
 from easytracking_sync.machine.verdict import Verdict
 from easytracking_sync.terms import (
     LIVE_STATES,
-    AccountStanding,
     BatchState,
     CarriedDocument,
     Claim,
@@ -28,6 +27,7 @@ from easytracking_sync.terms import (
     KnownFile,
     ParcelFile,
     PauseReason,
+    PauseStatus,
     Purpose,
 )
 from easytracking_sync.transition import SeenFile, Transition
@@ -155,16 +155,16 @@ def test_permission_is_asked_for_exactly_where_it_is_decided(
     assert concerns_permission(claim(state, size), event(happened)) == wanted
 
 
-def standing(in_row: int) -> AccountStanding:
-    return AccountStanding(ACCOUNT_ID, in_row, NOW - timedelta(minutes=5) if in_row else None)
+def pause_status(in_row: int) -> PauseStatus:
+    return PauseStatus(ACCOUNT_ID, in_row, NOW - timedelta(minutes=5) if in_row else None)
 
 
 def test_a_reservation_that_goes_through_forgets_what_was_refused() -> None:
     one = claim(P, 5)
-    transition = decide(one, outcome(one, H.JOB_CREATED), NOW, POLICY, Permission(standing(3)))
+    transition = decide(one, outcome(one, H.JOB_CREATED), NOW, POLICY, Permission(pause_status(3)))
     assert transition.account is not None
-    assert transition.account.after == AccountStanding(ACCOUNT_ID)
-    assert decide(one, outcome(one, H.JOB_CREATED), NOW, POLICY, Permission(standing(0))).account is None
+    assert transition.account.after == PauseStatus(ACCOUNT_ID)
+    assert decide(one, outcome(one, H.JOB_CREATED), NOW, POLICY, Permission(pause_status(0))).account is None
 
 
 def other(batch_id: int, ids: Sequence[int], **values: object) -> Claim:
@@ -178,7 +178,7 @@ def paused(others: Sequence[Claim] = (), suspects: Sequence[int] = ()) -> tuple[
     """The eighth refusal in a row, with these batches planned and these documents failed once since the first."""
     one = claim(P, 1)
     failed = tuple(document(row_id, suspect=True, attempts=1, next_attempt_at=NOW) for row_id in suspects)
-    permission = Permission(standing(POLICY.refusals_to_pause - 1), suspects=failed, planned=(one, *others))
+    permission = Permission(pause_status(POLICY.refusals_to_pause - 1), suspects=failed, planned=(one, *others))
     return one, decide(one, outcome(one, H.REFUSED), NOW, POLICY, permission)
 
 
@@ -216,7 +216,7 @@ def test_a_pause_recalls_what_is_still_to_be_reserved_but_not_what_travels_alone
 
 def test_a_refusal_that_is_the_document_s_own_is_an_attempt_and_pauses_nobody() -> None:
     one = claim(P, 1)
-    transition = decide(one, outcome(one, H.REFUSED), NOW, POLICY, Permission(standing(0)))
+    transition = decide(one, outcome(one, H.REFUSED), NOW, POLICY, Permission(pause_status(0)))
     (move,) = transition.documents
     assert (move.after.attempts, move.after.suspect, len(transition.batches)) == (1, True, 1)
     assert transition.account is not None

@@ -13,7 +13,7 @@ from tests.machine.documents import ACCOUNT_ID, NOW, batch
 
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.machine.refusals import Counted, count_refusal, forget_refusals, pause_slowly, resumed
-from easytracking_sync.terms import AccountStanding, PauseReason, Purpose
+from easytracking_sync.terms import PauseReason, PauseStatus, Purpose
 
 POLICY = Policy()
 MOST = POLICY.refusals_to_pause
@@ -22,32 +22,32 @@ AN_HOUR = NOW + timedelta(hours=1)
 ELSEWHERE = [purpose for purpose in Purpose if purpose is not Purpose.FRESH]
 
 
-def standing(in_row: int = 0, **values: object) -> AccountStanding:
-    made = AccountStanding(ACCOUNT_ID, in_row, SINCE if in_row else None)
+def pause_status(in_row: int = 0, **values: object) -> PauseStatus:
+    made = PauseStatus(ACCOUNT_ID, in_row, SINCE if in_row else None)
     return replace(made, **values)  # type: ignore[arg-type]
 
 
-def refused(account: AccountStanding, purpose: Purpose = Purpose.FRESH, *, kin_accepted: bool = False) -> Counted:
+def refused(account: PauseStatus, purpose: Purpose = Purpose.FRESH, *, kin_accepted: bool = False) -> Counted:
     return count_refusal(account, batch(purpose=purpose), NOW, POLICY, kin_accepted=kin_accepted)
 
 
 @pytest.mark.parametrize("in_row", range(MOST - 1))
 def test_a_few_refusals_are_counted_and_are_the_documents_own(in_row: int) -> None:
-    counted = refused(standing(in_row))
+    counted = refused(pause_status(in_row))
     assert (counted.counts, counted.pauses) == (True, False)
     assert counted.account is not None
     assert counted.account.after == replace(
-        standing(in_row), refused_in_row=in_row + 1, refused_since=SINCE if in_row else NOW
+        pause_status(in_row), refused_in_row=in_row + 1, refused_since=SINCE if in_row else NOW
     )
     assert counted.account.name == "", "no row in the journal for each"
 
 
 def test_the_eighth_in_a_row_pauses_the_account_and_is_nobody_s_attempt() -> None:
-    counted = refused(standing(MOST - 1))
+    counted = refused(pause_status(MOST - 1))
     assert (counted.counts, counted.pauses) == (False, True)
     assert counted.account is not None
-    assert counted.account.before == standing(MOST - 1)
-    assert counted.account.after == standing(
+    assert counted.account.before == pause_status(MOST - 1)
+    assert counted.account.after == pause_status(
         MOST,
         pause_reason=PauseReason.PERMISSION,
         paused_until=AN_HOUR,
@@ -59,7 +59,7 @@ def test_the_eighth_in_a_row_pauses_the_account_and_is_nobody_s_attempt() -> Non
 
 @pytest.mark.parametrize(("purpose", "kin_accepted"), list(product(Purpose, (False, True))))
 def test_a_probe_that_is_refused_pauses_again_whatever_it_carried(purpose: Purpose, *, kin_accepted: bool) -> None:
-    counted = refused(standing(MOST), purpose, kin_accepted=kin_accepted)
+    counted = refused(pause_status(MOST), purpose, kin_accepted=kin_accepted)
     assert (counted.counts, counted.pauses) == (False, True)
     assert counted.account is not None
     assert counted.account.after.paused_until == AN_HOUR
@@ -68,30 +68,30 @@ def test_a_probe_that_is_refused_pauses_again_whatever_it_carried(purpose: Purpo
 
 @pytest.mark.parametrize("in_row", range(MOST))
 def test_where_another_part_of_the_batch_went_through_the_refusal_is_the_document_s(in_row: int) -> None:
-    assert refused(standing(in_row), kin_accepted=True) == Counted(None, counts=True)
+    assert refused(pause_status(in_row), kin_accepted=True) == Counted(None, counts=True)
 
 
 @pytest.mark.parametrize(("in_row", "purpose"), list(product(range(MOST), ELSEWHERE)))
 def test_what_failed_before_tells_nothing_of_the_account(in_row: int, purpose: Purpose) -> None:
-    assert refused(standing(in_row), purpose) == Counted(None, counts=True)
+    assert refused(pause_status(in_row), purpose) == Counted(None, counts=True)
 
 
 def test_a_reservation_that_goes_through_ends_the_pause_and_the_count() -> None:
-    paused = standing(MOST, pause_reason=PauseReason.PERMISSION, paused_until=AN_HOUR, pause_message="why")
+    paused = pause_status(MOST, pause_reason=PauseReason.PERMISSION, paused_until=AN_HOUR, pause_message="why")
     forgotten = forget_refusals(paused)
     assert forgotten is not None
-    assert (forgotten.before, forgotten.after) == (paused, AccountStanding(ACCOUNT_ID))
+    assert (forgotten.before, forgotten.after) == (paused, PauseStatus(ACCOUNT_ID))
 
 
 def test_where_nothing_was_refused_there_is_nothing_to_forget() -> None:
     """Not even a pause for another reason: that one is ended by what it waits for."""
-    assert forget_refusals(standing()) is None
-    paused = standing(pause_reason=PauseReason.UNREACHABLE, paused_until=AN_HOUR, slow_pauses=2)
+    assert forget_refusals(pause_status()) is None
+    paused = pause_status(pause_reason=PauseReason.UNREACHABLE, paused_until=AN_HOUR, slow_pauses=2)
     assert forget_refusals(paused) is None
 
 
 def test_slow_pauses_grow_to_a_day_and_stay_there() -> None:
-    account, hours = standing(), []
+    account, hours = pause_status(), []
     for _ in range(5):
         move = pause_slowly(account, PauseReason.CREDENTIALS, "401", NOW, POLICY)
         assert (move.before, move.name) == (account, "account.paused")
@@ -101,7 +101,7 @@ def test_slow_pauses_grow_to_a_day_and_stay_there() -> None:
     assert hours == [1, 6, 24, 24, 24]
     assert (account.pause_reason, account.pause_message, account.slow_pauses) == (PauseReason.CREDENTIALS, "401", 5)
     ended = resumed(account).after
-    assert ended == standing()
+    assert ended == pause_status()
 
 
 @given(
@@ -112,7 +112,7 @@ def test_slow_pauses_grow_to_a_day_and_stay_there() -> None:
 def test_an_account_pauses_exactly_after_eight_fresh_refusals_with_no_success_between(
     accepted: list[bool], kin: list[bool], purposes: list[Purpose]
 ) -> None:
-    account, in_row = standing(), 0
+    account, in_row = pause_status(), 0
     for went_through, kin_accepted, purpose in zip(accepted, kin, purposes, strict=False):
         if went_through:
             in_row = 0

@@ -18,7 +18,7 @@ from tests.machine.conftest import Make
 from tests.support.archive_checks import assert_archived
 from tests.support.harness import SMALL, Harness, cycle_of, drain, list_through, next_instant
 
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.machine.engine import COMMIT_TRIES, Lane
 from easytracking_sync.terms import BatchState, Claim

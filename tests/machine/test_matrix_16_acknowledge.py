@@ -15,7 +15,7 @@ from tests.support.harness import SMALL, Harness, Wish, cycle_of, drain, list_th
 
 from easytracking_simulator import Faults, bad_zip, lost
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.entries import FileEntry
+from easytracking_sync.archive.document_entries import FileEntry
 from easytracking_sync.machine.engine import Lane
 from easytracking_sync.terms import LIVE_STATES, AcknowledgeWith, BatchState, DocumentState, OnRelist
 

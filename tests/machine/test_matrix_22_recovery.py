@@ -14,7 +14,7 @@ from tests.machine.conftest import Make
 from tests.support.archive_checks import assert_archived, entries
 from tests.support.harness import SMALL, Harness, settle
 
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import LocalFiles
 
 ONE = replace(SMALL, documents=1)

@@ -38,7 +38,7 @@ CLAIMS_AND_LISTINGS = (
     Mutant(
         "held-batches-claimed",
         "a batch that another worker is at is claimed",
-        "archive/claiming.py",
+        "archive/claim_queries.py",
         "        batch.c.lease_until.is_(None),\n",
         "        batch.c.id > 0,\n",
         (f"{BATCHES}::test_a_lease_that_has_run_out_can_be_taken_and_its_holder_is_fenced",),
@@ -46,7 +46,7 @@ CLAIMS_AND_LISTINGS = (
     Mutant(
         "claimed-before-it-is-due",
         "waiting is not waited for",
-        "archive/claiming.py",
+        "archive/claim_queries.py",
         "            batch.c.next_attempt_at <= NOW,\n",
         "",
         (f"{BATCHES}::test_what_is_due_first_is_claimed_first_and_nothing_before_it_is_due",),
@@ -54,7 +54,7 @@ CLAIMS_AND_LISTINGS = (
     Mutant(
         "jobs-in-flight-unbounded",
         "every batch is reserved at once",
-        "archive/claiming.py",
+        "archive/claim_queries.py",
         "(others_in_flight(is_sqlite=is_sqlite) < JOBS_IN_FLIGHT)",
         "(others_in_flight(is_sqlite=is_sqlite) < 100 * JOBS_IN_FLIGHT)",
         (f"{BATCHES}::test_no_more_is_reserved_than_may_be_in_flight_and_what_is_stored_takes_no_place",),
@@ -62,7 +62,7 @@ CLAIMS_AND_LISTINGS = (
     Mutant(
         "pause-ignored",
         "an account whose login is refused is called all the same",
-        "archive/claiming.py",
+        "archive/claim_queries.py",
         "refused_login = paused & (account.c.pause_reason == PauseReason.CREDENTIALS)",
         "refused_login = paused & (account.c.pause_reason == PauseReason.PERMISSION)",
         (f"{BATCHES}::test_a_pause_holds_back_what_would_meet_the_same_refusal",),

@@ -476,8 +476,8 @@ LIFECYCLE = (
         "account-not-compared",
         "an account is changed whatever it is by now",
         "archive/accounts.py",
-        "    if _standing(connection, move.before.id) != move.before:\n",
-        "    if _standing(connection, move.before.id) is None:\n",
+        "    if _pause_status(connection, move.before.id) != move.before:\n",
+        "    if _pause_status(connection, move.before.id) is None:\n",
         (f"{TRANSITIONS}::test_an_account_that_is_not_as_it_was_is_not_changed",),
     ),
     Mutant(
@@ -562,11 +562,11 @@ LIFECYCLE = (
     Mutant(
         "story-told-twice",
         "a document's story repeats its batch's",
-        "archive/history.py",
+        "archive/document_history.py",
         "    rows = [row for row in rows if row.document_id is None or not _is_echo(row, batches)]\n",
         "",
         (
-            "tests/archive/test_catalogue.py::test_of_what_a_document_and_its_batch_both_tell_the_batch_s_line_is_enough",
+            "tests/archive/test_document_search.py::test_of_what_a_document_and_its_batch_both_tell_the_batch_s_line_is_enough",
         ),
     ),
 )

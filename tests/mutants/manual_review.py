@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
 BATCHES = "tests/archive/test_archive_batches.py"
-CLOCKS = "tests/archive/test_clock_errors.py"
+CLOCKS = "tests/archive/test_clock_repair.py"
 LISTING = "tests/machine/test_machine_listing_cycle.py"
 FOLDERS = "tests/archive/test_durable_folders.py"
 STORED_FILES = "tests/archive/test_archive_files.py"
@@ -166,7 +166,7 @@ MANUAL_REVIEW = (
     Mutant(
         "copied-not-synced",
         "a move that is repeated believes what the killed one had not synced",
-        "archive/relocation.py",
+        "archive/blob_move.py",
         "        wanted = sorted(good | there)  #",
         "        wanted = sorted(good)  #",
         (f"{STORAGE}::test_row_13_what_a_killed_move_had_not_synced_is_synced_by_the_next",),
@@ -174,7 +174,7 @@ MANUAL_REVIEW = (
     Mutant(
         "copy-not-read-back",
         "a move does not read back what it copied",
-        "archive/relocation.py",
+        "archive/blob_move.py",
         "        unproven = good - target.whole(good)\n",
         "        unproven = good - good\n",
         (f"{STORAGE}::test_a_copy_that_does_not_read_back_stops_the_move",),

@@ -23,7 +23,7 @@ SIMULATION_INVARIANTS = (
     Mutant(
         "watched-told-of-rotten-bytes",
         "the service is told without the bytes having been read back",
-        "archive/receipt.py",
+        "archive/read_back.py",
         "    proven = blobs.whole({row.sha256 for row in rows})\n",
         "    proven = {row.sha256 for row in rows}\n",
         (f"{SCENARIOS}[bytes rot]",),
@@ -69,7 +69,7 @@ SIMULATION_INVARIANTS = (
     Mutant(
         "watched-crowded",
         "more jobs are in flight than may be",
-        "archive/claiming.py",
+        "archive/claim_queries.py",
         "(others_in_flight(is_sqlite=is_sqlite) < JOBS_IN_FLIGHT)",
         "(others_in_flight(is_sqlite=is_sqlite) < 100 * JOBS_IN_FLIGHT)",
         (f"{SCENARIOS}[one is refused]",),
@@ -130,7 +130,7 @@ SIMULATION_INVARIANTS = (
     Mutant(
         "watched-overwritten",
         "newer bytes take the older ones' place",
-        "archive/files.py",
+        "archive/document_files.py",
         "    if new:\n",
         "    if new:\n        ids = [one.document_id for one in new]\n"
         "        connection.execute(sa.delete(file).where(file.c.document_id.in_(ids)))\n",

@@ -12,13 +12,13 @@ FOLDERS = "tests/archive/test_durable_folders.py"
 STORED_FILES = "tests/archive/test_archive_files.py"
 SCHEMA = "tests/archive/test_archive_schema.py"
 SPOOL = "tests/archive/test_archive_spool.py"
-STORE = "tests/archive/test_archive_store.py"
+STORE = "tests/archive/test_archive_opening.py"
 
 STORAGE = (
     Mutant(
         "receipt-without-reading",
         "a receipt for documents whose bytes were not read back",
-        "archive/receipt.py",
+        "archive/read_back.py",
         "& with_original and hashes[carried.document_id] <= proven",
         "& with_original and proven is not None",
         (f"{STORED_FILES}::test_a_document_with_a_file_that_is_not_whole_is_left_out_of_the_receipt",),
@@ -26,7 +26,7 @@ STORAGE = (
     Mutant(
         "receipt-without-original",
         "a receipt for documents that came without their original",
-        "archive/receipt.py",
+        "archive/read_back.py",
         "stored.keys() & with_original and",
         "stored.keys() and",
         (f"{STORED_FILES}::test_a_document_without_its_original_is_left_out_of_the_receipt",),
@@ -34,7 +34,7 @@ STORAGE = (
     Mutant(
         "receipt-for-the-unstored",
         "a receipt for documents whose rows are not committed as stored",
-        "archive/receipt.py",
+        "archive/read_back.py",
         "_CARRIED, document.c.state == DocumentState.STORED",
         "_CARRIED, document.c.state != DocumentState.ACCEPTED",
         (f"{STORED_FILES}::test_a_document_that_is_not_stored_is_left_out_of_the_receipt",),
@@ -42,7 +42,7 @@ STORAGE = (
     Mutant(
         "receipt-of-old-bytes",
         "the service is told of a document of which a newer version is wanted",
-        "archive/receipt.py",
+        "archive/read_back.py",
         "if row.held or row.version > fetched[row.id]}",
         "if row.held}",
         (f"{STORED_FILES}::test_the_bytes_of_an_older_version_vouch_for_no_newer_one",),
@@ -50,7 +50,7 @@ STORAGE = (
     Mutant(
         "receipt-by-anybody",
         "whoever wants to can make a receipt",
-        "archive/receipt.py",
+        "archive/read_back.py",
         "if self._seal is not _SEAL:",
         "if self._seal is self:",
         (f"{STORED_FILES}::test_a_receipt_cannot_be_made_outside_the_archive",),
@@ -132,8 +132,8 @@ STORAGE = (
         "spool-reserve-eaten",
         "a large parcel may fill the disk to its last byte",
         "archive/spool.py",
-        "if poured.crosses(FREE_CHECK_BYTES, len(chunk)) and (short := self._own_room.shortage()):",
-        "if poured.count < 0 and (short := self._own_room.shortage()):",
+        "if poured.crosses(FREE_CHECK_BYTES, len(chunk)) and (short := self._own_disk.shortage()):",
+        "if poured.count < 0 and (short := self._own_disk.shortage()):",
         (f"{SPOOL}::test_a_parcel_is_refused_before_the_reserve_is_eaten",),
     ),
     Mutant(
@@ -310,7 +310,7 @@ STORAGE = (
     Mutant(
         "lock-shared",
         "two instances hold one SQLite archive",
-        "archive/store.py",
+        "archive/instance_lock.py",
         "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)",
         (f"{STORE}::test_a_second_instance_is_refused_at_once_and_told_who_holds_the_archive",),
@@ -318,7 +318,7 @@ STORAGE = (
     Mutant(
         "scrub-believes",
         "the scrub asks which blobs there are, and hashes none",
-        "archive/integrity.py",
+        "archive/scrub.py",
         "return self._blobs.whole(hashes)",
         "return frozenset(hashes)",
         ("tests/app/test_app_scrub.py::test_row_23_damaged_files_are_reported_and_fetched_again",),

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.archive.journal import Arrivals
-from easytracking_sync.archive.plights import Plight
 from easytracking_sync.observe.alarms.messages import MOST_LINES, Tone, Writer
 from easytracking_sync.observe.alarms.rules import Alarm, Kind, Watched
 from easytracking_sync.observe.alarms.translations import TEXTS
@@ -25,8 +25,8 @@ def placeholders(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
 
 
-def plight(label: str, number: int = 1, **facts: Any) -> Watched:
-    return Watched(Plight(number, label, NOW, NOW - timedelta(hours=2), **facts), NOW)
+def condition(label: str, number: int = 1, **facts: Any) -> Watched:
+    return Watched(AccountCondition(number, label, NOW, NOW - timedelta(hours=2), **facts), NOW)
 
 
 @pytest.mark.parametrize("key", TEXTS)
@@ -101,7 +101,12 @@ def test_news_count_invoices_by_account_and_receiver() -> None:
 
 
 def test_a_digest_tells_what_came_what_waits_and_what_is_wrong_and_sums_up_the_quiet_ones() -> None:
-    accounts = [plight("acme", waiting=2, quarantined=1), plight("beta"), plight("gamma"), plight("quiet")]
+    accounts = [
+        condition("acme", waiting=2, quarantined=1),
+        condition("beta"),
+        condition("gamma"),
+        condition("quiet"),
+    ]
     came = Arrivals(9, {"gamma": {"": 4}})
     letter = ENGLISH.digest(NOW - timedelta(days=1), accounts, came, [Alarm(Kind.QUARANTINE, 1, "acme", 1)], NOW)
     assert letter.title == "easytracking-sync: since 2026-11-21 13:00: new 4, waiting 2, alarms 1"

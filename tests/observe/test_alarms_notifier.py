@@ -18,9 +18,9 @@ from tests.archive.archive_harness import ArchiveHarness
 from tests.support.harness import Recorder, VirtualClock
 
 from easytracking_sync.archive import tables
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.archive.alarms import Changes
-from easytracking_sync.archive.plights import Plight
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.observe.alarms.heartbeat import Heart
 from easytracking_sync.observe.alarms.messages import Letter, Writer
@@ -120,8 +120,8 @@ class Bench:
         for watch, _ in self._watches:
             watch.close(0.0)
 
-    def _look(self, plight: Plight) -> Watched:
-        return Watched(plight, (plight.last_success_at or plight.created_at) + self.silent_after)
+    def _look(self, condition: AccountCondition) -> Watched:
+        return Watched(condition, (condition.last_success_at or condition.created_at) + self.silent_after)
 
 
 def quiet(post: Post) -> None:
@@ -262,7 +262,7 @@ def test_whatever_goes_wrong_with_alarms_the_caller_goes_on(bench: Bench, monkey
         def break_(*_: object, error: Exception = error) -> Any:
             raise error
 
-        monkeypatch.setattr(type(bench.archive_harness.archive.plights), "of", break_)
+        monkeypatch.setattr(type(bench.archive_harness.archive.alarm_conditions), "of", break_)
         assert bench.look() == []
         assert bench.observer.named(name)
 

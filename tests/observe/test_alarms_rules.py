@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.archive.alarms import KnownAlarm
-from easytracking_sync.archive.plights import Plight
 from easytracking_sync.observe.alarms.rules import (
     COUNTED,
     MASKED_BY,
@@ -30,11 +30,13 @@ from easytracking_sync.terms import PauseReason
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 LIMITS = Limits(backlog=24 * HOUR, free_bytes=2_000)
-WELL = Plight(account_id=7, label="acme", created_at=NOW - 900 * HOUR, last_success_at=NOW - HOUR)
+WELL = AccountCondition(account_id=7, label="acme", created_at=NOW - 900 * HOUR, last_success_at=NOW - HOUR)
 
 
-def watched(plight: Plight | None = None, *, silent_in: timedelta = HOUR, reason: str = "", **facts: Any) -> Watched:
-    return Watched(replace(plight or WELL, **facts), NOW + silent_in, reason)
+def watched(
+    condition: AccountCondition | None = None, *, silent_in: timedelta = HOUR, reason: str = "", **facts: Any
+) -> Watched:
+    return Watched(replace(condition or WELL, **facts), NOW + silent_in, reason)
 
 
 def remembered(alarm: Alarm, **how: Any) -> KnownAlarm:
@@ -198,7 +200,7 @@ def test_alarms_of_accounts_that_another_instance_serves_are_left_to_it() -> Non
 
 
 def test_alarms_of_the_same_kind_are_told_apart_by_account() -> None:
-    other = Plight(account_id=8, label="beta", created_at=NOW)
+    other = AccountCondition(account_id=8, label="beta", created_at=NOW)
     found = alarms(watched(quarantined=1), watched(other, quarantined=2))
     assert {key: alarm.subject for key, alarm in found.items()} == {"quarantine/7": "acme", "quarantine/8": "beta"}
 

@@ -18,7 +18,7 @@ from easytracking_sync.machine.batch import TABLE, BatchEvent, BatchHappened, ad
 from easytracking_sync.machine.decision import batch_event_name
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.machine.refusals import count_refusal
-from easytracking_sync.terms import AccountStanding, BatchState, Purpose
+from easytracking_sync.terms import BatchState, PauseStatus, Purpose
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "daemon" / "easytracking_sync"
@@ -143,8 +143,8 @@ NOT_OF_EFFECTS = (BatchHappened.PENDING, BatchHappened.PAUSED, BatchHappened.CLO
 def of_the_refusals() -> set[tuple[str, str]]:
     """And what it says of the account."""
     policy = Policy()
-    standing = AccountStanding(ACCOUNT_ID, policy.refusals_to_pause - 1, NOW)
-    counted = count_refusal(standing, batch(), NOW, policy, kin_accepted=False)
+    pause_status = PauseStatus(ACCOUNT_ID, policy.refusals_to_pause - 1, NOW)
+    counted = count_refusal(pause_status, batch(), NOW, policy, kin_accepted=False)
     assert counted.account is not None
     return {(counted.account.name, "error")}
 

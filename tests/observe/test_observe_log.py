@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from easytracking_sync.archive.opening import open_archive
 from easytracking_sync.archive.schema import migrate
-from easytracking_sync.archive.store import open_archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.observe.log import Log, LogFormat, LogObserver
 from easytracking_sync.safe_text import visible

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from easytracking_sync.archive.entries import Standing
-from easytracking_sync.archive.plights import Plight
+from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.document_entries import AccountOverview
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.observe.metrics import Metrics
 from easytracking_sync.observe.observers import Several
@@ -17,14 +17,14 @@ from easytracking_sync.observe.snapshot_cache import FRESH_SECONDS, Readings
 from easytracking_sync.terms import DocumentState, PauseReason
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-STANDING = Standing(
+OVERVIEW = AccountOverview(
     "acme",
     {DocumentState.ACKNOWLEDGED: 7, DocumentState.QUARANTINED: 1},
     unreadable=2,
     pause_reason=PauseReason.CREDENTIALS,
     paused_until=NOON + timedelta(hours=1),
 )
-PLIGHT = Plight(
+CONDITION = AccountCondition(
     1,
     "acme",
     NOON - timedelta(days=9),
@@ -66,13 +66,13 @@ class Source:
     def __post_init__(self) -> None:
         self.goes_on.set()
 
-    def look(self) -> tuple[tuple[Standing, ...], tuple[Plight, ...]]:
+    def look(self) -> tuple[tuple[AccountOverview, ...], tuple[AccountCondition, ...]]:
         self.asked += 1
         self.goes_on.wait(10)
         if self.trouble is not None:
             raise self.trouble
-        stranger = Plight(2, "stranger", NOON)
-        return (STANDING, Standing("stranger")), (PLIGHT, stranger)
+        stranger = AccountCondition(2, "stranger", NOON)
+        return (OVERVIEW, AccountOverview("stranger")), (CONDITION, stranger)
 
     def free(self) -> dict[str, int]:
         return {"spool": 123}

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import ArchiveHarness, listed
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.entries import Filters
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.document_entries import DocumentFilter
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import Outdated, StaleLease
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.corrections import BusyDocument
@@ -139,7 +139,7 @@ def test_a_document_that_a_worker_is_at_cannot_be_accepted_until_the_lease_runs_
     archive_harness.happen(archive_harness.claim(account_id), H.REFUSED)
     archive_harness.clock.forward(86_400)
     archive_harness.claim(account_id)
-    (entry,) = archive_harness.archive.catalogue.documents(Filters())
+    (entry,) = archive_harness.archive.document_search.documents(DocumentFilter())
     with pytest.raises(BusyDocument):
         archive_harness.corrections().accept(entry, "why", archive_harness.now)
     run_out(archive_harness)

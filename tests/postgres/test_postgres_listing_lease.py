@@ -8,8 +8,8 @@ from tests.archive.archive_harness import ArchiveHarness
 from tests.support.harness import VirtualClock
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.quiet import undisturbed
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.instance_lock import exclusive_use
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import LockHeld
 from easytracking_sync.machine.listing.lease import ListingLease
 
@@ -50,8 +50,11 @@ def test_the_lease_of_a_dead_instance_expires(archive_harness: ArchiveHarness) -
 def test_an_idle_running_instance_is_detected(archive_harness: ArchiveHarness) -> None:
     two = archive_harness.open("two")
     two.leases.announce(archive_harness.now)
-    with pytest.raises(LockHeld), undisturbed(archive_harness.archive.database, "database copy", archive_harness.now):
+    with (
+        pytest.raises(LockHeld),
+        exclusive_use(archive_harness.archive.database, "database copy", archive_harness.now),
+    ):
         pass
     two.leases.give_all_back()
-    with undisturbed(archive_harness.archive.database, "database copy", archive_harness.now):
+    with exclusive_use(archive_harness.archive.database, "database copy", archive_harness.now):
         assert not archive_harness.rows(sa.select(tables.lease.c.name))

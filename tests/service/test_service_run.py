@@ -19,7 +19,7 @@ from easytracking_simulator.server import serve as simulate
 from easytracking_sync.app import CatchUpRequest, catch_up, existing_archive, serve
 from easytracking_sync.app import service as service_module
 from easytracking_sync.archive.accounts import Accounts
-from easytracking_sync.archive.requests import Requests
+from easytracking_sync.archive.service_requests import ServiceRequests
 from easytracking_sync.archive.spool import Spool
 from easytracking_sync.cli.run_service import HangingClock
 from easytracking_sync.effects import Effects, SystemClock
@@ -74,7 +74,7 @@ class Town:
     def home(self, account: str) -> int:
         """The number of acknowledged documents; 0 while there is no archive."""
         with contextlib.suppress(UsageError), existing_archive(self.settings()) as archive:
-            return sum(one.count(DocumentState.ACKNOWLEDGED) for one in archive.catalogue.standings([account]))
+            return sum(one.count(DocumentState.ACKNOWLEDGED) for one in archive.document_search.overviews([account]))
         return 0
 
 
@@ -337,15 +337,15 @@ def test_the_service_waits_for_space_on_a_full_disk_and_reports_it_once(
 def test_a_request_whose_end_could_not_be_written_is_ended_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    end, tries = Requests.end, [0]
+    end, tries = ServiceRequests.end, [0]
 
-    def busy_at_first(requests: Requests, request_id: int, outcome: Mapping[str, Any], now: datetime) -> None:
+    def busy_at_first(requests: ServiceRequests, request_id: int, outcome: Mapping[str, Any], now: datetime) -> None:
         tries[0] += 1
         if tries[0] == 1:
             raise DatabaseUnavailable("the database did not answer (database is locked)")
         end(requests, request_id, outcome, now)
 
-    monkeypatch.setattr(Requests, "end", busy_at_first)
+    monkeypatch.setattr(ServiceRequests, "end", busy_at_first)
     with town(tmp_path) as place, running(place):
         eventually(lambda: all_marked(place))
         outcome = catch_up(place.settings(), CatchUpRequest(deadline_seconds=20))
@@ -398,7 +398,7 @@ def test_next_runs_are_in_the_archive_while_the_service_runs(
 ) -> None:
     def next_runs(place: Town) -> list[datetime | None]:
         with existing_archive(place.settings()) as archive:
-            return [standing.next_run_at for standing in archive.catalogue.standings()]
+            return [overview.next_run_at for overview in archive.document_search.overviews()]
 
     with town(tmp_path) as place:
         begun = datetime.now(UTC)

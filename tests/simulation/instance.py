@@ -23,7 +23,7 @@ from tests.support.harness import (
 )
 
 from easytracking_simulator import Simulator
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import CredentialsRefused, Fatal, Permanent, Transient
 from easytracking_sync.machine.engine import Bounds
 from easytracking_sync.machine.listing import Scope

@@ -17,7 +17,7 @@ from tests.simulation.instance import Instance
 from tests.simulation.world import QUIET, World, files_for
 
 from easytracking_simulator import Faults, status, storm
-from easytracking_sync.archive.entries import DocumentEntry, Filters
+from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter
 from easytracking_sync.errors import SyncError
 from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.machine.policy import Policy
@@ -259,7 +259,7 @@ class Scenario:
             self.events["operator refused"] += 1
 
     def _entries(self, instance: Instance) -> list[DocumentEntry]:
-        return list(instance.harness.archive.catalogue.documents(Filters()))
+        return list(instance.harness.archive.document_search.documents(DocumentFilter()))
 
     def _retry(self, instance: Instance) -> None:
         Corrections(instance.harness.archive).retry(self._entries(instance), instance.clock.now())

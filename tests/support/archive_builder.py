@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.store import Archive, open_archive
+from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purpose
 

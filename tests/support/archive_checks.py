@@ -16,7 +16,7 @@ from easytracking_sync.archive import tables
 from easytracking_sync.archive.blob_files import FileBlobs
 from easytracking_sync.archive.blobs import BlobRotten, Blobs, DatabaseBlobs
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.entries import DocumentEntry, FileEntry, Filters
+from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter, FileEntry
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.terms import AcknowledgeWith, DocumentState, FileType
 
@@ -82,7 +82,9 @@ def is_readable(blobs: Blobs, sha256: str) -> bool:
 
 def entries(harness: Harness, label: str = "demo1") -> dict[int, DocumentEntry]:
     """The account's documents in the archive, by docId."""
-    return {entry.doc_id: entry for entry in harness.archive.catalogue.documents(Filters(accounts=(label,)))}
+    return {
+        entry.doc_id: entry for entry in harness.archive.document_search.documents(DocumentFilter(accounts=(label,)))
+    }
 
 
 def states(harness: Harness, label: str = "demo1") -> dict[int, DocumentState]:

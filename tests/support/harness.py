@@ -25,7 +25,7 @@ from easytracking_simulator import Options, Simulator
 from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.archive import schema, tables
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.store import Archive, open_archive
+from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.effects import Effects, Files, LocalFiles
 from easytracking_sync.errors import CredentialsRefused
 from easytracking_sync.machine.account import Account

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from easytracking_sync.archive.accounts import AccountEntry
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import UsageError
 from easytracking_sync.settings import Settings
 
@@ -28,19 +28,19 @@ class AccountSummary:
 def list_accounts(archive: Archive, settings: Settings) -> tuple[AccountSummary, ...]:
     """Every account, in alphabetical order of the labels."""
     entries = archive.accounts.entries()
-    standings = {standing.identity: standing for standing in archive.catalogue.standings()}
+    overviews = {overview.identity: overview for overview in archive.document_search.overviews()}
     known = [
         AccountSummary(
             entry.label,
             *entry.identity,
-            documents=sum(standings[entry.identity].by_state.values()),
-            last_success_at=standings[entry.identity].last_success_at,
+            documents=sum(overviews[entry.identity].by_state.values()),
+            last_success_at=overviews[entry.identity].last_success_at,
             configured_as=settings.labels.get(entry.identity),
             label_is_taken=entry.label in settings.accounts
             and settings.accounts[entry.label].identity != entry.identity,
         )
         for entry in entries
-        if entry.identity in standings
+        if entry.identity in overviews
     ]
     new = [
         AccountSummary(label, *identity, configured_as=label)
@@ -71,7 +71,7 @@ def rename_account(archive: Archive, settings: Settings, old: str, new: str, now
 
 def known_accounts(settings: Settings, archive: Archive, chosen: Collection[str]) -> tuple[str, ...]:
     """The labels chosen, in lower case; UsageError for one that neither the configuration nor the archive has."""
-    known = sorted({*settings.accounts, *archive.catalogue.labels()})
+    known = sorted({*settings.accounts, *archive.document_search.labels()})
     labels = tuple(label.lower() for label in chosen)
     for label in labels:
         if label not in known:

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from easytracking_sync.app.composition import Instance
 from easytracking_sync.app.schedule import due_after
-from easytracking_sync.archive.plights import Plight
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Clock, Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.observer import Observer
@@ -58,15 +58,15 @@ def wishes_of(settings: Settings) -> Wishes:
     return Wishes(limits_of(settings), settings.sync.max_attempts, alerts.new_invoices, alerts.digest)
 
 
-def silent_at(settings: Settings, label: str, plight: Plight) -> datetime:
+def silent_at(settings: Settings, label: str, condition: AccountCondition) -> datetime:
     """When a missing list becomes an alarm: `silent_intervals` runs after the last one, or after the start."""
-    last = plight.last_success_at or plight.created_at
+    last = condition.last_success_at or condition.created_at
     return due_after(settings.schedule(label), settings.timezone, last, settings.alerts.silent_intervals)
 
 
 def fullest_disk(archive: Archive) -> Disk | None:
     """The disk of archive or spool with the least free space; None if it is unknown."""
-    fullest = archive.spool.room.fullest()
+    fullest = archive.spool.disk_space.fullest()
     if fullest is None:
         return None
     place = "" if archive.database.is_sqlite else socket.gethostname()
@@ -95,11 +95,11 @@ def alarm_watch(
     labels = {account.id: account.label for account in instance.accounts}
     begun = clock.now()
 
-    def look(plight: Plight) -> Watched:
-        label = labels[plight.account_id]
+    def look(condition: AccountCondition) -> Watched:
+        label = labels[condition.account_id]
         wait = min(grace, current().schedule(label).every)
-        at = max(silent_at(current(), label, plight), begun + wait)
-        return Watched(plight, at, reasons().get(plight.account_id, plight.trouble))
+        at = max(silent_at(current(), label, condition), begun + wait)
+        return Watched(condition, at, reasons().get(condition.account_id, condition.trouble))
 
     return AlarmWatch(
         instance.archive,

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from easytracking_sync import __version__
+from easytracking_sync.archive.instance_lock import instance_lock
+from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.archive.schema import migrate, require_current
-from easytracking_sync.archive.store import Archive, alone, open_archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.account import Account
@@ -86,7 +87,7 @@ def open_instance(
     with contextlib.ExitStack() as closing:
         closing.callback(archive.close)
         holder = {"pid": str(os.getpid()), "host": socket.gethostname(), "command": command}
-        closing.enter_context(alone(archive.database, holder))
+        closing.enter_context(instance_lock(archive.database, holder))
         migrate(archive.database)
         archive.spool.prepare()
         accounts = []

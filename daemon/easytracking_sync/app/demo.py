@@ -12,7 +12,7 @@ from easytracking_sync.app.bundled_simulator import SimulatedService
 from easytracking_sync.app.catch_up import CatchUpRequest, catch_up
 from easytracking_sync.app.composition import existing_archive
 from easytracking_sync.app.export import export_documents
-from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.effects import Effects, storage_faults
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.observer import Observer
@@ -77,7 +77,7 @@ def write_configuration(folder: Path, services: Services) -> Path:
 def prove(settings: Settings, effects: Effects, observer: Observer, services: Services, folder: Path) -> Proof:
     """Export everything into the folder and compare it with the services' own files; fetch once more, and nothing."""
     with existing_archive(settings, effects) as archive:
-        export_documents(archive, settings, Filters(), folder / EXPORT, effects.files)
+        export_documents(archive, settings, DocumentFilter(), folder / EXPORT, effects.files)
     true = {label: service.hashes() for label, service in services.items()}
     before = sum(service.reservations() for service in services.values())
     again = catch_up(settings, CatchUpRequest(), effects=effects, observer=observer)

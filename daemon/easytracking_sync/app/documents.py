@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from easytracking_sync.app.accounts import known_accounts
-from easytracking_sync.archive.entries import DocumentEntry, Filters
-from easytracking_sync.archive.store import Archive, alone
+from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter
+from easytracking_sync.archive.instance_lock import instance_lock
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import LockHeld, UsageError
 from easytracking_sync.machine.corrections import BusyDocument, Corrections
 from easytracking_sync.settings import Settings
@@ -24,23 +25,23 @@ class Retry:
     acknowledgements: int = 0
 
 
-def list_documents(archive: Archive, settings: Settings, filters: Filters) -> Iterator[DocumentEntry]:
+def list_documents(archive: Archive, settings: Settings, filters: DocumentFilter) -> Iterator[DocumentEntry]:
     """The documents that match, account by account, in the order of reception, in bounded memory.
 
     UsageError for an account that neither the configuration nor the archive has.
     """
     known_accounts(settings, archive, filters.accounts)
-    return archive.catalogue.documents(filters)
+    return archive.document_search.documents(filters)
 
 
 def find_documents(archive: Archive, named: Iterable[str]) -> list[DocumentEntry]:
     """The documents that these `[ACCOUNT/]ID` name; UsageError for one that is unknown or ambiguous."""
-    return [archive.catalogue.find(one) for one in dict.fromkeys(named)]
+    return [archive.document_search.find(one) for one in dict.fromkeys(named)]
 
 
 def list_troubled(archive: Archive) -> tuple[DocumentEntry, ...]:
     """Documents in quarantine, and stored ones whose acknowledgement the service refuses."""
-    return tuple(archive.catalogue.troubled())
+    return tuple(archive.document_search.troubled())
 
 
 def retry_troubled(archive: Archive, named: Sequence[str], now: datetime) -> Retry:
@@ -48,7 +49,7 @@ def retry_troubled(archive: Archive, named: Sequence[str], now: datetime) -> Ret
 
     UsageError for one that is unknown, ambiguous or not in trouble.
     """
-    documents = _find_troubled(archive, named) if named else archive.catalogue.troubled()
+    documents = _find_troubled(archive, named) if named else archive.document_search.troubled()
     due = Corrections(archive).retry(found := list(documents), now)
     return Retry(len(found), due.fetches, due.acknowledgements)
 
@@ -67,7 +68,7 @@ def accept_document(archive: Archive, named: str, reason: str, now: datetime) ->
         Corrections(archive).accept(document, reason, now)
     except BusyDocument:
         # A run that was killed leaves its leases behind; if nobody holds the archive, they are void.
-        with contextlib.suppress(LockHeld), alone(archive.database, {"command": "quarantine accept"}):
+        with contextlib.suppress(LockHeld), instance_lock(archive.database, {"command": "quarantine accept"}):
             archive.batches.release_all()
         Corrections(archive).accept(document, reason, now)
     return document

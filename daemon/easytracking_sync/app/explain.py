@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from easytracking_sync.app.status import shortage_of
-from easytracking_sync.archive.entries import DocumentEntry, Happening, Journey, Standing
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.document_entries import AccountOverview, CarryingBatch, DocumentEntry, HistoryEntry
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import AcknowledgeWith, DocumentState
 
@@ -20,7 +20,7 @@ class Prospect(StrEnum):
     FETCHED = "fetched"  # at
     FETCHED_AGAIN = "fetched_again"  # at, reason
     ATTEMPTS_FAILED = "attempts_failed"  # number of `most`, at, reason
-    IN_BATCH = "in_batch"  # at, journey
+    IN_BATCH = "in_batch"  # at, carrying_batch
     NO_BATCH = "no_batch"
     ACKNOWLEDGEMENT_REFUSED = "acknowledgement_refused"  # reason
     QUARANTINED = "quarantined"  # number of attempts, at, reason
@@ -47,7 +47,7 @@ class Expectation:
     reason: str = ""
     number: int = 0
     most: int = 0
-    journey: Journey | None = None
+    carrying_batch: CarryingBatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Explanation:
     """A document, its history (the oldest first), and what is to be expected, in the order in which to say it."""
 
     document: DocumentEntry
-    happenings: tuple[Happening, ...]
+    history: tuple[HistoryEntry, ...]
     expectations: tuple[Expectation, ...]
 
 
@@ -69,19 +69,21 @@ NOT_DONE = (
 
 def explain_document(archive: Archive, settings: Settings, named: str, now: datetime) -> Explanation:
     """Explain the document `[ACCOUNT/]ID`; UsageError where there is none, or where several accounts have it."""
-    document = archive.catalogue.find(named)
-    (standing,) = archive.catalogue.standings((document.account,))
-    expected = [*_next(archive, settings, document, standing)]
+    document = archive.document_search.find(named)
+    (overview,) = archive.document_search.overviews((document.account,))
+    expected = [*_next(archive, settings, document, overview)]
     if document.state in NOT_DONE:
-        expected += _obstacles(settings, standing, now)
+        expected += _obstacles(settings, overview, now)
     if document.state in {DocumentState.DISCOVERED, DocumentState.QUARANTINED} and (short := shortage_of(archive)):
         expected.append(Expectation(Prospect.DISK_FULL, reason=str(short)))
-    return Explanation(document, archive.catalogue.happenings(document), tuple(expected))
+    return Explanation(document, archive.document_search.history(document), tuple(expected))
 
 
-def _next(archive: Archive, settings: Settings, document: DocumentEntry, standing: Standing) -> Iterator[Expectation]:
+def _next(
+    archive: Archive, settings: Settings, document: DocumentEntry, overview: AccountOverview
+) -> Iterator[Expectation]:
     at, reason = document.next_attempt_at, document.reason or ""
-    acknowledge = _acknowledges(settings, standing)
+    acknowledge = _acknowledges(settings, overview)
     match document.state:
         case DocumentState.DISCOVERED if document.attempts:
             most = settings.sync.max_attempts
@@ -91,9 +93,11 @@ def _next(archive: Archive, settings: Settings, document: DocumentEntry, standin
         case DocumentState.BATCHED | DocumentState.STORED:
             if document.unacknowledgeable:
                 yield Expectation(Prospect.ACKNOWLEDGEMENT_REFUSED, reason=reason)
-            journey = archive.catalogue.journey(document)
-            at = None if journey is None else journey.next_attempt_at
-            yield Expectation(Prospect.NO_BATCH if journey is None else Prospect.IN_BATCH, at, journey=journey)
+            carrying_batch = archive.document_search.carrying_batch(document)
+            at = None if carrying_batch is None else carrying_batch.next_attempt_at
+            yield Expectation(
+                Prospect.NO_BATCH if carrying_batch is None else Prospect.IN_BATCH, at, carrying_batch=carrying_batch
+            )
         case DocumentState.QUARANTINED:
             yield Expectation(Prospect.QUARANTINED, at, reason, document.attempts)
         case DocumentState.ACKNOWLEDGED:
@@ -117,16 +121,16 @@ def _is_home(document: DocumentEntry, acknowledge: AcknowledgeWith | None) -> It
         yield Expectation(Prospect.INCOMPLETE, reason=", ".join(document.missing_types))
 
 
-def _obstacles(settings: Settings, standing: Standing, now: datetime) -> Iterator[Expectation]:
-    if standing.paused_until is not None and standing.paused_until > now:
-        why = standing.pause_message or str(standing.pause_reason)
-        yield Expectation(Prospect.ACCOUNT_PAUSED, standing.paused_until, why)
-    if standing.trouble and standing.trouble != standing.pause_message:
-        yield Expectation(Prospect.LIST_FAILS, reason=standing.trouble)
-    if standing.identity not in settings.labels:
+def _obstacles(settings: Settings, overview: AccountOverview, now: datetime) -> Iterator[Expectation]:
+    if overview.paused_until is not None and overview.paused_until > now:
+        why = overview.pause_message or str(overview.pause_reason)
+        yield Expectation(Prospect.ACCOUNT_PAUSED, overview.paused_until, why)
+    if overview.trouble and overview.trouble != overview.pause_message:
+        yield Expectation(Prospect.LIST_FAILS, reason=overview.trouble)
+    if overview.identity not in settings.labels:
         yield Expectation(Prospect.NOT_CONFIGURED)
 
 
-def _acknowledges(settings: Settings, standing: Standing) -> AcknowledgeWith | None:
-    label = settings.labels.get(standing.identity)
+def _acknowledges(settings: Settings, overview: AccountOverview) -> AcknowledgeWith | None:
+    label = settings.labels.get(overview.identity)
     return None if label is None else settings.accounts[label].acknowledge

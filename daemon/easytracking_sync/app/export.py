@@ -13,8 +13,8 @@ from pathlib import Path
 
 from easytracking_sync.app.documents import list_documents
 from easytracking_sync.archive.blobs import BlobRotten, Blobs
-from easytracking_sync.archive.entries import DocumentEntry, FileEntry, Filters
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter, FileEntry
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Files, make_durable_folder, storage_faults
 from easytracking_sync.errors import LockHeld, StorageFault, UsageError
 from easytracking_sync.safe_file_names import distinct_names, safe_name
@@ -39,7 +39,13 @@ class Exported:
 
 
 def export_documents(
-    archive: Archive, settings: Settings, filters: Filters, folder: Path, files: Files, *, types: Collection[str] = ()
+    archive: Archive,
+    settings: Settings,
+    filters: DocumentFilter,
+    folder: Path,
+    files: Files,
+    *,
+    types: Collection[str] = (),
 ) -> Exported:
     """Write the files of the documents that match to FOLDER/ACCOUNT/YYYY-MM/DOCID/NAME, in every version.
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from easytracking_sync.app.composition import Instance
 from easytracking_sync.app.supervision import Liveness
-from easytracking_sync.archive.entries import Standing
-from easytracking_sync.archive.plights import Plight
+from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.document_entries import AccountOverview
 from easytracking_sync.archive.schema import require_current
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, UsageError
@@ -98,7 +98,7 @@ class HttpPages:
         page = self.metrics.page()
         return page.content_type, page.body
 
-    def _look(self) -> tuple[tuple[Standing, ...], tuple[Plight, ...]]:
+    def _look(self) -> tuple[tuple[AccountOverview, ...], tuple[AccountCondition, ...]]:
         if self._instance is None:
             raise DatabaseUnavailable("the archive is not open yet")
         archive, lately = self._instance.archive, self._effects.clock.now() - LATELY
@@ -106,12 +106,12 @@ class HttpPages:
         ours = {
             account.id: account.label for account in self._instance.accounts
         }  # labels may have changed in the archive
-        plights = archive.plights.of(ours, self._settings.sync.max_attempts, lately)
+        conditions = archive.alarm_conditions.of(ours, self._settings.sync.max_attempts, lately)
         names = {entry.label: ours[entry.id] for entry in archive.accounts.entries() if entry.id in ours}
-        standings = archive.catalogue.standings(tuple(names))
+        overviews = archive.document_search.overviews(tuple(names))
         return (
-            tuple(replace(one, account=names[one.account]) for one in standings if one.account in names),
-            tuple(replace(one, label=ours[one.account_id]) for one in plights),
+            tuple(replace(one, account=names[one.account]) for one in overviews if one.account in names),
+            tuple(replace(one, label=ours[one.account_id]) for one in conditions),
         )
 
     def _free_bytes(self) -> Mapping[str, int]:

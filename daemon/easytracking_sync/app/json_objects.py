@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from easytracking_sync.app.reconcile import Proof
 from easytracking_sync.app.status import AccountStatus, Status
-from easytracking_sync.archive.entries import DocumentEntry
+from easytracking_sync.archive.document_entries import DocumentEntry
 from easytracking_sync.terms import LIST_FIELDS, DocumentState
 
 
@@ -63,7 +63,7 @@ def proof_json(proof: Proof) -> dict[str, Any]:
 
 
 def _account_json(account: AccountStatus) -> dict[str, Any]:
-    one = account.standing
+    one = account.overview
     paused = None
     if one.paused_until is not None:
         reason = one.pause_reason.value if one.pause_reason else None

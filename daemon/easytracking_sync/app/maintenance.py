@@ -15,12 +15,11 @@ from easytracking_sync.app.composition import archive_of, existing_archive
 from easytracking_sync.archive import schema
 from easytracking_sync.archive.backup import back_up
 from easytracking_sync.archive.blob_files import FileBlobs
+from easytracking_sync.archive.blob_move import CopiedBlobs, amount, copy_blobs, remove_all
 from easytracking_sync.archive.blobs import Blobs, DatabaseBlobs
-from easytracking_sync.archive.copy import Copied, DatabaseCopy, OnStep, refuse_itself
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.quiet import undisturbed
-from easytracking_sync.archive.relocation import Relocated, amount, relocate, remove_all
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.database_copier import CopiedArchive, DatabaseCopier, OnStep, refuse_itself
+from easytracking_sync.archive.instance_lock import exclusive_use, instance_lock
 from easytracking_sync.archive.tables import SCHEMA
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
@@ -45,7 +44,7 @@ def migrate_archive(settings: Settings, effects: Effects) -> Migrated:
     UsageError where the archive is newer than this program, LockHeld where another instance works on it.
     """
     with contextlib.closing(archive_of(settings, effects)) as archive:
-        with alone(archive.database, {"command": "migrate"}):
+        with instance_lock(archive.database, {"command": "migrate"}):
             before, copy = schema.migrate(archive.database)
         return Migrated(schema.shown(archive.database), before, SCHEMA, copy)
 
@@ -95,8 +94,10 @@ def settings_after_move(settings: Settings, to: StorageBackend) -> tuple[str, ..
     return lines
 
 
-def copy_database(settings: Settings, url: str, *, effects: Effects, on_step: OnStep = lambda *_: None) -> Copied:
-    """Copy the configured archive to the database at `url`; see DatabaseCopy for the guarantees.
+def copy_database(
+    settings: Settings, url: str, *, effects: Effects, on_step: OnStep = lambda *_: None
+) -> CopiedArchive:
+    """Copy the configured archive to the database at `url`; see DatabaseCopier for the guarantees.
 
     Files stored on the file system stay there; their hashes are checked too.
     """
@@ -107,10 +108,10 @@ def copy_database(settings: Settings, url: str, *, effects: Effects, on_step: On
             with_bytes = settings.storage.backend is StorageBackend.DATABASE
             in_target = DatabaseBlobs(target, effects.clock) if with_bytes else archive.blobs
             with (
-                undisturbed(archive.database, "database copy", effects.clock.now()),
-                alone(target, {"command": "database copy"}),
+                exclusive_use(archive.database, "database copy", effects.clock.now()),
+                instance_lock(target, {"command": "database copy"}),
             ):
-                return DatabaseCopy(
+                return DatabaseCopier(
                     archive.database,
                     target,
                     in_source=archive.blobs,
@@ -126,7 +127,7 @@ def copy_database(settings: Settings, url: str, *, effects: Effects, on_step: On
 class Moved:
     """How a move ended. `removed` blobs were deleted from the source; none if a blob was intact in neither store."""
 
-    relocated: Relocated
+    copied_blobs: CopiedBlobs
     removed: int = 0
 
 
@@ -149,19 +150,19 @@ def move_storage(
         )
     with existing_archive(settings, effects) as archive:
         database = archive.database
-        with undisturbed(database, "storage move", effects.clock.now()):
+        with exclusive_use(database, "storage move", effects.clock.now()):
             source, target = _stores(settings, database, to, effects)
             blobs, weight = amount(database)
 
-            def show(done: Relocated) -> None:
+            def show(done: CopiedBlobs) -> None:
                 on_step(f"{done.blobs} of {blobs} blobs, {done.copied} copied", done.bytes, weight)
 
-            relocated = relocate(
+            copied_blobs = copy_blobs(
                 database, source, target, has_room=_room(settings, database, to, effects), on_step=show
             )
-            if not delete_source or relocated.rotten:
-                return Moved(relocated)
-            return Moved(relocated, remove_all(source, lambda removed: on_step("deleting the source", removed, 0)))
+            if not delete_source or copied_blobs.rotten:
+                return Moved(copied_blobs)
+            return Moved(copied_blobs, remove_all(source, lambda removed: on_step("deleting the source", removed, 0)))
 
 
 def _stores(settings: Settings, database: Database, to: StorageBackend, effects: Effects) -> tuple[Blobs, Blobs]:

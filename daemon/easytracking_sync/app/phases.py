@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from easytracking_sync.app.composition import client_of
-from easytracking_sync.archive.entries import DocumentEntry
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.document_entries import DocumentEntry
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import Refused, SyncError, UsageError
 from easytracking_sync.machine.corrections import Corrections

@@ -9,8 +9,8 @@ from datetime import date, datetime
 from easytracking_sync.app.catch_up import CatchUpOutcome, CatchUpRequest, Progress, catch_up
 from easytracking_sync.app.composition import client_of, machine_account, policy_of
 from easytracking_sync.app.scrub import is_suspicious
-from easytracking_sync.archive.integrity import Rotten
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
+from easytracking_sync.archive.scrub import RottenFile
 from easytracking_sync.effects import Effects
 from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.machine.intake import Absorbed, Listed
@@ -40,7 +40,7 @@ class Proof:
     unlisted: set[int] = field(default_factory=set)  # stored, but no longer listed
     files: int = 0
     bytes: int = 0
-    rotten: list[Rotten] = field(default_factory=list)  # damaged files
+    rotten: list[RottenFile] = field(default_factory=list)  # damaged files
     unreadable: int = 0  # list elements without an id
     problems: list[str] = field(default_factory=list)  # why the comparison is incomplete
     credentials_refused: bool = False
@@ -122,7 +122,7 @@ def repair(
         reopened += corrections.fetch_bare(entry.id, proof.bare, now)
         wanted = {*proof.missing, *proof.unmarked}
         troubled = [
-            one for one in archive.catalogue.troubled() if one.account == entry.label and one.doc_id in wanted
+            one for one in archive.document_search.troubled() if one.account == entry.label and one.doc_id in wanted
         ]
         retry = corrections.retry(troubled, now)
         retried += retry.fetches + retry.acknowledgements
@@ -165,7 +165,7 @@ def _compare(
         received = (
             None if start is None and end is None else reception_times(account, effects.clock.now(), start, end)
         )
-        for page in archive.integrity.scrub([account_id], received):
+        for page in archive.scrubber.scrub([account_id], received):
             proof.files += page.files
             proof.bytes += page.bytes
             proof.rotten += page.rotten
@@ -189,7 +189,7 @@ class _Comparison:
         filed = frozenset[int]()
         if self._account_id is not None:
             known = self._archive.documents.known(self._account_id, fresh)
-            filed = self._archive.integrity.filed(self._account_id, fresh)
+            filed = self._archive.scrubber.filed(self._account_id, fresh)
         for doc_id in sorted(fresh):
             self._judge(doc_id, known.get(doc_id), listed, has_files=doc_id in filed)
         self._seen |= fresh

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from easytracking_sync.archive.integrity import Rotten
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
+from easytracking_sync.archive.scrub import RottenFile
 from easytracking_sync.effects import Clock
 from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.machine.observer import Observer
@@ -28,7 +28,7 @@ class ScrubOutcome:
     lost: int = 0  # of them, older versions, which cannot be fetched again
     refetched: int = 0  # documents to be fetched again
     suspicious: bool = False  # more than half is damaged, so the scrub stopped
-    shown: list[Rotten] = field(default_factory=list)  # the first damaged files
+    shown: list[RottenFile] = field(default_factory=list)  # the first damaged files
 
 
 def scrub(
@@ -46,8 +46,8 @@ def scrub(
     beside a running service, and safe to repeat.
     """
     outcome = ScrubOutcome()
-    waiting: list[Rotten] = []
-    for page in archive.integrity.scrub(account_ids):
+    waiting: list[RottenFile] = []
+    for page in archive.scrubber.scrub(account_ids):
         outcome.files += page.files
         outcome.bytes += page.bytes
         outcome.rotten += len(page.rotten)
@@ -72,7 +72,7 @@ def is_suspicious(rotten: int, files: int) -> bool:
 
 
 def _refetch(
-    archive: Archive, waiting: list[Rotten], outcome: ScrubOutcome, clock: Clock, observer: Observer
+    archive: Archive, waiting: list[RottenFile], outcome: ScrubOutcome, clock: Clock, observer: Observer
 ) -> None:
     """Report and request again; empties `waiting`."""
     for one in waiting:

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from easytracking_sync.app.alerts import fullest_disk, limits_of, silent_at
-from easytracking_sync.archive.entries import Standing
-from easytracking_sync.archive.plights import Plight
-from easytracking_sync.archive.room import Shortage
+from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.disk_space import DiskShortage
+from easytracking_sync.archive.document_entries import AccountOverview
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.schema import require_current, revision, shown
-from easytracking_sync.archive.store import Archive
 from easytracking_sync.errors import StorageFault
 from easytracking_sync.observe.alarms.messages import GRAVE
 from easytracking_sync.observe.alarms.notifier import LATELY
@@ -32,7 +32,7 @@ NOT_LISTED = (PauseReason.CREDENTIALS, PauseReason.UNREACHABLE)
 class AccountStatus:
     """One account: what the archive counts, and what the service is going to do."""
 
-    standing: Standing
+    overview: AccountOverview
     configured_as: str | None  # its label in the configuration; None where it is not there
     is_paused: bool
     next_run_at: datetime | None  # when the running service lists it again; None where none does
@@ -47,7 +47,7 @@ class Status:
     archive: str  # the database's address without its password
     exists: bool  # False: there is no archive at this address yet
     accounts: tuple[AccountStatus, ...]
-    shortage: Shortage | None  # the disk that is too full for anything new to be fetched
+    shortage: DiskShortage | None  # the disk that is too full for anything new to be fetched
 
 
 def status_of(archive: Archive, settings: Settings, now: datetime) -> Status:
@@ -55,37 +55,37 @@ def status_of(archive: Archive, settings: Settings, now: datetime) -> Status:
     exists = revision(archive.database) is not None
     if exists:
         require_current(archive.database)
-    known = archive.catalogue.standings() if exists else ()
+    known = archive.document_search.overviews() if exists else ()
     identities = {one.identity for one in known}
     new = [
-        Standing(label, identity=identity)
+        AccountOverview(label, identity=identity)
         for identity, label in settings.labels.items()
         if identity not in identities
     ]
-    standings = sorted([*known, *new], key=lambda one: one.account)
+    overviews = sorted([*known, *new], key=lambda one: one.account)
     return Status(
         at=now,
         archive=shown(archive.database),
         exists=exists,
-        accounts=tuple(_account(one, settings, now) for one in standings),
+        accounts=tuple(_account(one, settings, now) for one in overviews),
         shortage=shortage_of(archive) if exists else None,
     )
 
 
-def shortage_of(archive: Archive) -> Shortage | None:
+def shortage_of(archive: Archive) -> DiskShortage | None:
     """The disk that is too full for anything new to be fetched; None where there is none, or none that says so."""
     with suppress(StorageFault):
-        return archive.spool.room.shortage()
+        return archive.spool.disk_space.shortage()
     return None
 
 
-def _account(account: Standing, settings: Settings, now: datetime) -> AccountStatus:
+def _account(account: AccountOverview, settings: Settings, now: datetime) -> AccountStatus:
     configured_as = settings.labels.get(account.identity)
     at = account.next_run_at if configured_as is not None else None
     if at is not None and account.paused_until is not None and account.pause_reason in NOT_LISTED:
         at = max(at, account.paused_until)
     return AccountStatus(
-        standing=account,
+        overview=account,
         configured_as=configured_as,
         is_paused=account.paused_until is not None and account.paused_until > now,
         next_run_at=at,
@@ -126,7 +126,7 @@ class Health:
 
     at: datetime
     reasons: tuple[Reason, ...]
-    plights: tuple[Plight, ...]
+    conditions: tuple[AccountCondition, ...]
     disk: DiskLimits | None = None
 
     @property
@@ -140,12 +140,12 @@ def health_of(archive: Archive, settings: Settings, now: datetime) -> Health:
     limits, disk = limits_of(settings), fullest_disk(archive)
     ids = {label: archive.accounts.find(*one.identity) for label, one in settings.accounts.items()}
     labels = {found: label for label, found in ids.items() if found is not None}
-    plights = archive.plights.of(labels, settings.sync.max_attempts, now - LATELY)
+    conditions = archive.alarm_conditions.of(labels, settings.sync.max_attempts, now - LATELY)
     known = {one.key: one for one in archive.alarms.known()}
-    accounts = [Watched(one, silent_at(settings, labels[one.account_id], one), one.trouble) for one in plights]
+    accounts = [Watched(one, silent_at(settings, labels[one.account_id], one), one.trouble) for one in conditions]
     return judge(
         standing(accounts, disk, limits, known, now),
-        plights,
+        conditions,
         [label for label, found in ids.items() if found is None],
         None if disk is None else DiskLimits(disk, limits.free_bytes, settings.storage.min_free_bytes),
         now,
@@ -154,7 +154,7 @@ def health_of(archive: Archive, settings: Settings, now: datetime) -> Health:
 
 def judge(
     alarms: Collection[Alarm],
-    plights: Sequence[Plight],
+    conditions: Sequence[AccountCondition],
     never_ran: Sequence[str],
     disk: DiskLimits | None,
     now: datetime,
@@ -163,7 +163,7 @@ def judge(
     reasons = [Reason(_grade(alarm, disk), alarm.subject, alarm) for alarm in alarms]
     reasons += [Reason(Grade.WARNING, label) for label in never_ran]
     reasons.sort(key=lambda reason: -reason.grade)
-    return Health(now, tuple(reasons), tuple(plights), disk)
+    return Health(now, tuple(reasons), tuple(conditions), disk)
 
 
 def _grade(alarm: Alarm, limits: DiskLimits | None) -> Grade:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from easytracking_sync.archive.cycles import CycleRecord
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.machine.account import Account

@@ -13,7 +13,7 @@ from easytracking_sync.archive import journal
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.tables import account, upsert
 from easytracking_sync.errors import Outdated, UsageError
-from easytracking_sync.terms import AccountStanding, PauseReason
+from easytracking_sync.terms import PauseReason, PauseStatus
 from easytracking_sync.transition import AccountMove
 
 
@@ -38,8 +38,8 @@ _FIND = sa.select(account.c.id).where(
 )
 _PAUSE = sa.select(account.c.pause_reason, account.c.paused_until).where(_THIS)
 _LOCK = sa.select(account.c.id).where(_THIS).with_for_update(key_share=True)
-_STANDING_FIELDS = tuple(field.name for field in fields(AccountStanding))
-_STANDING = sa.select(*(account.c[name] for name in _STANDING_FIELDS)).where(_THIS)
+_PAUSE_FIELDS = tuple(field.name for field in fields(PauseStatus))
+_PAUSE_STATUS = sa.select(*(account.c[name] for name in _PAUSE_FIELDS)).where(_THIS)
 
 
 class Accounts:
@@ -105,10 +105,10 @@ class Accounts:
             detail = {"from": old, "to": new}
             journal.record(connection, "account.renamed", now, account_id=ids[old], detail=detail)
 
-    def standing(self, account_id: int) -> AccountStanding:
+    def pause_status(self, account_id: int) -> PauseStatus:
         """Whether it is paused, and what its refusals say of its permission."""
         with self._database.read() as connection:
-            return _standing(connection, account_id)
+            return _pause_status(connection, account_id)
 
     def change(self, move: AccountMove, now: datetime) -> None:
         """Change it, with a row in the journal where the move has a name; Outdated where it has changed meanwhile."""
@@ -188,21 +188,21 @@ def lock(connection: Connection, account_id: int) -> None:
 def write(connection: Connection, move: AccountMove) -> None:
     """Lock the account and change it; Outdated where it is not as it was when this was decided."""
     lock(connection, move.before.id)
-    if _standing(connection, move.before.id) != move.before:
+    if _pause_status(connection, move.before.id) != move.before:
         raise Outdated(f"account {move.before.id} has changed since it was read")
     values = {
         name: getattr(move.after, name)
-        for name in _STANDING_FIELDS
+        for name in _PAUSE_FIELDS
         if getattr(move.after, name) != getattr(move.before, name)
     }
     if values:
         connection.execute(sa.update(account).where(account.c.id == move.before.id).values(**values))
 
 
-def _standing(connection: Connection, account_id: int) -> AccountStanding:
-    row = connection.execute(_STANDING, {"account_id": account_id}).one()
+def _pause_status(connection: Connection, account_id: int) -> PauseStatus:
+    row = connection.execute(_PAUSE_STATUS, {"account_id": account_id}).one()
     reason = PauseReason(row.pause_reason) if row.pause_reason else None
-    return replace(AccountStanding(*row), pause_reason=reason)
+    return replace(PauseStatus(*row), pause_reason=reason)
 
 
 def _add(connection: Connection, label: str, base_url: str, username: str, now: datetime) -> int:

@@ -13,7 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from easytracking_sync.archive.accounts import lock as lock_account
-from easytracking_sync.archive.claiming import OWNER, Wanted, claimable, lease_parameters, next_due, others_in_flight
+from easytracking_sync.archive.claim_queries import (
+    OWNER,
+    ClaimCriteria,
+    claimable,
+    lease_parameters,
+    next_due,
+    others_in_flight,
+)
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.documents import COLUMNS, as_document
 from easytracking_sync.archive.leases import lease_clock, lease_end, lease_terms
@@ -68,7 +75,7 @@ class Batches:
         """How long after a claim or a renewal was begun nobody else can have taken the batch."""
         return math.inf if self._alone else self._lease_seconds * 2 / 3
 
-    def claim(self, wanted: Wanted, now: datetime) -> Claim | None:
+    def claim(self, wanted: ClaimCriteria, now: datetime) -> Claim | None:
         """Take one due batch that nobody holds, and raise its epoch; None where there is none."""
         looking, taking = (
             claimable(
@@ -226,7 +233,9 @@ class Batches:
         with self._database.write() as connection:
             connection.execute(sa.update(batch).where(batch.c.state.in_(LIVE_STATES), whose).values(_NOBODYS))
 
-    def _has_room(self, connection: Connection, row: Row[*tuple[Any, ...]], wanted: Wanted, now: datetime) -> bool:
+    def _has_room(
+        self, connection: Connection, row: Row[*tuple[Any, ...]], wanted: ClaimCriteria, now: datetime
+    ) -> bool:
         """Two instances that claim for one account at once count one after the other (BOUNDED)."""
         if self._database.is_sqlite or row.state != BatchState.PLANNED:
             return True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from easytracking_sync.archive.room import Room
+from easytracking_sync.archive.disk_space import DiskSpace
 from easytracking_sync.effects import Files, storage_faults
 from easytracking_sync.errors import StorageFault
 
@@ -46,8 +46,8 @@ class Spool:
         writer: str = "",
     ) -> None:
         """What is spooled goes on to the folders `beside`: without room there, nothing is to be asked for either."""
-        self.room = Room((folder, *beside), files, min_free_bytes)
-        self._own_room = Room((folder,), files, min_free_bytes)
+        self.disk_space = DiskSpace((folder, *beside), files, min_free_bytes)
+        self._own_disk = DiskSpace((folder,), files, min_free_bytes)
         self._folder = folder
         self._inspection = folder / "inspection"
         self._files = files
@@ -60,7 +60,7 @@ class Spool:
 
     def has_room(self) -> bool:
         """Whether `min_free_bytes` are still free on every disk; where they are not, nothing is reserved."""
-        return self.room.shortage() is None
+        return self.disk_space.shortage() is None
 
     @contextlib.contextmanager
     def receiving(self, name: str) -> Iterator[Callable[[bytes], object]]:
@@ -83,7 +83,7 @@ class Spool:
                 if poured.file is None:
                     poured.file = self._files.create(part)
                     closing.callback(self._drop, poured, part)
-                if poured.crosses(FREE_CHECK_BYTES, len(chunk)) and (short := self._own_room.shortage()):
+                if poured.crosses(FREE_CHECK_BYTES, len(chunk)) and (short := self._own_disk.shortage()):
                     raise StorageFault(f"{short}; free some space")
                 with storage_faults("writing a parcel to the spool"):
                     poured.file.write(chunk)

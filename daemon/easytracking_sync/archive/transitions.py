@@ -13,7 +13,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from easytracking_sync.archive import accounts, documents, files, journal
+from easytracking_sync.archive import accounts, document_files, documents, journal
 from easytracking_sync.archive.batches import Batches, insert_batch
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.tables import batch_document, event
@@ -72,7 +72,7 @@ class Transitions:
 def _write(connection: Connection, transition: Transition, now: datetime) -> None:
     account_id = transition.account_id
     documents.write(connection, transition.documents)
-    files.write(connection, transition.new_files, transition.seen_files, now)
+    document_files.write(connection, transition.new_files, transition.seen_files, now)
     for move in transition.batches:
         if move.leaving:
             _part(connection, move.before.id, move.leaving)

@@ -9,7 +9,7 @@ import click
 from pydantic_core import PydanticCustomError
 
 from easytracking_sync.app.maintenance import back_up_archive, copy_database, settings_after_copy, why_no_backup
-from easytracking_sync.archive.copy import Copied
+from easytracking_sync.archive.database_copier import CopiedArchive
 from easytracking_sync.cli import output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS
 from easytracking_sync.cli.global_options import NAME
@@ -108,10 +108,10 @@ def _address(url: str | None, file: Path | None) -> str:
         raise click.UsageError(f"{option} must be {(error.context or {}).get('expected', 'an address')}") from None
 
 
-def _report(copied: Copied, lines: tuple[str, ...]) -> int:
+def _report(copied: CopiedArchive, lines: tuple[str, ...]) -> int:
     """Print what was copied and what to change; the exit code."""
     rows = f"{count(copied.rows['account'], 'account')}, {count(copied.rows['document'], 'document')}"
-    click.echo(f"Copied and counted: {rows}, {count(sum(copied.rows.values()), 'row')} in all")
+    click.echo(f"CopiedArchive and counted: {rows}, {count(sum(copied.rows.values()), 'row')} in all")
     proven = f"{copied.files - copied.rotten} of {count(copied.files, 'blob')}"
     click.echo(f"Read back and hashed: {proven}, {size(copied.bytes)}")
     for sha256 in copied.named:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from easytracking_sync.app.explain import Expectation, Explanation, Prospect, explain_document
-from easytracking_sync.archive.entries import DocumentEntry, Happening, Journey
+from easytracking_sync.archive.document_entries import CarryingBatch, DocumentEntry, HistoryEntry
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.global_options import NAME
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
@@ -72,7 +72,7 @@ SENTENCES: Mapping[Prospect, str] = {
     Prospect.FETCHED: "It is fetched {when}, by the running service or the next catch-up.",
     Prospect.FETCHED_AGAIN: "It is fetched again {when}: {reason}.",
     Prospect.ATTEMPTS_FAILED: "{number} of {most} attempts failed: {reason}. It is fetched again {when}.",
-    Prospect.IN_BATCH: "{journey}",
+    Prospect.IN_BATCH: "{carrying_batch}",
     Prospect.NO_BATCH: f"No batch carries it, though it is {{state}}; `{NAME} reconcile --repair` repairs that.",
     Prospect.ACKNOWLEDGEMENT_REFUSED: (
         "It is stored, but the service refuses its acknowledgement: {reason}. It is tried again daily." + ACCEPT
@@ -138,12 +138,12 @@ def _files(entry: DocumentEntry, zone: ZoneInfo) -> Iterator[tuple[str, ...]]:
 
 def _history(told: Explanation, zone: ZoneInfo) -> Iterator[tuple[str, ...]]:
     yield _to_the_second(told.document.discovered_at, zone), "", "listed by the service for the first time", ""
-    for one in (one for one in told.happenings if one.name != "document.discovered"):
+    for one in (one for one in told.history if one.name != "document.discovered"):
         batch = f"batch {one.batch}" if one.batch else ""
         yield _to_the_second(one.at, zone), batch, _words(one), _details(one)
 
 
-def _words(happening: Happening) -> str:
+def _words(happening: HistoryEntry) -> str:
     if happening.left:
         abandoned = happening.name == "batch.abandoned"
         return f"its batch {'was abandoned' if abandoned else 'went on without it'}: to be fetched again"
@@ -152,7 +152,7 @@ def _words(happening: Happening) -> str:
     return EVENTS.get(happening.name, happening.name)
 
 
-def _details(happening: Happening) -> str:
+def _details(happening: HistoryEntry) -> str:
     facts = dict(happening.detail)
     facts.pop("epoch", None)
     reason = str(facts.pop("reason", None) or "")
@@ -170,7 +170,7 @@ def _sentence(one: Expectation, document: DocumentEntry, zone: ZoneInfo, now: da
         account=document.account,
         attempts=count(one.number, "attempt"),
         doc=document.shown_id,
-        journey="" if one.journey is None else _journey(one.journey, when),
+        carrying_batch="" if one.carrying_batch is None else _carrying_batch(one.carrying_batch, when),
         most=one.most,
         number=one.number,
         reason=visible(one.reason) or "no reason given",
@@ -180,13 +180,13 @@ def _sentence(one: Expectation, document: DocumentEntry, zone: ZoneInfo, now: da
     )
 
 
-def _journey(journey: Journey, when: str) -> str:
-    others = f" with {count(journey.size - 1, 'other')}" if journey.size > 1 else ""
-    told = f"It is in batch {journey.batch}{others}; {when} {EFFECTS[journey.state]}."
-    if journey.losses:
-        told += f"\nIts job was lost {count(journey.losses, 'time')}; the next one gets more time."
-    if journey.failures:
-        told += f"\nThe last {count(journey.failures, 'attempt')} failed for a temporary reason; the pauses grow."
+def _carrying_batch(carrier: CarryingBatch, when: str) -> str:
+    others = f" with {count(carrier.size - 1, 'other')}" if carrier.size > 1 else ""
+    told = f"It is in batch {carrier.batch}{others}; {when} {EFFECTS[carrier.state]}."
+    if carrier.losses:
+        told += f"\nIts job was lost {count(carrier.losses, 'time')}; the next one gets more time."
+    if carrier.failures:
+        told += f"\nThe last {count(carrier.failures, 'attempt')} failed for a temporary reason; the pauses grow."
     return told
 
 

@@ -11,7 +11,7 @@ from easytracking_sync.app.documents import list_documents
 from easytracking_sync.app.explain import explain_document
 from easytracking_sync.app.export import Exported, export_documents
 from easytracking_sync.app.json_objects import document_json
-from easytracking_sync.archive.entries import DocumentEntry, Happening
+from easytracking_sync.archive.document_entries import DocumentEntry, HistoryEntry
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS, STORAGE, worst
 from easytracking_sync.cli.options import DAY, PLACE, WORDS
@@ -78,9 +78,9 @@ def show(runtime: Runtime, document: str) -> None:
         click.echo()
         files = [(part.type, part.name, size(part.size), part.sha256) for part in told.document.files]
         output.show_table(("TYPE", "NAME", "SIZE", "SHA256"), files, numbers={2})
-    if told.happenings:
+    if told.history:
         click.echo()
-        lines = [(output.moment(one.at, zone), one.name, _detail(one)) for one in told.happenings]
+        lines = [(output.moment(one.at, zone), one.name, _detail(one)) for one in told.history]
         output.show_table(("WHEN", "EVENT", "DETAIL"), lines)
 
 
@@ -144,6 +144,6 @@ def _short(text: str, most: int = 30) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _detail(happening: Happening) -> str:
+def _detail(happening: HistoryEntry) -> str:
     facts = [f"batch {happening.batch}"] if happening.batch else []
     return ", ".join(facts + [f"{name}: {value}" for name, value in happening.detail.items() if value])

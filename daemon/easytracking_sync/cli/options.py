@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import UsageError
 from easytracking_sync.settings import DEFAULT_CONFIG
@@ -156,7 +156,7 @@ FILTERS = (
     click.option("--incomplete", is_flag=True, help="Only documents that lack a requested file."),
     click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most N documents."),
 )
-"""Which documents are meant: each is called as in `archive.entries.Filters`."""
+"""Which documents are meant: each is called as in `archive.entries.DocumentFilter`."""
 
 
 def filtering(command: C) -> C:
@@ -166,10 +166,10 @@ def filtering(command: C) -> C:
     return command
 
 
-def filters_of(**given: Any) -> Filters:
+def filters_of(**given: Any) -> DocumentFilter:
     """What was asked for, from the values of FILTERS; a usage error for a range that is none."""
     require_order(given["received_from"], given["received_to"], "--from and --until")
     require_order(given["document_date_from"], given["document_date_to"], "--document-date-from and -to")
     given["accounts"] = tuple(label.lower() for label in given["accounts"])
     given["states"] = tuple(map(DocumentState, given["states"]))
-    return Filters(**given)
+    return DocumentFilter(**given)

@@ -15,7 +15,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from easytracking_sync.archive.entries import DocumentEntry
+from easytracking_sync.archive.document_entries import DocumentEntry
 from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import LIST_FIELDS, ListField

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from easytracking_sync.app.documents import accept_document, list_troubled, retry_troubled
-from easytracking_sync.archive.entries import DocumentEntry
+from easytracking_sync.archive.document_entries import DocumentEntry
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS
 from easytracking_sync.cli.global_options import NAME

@@ -10,7 +10,7 @@ import click
 from easytracking_sync.app.composition import chosen_accounts
 from easytracking_sync.app.json_objects import proof_json
 from easytracking_sync.app.reconcile import Proof, Repaired, compare, repair
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.catch_up import warn_of_problems
 from easytracking_sync.cli.exit_codes import CREDENTIALS, DONE, FINDINGS, STORAGE, UNFINISHED, exit_code, worst

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote
 import click
 
 from easytracking_sync.app import existing_archive
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.cli.global_options import LOG, GlobalOptions
 from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.observe.log import Log, LogFormat, LogObserver

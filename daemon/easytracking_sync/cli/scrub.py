@@ -7,7 +7,7 @@ import click
 from easytracking_sync.app.accounts import account_ids_of
 from easytracking_sync.app.scrub import ScrubOutcome
 from easytracking_sync.app.scrub import scrub as scrub_archive
-from easytracking_sync.archive.integrity import Rotten
+from easytracking_sync.archive.scrub import RottenFile
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS, STORAGE
 from easytracking_sync.cli.progress import progress_of_steps
@@ -41,7 +41,7 @@ def scrub(runtime: Runtime, accounts: tuple[str, ...], *, refetch_all: bool) -> 
     clock = runtime.effects.clock
     with runtime.archive() as archive, progress_of_steps(clock) as shown:
         ids = account_ids_of(runtime.settings, archive, accounts)
-        extent = archive.integrity.extent(ids)
+        extent = archive.scrubber.total(ids)
 
         def show(so_far: ScrubOutcome) -> None:
             doing = f"{so_far.files} of {count(extent.files, 'file')}, {size(so_far.bytes)} read"
@@ -50,7 +50,7 @@ def scrub(runtime: Runtime, accounts: tuple[str, ...], *, refetch_all: bool) -> 
         outcome = scrub_archive(
             archive, ids, clock=clock, observer=runtime.observer, refetch_all=refetch_all, on_step=show
         )
-        unreferenced = archive.integrity.unreferenced()
+        unreferenced = archive.scrubber.unreferenced()
     return _report(outcome, unreferenced)
 
 
@@ -76,6 +76,6 @@ def _report(outcome: ScrubOutcome, unreferenced: int) -> int:
     return FINDINGS
 
 
-def _row(one: Rotten, outcome: ScrubOutcome) -> tuple[str, ...]:
+def _row(one: RottenFile, outcome: ScrubOutcome) -> tuple[str, ...]:
     fetched = "fetched again" if one.current else "an older version: lost"
     return f"{one.account}/{one.doc_id}", one.type, one.sha256, "-" if outcome.suspicious else fetched

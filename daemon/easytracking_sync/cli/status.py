@@ -71,7 +71,7 @@ def _show(found: Status, settings: Settings) -> None:
     output.show_table(HEADS, [_row(account, found.at, zone) for account in found.accounts], numbers={2, 3, 4, 5, 6})
     for account in found.accounts:
         for remark in _remarks(account, zone):
-            click.echo(f"{account.standing.account}: {visible(remark)}")
+            click.echo(f"{account.overview.account}: {visible(remark)}")
     if any(account.is_overdue for account in found.accounts):
         click.echo("A run is overdue: check that the service is running.")
     if found.shortage is not None:
@@ -80,7 +80,7 @@ def _show(found: Status, settings: Settings) -> None:
 
 
 def _row(account: AccountStatus, now: datetime, zone: ZoneInfo) -> tuple[str, ...]:
-    one = account.standing
+    one = account.overview
     next_run = output.moment(account.next_run_at, zone)
     return (
         one.account,
@@ -95,15 +95,15 @@ def _row(account: AccountStatus, now: datetime, zone: ZoneInfo) -> tuple[str, ..
 
 
 def _waiting(account: AccountStatus, now: datetime) -> str:
-    waiting = account.standing.count(DocumentState.DISCOVERED, DocumentState.BATCHED)
-    since = account.standing.oldest_waiting_at
+    waiting = account.overview.count(DocumentState.DISCOVERED, DocumentState.BATCHED)
+    since = account.overview.oldest_waiting_at
     if not waiting or since is None:
         return str(waiting)
     return f"{waiting} (for {duration(max(0.0, (now - since).total_seconds()))})"
 
 
 def _remarks(account: AccountStatus, zone: ZoneInfo) -> Iterator[str]:
-    one = account.standing
+    one = account.overview
     if one.trouble and one.trouble != one.pause_message:
         yield f"cannot be listed: {one.trouble.removeprefix(f'{one.account}: ')}"
     if account.is_paused:
@@ -155,7 +155,7 @@ def summary(health: Health) -> str:
     told = [f"{reason.subject}: {_words(reason)}" for reason in health.reasons[:MOST_REASONS]]
     if len(health.reasons) > MOST_REASONS:
         told.append(f"and {len(health.reasons) - MOST_REASONS} more")
-    return "; ".join(told) or f"{count(len(health.plights), 'account')} OK"
+    return "; ".join(told) or f"{count(len(health.conditions), 'account')} OK"
 
 
 def _words(reason: Reason) -> str:
@@ -169,12 +169,12 @@ def _words(reason: Reason) -> str:
 def figures(health: Health) -> Mapping[str, str]:
     """Sums over the accounts, and the worst of the ages, as performance data."""
     shown = {
-        name: str(sum(getattr(plight, name) for plight in health.plights))
+        name: str(sum(getattr(condition, name) for condition in health.conditions))
         for name in ("waiting", "quarantined", "unacknowledgeable", "incomplete")
     }
     for name, moments in (
-        ("oldest_waiting", [plight.waiting_since for plight in health.plights]),
-        ("last_success", [plight.last_success_at for plight in health.plights]),
+        ("oldest_waiting", [condition.waiting_since for condition in health.conditions]),
+        ("last_success", [condition.last_success_at for condition in health.conditions]),
     ):
         oldest = min((moment for moment in moments if moment is not None), default=None)
         if oldest is not None:

@@ -60,7 +60,7 @@ def move(runtime: Runtime, to: str, *, delete_source: bool) -> int:
 
 
 def _report(settings: Settings, to: StorageBackend, moved: Moved, *, delete_source: bool) -> int:
-    done = moved.relocated
+    done = moved.copied_blobs
     where = str(settings.blobs_path.absolute()) if to is StorageBackend.FILESYSTEM else "the database"
     whole = f"{done.blobs - done.rotten} of {count(done.blobs, 'blob')} ({size(done.bytes)})"
     click.echo(f"{whole} verified in {where}; {done.copied} copied in this run")

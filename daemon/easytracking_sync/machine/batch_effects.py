@@ -8,9 +8,9 @@ from functools import partial
 from typing import BinaryIO
 
 from easytracking_sync.archive.blobs import BlobRotten, BlobSource
-from easytracking_sync.archive.receipt import DurableReceipt, read_back
+from easytracking_sync.archive.opening import Archive
+from easytracking_sync.archive.read_back import DurableReceipt, read_back
 from easytracking_sync.archive.spool import parcel_name
-from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import JobLost, ParcelBad, Refused, ServiceUnavailable, TooLarge
 from easytracking_sync.machine.account import Account
@@ -127,7 +127,7 @@ class BatchEffects:
             except (ParcelBad, BlobRotten) as bad:
                 keep = partial(self._archive.spool.keep_for_inspection, name)
                 return _performed(BatchHappened.PARCEL_BAD, str(bad), afterwards=keep)
-        known = self._archive.files.of(claim.document_ids)
+        known = self._archive.document_files.of(claim.document_ids)
         judged = verdicts(claim.documents, _contents(parcel), known, self._needs(account))
         self._note_oddities(claim, account, parcel)
         lacks_original = any(file_type == account.original for _, file_type in parcel.absent)

@@ -8,9 +8,9 @@ from datetime import datetime
 from functools import partial
 from itertools import groupby
 
-from easytracking_sync.archive.entries import DocumentEntry
-from easytracking_sync.archive.integrity import Rotten
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.document_entries import DocumentEntry
+from easytracking_sync.archive.opening import Archive
+from easytracking_sync.archive.scrub import RottenFile
 from easytracking_sync.errors import Outdated, Transient, UsageError
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened, advance
 from easytracking_sync.machine.decision import unclaimed
@@ -89,7 +89,7 @@ class Corrections:
         for some in chunked([entry.row_id for entry in entries], DOCUMENTS_AT_ONCE):
             self._archive.journal.note(some, name, detail, now)
 
-    def fetch_rotten(self, rotten: Iterable[Rotten], now: datetime) -> int:
+    def fetch_rotten(self, rotten: Iterable[RottenFile], now: datetime) -> int:
         """Send documents whose bytes are damaged to be fetched anew; how many.
 
         Only documents that are home are sent, for the version they have now: the others are on their way already, or

@@ -11,7 +11,7 @@ from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, 
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.machine.refusals import Counted, count_refusal, forget_refusals
 from easytracking_sync.machine.verdict import Verdict
-from easytracking_sync.terms import AccountStanding, Batch, BatchState, Claim, Document, KnownFile, Purpose
+from easytracking_sync.terms import Batch, BatchState, Claim, Document, KnownFile, PauseStatus, Purpose
 from easytracking_sync.transition import (
     BatchMove,
     Detail,
@@ -37,7 +37,7 @@ class Outcome:
 class Permission:
     """What the archive knows when a reservation was accepted or refused: it decides whether the account pauses."""
 
-    account: AccountStanding
+    account: PauseStatus
     kin_accepted: bool = False  # another part of the batch that the refused one was split from went through
     suspects: tuple[Document, ...] = ()  # in the pool, failed once, since the refusals began
     planned: tuple[Claim, ...] = ()  # the account's batches that are still to be reserved

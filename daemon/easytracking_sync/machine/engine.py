@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import TypeVar
 
-from easytracking_sync.archive.claiming import Wanted
-from easytracking_sync.archive.clock_errors import set_right
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.claim_queries import ClaimCriteria
+from easytracking_sync.archive.clock_repair import repair_instants
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import (
     CredentialsRefused,
@@ -115,7 +115,7 @@ class Engine:
     def recover(self) -> None:
         """Once, before the first step: void what a dead instance held, if this one is alone, and sweep the spool."""
         self._archive.batches.release_all()
-        set_right(self._archive.database, self._effects.clock.now())
+        repair_instants(self._archive.database, self._effects.clock.now())
         self._archive.leases.announce(self._effects.clock.now())
         self._archive.blobs.sweep(self._effects.clock.now())
         spool = self._archive.spool
@@ -141,7 +141,7 @@ class Engine:
             if may_reserve and lane is not Lane.FETCH:
                 self._plan(now)
             performing = self._holds.batch_ids
-            wanted = Wanted(self._accounts, lane.value, self._bounds.jobs_in_flight, may_reserve, performing)
+            wanted = ClaimCriteria(self._accounts, lane.value, self._bounds.jobs_in_flight, may_reserve, performing)
             asked_at = clock.monotonic()
             claim = self._archive.batches.claim(wanted, now)
             if claim is not None:
@@ -205,7 +205,7 @@ class Engine:
         seen_wall, seen_monotonic = self._seen_clock
         back = (seen_wall - wall).total_seconds() + monotonic - seen_monotonic
         if back > SET_BACK_SECONDS:
-            hastened = set_right(self._archive.database, wall)
+            hastened = repair_instants(self._archive.database, wall)
             self._observer.note("clock.set_back", level="warning", seconds=round(back), hastened=hastened)
         self._seen_clock = wall, monotonic
 
@@ -244,15 +244,15 @@ class Engine:
         """What the archive knows of the account's permission, where that matters."""
         if not concerns_permission(claim, event):
             return None
-        standing = self._archive.accounts.standing(claim.batch.account_id)
+        pause_status = self._archive.accounts.pause_status(claim.batch.account_id)
         if event.happened is BatchHappened.JOB_CREATED:
-            return Permission(standing)
-        since = standing.refused_since or now
+            return Permission(pause_status)
+        since = pause_status.refused_since or now
         return Permission(
-            standing,
+            pause_status,
             kin_accepted=self._archive.batches.kin_was_accepted(claim.batch),
-            suspects=self._archive.documents.failed_once_since(standing.id, since),
-            planned=self._archive.batches.to_recall(standing.id),
+            suspects=self._archive.documents.failed_once_since(pause_status.id, since),
+            planned=self._archive.batches.to_recall(pause_status.id),
         )
 
     def _patiently(self, work: Callable[[bool], T]) -> T:
@@ -283,7 +283,7 @@ class Engine:
         if self._archive.spool.has_room():
             return True
         if self.storage_failure is None:
-            short = self._archive.spool.room.shortage()
+            short = self._archive.spool.disk_space.shortage()
             self._note_storage(StorageFault(f"{short or 'a disk was nearly full'}; nothing is reserved"))
         return False
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import Outdated
 from easytracking_sync.list_element import means_the_same, says_no_less
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved

@@ -23,7 +23,7 @@ class Pauses:
         """Pause an account by the next of the policy's slow pauses, until it is resumed; until when."""
 
         def pause() -> datetime:
-            move = pause_slowly(self._accounts.standing(account_id), reason, message, now, self._policy)
+            move = pause_slowly(self._accounts.pause_status(account_id), reason, message, now, self._policy)
             self._accounts.change(move, now)
             return move.after.paused_until or now
 

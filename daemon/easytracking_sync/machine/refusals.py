@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.terms import AccountStanding, Batch, PauseReason, Purpose
+from easytracking_sync.terms import Batch, PauseReason, PauseStatus, Purpose
 from easytracking_sync.transition import AccountMove
 
 
@@ -23,7 +23,7 @@ class Counted:
 
 
 def count_refusal(
-    account: AccountStanding, refused: Batch, now: datetime, policy: Policy, *, kin_accepted: bool
+    account: PauseStatus, refused: Batch, now: datetime, policy: Policy, *, kin_accepted: bool
 ) -> Counted:
     """Fresh documents refused one after the other, with no success between, mean that the permission is gone.
 
@@ -42,7 +42,7 @@ def count_refusal(
     return Counted(replace(pause, before=account), counts=False, pauses=True)
 
 
-def forget_refusals(account: AccountStanding) -> AccountMove | None:
+def forget_refusals(account: PauseStatus) -> AccountMove | None:
     """A reservation went through: whatever was refused before was the documents' own fault."""
     if not account.refused_in_row:
         return None
@@ -50,7 +50,7 @@ def forget_refusals(account: AccountStanding) -> AccountMove | None:
 
 
 def pause_slowly(
-    account: AccountStanding, reason: PauseReason, message: str, now: datetime, policy: Policy
+    account: PauseStatus, reason: PauseReason, message: str, now: datetime, policy: Policy
 ) -> AccountMove:
     """Pause by the next of the slow pauses; the last one stays until the account is resumed."""
     seconds = policy.slow_pauses[min(account.slow_pauses, len(policy.slow_pauses) - 1)]
@@ -58,18 +58,18 @@ def pause_slowly(
     return replace(_paused(slower, reason, now + timedelta(seconds=seconds), message), before=account)
 
 
-def resumed(account: AccountStanding) -> AccountMove:
+def resumed(account: PauseStatus) -> AccountMove:
     """The account's pause is over."""
     after = replace(account, pause_reason=None, paused_until=None, pause_message=None, slow_pauses=0)
     return AccountMove(account, after)
 
 
-def _pause(account: AccountStanding, now: datetime, policy: Policy, message: str) -> AccountMove:
+def _pause(account: PauseStatus, now: datetime, policy: Policy, message: str) -> AccountMove:
     until = now + timedelta(seconds=policy.permission_pause_seconds)
     return _paused(account, PauseReason.PERMISSION, until, message)
 
 
-def _paused(account: AccountStanding, reason: PauseReason, until: datetime, message: str) -> AccountMove:
+def _paused(account: PauseStatus, reason: PauseReason, until: datetime, message: str) -> AccountMove:
     after = replace(account, pause_reason=reason, paused_until=until, pause_message=message)
     detail = {"reason": reason.value, "until": until.isoformat(), "message": message}
     return AccountMove(account, after, "account.paused", detail)

@@ -25,8 +25,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from easytracking_sync import __version__
-from easytracking_sync.archive.entries import Standing
-from easytracking_sync.archive.plights import Plight
+from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.document_entries import AccountOverview
 from easytracking_sync.effects import Clock
 from easytracking_sync.observe.snapshot_cache import Readings
 from easytracking_sync.terms import DocumentState, PauseReason
@@ -71,11 +71,11 @@ class Page:
     body: bytes
 
 
-def _waiting_seconds(one: Plight, now: datetime) -> float:
+def _waiting_seconds(one: AccountCondition, now: datetime) -> float:
     return max(0.0, (now - one.waiting_since).total_seconds()) if one.waiting_since else 0.0
 
 
-PLIGHTS: Mapping[str, tuple[str, Callable[[Plight, datetime], float]]] = {
+CONDITIONS: Mapping[str, tuple[str, Callable[[AccountCondition, datetime], float]]] = {
     "documents_waiting": (
         "Documents that are not home, or home and not acknowledged; without those in quarantine.",
         lambda one, _: one.waiting,
@@ -244,28 +244,30 @@ class _Standings:
         yield _gauge("database_up", "Whether the database answers.", (), {(): 0.0 if reading.trouble else 1.0})
         free = {(place,): float(count) for place, count in reading.free_bytes.items()}
         yield _gauge("storage_free_bytes", "Free space where the archive lies.", ("place",), free)
-        standings = [one for one in reading.standings if one.account in self._accounts]
+        overviews = [one for one in reading.overviews if one.account in self._accounts]
         yield _gauge(
             "documents",
             "Documents by state.",
             ("account", "state"),
-            {(one.account, state.value): one.count(state) for one in standings for state in DocumentState},
+            {(one.account, state.value): one.count(state) for one in overviews for state in DocumentState},
         )
         yield _gauge(
             "account_paused",
             "Whether an account is left alone for a while, by why.",
             ("account", "reason"),
-            {(s.account, reason.value): self._is_paused(s, reason) for s in standings for reason in PauseReason},
+            {(s.account, reason.value): self._is_paused(s, reason) for s in overviews for reason in PauseReason},
         )
-        unreadable = {(one.account,): float(one.unreadable) for one in standings}
+        unreadable = {(one.account,): float(one.unreadable) for one in overviews}
         yield _gauge(
             "elements_unreadable", "List elements without an id, in the last cycle.", ("account",), unreadable
         )
-        plights = [one for one in reading.plights if one.label in self._accounts]
-        for name, (about, number) in PLIGHTS.items():
-            yield _gauge(name, about, ("account",), {(one.label,): number(one, self._clock.now()) for one in plights})
+        conditions = [one for one in reading.conditions if one.label in self._accounts]
+        for name, (about, number) in CONDITIONS.items():
+            yield _gauge(
+                name, about, ("account",), {(one.label,): number(one, self._clock.now()) for one in conditions}
+            )
 
-    def _is_paused(self, one: Standing, reason: PauseReason) -> float:
+    def _is_paused(self, one: AccountOverview, reason: PauseReason) -> float:
         lasts = one.paused_until is not None and one.paused_until > self._clock.now()
         return float(lasts and one.pause_reason is reason)
 

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from easytracking_sync.archive.entries import Standing
-from easytracking_sync.archive.plights import Plight
+from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.document_entries import AccountOverview
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import SyncError
 
@@ -22,8 +22,8 @@ PATIENCE_SECONDS = 3.0
 class Reading:
     """How things stood when they were last looked at; `trouble` says why that could not be done just now."""
 
-    standings: tuple[Standing, ...] = ()
-    plights: tuple[Plight, ...] = ()
+    overviews: tuple[AccountOverview, ...] = ()
+    conditions: tuple[AccountCondition, ...] = ()
     free_bytes: Mapping[str, int] = field(default_factory=dict)  # by place
     trouble: str = ""
 
@@ -33,7 +33,7 @@ class Readings:
 
     def __init__(
         self,
-        archive: Callable[[], tuple[tuple[Standing, ...], tuple[Plight, ...]]],
+        archive: Callable[[], tuple[tuple[AccountOverview, ...], tuple[AccountCondition, ...]]],
         free_bytes: Callable[[], Mapping[str, int]],
         clock: Clock,
     ) -> None:
@@ -63,8 +63,8 @@ class Readings:
         reading = self._reading
         try:
             reading = replace(reading, free_bytes=self._ask_free_bytes(), trouble="")
-            standings, plights = self._ask_archive()
-            reading = replace(reading, standings=standings, plights=plights)
+            overviews, conditions = self._ask_archive()
+            reading = replace(reading, overviews=overviews, conditions=conditions)
         except SyncError as trouble:
             reading = replace(reading, trouble=str(trouble))
         except Exception as bug:  # noqa: BLE001  whatever it is: the numbers are missing, and nothing else stops

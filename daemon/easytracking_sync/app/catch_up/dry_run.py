@@ -9,8 +9,8 @@ from datetime import datetime
 
 from easytracking_sync.app.catch_up.outcome import CatchUpOutcome, CatchUpRequest
 from easytracking_sync.app.composition import archive_of, chosen_accounts, client_of, machine_account, policy_of
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.schema import require_current, revision
-from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.machine.intake import Absorbed, Listed
 from easytracking_sync.machine.listing import Scope, list_read_only

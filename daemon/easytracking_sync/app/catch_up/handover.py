@@ -18,9 +18,9 @@ from easytracking_sync.app.catch_up.outcome import (
 )
 from easytracking_sync.app.composition import Instance, chosen_accounts, existing_archive
 from easytracking_sync.archive.cycles import CycleRecord
-from easytracking_sync.archive.entries import Standing
-from easytracking_sync.archive.requests import Request
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.document_entries import AccountOverview
+from easytracking_sync.archive.opening import Archive
+from easytracking_sync.archive.service_requests import ServiceRequest
 from easytracking_sync.effects import Clock, Effects
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.listing import Scope
@@ -59,7 +59,7 @@ class HandoverClient:
                 self._send(archive, labels)
             until = self._clock.monotonic() + WAIT_SECONDS
             while self._clock.monotonic() < until:
-                result = archive.requests.find(self._request_id).outcome
+                result = archive.service_requests.find(self._request_id).outcome
                 if result is None and self._is_late():
                     result = {"why_unfinished": "the deadline passed; the service continues"}
                 if result is not None:
@@ -70,8 +70,8 @@ class HandoverClient:
 
     def _send(self, archive: Archive, labels: tuple[str, ...]) -> None:
         self._requested_at = self._clock.now()
-        self._stored_before = sum(map(_stored, archive.catalogue.standings(labels)))
-        self._request_id = archive.requests.ask(KIND, _parameters(self._request), self._requested_at)
+        self._stored_before = sum(map(_stored, archive.document_search.overviews(labels)))
+        self._request_id = archive.service_requests.ask(KIND, _parameters(self._request), self._requested_at)
 
     def _is_late(self) -> bool:
         seconds = self._request.deadline_seconds
@@ -80,24 +80,24 @@ class HandoverClient:
     def _show(self, archive: Archive, labels: tuple[str, ...]) -> None:
         if self._progress is None:
             return
-        standings = archive.catalogue.standings(labels)
-        archived = sum(map(_stored, standings)) - self._stored_before
-        waiting = sum(count_of(standing).waiting for standing in standings)
+        overviews = archive.document_search.overviews(labels)
+        archived = sum(map(_stored, overviews)) - self._stored_before
+        waiting = sum(count_of(overview).waiting for overview in overviews)
         doing = "the running service is working"
         self._progress.show(listed=archived + waiting, archived=archived, waiting=waiting, doing=doing)
 
     def _outcome(self, archive: Archive, labels: tuple[str, ...], result: Mapping[str, Any]) -> CatchUpOutcome:
         assert self._requested_at is not None
-        stored = archive.catalogue.stored_since(labels, self._requested_at)
-        standings = archive.catalogue.standings(labels)
+        stored = archive.document_search.stored_since(labels, self._requested_at)
+        overviews = archive.document_search.overviews(labels)
         why = str(result.get("why_unfinished", ""))
         return CatchUpOutcome(
-            counts=tuple(count_of(standing) for standing in standings),
+            counts=tuple(count_of(overview) for overview in overviews),
             documents=stored.documents,
             files=stored.files,
             bytes=stored.bytes,
             seconds=self._clock.monotonic() - self._begun,
-            refused_accounts=tuple(s.account for s in standings if s.pause_reason is PauseReason.CREDENTIALS),
+            refused_accounts=tuple(s.account for s in overviews if s.pause_reason is PauseReason.CREDENTIALS),
             unreadable=int(result.get("unreadable", 0)),
             storage_failure=result.get("storage_failure"),
             finished=not why,
@@ -109,7 +109,7 @@ class HandoverClient:
 class _TakenRequest:
     """A request that the service works on."""
 
-    request: Request
+    request: ServiceRequest
     accounts: tuple[Account, ...]
     moved_at: float  # monotonic
     listing: set[int]  # accounts whose cycle has not ended
@@ -130,7 +130,7 @@ class HandoverServer:
         self._listing = listing
         self._clock = clock
         self._lock = threading.Lock()
-        self._taken: Request | None = None
+        self._taken: ServiceRequest | None = None
         self._open: list[_TakenRequest] = []
 
     def beat(self, accounts: Sequence[Account]) -> None:
@@ -138,23 +138,23 @@ class HandoverServer:
 
         What fails because the database is busy is repeated by the next call.
         """
-        self._taken = self._taken or self._archive.requests.take(self._clock.now())
+        self._taken = self._taken or self._archive.service_requests.take(self._clock.now())
         if self._taken is not None:
             self._begin(self._taken, accounts)
             self._taken = None
         for taken in list(self._open):
             result = self._result(taken)
             if result is not None:
-                self._archive.requests.end(taken.request.id, result, self._clock.now())
+                self._archive.service_requests.end(taken.request.id, result, self._clock.now())
                 self._open.remove(taken)
 
-    def _begin(self, request: Request, accounts: Sequence[Account]) -> None:
+    def _begin(self, request: ServiceRequest, accounts: Sequence[Account]) -> None:
         wanted = _request_of(request.parameters)
         chosen = tuple(account for account in accounts if not wanted.accounts or account.label in wanted.accounts)
         unknown = set(wanted.accounts) - {account.label for account in chosen}
         if unknown:
             why = f"the running service does not know {', '.join(sorted(unknown))}; restart it"
-            self._archive.requests.end(request.id, {"why_unfinished": why}, self._clock.now())
+            self._archive.service_requests.end(request.id, {"why_unfinished": why}, self._clock.now())
             return
         self._archive.accounts.resume([account.id for account in chosen])
         taken = _TakenRequest(request, chosen, self._clock.monotonic(), {account.id for account in chosen})
@@ -221,5 +221,5 @@ def _request_of(parameters: Mapping[str, Any]) -> CatchUpRequest:
     return CatchUpRequest(tuple(parameters["accounts"]), start, end, bool(parameters["new_only"]))
 
 
-def _stored(standing: Standing) -> int:
-    return standing.count(DocumentState.STORED, DocumentState.ACKNOWLEDGED)
+def _stored(overview: AccountOverview) -> int:
+    return overview.count(DocumentState.STORED, DocumentState.ACKNOWLEDGED)

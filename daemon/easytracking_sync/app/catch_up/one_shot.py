@@ -74,7 +74,7 @@ def _run(
 ) -> CatchUpOutcome:
     begun = effects.clock.monotonic()
     with open_instance(settings, request.accounts, observer, effects=effects, command="catch-up") as instance:
-        instance.archive.requests.drop(effects.clock.now())
+        instance.archive.service_requests.drop(effects.clock.now())
         instance.archive.accounts.resume(instance.account_ids)  # a person asks: try paused accounts at once
         run = _Run(instance, request, effects, observer, workers=settings.sync.workers)
         alarms = alarm_watch(lambda: settings, instance, effects, observer, reasons=lambda: run.troubles)
@@ -222,7 +222,7 @@ def _outcome(instance: Instance, run: _Run, why_unfinished: str, seconds: float)
     refused = instance.engine.gate.refused
     tally = instance.engine.tally
     return CatchUpOutcome(
-        counts=tuple(count_of(standing) for standing in instance.archive.catalogue.standings(labels)),
+        counts=tuple(count_of(overview) for overview in instance.archive.document_search.overviews(labels)),
         documents=tally.documents,
         files=tally.files,
         bytes=tally.bytes,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
 
-from easytracking_sync.archive.entries import Standing
+from easytracking_sync.archive.document_entries import AccountOverview
 from easytracking_sync.terms import DocumentState
 
 NO_PROGRESS_SECONDS = 900.0
@@ -66,18 +66,18 @@ class Progress(Protocol):
     def show(self, *, listed: int, archived: int, waiting: int, doing: str) -> None: ...
 
 
-def count_of(standing: Standing) -> AccountCount:
+def count_of(overview: AccountOverview) -> AccountCount:
     """The counts of an account."""
-    stored = standing.count(DocumentState.STORED) - standing.unacknowledgeable
+    stored = overview.count(DocumentState.STORED) - overview.unacknowledgeable
     return AccountCount(
-        label=standing.account,
-        waiting=standing.count(DocumentState.DISCOVERED, DocumentState.BATCHED) + stored,
+        label=overview.account,
+        waiting=overview.count(DocumentState.DISCOVERED, DocumentState.BATCHED) + stored,
         stored=stored,
-        acknowledged=standing.count(DocumentState.ACKNOWLEDGED),
-        quarantined=standing.count(DocumentState.QUARANTINED),
-        unacknowledgeable=standing.unacknowledgeable,
-        incomplete=standing.incomplete,
-        withdrawn=standing.count(DocumentState.WITHDRAWN),
-        accepted=standing.count(DocumentState.ACCEPTED),
-        paused=standing.pause_message,
+        acknowledged=overview.count(DocumentState.ACKNOWLEDGED),
+        quarantined=overview.count(DocumentState.QUARANTINED),
+        unacknowledgeable=overview.unacknowledgeable,
+        incomplete=overview.incomplete,
+        withdrawn=overview.count(DocumentState.WITHDRAWN),
+        accepted=overview.count(DocumentState.ACCEPTED),
+        paused=overview.pause_message,
     )

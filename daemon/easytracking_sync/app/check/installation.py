@@ -13,8 +13,8 @@ from typing import Any, Literal
 from easytracking_sync.app.alerts import channels_of, limits_of
 from easytracking_sync.app.composition import archive_of
 from easytracking_sync.app.maintenance import nearest_folder
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.schema import require_current, revision, shown
-from easytracking_sync.archive.store import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, Permanent, StorageFault, SyncError, UsageError
 from easytracking_sync.quantities import count, size
@@ -137,7 +137,7 @@ def _look_into(archive: Archive) -> Iterator[Finding]:
         yield Finding(f"database: no archive at {where} yet; the first catch-up creates it")
         return
     require_current(archive.database)
-    facts = archive.catalogue.facts()
+    facts = archive.document_search.facts()
     journal = f", journal {facts.journal}" if facts.journal else ""
     yield Finding(f"database: {where}, schema {found}, {facts.engine} {facts.version}{journal}")
     path = archive.database.path

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from easytracking_sync.archive.cycles import CycleRecord
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import (
     CredentialsRefused,

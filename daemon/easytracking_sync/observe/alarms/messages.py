@@ -85,29 +85,33 @@ class Writer:
     ) -> Letter:
         """The day: what came, what waits, and what is wrong."""
         new = {label: sum(receivers.values()) for label, receivers in came.counts.items()}
-        plights = [one.plight for one in accounts]
-        busy = [plight for plight in plights if new.get(plight.label) or plight.waiting or plight.quarantined]
+        conditions = [one.condition for one in accounts]
+        busy = [
+            condition
+            for condition in conditions
+            if new.get(condition.label) or condition.waiting or condition.quarantined
+        ]
         lines = [
             self._text(
                 "digest.line",
-                subject=plight.label,
-                count=new.get(plight.label, 0),
-                waiting=plight.waiting,
-                quarantined=plight.quarantined,
-                last=self._moment(plight.last_success_at),
+                subject=condition.label,
+                count=new.get(condition.label, 0),
+                waiting=condition.waiting,
+                quarantined=condition.quarantined,
+                last=self._moment(condition.last_success_at),
             )
-            for plight in busy
+            for condition in busy
         ]
         lines = self._some(lines)
-        if len(busy) < len(plights):
-            lines.append(self._text("digest.quiet", count=len(plights) - len(busy)))
+        if len(busy) < len(conditions):
+            lines.append(self._text("digest.quiet", count=len(conditions) - len(busy)))
         heading = self._text("digest.alarms" if alarms else "digest.well")
         standing = [f"- {self._text(f'{alarm.kind}.headline')}: {alarm.subject}" for alarm in alarms]
         title = self._text(
             "digest.title",
             since=self._moment(since),
             count=sum(new.values()),
-            waiting=sum(plight.waiting for plight in plights),
+            waiting=sum(condition.waiting for condition in conditions),
             alarms=len(alarms),
         )
         tone = Tone.WARNING if alarms else Tone.INFO

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.archive.alarms import Bookmark, Changes, KnownAlarm
 from easytracking_sync.archive.journal import Arrivals
-from easytracking_sync.archive.plights import Plight
-from easytracking_sync.archive.store import Archive
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Permanent, Transient
 from easytracking_sync.machine.observer import Observer
@@ -40,8 +40,8 @@ NEWS_AT_MOST_AFTER = timedelta(hours=1)
 MOST_NAMED = 5
 NEWS, DIGEST = "new_invoices", "digest"
 
-Looking = Callable[[Plight], Watched]
-"""Adds to an account's plight what only its schedule and the running listers know."""
+Looking = Callable[[AccountCondition], Watched]
+"""Adds to an account's condition what only its schedule and the running listers know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ class AlarmWatch:
         if not due:
             return
         self._looked_at, now = self._clock.monotonic(), self._clock.now()
-        plights = self._archive.plights.of(account_ids, self._wishes.max_attempts, now - LATELY)
-        accounts = [self._look(plight) for plight in plights]
+        conditions = self._archive.alarm_conditions.of(account_ids, self._wishes.max_attempts, now - LATELY)
+        accounts = [self._look(condition) for condition in conditions]
         known = {one.key: one for one in self._archive.alarms.known()}
         disk = self._disk()
         alarms = standing(accounts, disk, self._wishes.limits, known, now)
@@ -127,11 +127,11 @@ class AlarmWatch:
             lost = max(now - RETAKE, self._begun_at) if self._archive.alarms.is_alone else now - RETAKE
             todo = steps(alarms, known, account_ids, place, now=now, lost_before=lost)
             if todo:
-                self._tell(self._written_down(todo, now), plights, now)
-            self._tell_news(plights, now)
+                self._tell(self._written_down(todo, now), conditions, now)
+            self._tell_news(conditions, now)
             self._tell_digest(accounts, alarms, now)
         if healthy:
-            self._sign_of_life(plights)
+            self._sign_of_life(conditions)
 
     def _settle(self) -> None:
         """Write down what somebody accepted."""
@@ -155,9 +155,9 @@ class AlarmWatch:
             self._unwritten.update(step.key for step in fresh)
             return fresh
 
-    def _tell(self, mine: Sequence[Step], plights: Sequence[Plight], now: datetime) -> None:
+    def _tell(self, mine: Sequence[Step], conditions: Sequence[AccountCondition], now: datetime) -> None:
         """One letter for each kind and each way of telling, whatever the number of accounts."""
-        labels = {plight.account_id: plight.label for plight in plights}
+        labels = {condition.account_id: condition.label for condition in conditions}
         for kind in Kind:
             for tellings in ((Telling.BEGIN, Telling.BEGIN_AGAIN), (Telling.GROW,)):
                 found = [step for step in mine if step.telling in tellings and step.alarm and step.alarm.kind is kind]
@@ -177,19 +177,21 @@ class AlarmWatch:
 
     def _some(self, alarms: Sequence[Alarm], now: datetime) -> Mapping[str, Sequence[int]]:
         return {
-            alarm.key: self._archive.plights.some(alarm.account_id, COUNTED[alarm.kind], now - LATELY, MOST_NAMED)
+            alarm.key: self._archive.alarm_conditions.some(
+                alarm.account_id, COUNTED[alarm.kind], now - LATELY, MOST_NAMED
+            )
             for alarm in alarms[:MOST_LINES]
             if alarm.kind in COUNTED and alarm.account_id is not None
         }
 
-    def _tell_news(self, plights: Sequence[Plight], now: datetime) -> None:
+    def _tell_news(self, conditions: Sequence[AccountCondition], now: datetime) -> None:
         if not self._wishes.new_invoices:
             return
         came = self._came(NEWS, now)
         if came is None or not came[1].counts:
             return
         mark, arrivals = came
-        if any(plight.waiting for plight in plights) and now - mark.at < NEWS_AT_MOST_AFTER:
+        if any(condition.waiting for condition in conditions) and now - mark.at < NEWS_AT_MOST_AFTER:
             return
         if self._archive.alarms.move(NEWS, mark, Bookmark(now, arrivals.position)):
             self._send(self._writer.news(arrivals, now))
@@ -218,11 +220,11 @@ class AlarmWatch:
         due = datetime.combine(local.date(), at, self._writer.zone)
         return due if due <= local else datetime.combine(local.date() - timedelta(days=1), at, self._writer.zone)
 
-    def _sign_of_life(self, plights: Sequence[Plight]) -> None:
+    def _sign_of_life(self, conditions: Sequence[AccountCondition]) -> None:
         """A heartbeat whenever some account was listed since the last one."""
         if self._heart is None:
             return
-        last = {plight.account_id: plight.last_success_at for plight in plights}
+        last = {condition.account_id: condition.last_success_at for condition in conditions}
         fresh = (
             at is not None and at >= self._begun_at and at != self._heard_of.get(account_id)
             for account_id, at in last.items()

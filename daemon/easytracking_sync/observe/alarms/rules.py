@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from easytracking_sync.archive.alarm_conditions import AccountCondition
 from easytracking_sync.archive.alarms import KnownAlarm
-from easytracking_sync.archive.plights import Plight
 from easytracking_sync.terms import PauseReason
 
 GROWS_AFTER = timedelta(days=1)
@@ -53,7 +53,7 @@ class Limits:
 class Watched:
     """An account, when its silence becomes an alarm, and why its list did not come last."""
 
-    plight: Plight
+    condition: AccountCondition
     silent_at: datetime
     reason: str = ""
 
@@ -167,7 +167,7 @@ def _is_ours(known: KnownAlarm, account_ids: Collection[int], place: str) -> boo
 def _of_account(one: Watched, limits: Limits, known: Mapping[str, KnownAlarm], now: datetime) -> list[Alarm]:
     found: dict[Kind, Alarm] = {}
     for kind, rule in RULES.items():
-        plain = Alarm(kind, one.plight.account_id, one.plight.label)
+        plain = Alarm(kind, one.condition.account_id, one.condition.label)
         was = known.get(plain.key)
         before = was if was is not None and was.ended_at is None else None
         alarm = rule(one, limits, before, now)
@@ -191,12 +191,12 @@ def _paused(kind: Kind, reason: PauseReason) -> Rule:
 
     def rule(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
         del limits, now
-        plight = one.plight
-        last = plight.last_success_at
+        condition = one.condition
+        last = condition.last_success_at
         unproven = before is not None and (last is None or last < before.begun_at)
-        if plight.pause_reason is not reason and not unproven:
+        if condition.pause_reason is not reason and not unproven:
             return None
-        return Alarm(kind, plight.account_id, plight.label, reason=one.reason)
+        return Alarm(kind, condition.account_id, condition.label, reason=one.reason)
 
     return rule
 
@@ -204,35 +204,35 @@ def _paused(kind: Kind, reason: PauseReason) -> Rule:
 def _permission(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
     """Over when a document was accepted again."""
     del limits, now
-    plight = one.plight
-    unproven = before is not None and plight.refused_in_row > 0
-    if plight.pause_reason is not PauseReason.PERMISSION and not unproven:
+    condition = one.condition
+    unproven = before is not None and condition.refused_in_row > 0
+    if condition.pause_reason is not PauseReason.PERMISSION and not unproven:
         return None
-    return Alarm(Kind.PERMISSION, plight.account_id, plight.label, plight.refused_in_row)
+    return Alarm(Kind.PERMISSION, condition.account_id, condition.label, condition.refused_in_row)
 
 
 def _silent(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
     del limits, before
     if now < one.silent_at:
         return None
-    plight = one.plight
-    since = plight.last_success_at or plight.created_at
-    return Alarm(Kind.SILENT, plight.account_id, plight.label, since=since, reason=one.reason)
+    condition = one.condition
+    since = condition.last_success_at or condition.created_at
+    return Alarm(Kind.SILENT, condition.account_id, condition.label, since=since, reason=one.reason)
 
 
 def _backlog(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
     del before
-    plight = one.plight
-    if plight.waiting_since is None or now - plight.waiting_since <= limits.backlog:
+    condition = one.condition
+    if condition.waiting_since is None or now - condition.waiting_since <= limits.backlog:
         return None
-    return Alarm(Kind.BACKLOG, plight.account_id, plight.label, plight.waiting, plight.waiting_since)
+    return Alarm(Kind.BACKLOG, condition.account_id, condition.label, condition.waiting, condition.waiting_since)
 
 
-def _counted(kind: Kind, count: Callable[[Plight], int]) -> Rule:
+def _counted(kind: Kind, count: Callable[[AccountCondition], int]) -> Rule:
     def rule(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
         del limits, before, now
-        amount = count(one.plight)
-        return Alarm(kind, one.plight.account_id, one.plight.label, amount) if amount else None
+        amount = count(one.condition)
+        return Alarm(kind, one.condition.account_id, one.condition.label, amount) if amount else None
 
     return rule
 
@@ -252,10 +252,10 @@ RULES: Mapping[Kind, Rule] = {
     Kind.UNREACHABLE: _paused(Kind.UNREACHABLE, PauseReason.UNREACHABLE),
     Kind.SILENT: _silent,
     Kind.BACKLOG: _backlog,
-    Kind.QUARANTINE: _counted(Kind.QUARANTINE, lambda plight: plight.quarantined),
-    Kind.UNACKNOWLEDGEABLE: _counted(Kind.UNACKNOWLEDGEABLE, lambda plight: plight.unacknowledgeable),
-    Kind.INCOMPLETE: _counted(Kind.INCOMPLETE, lambda plight: plight.incomplete),
-    Kind.CHANGED: _counted(Kind.CHANGED, lambda plight: plight.changed),
-    Kind.ROTTEN: _counted(Kind.ROTTEN, lambda plight: plight.rotten),
+    Kind.QUARANTINE: _counted(Kind.QUARANTINE, lambda condition: condition.quarantined),
+    Kind.UNACKNOWLEDGEABLE: _counted(Kind.UNACKNOWLEDGEABLE, lambda condition: condition.unacknowledgeable),
+    Kind.INCOMPLETE: _counted(Kind.INCOMPLETE, lambda condition: condition.incomplete),
+    Kind.CHANGED: _counted(Kind.CHANGED, lambda condition: condition.changed),
+    Kind.ROTTEN: _counted(Kind.ROTTEN, lambda condition: condition.rotten),
 }
 """Causes before what follows from them."""

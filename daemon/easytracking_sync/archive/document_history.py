@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from easytracking_sync.archive.entries import Happening, Journey
+from easytracking_sync.archive.document_entries import CarryingBatch, HistoryEntry
 from easytracking_sync.archive.tables import batch, batch_document, event
 from easytracking_sync.terms import LIVE_STATES, BatchState
 
@@ -27,7 +27,7 @@ PARTINGS = ("batch.stored", "batch.abandoned")
 """Where a document may leave its batch: what a parcel held is stored, or the batch is given up."""
 
 
-def happenings(connection: Connection, document_id: int) -> tuple[Happening, ...]:
+def history(connection: Connection, document_id: int) -> tuple[HistoryEntry, ...]:
     """A document's own events and those of the batches it travelled with, the oldest first.
 
     What became of a batch after the document had left it is not the document's history. Its own event is left out
@@ -53,12 +53,12 @@ def happenings(connection: Connection, document_id: int) -> tuple[Happening, ...
     rows = [row for row in rows if row.document_id is None or not _is_echo(row, batches)]
     left = {last[ride.id] for ride in rides if ride.id in last and _was_left(ride, rides)}
     return tuple(
-        Happening(row.at, row.name, row.batch_id, json.loads(row.detail), left=row.id in left)
+        HistoryEntry(row.at, row.name, row.batch_id, json.loads(row.detail), left=row.id in left)
         for row in sorted(rows, key=lambda row: int(row.id))
     )
 
 
-def journey(connection: Connection, document_id: int) -> Journey | None:
+def carrying_batch(connection: Connection, document_id: int) -> CarryingBatch | None:
     """The live batch that carries a document; None where none does."""
     row = connection.execute(
         sa.select(batch)
@@ -68,7 +68,7 @@ def journey(connection: Connection, document_id: int) -> Journey | None:
     ).first()
     if row is None:
         return None
-    return Journey(
+    return CarryingBatch(
         batch=row.id,
         state=BatchState(row.state),
         size=row.size,

@@ -11,20 +11,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from easytracking_sync.archive import history
+from easytracking_sync.archive import document_history
+from easytracking_sync.archive.account_overview import account_overview, incomplete_by_account
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.documents import IDS_AT_ONCE
-from easytracking_sync.archive.entries import (
+from easytracking_sync.archive.document_entries import (
+    AccountOverview,
+    CarryingBatch,
+    DatabaseFacts,
     DocumentEntry,
-    Facts,
+    DocumentFilter,
     FileEntry,
-    Filters,
-    Happening,
-    Journey,
-    Standing,
-    Stored,
+    HistoryEntry,
+    StoredAmount,
 )
-from easytracking_sync.archive.standing import incomplete_by_account, standing_of
+from easytracking_sync.archive.documents import IDS_AT_ONCE
 from easytracking_sync.archive.tables import INCOMPLETE, account, document, file
 from easytracking_sync.errors import UsageError
 from easytracking_sync.terms import DocumentState, chunked
@@ -49,7 +49,7 @@ _PLAIN = tuple(
 _COLUMNS = (document.c.id, document.c.state, document.c.missing_types, *(document.c[name] for name in _PLAIN))
 
 
-class Catalogue:
+class DocumentSearch:
     """Questions about documents, files and backlog."""
 
     def __init__(self, database: Database) -> None:
@@ -60,7 +60,7 @@ class Catalogue:
         with self._database.read() as connection:
             return tuple(connection.execute(sa.select(account.c.label).order_by(account.c.label)).scalars())
 
-    def documents(self, filters: Filters) -> Iterator[DocumentEntry]:
+    def documents(self, filters: DocumentFilter) -> Iterator[DocumentEntry]:
         """The documents that match, account by account, in the order of reception, page by page.
 
         What changes meanwhile may be seen before or after its change; no document comes twice.
@@ -90,15 +90,15 @@ class Catalogue:
             raise UsageError(f"{named} is ambiguous: name one of {', '.join(f'{r.label}/{r.doc_id}' for r in rows)}")
         return self._entries([rows[0].id], rows[0].label)[0]
 
-    def happenings(self, entry: DocumentEntry) -> tuple[Happening, ...]:
+    def history(self, entry: DocumentEntry) -> tuple[HistoryEntry, ...]:
         """What happened to a document, and to the batches while they carried it, the oldest first."""
         with self._database.read() as connection:
-            return history.happenings(connection, entry.row_id)
+            return document_history.history(connection, entry.row_id)
 
-    def journey(self, entry: DocumentEntry) -> Journey | None:
+    def carrying_batch(self, entry: DocumentEntry) -> CarryingBatch | None:
         """The live batch that carries a document; None where none does."""
         with self._database.read() as connection:
-            return history.journey(connection, entry.row_id)
+            return document_history.carrying_batch(connection, entry.row_id)
 
     def troubled(self) -> Iterator[DocumentEntry]:
         """Quarantined documents, and stored ones the service does not let us acknowledge, account by account."""
@@ -111,15 +111,15 @@ class Catalogue:
                 for page in chunked(ids, IDS_AT_ONCE):
                     yield from self._entries(page, label)
 
-    def standings(self, labels: Collection[str] = ()) -> tuple[Standing, ...]:
+    def overviews(self, labels: Collection[str] = ()) -> tuple[AccountOverview, ...]:
         """Where the accounts stand (all unless some are named), in alphabetical order."""
         query = sa.select(account).order_by(account.c.label)
         with self._database.read() as connection:
             rows = connection.execute(query.where(account.c.label.in_(labels)) if labels else query).all()
             incomplete = incomplete_by_account(connection)
-            return tuple(standing_of(connection, row, incomplete.get(row.id, 0)) for row in rows)
+            return tuple(account_overview(connection, row, incomplete.get(row.id, 0)) for row in rows)
 
-    def stored_since(self, labels: Collection[str], since: datetime) -> Stored:
+    def stored_since(self, labels: Collection[str], since: datetime) -> StoredAmount:
         """What these accounts have stored from an instant on; it reads every document of theirs."""
         query = (
             sa.select(
@@ -133,9 +133,9 @@ class Catalogue:
         )
         with self._database.read() as connection:
             documents, files, size = connection.execute(query).one()
-        return Stored(int(documents), int(files), int(size))
+        return StoredAmount(int(documents), int(files), int(size))
 
-    def facts(self) -> Facts:
+    def facts(self) -> DatabaseFacts:
         """What the database says about itself."""
         with self._database.read() as connection:
             version = ".".join(map(str, connection.dialect.server_version_info or ()))
@@ -145,7 +145,7 @@ class Catalogue:
                 mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
                 synchronous = SYNCHRONOUS.get(connection.exec_driver_sql("PRAGMA synchronous").scalar_one(), "off")
                 journal = f"{mode}, synchronous {synchronous}"
-        return Facts(engine, version, journal)
+        return DatabaseFacts(engine, version, journal)
 
     def _accounts(self, labels: Sequence[str]) -> tuple[tuple[int, str], ...]:
         query = sa.select(account.c.id, account.c.label).order_by(account.c.label)
@@ -153,14 +153,14 @@ class Catalogue:
             rows = connection.execute(query.where(account.c.label.in_(labels)) if labels else query)
             return tuple((row.id, row.label) for row in rows)
 
-    def _of_account(self, account_id: int, label: str, filters: Filters) -> Iterator[DocumentEntry]:
+    def _of_account(self, account_id: int, label: str, filters: DocumentFilter) -> Iterator[DocumentEntry]:
         pages = (
             self._few(account_id, filters) if self._is_few(account_id, filters) else self._many(account_id, filters)
         )
         for ids in pages:
             yield from self._entries(ids, label)
 
-    def _is_few(self, account_id: int, filters: Filters) -> bool:
+    def _is_few(self, account_id: int, filters: DocumentFilter) -> bool:
         """Whether the index on states leads to so little that it can be sorted here."""
         if not filters.states:
             return False
@@ -168,7 +168,7 @@ class Catalogue:
         with self._database.read() as connection:
             return connection.execute(sa.select(sa.func.count()).select_from(reached)).scalar_one() <= FEW
 
-    def _few(self, account_id: int, filters: Filters) -> Iterator[Sequence[int]]:
+    def _few(self, account_id: int, filters: DocumentFilter) -> Iterator[Sequence[int]]:
         query = sa.select(document.c.id, document.c.received).where(
             document.c.id.in_(_reached(account_id, filters)), *_conditions(filters)
         )
@@ -177,7 +177,7 @@ class Catalogue:
         rows = sorted(rows, key=lambda row: (row.received is None, str(row.received), row.id))
         yield from chunked([row.id for row in rows], IDS_AT_ONCE)
 
-    def _many(self, account_id: int, filters: Filters) -> Iterator[Sequence[int]]:
+    def _many(self, account_id: int, filters: DocumentFilter) -> Iterator[Sequence[int]]:
         size = min(PAGE, filters.limit or PAGE)
         states = document.c.state.concat("").in_(filters.states)  # an expression: its index would mean a sort a page
         base = sa.select(document.c.id, document.c.received).where(
@@ -230,11 +230,11 @@ def _after(received: datetime, row_id: int) -> sa.ColumnElement[bool]:
     return sa.tuple_(document.c.received, document.c.id) > sa.tuple_(sa.literal(received), sa.literal(row_id))
 
 
-def _reached(account_id: int, filters: Filters) -> sa.Select[tuple[int]]:
+def _reached(account_id: int, filters: DocumentFilter) -> sa.Select[tuple[int]]:
     return sa.select(document.c.id).where(document.c.account_id == account_id, document.c.state.in_(filters.states))
 
 
-def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
+def _conditions(filters: DocumentFilter) -> list[sa.ColumnElement[bool]]:
     """What must hold besides account and state."""
     columns = document.c
     first, last = filters.received_from, filters.received_to

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.errors import LockHeld
 
 HOLDER = """
 import sys, time
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.store import alone
+from easytracking_sync.archive.instance_lock import instance_lock
 
-with alone(Database(sys.argv[1]), {"pid": "4711", "host": "attic", "command": "catch-up"}):
+with instance_lock(Database(sys.argv[1]), {"pid": "4711", "host": "attic", "command": "catch-up"}):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -32,14 +32,14 @@ def database(tmp_path: Path) -> Database:
 
 
 def hold(database: Database) -> None:
-    with alone(database, {"pid": str(os.getpid())}):
+    with instance_lock(database, {"pid": str(os.getpid())}):
         assert database.path is not None
         assert database.path.with_name("archive.db.lock").exists()
 
 
 def test_a_second_instance_is_refused_at_once_and_told_who_holds_the_archive(database: Database) -> None:
     with (
-        alone(database, {"pid": "4711", "host": "attic", "command": "catch-up"}),
+        instance_lock(database, {"pid": "4711", "host": "attic", "command": "catch-up"}),
         pytest.raises(LockHeld, match=r"archive.db is in use by pid 4711, host attic, command catch-up; wait"),
     ):
         hold(database)
@@ -47,14 +47,14 @@ def test_a_second_instance_is_refused_at_once_and_told_who_holds_the_archive(dat
 
 
 def test_the_lock_is_given_back_when_the_work_fails(database: Database) -> None:
-    with pytest.raises(KeyboardInterrupt), alone(database, {}):
+    with pytest.raises(KeyboardInterrupt), instance_lock(database, {}):
         raise KeyboardInterrupt
     hold(database)
 
 
 def test_a_lock_beside_the_database_makes_neither_a_database_nor_a_readable_file(database: Database) -> None:
     assert database.path is not None
-    with alone(database, {}):
+    with instance_lock(database, {}):
         lock = database.path.with_name("archive.db.lock")
         assert stat.S_IMODE(lock.stat().st_mode) == 0o600
         assert stat.S_IMODE(lock.parent.stat().st_mode) == 0o700
@@ -64,7 +64,7 @@ def test_a_lock_beside_the_database_makes_neither_a_database_nor_a_readable_file
 def test_a_link_to_the_database_leads_to_the_same_lock(database: Database, tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "new")
-    with alone(database, {"pid": "4711"}), pytest.raises(LockHeld, match="pid 4711"):
+    with instance_lock(database, {"pid": "4711"}), pytest.raises(LockHeld, match="pid 4711"):
         hold(Database(f"sqlite:///{tmp_path / 'link' / 'archive.db'}"))
     hold(database)
 
@@ -76,7 +76,7 @@ def test_whatever_a_dead_instance_left_in_the_file_stops_nobody(database: Databa
     lock = database.path.with_name("archive.db.lock")
     lock.write_bytes(left)
     hold(database)
-    with alone(database, {}):
+    with instance_lock(database, {}):
         lock.write_bytes(left)
         with pytest.raises(LockHeld, match="in use by another instance"):
             hold(database)

@@ -10,7 +10,7 @@ from easytracking_sync.terms import BatchState, DocumentState, ListedFields, Pau
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
+class DocumentFilter:
     """Which documents are meant; everything that is given must hold. Days are inclusive at both ends."""
 
     accounts: tuple[str, ...] = ()  # labels; none means all
@@ -72,7 +72,7 @@ class DocumentEntry(ListedFields):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AccountOverview:
     """Where one account stands."""
 
     account: str
@@ -96,7 +96,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredAmount:
     """How much came home in some time."""
 
     documents: int
@@ -105,7 +105,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class HistoryEntry:
     """One line of a document's history, its own or of a batch that carried it."""
 
     at: datetime
@@ -116,7 +116,7 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
-class Journey:
+class CarryingBatch:
     """The batch that carries a document now."""
 
     batch: int
@@ -129,7 +129,7 @@ class Journey:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DatabaseFacts:
     """What `check` tells about the database itself."""
 
     engine: str

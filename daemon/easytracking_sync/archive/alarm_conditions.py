@@ -21,7 +21,7 @@ NOT_HOME = (DocumentState.DISCOVERED, DocumentState.BATCHED, DocumentState.QUARA
 
 
 @dataclass(frozen=True, slots=True)
-class Plight:
+class AccountCondition:
     """One account, as far as something may be wrong with it. `quarantined` ones stay so while they are retried."""
 
     account_id: int
@@ -40,14 +40,14 @@ class Plight:
     rotten: int = 0
 
 
-class Plights:
+class AlarmConditions:
     """Questions whose answers are alarms."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of(self, account_ids: Collection[int], max_attempts: int, lately: datetime) -> tuple[Plight, ...]:
-        """The plight of these accounts, by label; changed and rotten documents count from `lately` on."""
+    def of(self, account_ids: Collection[int], max_attempts: int, lately: datetime) -> tuple[AccountCondition, ...]:
+        """The condition of these accounts, by label; changed and rotten documents count from `lately` on."""
         ids = sorted(account_ids)
         with self._database.read() as connection:
             rows = connection.execute(sa.select(account).where(account.c.id.in_(ids)).order_by(account.c.label)).all()
@@ -63,7 +63,7 @@ class Plights:
             waiting, since = not_home.get((row.id, False), (0, None))
             to_mark, marked_since = outbox.get(row.id, (0, None))
             found.append(
-                Plight(
+                AccountCondition(
                     account_id=row.id,
                     label=row.label,
                     created_at=row.created_at,

@@ -1,4 +1,4 @@
-"""Room: every disk that bytes go to counts, and the one that is short is named."""
+"""DiskSpace: every disk that bytes go to counts, and the one that is short is named."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from easytracking_sync.archive.room import Free, Room, Shortage
+from easytracking_sync.archive.disk_space import DiskShortage, DiskSpace, FreeSpace
+from easytracking_sync.archive.opening import open_archive
 from easytracking_sync.archive.spool import FREE_CHECK_BYTES
-from easytracking_sync.archive.store import open_archive
 from easytracking_sync.effects import Effects, LocalFiles
 from easytracking_sync.errors import StorageFault
 
@@ -33,27 +33,27 @@ SPOOL, ARCHIVE, BLOBS = Path("/fast/spool"), Path("/slow/archive"), Path("/slow/
 
 
 def test_the_disk_with_the_least_left_is_the_one_that_counts() -> None:
-    room = Room((SPOOL, ARCHIVE), Disks({SPOOL: 5000, ARCHIVE: 10}), 11)
-    assert room.fullest() == Free(ARCHIVE, 10)
-    assert room.shortage() == Shortage(ARCHIVE, 10, 11)
-    assert Room((SPOOL, ARCHIVE), Disks({SPOOL: 5000, ARCHIVE: 10}), 10).shortage() is None
+    room = DiskSpace((SPOOL, ARCHIVE), Disks({SPOOL: 5000, ARCHIVE: 10}), 11)
+    assert room.fullest() == FreeSpace(ARCHIVE, 10)
+    assert room.shortage() == DiskShortage(ARCHIVE, 10, 11)
+    assert DiskSpace((SPOOL, ARCHIVE), Disks({SPOOL: 5000, ARCHIVE: 10}), 10).shortage() is None
 
 
 def test_a_folder_that_is_not_there_yet_lies_on_the_disk_of_what_is() -> None:
-    room = Room((SPOOL, BLOBS), Disks({SPOOL: 5000, Path("/"): 10}), 11)
-    assert room.shortage() == Shortage(BLOBS, 10, 11)
+    room = DiskSpace((SPOOL, BLOBS), Disks({SPOOL: 5000, Path("/"): 10}), 11)
+    assert room.shortage() == DiskShortage(BLOBS, 10, 11)
 
 
 def test_a_disk_that_does_not_say_is_passed_over_by_who_looks_and_stops_who_would_reserve() -> None:
-    room = Room((SPOOL, ARCHIVE), Disks({SPOOL: 5000, ARCHIVE: None}), 11)
-    assert room.fullest() == Free(SPOOL, 5000)
+    room = DiskSpace((SPOOL, ARCHIVE), Disks({SPOOL: 5000, ARCHIVE: None}), 11)
+    assert room.fullest() == FreeSpace(SPOOL, 5000)
     with pytest.raises(StorageFault, match="/slow/archive"):
         room.shortage()
-    assert Room((ARCHIVE,), Disks({ARCHIVE: None}), 11).fullest() is None
+    assert DiskSpace((ARCHIVE,), Disks({ARCHIVE: None}), 11).fullest() is None
 
 
 def test_where_nothing_must_stay_free_no_disk_is_asked() -> None:
-    assert Room((ARCHIVE,), Disks({ARCHIVE: None})).shortage() is None
+    assert DiskSpace((ARCHIVE,), Disks({ARCHIVE: None})).shortage() is None
 
 
 @pytest.mark.parametrize("short", ["spool", "archive", "blobs"])
@@ -70,7 +70,7 @@ def test_an_archive_has_room_where_spool_database_and_blobs_have(tmp_path: Path,
         blobs_folder=folders["blobs"],
     )
     assert not archive.spool.has_room()
-    assert archive.spool.room.shortage() == Shortage(folders[short], 10, 100)
+    assert archive.spool.disk_space.shortage() == DiskShortage(folders[short], 10, 100)
 
 
 def test_a_parcel_under_way_is_broken_off_for_want_of_room_in_the_spool_alone(tmp_path: Path) -> None:

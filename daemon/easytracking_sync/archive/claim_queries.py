@@ -25,7 +25,7 @@ SERVERS_LATEST_END = sa.type_coerce(
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ClaimCriteria:
     """Which batches a worker may claim now."""
 
     account_ids: Collection[int]

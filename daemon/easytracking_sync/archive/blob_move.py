@@ -18,7 +18,7 @@ MOST_NAMED = 20
 
 
 @dataclass(slots=True)
-class Relocated:
+class CopiedBlobs:
     """How far a move is: blobs that files refer to, and those that are whole in neither store."""
 
     blobs: int = 0
@@ -50,20 +50,20 @@ def amount(database: Database) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def relocate(
+def copy_blobs(
     database: Database,
     source: Blobs,
     target: Blobs,
     *,
     has_room: Callable[[int], bool],
-    on_step: Callable[[Relocated], object] = lambda _: None,
-) -> Relocated:
+    on_step: Callable[[CopiedBlobs], object] = lambda _: None,
+) -> CopiedBlobs:
     """Copy every blob that a file row names and `target` has not whole; read back and hash each. Removes nothing.
 
     May be killed and repeated at any moment: what is whole in the target is hashed, synced and left. A blob that
     is whole in neither is counted as rotten. StorageFault where `has_room` says no to so many bytes more.
     """
-    done = Relocated()
+    done = CopiedBlobs()
     for page in referenced(database):
         there = target.whole(page)
         absent = page.keys() - there

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import ArchiveHarness, listed
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.clock_errors import set_right
-from easytracking_sync.archive.receipt import read_back
+from easytracking_sync.archive.clock_repair import repair_instants
+from easytracking_sync.archive.read_back import read_back
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.intake import Listed
 from easytracking_sync.terms import BatchState, DocumentState
@@ -35,7 +35,7 @@ def test_row_20_a_batch_put_off_for_years_is_due_at_once_and_one_that_waits_its_
     archive_harness.batch(account_id, [1], state)
     soon = archive_harness.now + timedelta(minutes=5)
     put(archive_harness, tables.batch, next_attempt_at=soon, deadline_at=soon)
-    assert set_right(archive_harness.archive.database, archive_harness.now) == 0
+    assert repair_instants(archive_harness.archive.database, archive_harness.now) == 0
     assert instants(archive_harness, tables.batch, "next_attempt_at") == [soon]
     put(
         archive_harness,
@@ -43,10 +43,10 @@ def test_row_20_a_batch_put_off_for_years_is_due_at_once_and_one_that_waits_its_
         next_attempt_at=archive_harness.now + YEARS,
         deadline_at=archive_harness.now + YEARS,
     )
-    assert set_right(archive_harness.archive.database, archive_harness.now) == 2
+    assert repair_instants(archive_harness.archive.database, archive_harness.now) == 2
     assert instants(archive_harness, tables.batch, "next_attempt_at") == [archive_harness.now]
     assert instants(archive_harness, tables.batch, "deadline_at") == [archive_harness.now]
-    assert set_right(archive_harness.archive.database, archive_harness.now) == 0
+    assert repair_instants(archive_harness.archive.database, archive_harness.now) == 0
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_row_20_a_document_waits_no_longer_than_any_wait_there_is(
     account_id = archive_harness.account()
     archive_harness.absorb(account_id, [1])
     put(archive_harness, tables.document, state=state, next_attempt_at=archive_harness.now + ahead)
-    assert set_right(archive_harness.archive.database, archive_harness.now) == hastened
+    assert repair_instants(archive_harness.archive.database, archive_harness.now) == hastened
     expected = archive_harness.now if hastened else archive_harness.now + ahead
     assert instants(archive_harness, tables.document, "next_attempt_at") == [expected]
 
@@ -74,7 +74,7 @@ def test_row_20_a_pause_lasts_a_day_at_most(archive_harness: ArchiveHarness) -> 
     """Not less: after a jump of a clock a refused login is not tried at once, lest it lock the account."""
     archive_harness.account()
     put(archive_harness, tables.account, pause_reason="credentials", paused_until=archive_harness.now + YEARS)
-    set_right(archive_harness.archive.database, archive_harness.now)
+    repair_instants(archive_harness.archive.database, archive_harness.now)
     (until,) = instants(archive_harness, tables.account, "paused_until")
     assert until == archive_harness.now + timedelta(days=1, minutes=5)
 

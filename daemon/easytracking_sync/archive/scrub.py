@@ -24,7 +24,7 @@ Between = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Rotten:
+class RottenFile:
     """A file whose bytes are gone or wrong. One that is not `current` is an older version: it cannot come again."""
 
     account: str
@@ -36,37 +36,39 @@ class Rotten:
 
 
 @dataclass(frozen=True, slots=True)
-class Scrubbed:
+class ScrubbedPage:
     """A page of files that was read and hashed."""
 
     files: int
     bytes: int
-    rotten: tuple[Rotten, ...]
+    rotten: tuple[RottenFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class ScrubTotal:
     """How much there is to read."""
 
     files: int
     bytes: int
 
 
-class Integrity:
+class Scrubber:
     """Reads stored bytes from end to end, page by page."""
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
         self._blobs = blobs
 
-    def extent(self, account_ids: Collection[int] | None = None, between: Between | None = None) -> Extent:
+    def total(self, account_ids: Collection[int] | None = None, between: Between | None = None) -> ScrubTotal:
         """What `scrub` of the same would read."""
         counted = _of(sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(file.c.size), 0)), account_ids, between)
         with self._database.read() as connection:
             files, size = connection.execute(counted).one()
-        return Extent(int(files), int(size))
+        return ScrubTotal(int(files), int(size))
 
-    def scrub(self, account_ids: Collection[int] | None = None, between: Between | None = None) -> Iterator[Scrubbed]:
+    def scrub(
+        self, account_ids: Collection[int] | None = None, between: Between | None = None
+    ) -> Iterator[ScrubbedPage]:
         """Each page of files as it was read (of these accounts, received in between); changes nothing.
 
         It may run beside a service. What the disk does not let be read counts as rotten.
@@ -84,7 +86,7 @@ class Integrity:
             last = rows[-1].id
             whole = self._whole({row.sha256 for row in rows})
             rotten = tuple(_rotten(row) for row in rows if row.sha256 not in whole)
-            yield Scrubbed(len(rows), sum(row.size for row in rows), rotten)
+            yield ScrubbedPage(len(rows), sum(row.size for row in rows), rotten)
 
     def filed(self, account_id: int, doc_ids: Collection[int]) -> frozenset[int]:
         """Of these docIds those that have a file, of whatever type, since the version that is wanted was listed."""
@@ -136,5 +138,5 @@ def _of(query: sa.Select[Any], account_ids: Collection[int] | None, between: Bet
     return query if between is None else query.where(document.c.received.between(*between))
 
 
-def _rotten(row: Row[Any]) -> Rotten:
-    return Rotten(row.label, row.document_id, row.doc_id, row.type, row.sha256, bool(row.current))
+def _rotten(row: Row[Any]) -> RottenFile:
+    return RottenFile(row.label, row.document_id, row.doc_id, row.type, row.sha256, bool(row.current))

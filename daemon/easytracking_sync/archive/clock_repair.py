@@ -18,7 +18,7 @@ LONGEST_REST = timedelta(days=1, minutes=5)
 """Nor anything else: quarantine, refused acknowledgements and refused logins are tried daily."""
 
 
-def set_right(database: Database, now: datetime) -> int:
+def repair_instants(database: Database, now: datetime) -> int:
     """Make due what waits for an instant that only a wrong clock can have set; how many rows. Repeating is safe.
 
     For when the clock was set back, and for a start: without it, what was put off by a minute while the clock was ten

@@ -1,4 +1,4 @@
-"""What the catalogue finds, and in which order."""
+"""What the document_search finds, and in which order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from easytracking_sync.archive import catalogue, journal, tables
-from easytracking_sync.archive.entries import Filters
+from easytracking_sync.archive import document_search, journal, tables
+from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.errors import UsageError
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 from easytracking_sync.transition import Detail
@@ -22,7 +22,7 @@ builder, local, NOW = archive_builder.builder, archive_builder.local, archive_bu
 
 
 def ids(builder: ArchiveBuilder, **filters: object) -> list[int]:
-    return [entry.doc_id for entry in builder.archive.catalogue.documents(Filters(**filters))]  # type: ignore[arg-type]
+    return [entry.doc_id for entry in builder.archive.document_search.documents(DocumentFilter(**filters))]  # type: ignore[arg-type]
 
 
 def test_documents_come_account_by_account_in_the_order_of_reception_the_undated_last(
@@ -33,7 +33,7 @@ def test_documents_come_account_by_account_in_the_order_of_reception_the_undated
     builder.document("acme", 3, received=None)
     builder.document("acme", 4, received=local("2026-01-01"))
     builder.document("acme", 5, received=local("2026-01-01"))
-    found = [entry.shown_id for entry in builder.archive.catalogue.documents(Filters())]
+    found = [entry.shown_id for entry in builder.archive.document_search.documents(DocumentFilter())]
     assert found == ["acme/4", "acme/5", "acme/2", "acme/3", "beta/1"]
 
 
@@ -43,8 +43,8 @@ def test_every_page_size_and_either_way_of_searching_give_the_same_documents(
     builder: ArchiveBuilder, monkeypatch: pytest.MonkeyPatch, page: int, few: int
 ) -> None:
     """Many documents share a second, some have no reception time: none is missed, none comes twice."""
-    monkeypatch.setattr(catalogue, "PAGE", page)
-    monkeypatch.setattr(catalogue, "FEW", few)
+    monkeypatch.setattr(document_search, "PAGE", page)
+    monkeypatch.setattr(document_search, "FEW", few)
     for doc_id in range(1, 14):
         moment = None if doc_id % 5 == 0 else local("2026-01-01") + timedelta(seconds=doc_id // 4)
         builder.document("acme", doc_id, received=moment)
@@ -107,7 +107,7 @@ def test_each_filter_keeps_what_matches(
 def test_a_document_comes_with_all_versions_of_its_files_in_order(builder: ArchiveBuilder) -> None:
     row_id = builder.document("acme", 1, files={"FA": ("../a\x00\udc80.xml", b"one"), "MT": ("m.xml", b"meta")})
     builder.file(row_id, "FA", "a.xml", b"two")
-    (entry,) = builder.archive.catalogue.documents(Filters())
+    (entry,) = builder.archive.document_search.documents(DocumentFilter())
     assert [(part.type, part.name, part.size) for part in entry.files] == [
         ("FA", "../a\x00\udc80.xml", 3),
         ("MT", "m.xml", 4),
@@ -119,7 +119,7 @@ def test_a_document_is_found_by_its_id_alone_where_that_says_enough(builder: Arc
     builder.document("acme", 1)
     builder.document("beta", 1)
     builder.document("beta", 2)
-    find = builder.archive.catalogue.find
+    find = builder.archive.document_search.find
     assert find("2").shown_id == "beta/2"
     assert find("acme/1").shown_id == "acme/1"
     with pytest.raises(UsageError, match="acme/1, beta/1"):
@@ -130,7 +130,7 @@ def test_a_document_is_found_by_its_id_alone_where_that_says_enough(builder: Arc
 def test_what_names_no_document_is_a_usage_error(builder: ArchiveBuilder, named: str) -> None:
     builder.document("acme", 1)
     with pytest.raises(UsageError):
-        builder.archive.catalogue.find(named)
+        builder.archive.document_search.find(named)
 
 
 def test_a_documents_history_is_its_own_and_its_batches(builder: ArchiveBuilder) -> None:
@@ -140,7 +140,7 @@ def test_a_documents_history_is_its_own_and_its_batches(builder: ArchiveBuilder)
     with builder.archive.database.write() as connection:
         for name, batch, document in (*events, ("batch.stored", batch_id + 1, None)):
             journal.record(connection, name, NOW, batch_id=batch, document_id=document, detail={"reason": name})
-    found = builder.archive.catalogue.happenings(builder.archive.catalogue.find("acme/1"))
+    found = builder.archive.document_search.history(builder.archive.document_search.find("acme/1"))
     assert [(one.name, one.detail["reason"]) for one in found] == [
         ("batch.stored", "batch.stored"),
         ("document.failed", "document.failed"),
@@ -170,7 +170,7 @@ def test_of_what_a_document_and_its_batch_both_tell_the_batch_s_line_is_enough(
         journal.record(connection, "batch.stored", NOW, batch_id=batch_id, detail={"documents": 1, "epoch": 3})
         journal.record(connection, own, at, batch_id=batch_id, document_id=row_id, detail=detail)
         journal.record(connection, "document.stored", NOW, batch_id=batch_id + 1, document_id=row_id)
-    found = builder.archive.catalogue.happenings(builder.archive.catalogue.find("acme/1"))
+    found = builder.archive.document_search.history(builder.archive.document_search.find("acme/1"))
     assert [one.name for one in found] == ["batch.stored", *[own] * told, "document.stored"]
 
 
@@ -179,7 +179,7 @@ def test_a_document_whose_batch_has_no_line_yet_tells_that_it_was_put_into_one(b
     batch_id = builder.batch("acme", row_id, state=BatchState.PLANNED)
     with builder.archive.database.write() as connection:
         journal.record(connection, "document.batched", NOW, batch_id=batch_id, document_id=row_id)
-    found = builder.archive.catalogue.happenings(builder.archive.catalogue.find("acme/1"))
+    found = builder.archive.document_search.history(builder.archive.document_search.find("acme/1"))
     assert [(one.name, one.batch) for one in found] == [("document.batched", batch_id)]
 
 
@@ -192,7 +192,7 @@ def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(build
     builder.insert(tables.cycle, account_id=builder.account("acme"), kind="sync", begun_at=NOW, unreadable=3)
     builder.paused("acme", PauseReason.CREDENTIALS, NOW, "401")
     builder.account("beta")
-    acme, beta = builder.archive.catalogue.standings()
+    acme, beta = builder.archive.document_search.overviews()
     assert {state: acme.count(state) for state in DocumentState} == {
         DocumentState.DISCOVERED: 1,
         DocumentState.BATCHED: 1,
@@ -207,7 +207,7 @@ def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(build
     assert acme.next_attempt_at == NOW - timedelta(hours=1)
     assert (acme.pause_reason, acme.paused_until, acme.pause_message) == (PauseReason.CREDENTIALS, NOW, "401")
     assert (beta.account, dict(beta.by_state), beta.oldest_waiting_at) == ("beta", {}, None)
-    assert builder.archive.catalogue.standings(["beta"]) == (beta,)
+    assert builder.archive.document_search.overviews(["beta"]) == (beta,)
 
 
 def test_trouble_is_what_is_quarantined_and_what_cannot_be_acknowledged(builder: ArchiveBuilder) -> None:
@@ -215,6 +215,6 @@ def test_trouble_is_what_is_quarantined_and_what_cannot_be_acknowledged(builder:
     builder.document("acme", 2)
     builder.unacknowledgeable("beta", 3)
     builder.document("acme", 4, unacknowledgeable=True)  # acknowledged in the end
-    found = list(builder.archive.catalogue.troubled())
+    found = list(builder.archive.document_search.troubled())
     assert [entry.shown_id for entry in found] == ["acme/1", "beta/3"]
     assert all(entry.in_trouble for entry in found)

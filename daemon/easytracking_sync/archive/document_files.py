@@ -21,7 +21,7 @@ _OF = (
 )
 
 
-class Files:
+class DocumentFiles:
     """What the machine asks of the file table."""
 
     def __init__(self, database: Database) -> None:

@@ -15,7 +15,7 @@ from easytracking_sync.archive.tables import request
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ServiceRequest:
     """One piece of work; `outcome` is there once it ended."""
 
     id: int
@@ -25,7 +25,7 @@ class Request:
     outcome: Mapping[str, Any] | None
 
 
-class Requests:
+class ServiceRequests:
     """The request table."""
 
     def __init__(self, database: Database) -> None:
@@ -37,12 +37,12 @@ class Requests:
         with self._database.write() as connection:
             return int(connection.execute(sa.insert(request).returning(request.c.id), row).scalar_one())
 
-    def find(self, request_id: int) -> Request:
+    def find(self, request_id: int) -> ServiceRequest:
         """The request as it stands."""
         with self._database.read() as connection:
             return _as_request(connection.execute(sa.select(request).where(request.c.id == request_id)).one())
 
-    def take(self, now: datetime) -> Request | None:
+    def take(self, now: datetime) -> ServiceRequest | None:
         """The oldest request that nobody has taken, taken now."""
         waiting = sa.select(request.c.id).where(request.c.taken_at.is_(None), request.c.ended_at.is_(None))
         oldest = waiting.order_by(request.c.id).limit(1)
@@ -87,6 +87,6 @@ class Requests:
             connection.execute(sa.update(request).where(request.c.ended_at.is_(None)).values(taken_at=None))
 
 
-def _as_request(row: sa.Row[*tuple[Any, ...]]) -> Request:
+def _as_request(row: sa.Row[*tuple[Any, ...]]) -> ServiceRequest:
     outcome = None if row.outcome is None else json.loads(row.outcome)
-    return Request(row.id, row.kind, json.loads(row.parameters), row.taken_at, outcome)
+    return ServiceRequest(row.id, row.kind, json.loads(row.parameters), row.taken_at, outcome)

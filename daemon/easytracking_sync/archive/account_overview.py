@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from easytracking_sync.archive.entries import Standing
+from easytracking_sync.archive.document_entries import AccountOverview
 from easytracking_sync.archive.tables import INCOMPLETE, batch, cycle, document
 from easytracking_sync.terms import LIVE_STATES, DocumentState, PauseReason
 
@@ -16,7 +16,7 @@ NOT_HOME = (DocumentState.DISCOVERED, DocumentState.BATCHED)
 TO_TRAVEL = (DocumentState.DISCOVERED, DocumentState.QUARANTINED)
 
 
-def standing_of(connection: Connection, account: Row[Any], incomplete: int) -> Standing:
+def account_overview(connection: Connection, account: Row[Any], incomplete: int) -> AccountOverview:
     """The standing of one row of the account table."""
     mine = document.c.account_id == account.id
     by_state = connection.execute(
@@ -30,7 +30,7 @@ def standing_of(connection: Connection, account: Row[Any], incomplete: int) -> S
         .order_by(cycle.c.begun_at.desc(), cycle.c.id.desc())
         .limit(1)
     )
-    return Standing(
+    return AccountOverview(
         account=account.label,
         by_state={DocumentState(state): count for state, count in by_state},
         unacknowledgeable=connection.execute(sa.select(sa.func.count()).where(mine, stuck)).scalar_one(),

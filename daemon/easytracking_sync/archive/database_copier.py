@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import schema, tables
+from easytracking_sync.archive.blob_move import MOST_NAMED, amount, referenced
 from easytracking_sync.archive.blobs import AT_ONCE, TRANSACTION_BYTES, Blobs
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.relocation import MOST_NAMED, amount, referenced
 from easytracking_sync.errors import StorageFault, UsageError
 
 BYTES: Final = (tables.blob, tables.blob_chunk)
@@ -25,7 +25,7 @@ OnStep = Callable[[str, int, int], object]
 
 
 @dataclass(slots=True)
-class Copied:
+class CopiedArchive:
     """What the target holds. `rotten` blobs are not whole in the source either."""
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Copied:
     named: list[str] = field(default_factory=list)  # the first of the rotten
 
 
-class DatabaseCopy:
+class DatabaseCopier:
     """Copies an archive that is held alone to a database that is empty, or holds an unfinished copy.
 
     Bytes go on where an earlier copy was killed, rows start over. Until all is copied and proven, the target says
@@ -60,7 +60,7 @@ class DatabaseCopy:
         self._with_bytes = with_bytes
         self._on_step = on_step
 
-    def run(self) -> Copied:
+    def run(self) -> CopiedArchive:
         """Copy, prove and only then make an archive of the target. May be killed and repeated at any moment.
 
         UsageError for a target that holds an archive, or is of another schema.
@@ -139,9 +139,9 @@ class DatabaseCopy:
                 for table in reversed(BYTES):
                     connection.execute(sa.delete(table).where(table.c.sha256.in_(hashes)))
 
-    def _copy_rows(self) -> Copied:
+    def _copy_rows(self) -> CopiedArchive:
         """Every table in the order of its references, then counted on both sides. A SQLite source cannot change."""
-        copied = Copied()
+        copied = CopiedArchive()
         with _unchanging(self._source):
             expected = {table.name: _count(self._source, table) for table in self._tables()}
             total, done = sum(expected[table.name] for table in ROWS), 0
@@ -174,7 +174,7 @@ class DatabaseCopy:
                     sequence = sa.func.pg_get_serial_sequence(table.name, "id")
                     connection.execute(sa.select(sa.func.setval(sequence, following, sa.false())))
 
-    def _prove_bytes(self, copied: Copied) -> None:
+    def _prove_bytes(self, copied: CopiedArchive) -> None:
         """Read every file's bytes by way of the target, and hash them."""
         _, total = amount(self._target)
         for page in referenced(self._target):

@@ -1,4 +1,4 @@
-"""Room on the disks that the archive writes to: how much there is, and how much must stay."""
+"""DiskSpace on the disks that the archive writes to: how much there is, and how much must stay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from easytracking_sync.errors import StorageFault
 
 
 @dataclass(frozen=True, slots=True)
-class Free:
+class FreeSpace:
     """What is left on the disk under a folder."""
 
     folder: Path
@@ -19,7 +19,7 @@ class Free:
 
 
 @dataclass(frozen=True, slots=True)
-class Shortage:
+class DiskShortage:
     """A folder whose disk has less left than must stay free."""
 
     folder: Path
@@ -31,7 +31,7 @@ class Shortage:
         return f"{self.folder} has {free} free, less than storage.min_free_bytes ({needed})"
 
 
-class Room:
+class DiskSpace:
     """Folders, each perhaps on a disk of its own, and the `least_bytes` that must stay free under each."""
 
     def __init__(self, folders: Sequence[Path], files: Files, least_bytes: int = 0) -> None:
@@ -39,7 +39,7 @@ class Room:
         self._files = files
         self._least_bytes = least_bytes
 
-    def fullest(self) -> Free | None:
+    def fullest(self) -> FreeSpace | None:
         """The folder with the least left, among those that say how much they have."""
         found = []
         for folder in self._folders:
@@ -49,20 +49,20 @@ class Room:
                 continue
         return min(found, key=lambda free: free.free_bytes, default=None)
 
-    def shortage(self) -> Shortage | None:
+    def shortage(self) -> DiskShortage | None:
         """The shortest of those that are short; StorageFault where one does not say how much it has."""
         if self._least_bytes == 0:
             return None
         fullest = min(map(self._free, self._folders), key=lambda free: free.free_bytes)
         if fullest.free_bytes >= self._least_bytes:
             return None
-        return Shortage(fullest.folder, fullest.free_bytes, self._least_bytes)
+        return DiskShortage(fullest.folder, fullest.free_bytes, self._least_bytes)
 
-    def _free(self, folder: Path) -> Free:
+    def _free(self, folder: Path) -> FreeSpace:
         """A folder that is not there yet will lie on the disk of what is there of the way to it."""
         for nearest in (folder, *folder.absolute().parents):
             try:
-                return Free(folder, self._files.free_bytes(nearest))
+                return FreeSpace(folder, self._files.free_bytes(nearest))
             except FileNotFoundError:
                 continue
         raise StorageFault(f"nothing is there of {folder}")

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.built
 
-.PHONY: env demo test test-long mutants fuzz simulate crash gate test-systemd test-container test-deploy lint check lock clean
+.PHONY: env demo test test-long test-dates mutants fuzz simulate crash gate test-systemd test-container test-deploy lint check lock clean
 
 env: $(STAMP)
 
@@ -26,6 +26,10 @@ test: env
 test-long: env
 	@$(BIN)/python -m pytest -n auto -m long
 	@$(BIN)/python -m pytest -n auto tests/machine --database postgresql --blobs files
+
+# The tests of `make test` on other dates: in one and ten years, on 29 February, in both nights of the clock changes.
+test-dates: env
+	@$(BIN)/python -m tests.other_dates.run
 
 # Seeded defects, each of which its tests must notice: some three minutes on two cores.
 mutants: env

@@ -176,6 +176,11 @@ stop_services() {
   done
 }
 
+# What the account may write, root must not touch: a link there could lead anywhere.
+as_account() {
+  (cd / && exec setpriv --reuid "$name" --regid "$name" --init-groups --inh-caps=-all --no-new-privs "$@")
+}
+
 point() { # LINK VENV: in one step, so that there is always a program
   ln -s "$2" "$1.new"
   mv -T "$1.new" "$1"
@@ -187,14 +192,14 @@ copy_archive() {
     return
   fi
   folder="$state/before-upgrade"
-  install -d -m 0700 -o "$name" -g "$name" "$folder"
+  as_account mkdir -p -m 0700 "$folder" || fail "the account $name cannot create $folder; nothing was changed"
   target="$folder/archive-$(date -u +%Y%m%dT%H%M%SZ).db"
   code=0
   sed "s|^program=.*|program=$fresh/bin/$name|" "$here/deploy/systemd/$name.sh" >"$work/run.sh"
   sh "$work/run.sh" database backup --if-sqlite --to "$target" || code=$?
   [ "$code" -eq 0 ] || fail "the archive could not be copied ($code); nothing was changed. Mend that, or: --no-copy"
-  if [ -e "$target" ]; then
-    find "$folder" -name 'archive-*.db' ! -path "$target" -newermt '1970-01-02' -delete
+  if as_account test -e "$target"; then
+    as_account find "$folder" -name 'archive-*.db' ! -path "$target" -newermt '1970-01-02' -delete
   fi
 }
 

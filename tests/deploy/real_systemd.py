@@ -53,12 +53,10 @@ class Trial:
         self.simulator = simulator
         self.url = url
 
-    def install(self, *arguments: str) -> str:
+    def install(self, *arguments: str, check: bool = True) -> Done:
         """install.sh, as an administrator runs it, with packages from a folder."""
-        told = self.machine.run(
-            *("sh", "/src/deploy/systemd/install.sh", *arguments), PIP_NO_INDEX="1", PIP_FIND_LINKS="/wheels"
-        )
-        return told.stdout
+        script = ("sh", "/src/deploy/systemd/install.sh", *arguments)
+        return self.machine.run(*script, check=check, PIP_NO_INDEX="1", PIP_FIND_LINKS="/wheels")
 
     def command(self, *arguments: str, check: bool = True) -> Done:
         """The program as it is called from an administrator's shell."""
@@ -107,9 +105,9 @@ class Trial:
 
     def first_installation(self) -> None:
         step("install.sh on a bare Debian")
-        told = self.install()
+        told = self.install().stdout
         expect("Next:" in told, "install.sh does not say what comes next")
-        expect("already" in self.install(), "install.sh builds the same program twice")
+        expect("already" in self.install().stdout, "install.sh builds the same program twice")
         score = self.machine.run(
             "systemd-analyze", "security", f"--threshold={SCORE}", f"{UNIT}.service", check=False
         )
@@ -214,6 +212,20 @@ class Trial:
         self.add_documents(4)
         eventually(self.all_marked, "the new credential is in force")
 
+    def upgraded_over_a_link(self, wheel: str) -> None:
+        step("an upgrade never follows, as root, a link that the account made in its own folder")
+        account = ("setpriv", "--reuid", UNIT, "--regid", UNIT, "--init-groups")
+        self.machine.run("install", "-d", "-m", "0755", "/srv/of-root")
+        self.machine.run(*account, "ln", "-s", "/srv/of-root", f"{STATE}/before-upgrade")
+        program = self.machine.run("readlink", "/opt/easytracking-sync/venv").stdout
+        told = self.install("--wheel", wheel, check=False)
+        expect(told.returncode == 2 and "nothing was changed" in told.stderr, f"it went on: {told.stderr}")
+        owner = self.machine.run("stat", "-c", "%U %a", "/srv/of-root").stdout.strip()
+        expect(owner == "root 755", f"root gave its own folder away: {owner}")
+        expect(self.machine.run("readlink", "/opt/easytracking-sync/venv").stdout == program, "the program changed")
+        self.machine.run("rm", f"{STATE}/before-upgrade")
+        eventually(self.is_active, "the service runs again after the upgrade that failed")
+
     def upgraded(self, wheel: str) -> None:
         step("upgrade from a wheel: a copy first, the former program kept, and back")
         self.add_documents(40)
@@ -283,6 +295,7 @@ class Trial:
         eventually(self.all_marked, "everything is home")
         for what in (self.killed, self.vendors_outage, self.hung, self.reloaded, self.rotated):
             what()
+        self.upgraded_over_a_link(wheel)
         self.upgraded(wheel)
         self.by_hand()
         self.stopped()

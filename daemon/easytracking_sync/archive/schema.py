@@ -35,7 +35,7 @@ def require_current(database: Database) -> None:
     if found == tables.SCHEMA:
         return
     if found is None:
-        raise UsageError(f"there is no archive at {shown(database)} yet; `easytracking-sync catch-up` makes it")
+        raise UsageError(f"there is no archive at {shown(database)} yet; `easytracking-sync catch-up` creates it")
     _refuse_newer(found)
     raise UsageError(
         f"the archive is at schema {found}, this program at {tables.SCHEMA}; run `easytracking-sync migrate`"

@@ -1,7 +1,7 @@
 """Draw the state machines from their tables: `python docs/draw_machine.py` rewrites the diagrams in docs/machine.md.
 
-Every (state, event) pair of the two tables is applied to examples, and the resulting state is drawn. `tests/docs` fails
-if the diagrams differ from the tables.
+Every (state, event) pair of the two tables is applied to examples, and the resulting state is drawn. `tests/docs`
+fails if the diagrams differ from the tables.
 """
 
 from __future__ import annotations

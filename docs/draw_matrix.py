@@ -1,8 +1,8 @@
-"""List the tests of each fault and invariant: `python docs/draw_matrix.py` rewrites the tables in docs/reliability.md.
+"""List the tests of faults and invariants: `python docs/draw_matrix.py` rewrites the tables of docs/reliability.md.
 
 A test of row 7 is called `test_row_07_…` (one of rows 8 and 9 `test_row_08_09_…`). A test of an invariant begins its
-docstring with the invariant's name in capitals, or with several of them between commas. `tests/docs` fails if the page
-names a test that does not exist, or if a row or an invariant has no test.
+docstring with the invariant's name in capitals, or with several of them between commas. `tests/docs` fails if the
+page names a test that does not exist, or if a row or an invariant has no test.
 """
 
 from __future__ import annotations

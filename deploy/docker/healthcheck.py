@@ -1,4 +1,4 @@
-"""The container's health check: exit with 0 if /healthz reports that `run` is healthy, else print why and exit with 1."""
+"""The container's health check: exit with 0 if /healthz says `run` is healthy, else print why and exit with 1."""
 
 from __future__ import annotations
 

@@ -67,4 +67,20 @@ SHARED_ARCHIVE = (
         ".where(batch.c.state.in_(LIVE_STATES), batch.c.lease_owner.is_not(None))",
         (f"{LEASES}::test_an_instance_renews_its_own_leases_and_nobody_elses",),
     ),
+    Mutant(
+        "dead-instances-hold-their-names",
+        "what a dead instance holds is held until its lease runs out, however long it was taken for",
+        "archive/leases.py",
+        ", ~_is_alive(lease.c.owner, clock)",
+        "",
+        (f"{LEASES}::test_what_an_instance_held_is_free_when_it_has_not_announced_itself_for_half_a_minute",),
+    ),
+    Mutant(
+        "database-waited-for-without-end",
+        "a one-shot waits for its database beyond its deadline",
+        "app/composition.py",
+        "                if clock.monotonic() - begun >= seconds:\n",
+        "                if clock.monotonic() - begun >= 100 * seconds:\n",
+        ("tests/postgres/test_postgres_awaited.py::test_a_one_shot_waits_until_its_deadline_or_a_minute",),
+    ),
 )

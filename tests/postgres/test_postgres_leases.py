@@ -163,11 +163,15 @@ def test_a_document_that_a_worker_is_at_cannot_be_accepted_until_the_lease_runs_
 
 def test_a_name_is_held_by_one_instance_until_it_is_given_back_or_runs_out(archive_harness: ArchiveHarness) -> None:
     one, two = archive_harness.archive.leases, archive_harness.open("two").leases
+    for leases in (one, two):
+        leases.announce(archive_harness.now)
     assert one.take("cycle:1", 30, archive_harness.now)
     assert not two.take("cycle:1", 30, archive_harness.now)
     assert two.take("cycle:2", 30, archive_harness.now)
     assert one.take("cycle:1", 30, archive_harness.now), "whoever holds it may hold it longer"
     run_out(archive_harness)
+    for leases in (one, two):
+        leases.announce(archive_harness.now)
     assert two.take("cycle:1", 30, archive_harness.now)
     assert not one.take("cycle:1", 30, archive_harness.now)
     one.give_back("cycle:1")
@@ -177,6 +181,23 @@ def test_a_name_is_held_by_one_instance_until_it_is_given_back_or_runs_out(archi
     assert one.take("cycle:1", 30, archive_harness.now)
     two.give_all_back()
     assert one.take("cycle:2", 30, archive_harness.now)
+
+
+def test_what_an_instance_held_is_free_when_it_has_not_announced_itself_for_half_a_minute(
+    archive_harness: ArchiveHarness,
+) -> None:
+    """However long the name was taken for: a dead instance keeps no account from being listed."""
+    one, two = archive_harness.archive.leases, archive_harness.open("two").leases
+    one.announce(archive_harness.now)
+    assert one.take("cycle:1", 3600, archive_harness.now)
+    assert not two.take("cycle:1", 3600, archive_harness.now)
+    left = sa.func.extract("epoch", tables.lease.c.until - sa.func.clock_timestamp())
+    ((announced,),) = archive_harness.rows(sa.select(left).where(tables.lease.c.name.startswith("instance:")))
+    assert 20 < float(announced) <= 30
+    with archive_harness.archive.database.write() as connection:
+        named = tables.lease.c.name.startswith("instance:")
+        connection.execute(sa.update(tables.lease).where(named).values(until=sa.func.clock_timestamp()))
+    assert two.take("cycle:1", 3600, archive_harness.now)
 
 
 INSTANCES = 4

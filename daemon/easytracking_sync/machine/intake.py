@@ -84,8 +84,8 @@ class Differences:
 def differences(listed: ReceivedList, known: Mapping[int, KnownDocument], raw: Mapping[int, bytes]) -> Differences:
     """Compare a listing with the known documents of its docIds. Held documents are ignored.
 
-    `raw` holds, by row id, the stored elements of documents whose fingerprint differs. An element with the same meaning
-    in another notation, or with a field that was not known before, is not a change.
+    `raw` holds, by row id, the stored elements of documents whose fingerprint differs. An element with the same
+    meaning in another notation, or with a field that was not known before, is not a change.
     """
     new = tuple(element for element in listed.documents if element.doc_id not in known)
     happened = {}

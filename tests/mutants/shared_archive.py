@@ -6,7 +6,7 @@ from tests.mutants.mutant import Mutant
 
 LEASES = "tests/postgres/test_postgres_leases.py"
 SPOOL = "tests/archive/test_archive_spool.py"
-GATE = "tests/machine/test_machine_gate.py"
+GATE = "tests/machine/test_machine_circuit_breaker.py"
 RECOVERY = "tests/machine/test_matrix_22_recovery.py"
 HELD = "tests/machine/test_machine_held_claims.py"
 
@@ -23,8 +23,8 @@ SHARED_ARCHIVE = (
         "spool-read-after-the-database",
         "a parcel that arrives in the shared spool while an instance starts is swept",
         "machine/engine.py",
-        "        spool.sweep(self._archive.batches.spooled(), lying)\n",
-        "        spool.sweep(self._archive.batches.spooled(), spool.lying() if lying is not None else lying)\n",
+        "        spool.sweep(self._archive.batches.spooled(), present)\n",
+        "        spool.sweep(self._archive.batches.spooled(), spool.lying() if present is not None else present)\n",
         (f"{RECOVERY}::test_a_parcel_that_arrives_while_a_host_starts_is_not_swept",),
     ),
     Mutant(
@@ -54,7 +54,7 @@ SHARED_ARCHIVE = (
     Mutant(
         "shorter-retry-after-ends-a-longer-one",
         "a shorter Retry-After that comes later ends a longer one",
-        "machine/gate.py",
+        "machine/circuit_breaker.py",
         "max(until, self._wait_until.get(account.id, until))",
         "until",
         (f"{GATE}::test_a_shorter_retry_after_that_comes_later_does_not_end_a_longer_one",),

@@ -235,7 +235,7 @@ class _Run:
 def _outcome(instance: Instance, run: _Run, why_unfinished: str, seconds: float) -> CatchUpOutcome:
     ids = instance.account_ids  # labels may have changed meanwhile
     labels = [entry.label for entry in instance.archive.accounts.entries() if entry.id in ids]
-    refused = instance.engine.gate.refused
+    refused = instance.engine.circuit_breaker.refused
     tally = instance.engine.tally
     return CatchUpOutcome(
         counts=tuple(count_of(overview) for overview in instance.archive.document_search.overviews(labels)),

@@ -101,7 +101,7 @@ class Database:
             return
         if file_identity(self.path) != self._opened:
             raise StorageBroken(
-                f"the database {self.path} was replaced or removed while the program worked on it; restart the program"
+                f"the database {self.path} was replaced or removed while the program used it; restart the program"
             )
 
     def close(self) -> None:

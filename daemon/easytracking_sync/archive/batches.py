@@ -151,7 +151,7 @@ class Batches:
         if self._alone:
             self._void(batch.c.lease_owner.is_not(None))
 
-    def let_go(self) -> None:
+    def release_leases(self) -> None:
         """Void this worker's own leases, as it ends: others need not wait for them to run out."""
         self._void(batch.c.lease_owner == self._owner)
 
@@ -187,7 +187,7 @@ class Batches:
             rows = connection.execute(sa.select(batch).where(*planned).order_by(batch.c.id)).all()
             return tuple(Claim(as_batch(row), _carried(connection, row.id)) for row in rows)
 
-    def kin_was_accepted(self, of: Batch) -> bool:
+    def sibling_was_accepted(self, of: Batch) -> bool:
         """Whether the service ever accepted a part of the batch that this one was split from."""
         accepted = batch.c.root_id == of.root_id, batch.c.reserved_at.is_not(None)
         with self._database.read() as connection:

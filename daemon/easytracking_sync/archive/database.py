@@ -66,6 +66,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._busy_seconds = busy_seconds
         self._writing = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._opened: tuple[int, int] | None = None
         self._engine = self._sqlite_engine() if self.is_sqlite else self._postgresql_engine(connections)
 
     @property
@@ -90,6 +91,18 @@ class Database:
         """A connection to read from; keep it short."""
         with self._translated(), self._engine.connect() as connection:
             yield connection
+
+    def require_same_file(self) -> None:
+        """StorageBroken if the SQLite file is another one than the first that was opened here, or is gone.
+
+        Connections go on with the file they opened: what is committed there would be lost with it.
+        """
+        if self.path is None or self._opened is None:
+            return
+        if file_identity(self.path) != self._opened:
+            raise StorageBroken(
+                f"the database {self.path} was replaced or removed while the program used it; restart the program"
+            )
 
     def close(self) -> None:
         """Give all connections back; the object can be used again afterwards."""
@@ -127,6 +140,8 @@ class Database:
 
     def _prepare_sqlite(self, connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         del record
+        if self._opened is None and self.path is not None:
+            self._opened = file_identity(self.path)
         connection.isolation_level = None  # the driver's own transactions lose updates
         journal, synchronous = ("WAL", "FULL") if wal_is_safe(sqlite3.sqlite_version_info) else ("DELETE", "EXTRA")
         connection.execute(f"PRAGMA busy_timeout = {int(self._busy_seconds * 1000)}")
@@ -203,6 +218,17 @@ def sqlite_path(url: URL) -> Path:
     if not url.database:
         raise UsageError("database.url names no file; write sqlite:////absolute/path/archive.db")
     return Path(url.database).resolve()  # a link must lead past neither the lock nor the check of the file system
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageFault(f"cannot look at the database {path}: {error.strerror}") from error
+    return found.st_dev, found.st_ino
 
 
 def prepare_private_file(path: Path) -> None:

@@ -39,10 +39,10 @@ def document_name(invoice: Invoice, words: Words) -> str:
 
 def highlights(invoice: Invoice, words: Words) -> Highlights:
     """Number, date, total, what is to pay and until when."""
-    dated = [one.due for one in invoice.instalments if one.due]
-    due = words.day(dated[0]) if dated else words("scadenza non indicata", "no due date given")
+    dated = list(dict.fromkeys(words.day(one.due) for one in invoice.instalments if one.due))
+    due = dated[0] if dated else words("non indicata", "not given")
     if len(dated) > 1:
-        due = words(f"{len(dated)} scadenze", f"{len(dated)} due dates") + f": {due} …"
+        due += words(f" (1 di {len(dated)})", f" (1 of {len(dated)})")
     totals, unknown = invoice.totals, words("non indicato", "not given")
     return Highlights(
         facts(
@@ -63,7 +63,7 @@ def document(invoice: Invoice, words: Words) -> Facts:
         (words("Valuta", "Currency"), invoice.currency),
         (words("Versione", "Version"), invoice.version),
     )
-    return Facts(words("Documento", "Document"), (*rows, *map(words.fact, invoice.transmission)))
+    return Facts(words("Documento", "Document"), (*rows, *words.facts(invoice.transmission)))
 
 
 def reasons(invoice: Invoice, words: Words) -> Notes | None:
@@ -148,7 +148,7 @@ def _reference(one: Reference, words: Words) -> tuple[str, ...]:
 
 def others(invoice: Invoice, words: Words) -> Facts | None:
     """What no other block shows: transport, vehicles, anything a maker added."""
-    found = tuple(map(words.fact, invoice.more))
+    found = words.facts(invoice.more)
     return Facts(words("Altri dati", "Other data"), found) if found else None
 
 

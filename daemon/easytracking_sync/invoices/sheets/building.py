@@ -55,7 +55,7 @@ def sheet_of_fields(reading: Reading, language: Language, provenance: Provenance
     if reading.verdict is Verdict.PARTIAL:
         title = words("Fattura in un altro formato", "Invoice in another format")
     blocks: tuple[Block | None, ...] = (
-        Facts(words("Contenuto", "Content"), tuple(map(words.fact, reading.fields))),
+        Facts(words("Contenuto", "Content"), words.facts(reading.fields)),
         to_look_at(reading.remarks, words),
         *signature_blocks(provenance, words),
         origin(provenance, words),

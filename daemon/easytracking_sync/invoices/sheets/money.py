@@ -78,7 +78,7 @@ def totals(invoice: Invoice, words: Words) -> Facts:
         (words("Arrotondamento", "Rounding"), words.money(found.rounding, currency)),
         (words("Totale indicato", "Stated total"), stated),
         (
-            words("Totale del riepilogo", "Total of the summary"),
+            words("Totale calcolato", "Computed total"),
             words.money(found.computed, currency) if differs or not stated else "",
         ),
         (words("Già pagato", "Already paid"), words.money(found.prepaid, currency)),

@@ -47,6 +47,6 @@ def _box(heading: str, party: Party, words: Words) -> Box:
         (words("Indirizzo", "Address"), one_line(party.address)),
         (words("Regime fiscale", "Tax regime"), words.coded(party.regime, REGIME)),
     )
-    others = (words.fact(found) for found in (*party.other_ids, *party.more))
+    others = words.facts((*party.other_ids, *party.more))
     missing = words("non indicato nel file", "not in the file")
     return Box(heading, party.name or ("" if party.known else missing), (*rows, *others))

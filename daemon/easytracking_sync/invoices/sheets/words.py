@@ -83,8 +83,18 @@ class Words:
         known = labels.get(code)
         return known[self.language.column] if known else code
 
-    def fact(self, found: Field) -> Fact:
-        """A field of less weight under its name in words."""
+    def facts(self, found: Sequence[Field]) -> tuple[Fact, ...]:
+        """Fields of less weight under their names in words; a tax number's country and code are one value."""
+        whole: list[Field] = []
+        for one in found:
+            parent, _, name = one.path.rpartition("/")
+            if parent and name == "IdCodice" and whole and whole[-1].path == f"{parent}/IdPaese":
+                whole[-1] = Field(parent, whole[-1].text + one.text)
+            else:
+                whole.append(one)
+        return tuple(map(self._fact, whole))
+
+    def _fact(self, found: Field) -> Fact:
         codes: Mapping[str, tuple[str, str]] = FIELDS.get(found.path.rpartition("/")[2], {})
         return Fact(path_name(found.path, self.language.column), self.coded(found.text, codes))
 
@@ -94,7 +104,7 @@ class Words:
         within = ""
         for one in found:
             parent = one.path.rpartition("/")[0]
-            fact = self.fact(one)
+            fact = self._fact(one)
             if not parent or parent != within or fact.label in groups[-1]:
                 groups.append({})
             groups[-1][fact.label] = fact.value

@@ -179,7 +179,7 @@ def test_a_label_that_the_configuration_has_is_never_taken_from_it(builder: Arch
     for new in ("other", "beta"):
         with pytest.raises(UsageError):
             rename_account(builder.archive, settings_of(builder), "acme", new, NOW)
-    assert builder.archive.document_search.labels() == ("acme",)
+    assert tuple(entry.label for entry in builder.archive.accounts.entries()) == ("acme",)
 
 
 def test_a_finding_has_the_error_that_it_is(builder: ArchiveBuilder) -> None:

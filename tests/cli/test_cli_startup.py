@@ -120,7 +120,7 @@ def test_help_lists_every_command(run: Run) -> None:
         (["invoices", "list", "--from", "2026-02-01", "--until", "2026-01-01"], "before"),
         (["invoices", "list", "--to", "2026-02-01", "--until", "2026-01-01"], "give only one of them"),
         (["invoices", "show", "acme/9"], "there is no document acme/9"),
-        (["invoices", "show", "nine"], "names no document"),
+        (["invoices", "show", "nine"], "is not a document id"),
         (["invoices", "export"], "--to"),
         (["quarantine", "accept", "acme/9"], "--reason"),
         (["quarantine", "accept", "acme/9", "--reason", " "], "empty"),

@@ -103,7 +103,7 @@ def test_an_instance_that_starts_voids_nobodys_lease_and_one_that_ends_voids_its
     assert other is not None
     second.batches.release_all()
     assert len(seconds_left(archive_harness)) == 2
-    first.batches.let_go()
+    first.batches.release_own()
     taken = claim(archive_harness, archive_harness.open("three"), account_id)
     assert taken is not None
     assert taken.batch.id == mine.batch.id
@@ -156,12 +156,12 @@ def test_a_name_is_held_by_one_instance_until_it_is_given_back_or_runs_out(archi
     run_out(archive_harness)
     assert two.take("cycle:1", 30, archive_harness.now)
     assert not one.take("cycle:1", 30, archive_harness.now)
-    one.give_back("cycle:1")
+    one.release("cycle:1")
     assert not one.take("cycle:1", 30, archive_harness.now), "only its holder gives it back"
     for _ in range(2):
-        two.give_back("cycle:1")
+        two.release("cycle:1")
     assert one.take("cycle:1", 30, archive_harness.now)
-    two.give_all_back()
+    two.release_all()
     assert one.take("cycle:2", 30, archive_harness.now)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from easytracking_sync import terms
-from easytracking_sync.terms import LIST_FIELDS, ListField
+from easytracking_sync.list_fields import LIST_FIELDS, ListField
 
 PACKAGE = Path(terms.__file__).parent
 
@@ -46,7 +46,7 @@ def words(path: Path) -> Iterator[str]:
 NAMED = {
     path.relative_to(PACKAGE).as_posix(): frozenset(words(path))
     for path in PACKAGE.rglob("*.py")
-    if path.relative_to(PACKAGE).as_posix() != "terms.py"
+    if path.relative_to(PACKAGE).as_posix() != "list_fields.py"
 }
 
 

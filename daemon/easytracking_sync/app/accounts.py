@@ -28,7 +28,7 @@ class AccountSummary:
 def list_accounts(archive: Archive, settings: Settings) -> tuple[AccountSummary, ...]:
     """Every account, in alphabetical order of the labels."""
     entries = archive.accounts.entries()
-    overviews = {overview.identity: overview for overview in archive.document_search.overviews()}
+    overviews = {overview.identity: overview for overview in archive.account_statuses.overviews()}
     known = [
         AccountSummary(
             entry.label,
@@ -71,7 +71,7 @@ def rename_account(archive: Archive, settings: Settings, old: str, new: str, now
 
 def known_accounts(settings: Settings, archive: Archive, chosen: Collection[str]) -> tuple[str, ...]:
     """The labels chosen, in lower case; UsageError for one that neither the configuration nor the archive has."""
-    known = sorted({*settings.accounts, *archive.document_search.labels()})
+    known = sorted({*settings.accounts, *(entry.label for entry in archive.accounts.entries())})
     labels = tuple(label.lower() for label in chosen)
     for label in labels:
         if label not in known:

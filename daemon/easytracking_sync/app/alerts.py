@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from easytracking_sync.app.composition import Instance
 from easytracking_sync.app.schedule import due_after
-from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.machine.observer import Observer

@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from easytracking_sync.app.status import shortage_of
-from easytracking_sync.archive.document_entries import AccountOverview, CarryingBatch, DocumentEntry, HistoryEntry
+from easytracking_sync.archive.account_status import AccountOverview
+from easytracking_sync.archive.document_entries import CarryingBatch, DocumentEntry, HistoryEntry
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import AcknowledgeWith, DocumentState
@@ -70,7 +71,7 @@ NOT_DONE = (
 def explain_document(archive: Archive, settings: Settings, named: str, now: datetime) -> Explanation:
     """Explain the document `[ACCOUNT/]ID`; UsageError where there is none, or where several accounts have it."""
     document = archive.document_search.find(named)
-    (overview,) = archive.document_search.overviews((document.account,))
+    (overview,) = archive.account_statuses.overviews((document.account,))
     expected = [*_next(archive, settings, document, overview)]
     if document.state in NOT_DONE:
         expected += _obstacles(settings, overview, now)

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from easytracking_sync.app.reconcile import Proof
 from easytracking_sync.app.status import AccountStatus, Status
 from easytracking_sync.archive.document_entries import DocumentEntry
-from easytracking_sync.terms import LIST_FIELDS, DocumentState
+from easytracking_sync.list_fields import LIST_FIELDS
+from easytracking_sync.terms import DocumentState
 
 
 def document_json(entry: DocumentEntry, zone: ZoneInfo) -> dict[str, Any]:

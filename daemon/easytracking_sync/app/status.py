@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from easytracking_sync.app.alerts import fullest_disk, limits_of, silent_at
-from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
 from easytracking_sync.archive.disk_space import DiskShortage
-from easytracking_sync.archive.document_entries import AccountOverview
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.schema import require_current, revision, shown
 from easytracking_sync.errors import StorageFault
@@ -55,7 +54,7 @@ def status_of(archive: Archive, settings: Settings, now: datetime) -> Status:
     exists = revision(archive.database) is not None
     if exists:
         require_current(archive.database)
-    known = archive.document_search.overviews() if exists else ()
+    known = archive.account_statuses.overviews() if exists else ()
     identities = {one.identity for one in known}
     new = [
         AccountOverview(label, identity=identity)
@@ -140,7 +139,7 @@ def health_of(archive: Archive, settings: Settings, now: datetime) -> Health:
     limits, disk = limits_of(settings), fullest_disk(archive)
     ids = {label: archive.accounts.find(*one.identity) for label, one in settings.accounts.items()}
     labels = {found: label for label, found in ids.items() if found is not None}
-    conditions = archive.alarm_conditions.of(labels, settings.sync.max_attempts, now - LATELY)
+    conditions = archive.account_statuses.conditions(labels, settings.sync.max_attempts, now - LATELY)
     known = {one.key: one for one in archive.alarms.known()}
     accounts = [Watched(one, silent_at(settings, labels[one.account_id], one), one.trouble) for one in conditions]
     return judge(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from easytracking_sync.app.composition import existing_archive
 from easytracking_sync.archive.blob_files import FileBlobs
-from easytracking_sync.archive.blob_move import CopiedBlobs, amount, copy_blobs, remove_all
+from easytracking_sync.archive.blob_move import CopiedBlobs, copy_blobs, referenced_total, remove_all
 from easytracking_sync.archive.blobs import Blobs, DatabaseBlobs
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.instance_lock import exclusive_use
@@ -52,7 +52,7 @@ def move_storage(
         database = archive.database
         with exclusive_use(database, "storage move", effects.clock.now()):
             source, target = _stores(settings, database, to, effects)
-            blobs, weight = amount(database)
+            blobs, weight = referenced_total(database)
 
             def show(done: CopiedBlobs) -> None:
                 on_step(f"{done.blobs} of {blobs} blobs, {done.copied} copied", done.bytes, weight)

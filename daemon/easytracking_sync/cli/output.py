@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from easytracking_sync.archive.document_entries import DocumentEntry
+from easytracking_sync.list_fields import LIST_FIELDS, ListField
 from easytracking_sync.safe_text import visible
-from easytracking_sync.terms import LIST_FIELDS, ListField
 
 MEASURED_ROWS: Final = 200
 """A long list is aligned by its first rows and then streamed."""

@@ -120,8 +120,8 @@ class Engine:
         self._archive.blobs.sweep(self._effects.clock.now())
         spool = self._archive.spool
         spool.prepare()
-        lying = spool.lying()  # before it is asked what is waited for: what comes meanwhile stays
-        spool.sweep(self._archive.batches.spooled(), lying)
+        names = spool.names()  # read before the wanted parcels, so that a parcel added meanwhile is kept
+        spool.sweep(self._archive.batches.spooled(), names)
 
     def step(self, lane: Lane = Lane.ANY) -> bool:
         """Claim one due batch of this lane and perform it; False where nothing is due."""
@@ -180,8 +180,8 @@ class Engine:
 
     def let_go(self) -> None:
         """At the end, when nothing is performed any more: others need not wait for leases to run out."""
-        self._archive.batches.let_go()
-        self._archive.leases.give_all_back()
+        self._archive.batches.release_own()
+        self._archive.leases.release_all()
 
     def replace(self, account: Account) -> None:
         """Go on with this account in another way (another secret, another service)."""
@@ -224,7 +224,7 @@ class Engine:
         policy = replace(self.policy, roll=self._effects.dice.random())
 
         def attempt() -> Transition:
-            current = self._patiently(lambda _: self._archive.batches.look_again(claim)) if tried else claim
+            current = self._patiently(lambda _: self._archive.batches.reload(claim)) if tried else claim
             tried.append(claim)
             permission = self._patiently(lambda _: self._permission(current, outcome.event, now))
             transition = decide(current, outcome, now, policy, permission)
@@ -280,7 +280,7 @@ class Engine:
 
     def _has_room(self) -> bool:
         """Below `min_free_bytes` nothing is reserved, and it is said once."""
-        if self._archive.spool.has_room():
+        if self._archive.spool.has_space():
             return True
         if self.storage_failure is None:
             short = self._archive.spool.disk_space.shortage()

@@ -120,7 +120,7 @@ def _look_into(archive: Archive) -> Iterator[Finding]:
         yield Finding(f"database: nothing at {where} yet; the first catch-up creates it")
         return
     require_current(archive.database)
-    facts = archive.document_search.facts()
+    facts = archive.database.facts()
     journal = f", journal {facts.journal}" if facts.journal else ""
     yield Finding(f"database: {where}, schema {found}, {facts.engine} {facts.version}{journal}")
     path = archive.database.path

@@ -227,6 +227,16 @@ def test_a_parcel_received_again_replaces_the_part_of_a_run_that_died(tmp_path: 
     assert content_of(spool) == PARCEL
 
 
+def test_a_writer_to_a_shared_folder_removes_others_parts_of_its_own_parcel_only(tmp_path: Path) -> None:
+    """Another instance may be receiving another parcel at this moment."""
+    other_parcel = parcel_name(8, "0b0e1a52-7d7e-4a3c-9a52-53a1f4d4c002")
+    one = spool_in(tmp_path, writer="one")
+    for name in (NAME, other_parcel):
+        (tmp_path / "spool" / f"{name}.two.part").write_bytes(b"half")
+    receive(one)
+    assert names_in(tmp_path) == sorted(["inspection", NAME, f"{other_parcel}.two.part"])
+
+
 def test_a_parcel_is_refused_before_the_reserve_is_eaten(tmp_path: Path) -> None:
     """Room is asked about again while a large parcel is coming in; what was written of it is given back."""
     files = Watched(free=1001)

@@ -41,7 +41,7 @@ def test_an_account_that_the_configuration_calls_otherwise_is_told(run: Run, bui
     assert "as italia" in run("--config", builder.config, "accounts", "list").out
     builder.configure("acme")
     builder.config.write_text(builder.config.read_text().replace("acme-user", "another-user"))
-    assert "its label is another account there" in run("--config", builder.config, "accounts", "list").out
+    assert "another account has this label" in run("--config", builder.config, "accounts", "list").out
 
 
 def test_a_label_that_the_configuration_still_has_is_not_changed_and_it_says_where_to_begin(

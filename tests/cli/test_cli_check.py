@@ -168,7 +168,7 @@ def test_an_archive_that_others_can_read_has_failed_and_a_folder_that_they_can_o
     assert told.code == 0
     assert line(told, f"{well.folder} can be read") == (
         "warn",
-        f"chmod 700 {well.folder}, unless others need what is in it",
+        f"chmod 700 {well.folder}, unless other users need it",
     )
 
 
@@ -178,7 +178,7 @@ def test_a_folder_that_everybody_uses_is_not_to_be_closed(run: Run, well: Archiv
     told = offline(run, well)
     assert line(told, f"{well.folder} can be read") == (
         "warn",
-        "give the archive a folder of its own: this one is shared by all users",
+        "put the archive into its own folder: this one is shared by all users",
     )
 
 
@@ -187,7 +187,7 @@ def test_a_file_with_secrets_that_everybody_can_read_should_be_closed(run: Run, 
     (well.folder / "pass").write_text("canary-filed\n")
     (well.folder / "pass").chmod(0o604)
     told = offline(run, well)
-    assert line(told, f"{well.config} can be read") == ("warn", f"chmod o= {well.config}: there are secrets in it")
+    assert line(told, f"{well.config} can be read") == ("warn", f"chmod o= {well.config}: it contains secrets")
     text = well.config.read_text().replace('password = "canary-acme"', f'password_file = "{well.folder}/pass"')
     well.config.write_text(text.replace('heartbeat_url = "https://monitor.example/canary-ping"', ""))
     told = offline(run, well)

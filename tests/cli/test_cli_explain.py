@@ -149,7 +149,7 @@ def test_the_batch_that_carries_it_is_named_with_what_it_waits_for(run: Run, bui
     says = told_next(explained(run, builder))
     assert "batch 1 with 1 other; after 9000-01-01 01:00:00 its job is asked for the parcel" in says
     assert "lost 1 time" in says
-    assert "last 2 tries failed" in says
+    assert "last 2 attempts failed" in says
 
 
 def test_an_unacknowledgeable_document_says_so_and_the_way_out(run: Run, builder: ArchiveBuilder) -> None:

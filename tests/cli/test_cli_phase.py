@@ -52,7 +52,7 @@ def test_a_document_whose_acknowledging_phase_is_cleared_is_held_until_it_is_set
 ) -> None:
     command = ("--config", builder.config, "phase")
     told = run(*command, "clear", 1, known[0])
-    assert "held: left alone here until `easytracking-sync phase set 1 DOC`" in told.out
+    assert "held: not fetched or acknowledged until `easytracking-sync phase set 1 DOC`" in told.out
     assert held(builder) == [known[0]]
     assert "held" not in run(*command, "clear", 2, known[1]).out
     assert held(builder) == [known[0]]

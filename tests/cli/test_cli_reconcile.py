@@ -67,7 +67,7 @@ def test_the_proof_does_not_call_home_what_an_operator_closed_nor_prove_what_is_
     assert "6 listed documents, all stored, undamaged and acknowledged, except 1 closed by an operator" in last
     nothing = run(*command, "--to", "2001-12-31")
     assert (nothing.code, "holds" in nothing.out) == (0, False)
-    assert "The service lists no document there" in nothing.out
+    assert "The service lists no documents for this selection" in nothing.out
 
 
 def test_a_comparison_that_is_not_complete_is_no_proof(run: Run, simulator_server: SimulatorServer) -> None:
@@ -77,7 +77,7 @@ def test_a_comparison_that_is_not_complete_is_no_proof(run: Run, simulator_serve
     simulator_server.simulator.script("list", status(400))
     told = run("--config", simulator_server.config, "reconcile")
     assert told.code == 75
-    assert told.out.splitlines()[-1] == "No proof: the comparison is not complete."
+    assert told.out.splitlines()[-1] == "Not proven: the comparison is incomplete."
     assert told.err.startswith("easytracking-sync: not compared: demo1: ")
 
 

@@ -79,4 +79,4 @@ def test_bytes_that_no_document_names_are_counted(run: Run, builder: ArchiveBuil
         connection.execute(sa.delete(tables.file).where(tables.file.c.document_id.in_(rows)))
     told = run("--config", builder.config, "scrub")
     assert told.code == 0
-    assert told.out.startswith(f"{count} blob{'s' * (count > 1)} stored that no document uses")
+    assert told.out.startswith(f"{count} blob{'s' * (count > 1)} stored without a document")

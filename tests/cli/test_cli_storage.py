@@ -50,12 +50,12 @@ def test_the_whole_way_to_the_file_system_and_back(run: Run, builder: ArchiveBui
     move = ("--config", builder.config, "storage", "move")
     told = run(*move, "--to", "filesystem")
     assert (told.code, told.err) == (0, "")
-    assert "3 of 3 blobs (27 B) are whole in" in told.out
+    assert "3 of 3 blobs (27 B) verified in" in told.out
     assert f'path = "{builder.folder}/blobs"' in told.out
     assert {hashlib.sha256(content).hexdigest() for content in on_disk(builder).values()} == on_disk(builder).keys()
     assert in_rows(builder) == 3, "nothing is removed"
     backend(builder, "filesystem")
-    assert "0 copied now" in run(*move, "--to", "filesystem").out
+    assert "0 copied in this run" in run(*move, "--to", "filesystem").out
     told = run(*move, "--to", "filesystem", "--delete-source")
     assert (told.code, in_rows(builder)) == (0, 0)
     assert run("--config", builder.config, "scrub").code == 0

@@ -86,3 +86,60 @@ def detached_envelope() -> bytes:
 def pem(data: bytes, label: str = "PKCS7") -> bytes:
     """The bytes as PEM."""
     return f"-----BEGIN {label}-----\n".encode() + base64.encodebytes(data) + f"-----END {label}-----\n".encode()
+
+
+def changed(*pairs: tuple[str, str], text: str = ORDINARY) -> bytes:
+    """The ordinary invoice with some of its text replaced; each piece stands there."""
+    for old, new in pairs:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text.encode()
+
+
+SIMPLIFIED = """<FatturaElettronicaSemplificata versione="FSM10">
+ <FatturaElettronicaHeader>
+  <DatiTrasmissione><FormatoTrasmissione>FSM10</FormatoTrasmissione></DatiTrasmissione>
+  <CedentePrestatore><IdFiscaleIVA><IdPaese>IT</IdPaese><IdCodice>01234567897</IdCodice></IdFiscaleIVA>
+   <Denominazione>Bar Sport</Denominazione><Sede><CAP>00100</CAP></Sede><RegimeFiscale>RF01</RegimeFiscale>
+  </CedentePrestatore>
+  <CessionarioCommittente><IdentificativiFiscali>
+   <CodiceFiscale>RSSMRA80A01H501U</CodiceFiscale></IdentificativiFiscali>
+  </CessionarioCommittente></FatturaElettronicaHeader>
+ <FatturaElettronicaBody>
+  <DatiGenerali><DatiGeneraliDocumento><TipoDocumento>TD07</TipoDocumento><Divisa>EUR</Divisa>
+   <Data>2026-11-02</Data><Numero>7</Numero></DatiGeneraliDocumento></DatiGenerali>
+  <DatiBeniServizi><Descrizione>Pranzo</Descrizione><Importo>110.00</Importo>
+   <DatiIVA><Aliquota>10.00</Aliquota></DatiIVA>
+  </DatiBeniServizi>
+ </FatturaElettronicaBody>
+</FatturaElettronicaSemplificata>
+"""
+
+UBL = """<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2"
+ xmlns:cbc="urn:cbc" xmlns:cac="urn:cac">
+ <cbc:CustomizationID>urn:cen.eu:en16931:2017</cbc:CustomizationID><cbc:ID>RO-1</cbc:ID>
+ <cbc:IssueDate>2026-11-02</cbc:IssueDate><cbc:DueDate>2026-12-02</cbc:DueDate>
+ <cbc:InvoiceTypeCode>380</cbc:InvoiceTypeCode><cbc:DocumentCurrencyCode>EUR</cbc:DocumentCurrencyCode>
+ <cbc:TaxCurrencyCode>RON</cbc:TaxCurrencyCode>
+ <cac:AccountingSupplierParty><cac:Party><cac:PartyTaxScheme><cbc:CompanyID>RO123</cbc:CompanyID>
+  <cac:TaxScheme><cbc:ID>VAT</cbc:ID></cac:TaxScheme></cac:PartyTaxScheme>
+  <cac:PartyLegalEntity><cbc:RegistrationName>Vânzător SRL</cbc:RegistrationName></cac:PartyLegalEntity></cac:Party>
+ </cac:AccountingSupplierParty>
+ <cac:AccountingCustomerParty><cac:Party>
+  <cac:PartyLegalEntity><cbc:RegistrationName>Cumpărător SA</cbc:RegistrationName>
+  </cac:PartyLegalEntity></cac:Party></cac:AccountingCustomerParty>
+ <cac:PaymentMeans><cbc:PaymentMeansCode>30</cbc:PaymentMeansCode>
+  <cac:PayeeFinancialAccount><cbc:ID>RO49AAAA1B31007593840000</cbc:ID></cac:PayeeFinancialAccount></cac:PaymentMeans>
+ <cac:TaxTotal><cbc:TaxAmount currencyID="RON">95.00</cbc:TaxAmount></cac:TaxTotal>
+ <cac:TaxTotal><cbc:TaxAmount currencyID="EUR">19.00</cbc:TaxAmount><cac:TaxSubtotal>
+  <cbc:TaxableAmount currencyID="EUR">100.00</cbc:TaxableAmount><cbc:TaxAmount currencyID="EUR">19.00</cbc:TaxAmount>
+  <cac:TaxCategory><cbc:ID>S</cbc:ID><cbc:Percent>19</cbc:Percent></cac:TaxCategory></cac:TaxSubtotal></cac:TaxTotal>
+ <cac:LegalMonetaryTotal><cbc:TaxExclusiveAmount currencyID="EUR">100.00</cbc:TaxExclusiveAmount>
+  <cbc:TaxInclusiveAmount currencyID="EUR">119.00</cbc:TaxInclusiveAmount>
+  <cbc:PayableAmount currencyID="EUR">119.00</cbc:PayableAmount></cac:LegalMonetaryTotal>
+ <cac:InvoiceLine><cbc:ID>1</cbc:ID><cbc:InvoicedQuantity unitCode="H87">2</cbc:InvoicedQuantity>
+  <cbc:LineExtensionAmount currencyID="EUR">100.00</cbc:LineExtensionAmount><cac:Item><cbc:Name>Servicii</cbc:Name>
+  <cac:ClassifiedTaxCategory><cbc:ID>S</cbc:ID><cbc:Percent>19</cbc:Percent></cac:ClassifiedTaxCategory></cac:Item>
+  <cac:Price><cbc:PriceAmount currencyID="EUR">50.00</cbc:PriceAmount></cac:Price></cac:InvoiceLine>
+</Invoice>
+"""

@@ -14,7 +14,9 @@ from tests.machine.conftest import Make
 from tests.support.archive_checks import assert_archived, entries
 from tests.support.harness import SMALL, Harness, settle
 
+from easytracking_sync.archive.batches import Batches
 from easytracking_sync.archive.opening import Archive
+from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.effects import LocalFiles
 
 ONE = replace(SMALL, documents=1)
@@ -109,3 +111,22 @@ def test_row_22_killed_at_any_step_of_the_recovery_the_next_start_finishes(make:
         assert harness.simulator.count("fetch", status=200) == 1
         assert {entry.attempts for entry in entries(harness).values()} == {0}
         assert [path.name for path in (harness.folder / "spool").iterdir()] == ["inspection"]
+
+
+def test_a_parcel_that_arrives_while_a_host_starts_is_not_swept(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another instance may put a parcel into the shared folder after the database was asked what is waited for."""
+    harness = make(ONE)
+    spool = harness.archive.spool
+    arriving = parcel_name(8, "of-another-instance")
+    spooled = Batches.spooled
+
+    def and_then_one_arrives(batches: Batches) -> set[str]:
+        found = spooled(batches)
+        with spool.receiving(arriving) as sink:
+            sink(b"a parcel")
+        return found
+
+    monkeypatch.setattr(Batches, "spooled", and_then_one_arrives)
+    harness.engine.recover()
+    assert spool.holds(arriving)
+    spool.remove(arriving)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.archive_harness import ArchiveHarness, listed
+from tests.archive.archive_harness import ArchiveHarness, StandingClock, listed, source_of
 
 from easytracking_sync.archive import tables
+from easytracking_sync.archive.blobs import DatabaseBlobs
 from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.archive.opening import Archive
-from easytracking_sync.errors import Outdated, StaleLease
+from easytracking_sync.errors import DatabaseUnavailable, Outdated, StaleLease
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.corrections import BusyDocument
 from easytracking_sync.machine.policy import Policy
@@ -72,6 +73,19 @@ def test_a_renewed_lease_is_nobody_elses(archive_harness: ArchiveHarness) -> Non
     assert left > 20
     archive_harness.happen(held, H.JOB_CREATED)
     assert archive_harness.archive.batches.renew(archive_harness.now) == {}
+
+
+def test_an_instance_renews_its_own_leases_and_nobody_elses(archive_harness: ArchiveHarness) -> None:
+    """Otherwise what a dead instance held would be held for ever by those that live."""
+    account_id = archive_harness.account()
+    for number in (1, 2):
+        archive_harness.batch(account_id, [number])
+    held = archive_harness.claim(account_id)
+    other = claim(archive_harness, archive_harness.open("two"), account_id)
+    assert other is not None
+    run_out(archive_harness)
+    assert archive_harness.archive.batches.renew(archive_harness.now) == {held.batch.id: held.batch.epoch}
+    assert sorted(left > 20 for left in seconds_left(archive_harness)) == [False, True]
 
 
 def test_row_21_a_holder_that_was_frozen_renews_nothing_and_commits_nothing(archive_harness: ArchiveHarness) -> None:
@@ -285,6 +299,33 @@ def test_the_same_bytes_stored_by_all_at_once_are_there_once_and_whole(archive_h
         assert len(archive_harness.rows(sa.select(tables.blob.c.sha256))) == len(hashes) == 40
         with archive_harness.archive.database.write() as connection:
             connection.execute(sa.update(tables.blob_chunk).values(content=b"rotten"))
+
+
+@pytest.mark.parametrize("content", [b"the same bytes", b"rotten"])
+def test_bytes_that_another_instance_stores_at_this_moment_are_read_back(
+    archive_harness: ArchiveHarness, content: bytes
+) -> None:
+    """They are not this instance's to vouch for: what is not whole is not taken for stored."""
+    other = archive_harness.open("two")
+    source = source_of(b"the same bytes")
+
+    class Between(StandingClock):
+        """Read between the look at what is there and the insert: the other instance is faster."""
+
+        def now(self) -> datetime:
+            other.blobs.put([source])
+            if content != b"the same bytes":
+                with other.database.write() as connection:
+                    connection.execute(sa.update(tables.blob_chunk).values(content=content))
+            return super().now()
+
+    blobs = DatabaseBlobs(archive_harness.archive.database, Between())
+    if content == b"the same bytes":
+        blobs.put([source])
+        assert archive_harness.archive.blobs.whole({source.sha256}) == {source.sha256}
+    else:
+        with pytest.raises(DatabaseUnavailable, match="not whole"):
+            blobs.put([source])
 
 
 def test_acknowledged_while_a_newer_version_is_listed_a_document_is_fetched_again(

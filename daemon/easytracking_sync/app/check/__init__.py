@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from easytracking_sync.app.check.findings import Finding
-from easytracking_sync.app.check.installation import check_installation
+from easytracking_sync.app.check.installation import Finding, check_installation
 from easytracking_sync.app.check.network import check_accounts
 from easytracking_sync.effects import Effects
 from easytracking_sync.settings import Settings

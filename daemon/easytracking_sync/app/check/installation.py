@@ -6,13 +6,13 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from easytracking_sync.app.alerts import channels_of, limits_of
-from easytracking_sync.app.check.findings import Finding
 from easytracking_sync.app.composition import archive_of
-from easytracking_sync.app.storage_move import nearest_folder
+from easytracking_sync.app.maintenance import nearest_folder
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.schema import require_current, revision, shown
 from easytracking_sync.effects import Effects
@@ -21,6 +21,23 @@ from easytracking_sync.quantities import count, size
 from easytracking_sync.settings import Settings, StorageBackend
 from easytracking_sync.settings.display import HIDDEN, scheme_and_host
 from easytracking_sync.terms import AcknowledgeWith
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line about one thing, each for a person. `fault` is the kind of error that it is, if it is one."""
+
+    what: str
+    fault: type[SyncError] | None = None
+    repair: str = ""
+
+    @property
+    def severity(self) -> Literal["ok", "warn", "fail"]:
+        """A warning works, but should be repaired."""
+        if self.fault is not None:
+            return "fail"
+        return "warn" if self.repair else "ok"
+
 
 ADDRESSES = frozenset({"urls", "heartbeat_url"})
 SECRETS = frozenset({"password", "client_secret", "token", "proxy", "url", *ADDRESSES})
@@ -50,7 +67,7 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
     for path in sorted(_files_with_secrets(settings)):
         mode = _mode(path)
         if mode is not None and mode & 0o007:
-            repair = f"chmod o= {path}: there are secrets in it"
+            repair = f"chmod o= {path}: it contains secrets"
             yield Finding(f"secrets: {path} can be read by every user ({mode:o})", repair=repair)
 
 
@@ -109,7 +126,7 @@ def _database(settings: Settings, effects: Effects) -> Iterator[Finding]:
             yield from _look_into(archive)
     except SyncError as error:
         is_server = isinstance(error, DatabaseUnavailable) and settings.database.sqlite_path is None
-        repair = "check that it runs, and that database.url is right; the service waits until it answers"
+        repair = "check that the server runs and that database.url is correct; the service waits for it"
         yield Finding(f"database: {error}", type(error), repair if is_server else "")
 
 
@@ -117,7 +134,7 @@ def _look_into(archive: Archive) -> Iterator[Finding]:
     where = shown(archive.database)
     found = revision(archive.database)
     if found is None:
-        yield Finding(f"database: nothing at {where} yet; the first catch-up creates it")
+        yield Finding(f"database: no archive at {where} yet; the first catch-up creates it")
         return
     require_current(archive.database)
     facts = archive.database.facts()
@@ -127,7 +144,7 @@ def _look_into(archive: Archive) -> Iterator[Finding]:
     if path is None:
         return
     if not os.access(path, os.W_OK):
-        yield Finding(f"archive: {path} cannot be written by this user", StorageFault, "run this as the file's owner")
+        yield Finding(f"archive: {path} cannot be written by this user", StorageFault, "run this as its owner")
     yield _privacy("archive", path)
 
 
@@ -142,8 +159,8 @@ def _alerts(settings: Settings) -> Iterator[Finding]:
     if names:
         yield Finding(f"alerts: {', '.join(names)} (test them with `easytracking-sync alerts test`)")
     else:
-        repair = "set alerts.urls, or have `easytracking-sync status --check` monitored"
-        yield Finding("alerts: nobody is told when something goes wrong", repair=repair)
+        repair = "set alerts.urls, or monitor `easytracking-sync status --check`"
+        yield Finding("alerts: no channel is configured, so nobody is told when something goes wrong", repair=repair)
     if heartbeat:
         yield Finding(f"alerts: a heartbeat goes to {scheme_and_host(heartbeat)}")
 
@@ -155,14 +172,14 @@ def _privacy(name: str, path: Path) -> Finding:
     """
     mode = _mode(path)
     if mode is None:
-        return Finding(f"{name}: {path} is created when it is needed")
+        return Finding(f"{name}: {path.absolute()} will be created when it is needed")
     if not mode & 0o077:
         return Finding(f"{name}: {path} is private")
     what = f"{name}: {path} can be read by other users ({mode:o})"
     if path.is_dir():
         is_shared = bool(mode & stat.S_ISVTX) or path.resolve() == Path(path.anchor)
-        elsewhere = f"give the {name} a folder of its own: this one is shared by all users"
-        return Finding(what, repair=elsewhere if is_shared else f"chmod 700 {path}, unless others need what is in it")
+        elsewhere = f"put the {name} into its own folder: this one is shared by all users"
+        return Finding(what, repair=elsewhere if is_shared else f"chmod 700 {path}, unless other users need it")
     return Finding(what, Permanent, f"chmod 600 {path}: it holds invoices")
 
 

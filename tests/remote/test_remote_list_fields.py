@@ -46,8 +46,9 @@ def words(path: Path) -> Iterator[str]:
 NAMED = {
     path.relative_to(PACKAGE).as_posix(): frozenset(words(path))
     for path in PACKAGE.rglob("*.py")
-    if path.relative_to(PACKAGE).as_posix() != "list_fields.py"
+    if path.name != "list_fields.py" and path.parent.name != "invoices"
 }
+"""The words of each module. An invoice names its own fields, which are not those of the list."""
 
 
 @pytest.mark.parametrize("field", LIST_FIELDS, ids=lambda field: field.name)

@@ -56,7 +56,7 @@ def scans(archive_harness: ArchiveHarness, statements: list[Statement]) -> set[s
 def busy(archive_harness: ArchiveHarness) -> int:
     """An account with documents and batches in every state."""
     account_id = archive_harness.account()
-    archive_harness.absorb(
+    archive_harness.take_in(
         account_id, [listed(doc_id, received=DAWN.replace(tzinfo=None)) for doc_id in range(1, 41)]
     )
     for number, state in enumerate(BatchState, start=1):
@@ -107,7 +107,7 @@ def recover(archive_harness: ArchiveHarness, account_id: int) -> None:
 
 
 WORK: dict[str, Callable[[ArchiveHarness, int], object]] = {
-    "listing": lambda archive_harness, account_id: archive_harness.absorb(
+    "listing": lambda archive_harness, account_id: archive_harness.take_in(
         account_id, [listed(1, number="2"), *range(2, 60)]
     ),
     "withdrawing": withdraw,

@@ -181,7 +181,7 @@ def test_a_failed_fsync_stops_the_program_even_where_nothing_can_be_cleaned_up(t
 
     class Failing(Watched):
         def remove(self, path: Path) -> None:
-            raise StorageFault(f"storage refused while removing {path}")
+            raise StorageFault(f"storage failed while removing {path}")
 
     files = Failing(failing=WHOLE_STORY.index(call), error=StorageBroken("fsync failed"))
     with pytest.raises(StorageBroken, match="fsync failed"):

@@ -293,7 +293,7 @@ def test_what_the_system_refuses_is_told_with_its_path(run: Run, monkeypatch: py
     monkeypatch.setattr("platform.python_version", refuse)
     told = run("version")
     assert told.code == 74
-    assert told.err == "easytracking-sync: storage refused: /some/where: Permission denied\n"
+    assert told.err == "easytracking-sync: storage failed: /some/where: Permission denied\n"
 
 
 def test_an_interruption_says_how_the_work_goes_on_where_it_does(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,8 +209,8 @@ HAPPENS_IN = {state: [happened for one, happened in DESIGN if one is state] for 
 UNCHANGEABLE = ("id", "account_id", "doc_id")
 
 
-@given(data=st.data(), roll=st.floats(0, 1, exclude_max=True), length=st.integers(1, 40))
-def test_whatever_happens_a_document_stays_sound(data: st.DataObject, roll: float, length: int) -> None:
+@given(data=st.data(), jitter=st.floats(0, 1, exclude_max=True), length=st.integers(1, 40))
+def test_whatever_happens_a_document_stays_sound(data: st.DataObject, jitter: float, length: int) -> None:
     """It waits only in the pool and in quarantine, never since before now, and its version never falls.
 
     The same question has the same answer.
@@ -218,7 +218,7 @@ def test_whatever_happens_a_document_stays_sound(data: st.DataObject, roll: floa
     state = data.draw(st.sampled_from(DocumentState))
     one, policy = (
         before(state, unacknowledgeable=state is STORED and data.draw(st.booleans())),
-        replace(POLICY, roll=roll),
+        replace(POLICY, jitter=jitter),
     )
     for step in range(length):
         now = NOW + timedelta(minutes=step)

@@ -16,7 +16,7 @@ from tests.machine.documents import ACCOUNT_ID, NOW
 from easytracking_sync.errors import Outdated
 from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.document import DocumentHappened
-from easytracking_sync.machine.intake import MOST_TRIES, Absorbed, Listed, differences, until_current
+from easytracking_sync.machine.intake import MOST_TRIES, IntakeCounts, ReceivedList, differences, retry_while_outdated
 from easytracking_sync.terms import DocumentState, KnownDocument, OnRelist
 
 H = DocumentHappened
@@ -33,12 +33,12 @@ def known(state: DocumentState, **values: Any) -> KnownDocument:
     return replace(made, **values)
 
 
-def listing(*elements: ListedDocument, **how: Any) -> Listed:
+def listing(*elements: ListedDocument, **how: Any) -> ReceivedList:
     given: dict[str, Any] = {"begun_at": NOW, "unmarked": True} | how
-    return Listed(ACCOUNT_ID, elements, **given)
+    return ReceivedList(ACCOUNT_ID, elements, **given)
 
 
-def happens(listed: Listed, one: KnownDocument) -> DocumentHappened | None:
+def happens(listed: ReceivedList, one: KnownDocument) -> DocumentHappened | None:
     """What the listing of document 1 means."""
     found = differences(listed, {1: one}, {1: b"{}"})
     assert found.new == ()
@@ -116,7 +116,7 @@ def test_what_is_not_known_is_new_and_what_is_not_listed_is_left_alone(listed: s
 
 
 def test_what_chunks_meant_is_added_up() -> None:
-    assert Absorbed(1, 2, 3, 4) + Absorbed(10, 20, 30, 40) == Absorbed(11, 22, 33, 44)
+    assert IntakeCounts(1, 2, 3, 4) + IntakeCounts(10, 20, 30, 40) == IntakeCounts(11, 22, 33, 44)
 
 
 class Contested:
@@ -135,12 +135,12 @@ class Contested:
 @pytest.mark.parametrize("times", [0, 1, MOST_TRIES - 1])
 def test_what_was_outdated_is_decided_again(times: int) -> None:
     contested = Contested(times)
-    assert until_current(contested) == "done"
+    assert retry_while_outdated(contested) == "done"
     assert contested.tries == times + 1
 
 
 def test_what_is_always_outdated_is_a_bug_and_is_said() -> None:
     contested = Contested(MOST_TRIES)
     with pytest.raises(Outdated):
-        until_current(contested)
+        retry_while_outdated(contested)
     assert contested.tries == MOST_TRIES

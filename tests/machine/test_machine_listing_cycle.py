@@ -15,7 +15,7 @@ from tests.support.harness import ROME, SMALL, Harness, Wish, cycle_of, list_thr
 from easytracking_simulator import WITHOUT_FIELD, Counts, Faults, odd_element, status
 from easytracking_sync.errors import DatabaseUnavailable, ServiceUnavailable
 from easytracking_sync.list_fields import ListedDocument
-from easytracking_sync.machine.intake import Absorbed, Intake, Listed
+from easytracking_sync.machine.intake import Intake, IntakeCounts, ReceivedList
 from easytracking_sync.machine.listing import Cycle, Scope
 from easytracking_sync.remote import EasyTracking, Listing, ListQuery
 from easytracking_sync.terms import (
@@ -322,11 +322,11 @@ class Busy:
         self._calls = 0
         self.withdraw = intake.withdraw
 
-    def absorb(self, listed: Listed, now: datetime) -> Absorbed:
+    def take_in(self, listed: ReceivedList, now: datetime) -> IntakeCounts:
         self._calls += 1
         if self._calls % 2:
             raise DatabaseUnavailable("away")
-        return self._intake.absorb(listed, now)
+        return self._intake.take_in(listed, now)
 
 
 def test_the_cycles_of_one_rotation_list_the_whole_history(make: Make) -> None:

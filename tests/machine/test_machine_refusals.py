@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.machine.documents import ACCOUNT_ID, NOW, batch
 
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.machine.refusals import Counted, count_refusal, forget_refusals, pause_slowly, resumed
+from easytracking_sync.machine.refusals import RefusalDecision, count_refusal, forget_refusals, pause_slowly, resumed
 from easytracking_sync.terms import PauseReason, PauseStatus, Purpose
 
 POLICY = Policy()
@@ -27,8 +27,10 @@ def pause_status(in_row: int = 0, **values: object) -> PauseStatus:
     return replace(made, **values)  # type: ignore[arg-type]
 
 
-def refused(account: PauseStatus, purpose: Purpose = Purpose.FRESH, *, kin_accepted: bool = False) -> Counted:
-    return count_refusal(account, batch(purpose=purpose), NOW, POLICY, kin_accepted=kin_accepted)
+def refused(
+    account: PauseStatus, purpose: Purpose = Purpose.FRESH, *, sibling_accepted: bool = False
+) -> RefusalDecision:
+    return count_refusal(account, batch(purpose=purpose), NOW, POLICY, sibling_accepted=sibling_accepted)
 
 
 @pytest.mark.parametrize("in_row", range(MOST - 1))
@@ -57,9 +59,11 @@ def test_the_eighth_in_a_row_pauses_the_account_and_is_nobody_s_attempt() -> Non
     assert counted.account.detail["reason"] == "permission"
 
 
-@pytest.mark.parametrize(("purpose", "kin_accepted"), list(product(Purpose, (False, True))))
-def test_a_probe_that_is_refused_pauses_again_whatever_it_carried(purpose: Purpose, *, kin_accepted: bool) -> None:
-    counted = refused(pause_status(MOST), purpose, kin_accepted=kin_accepted)
+@pytest.mark.parametrize(("purpose", "sibling_accepted"), list(product(Purpose, (False, True))))
+def test_a_probe_that_is_refused_pauses_again_whatever_it_carried(
+    purpose: Purpose, *, sibling_accepted: bool
+) -> None:
+    counted = refused(pause_status(MOST), purpose, sibling_accepted=sibling_accepted)
     assert (counted.counts, counted.pauses) == (False, True)
     assert counted.account is not None
     assert counted.account.after.paused_until == AN_HOUR
@@ -68,12 +72,12 @@ def test_a_probe_that_is_refused_pauses_again_whatever_it_carried(purpose: Purpo
 
 @pytest.mark.parametrize("in_row", range(MOST))
 def test_where_another_part_of_the_batch_went_through_the_refusal_is_the_document_s(in_row: int) -> None:
-    assert refused(pause_status(in_row), kin_accepted=True) == Counted(None, counts=True)
+    assert refused(pause_status(in_row), sibling_accepted=True) == RefusalDecision(None, counts=True)
 
 
 @pytest.mark.parametrize(("in_row", "purpose"), list(product(range(MOST), ELSEWHERE)))
 def test_what_failed_before_tells_nothing_of_the_account(in_row: int, purpose: Purpose) -> None:
-    assert refused(pause_status(in_row), purpose) == Counted(None, counts=True)
+    assert refused(pause_status(in_row), purpose) == RefusalDecision(None, counts=True)
 
 
 def test_a_reservation_that_goes_through_ends_the_pause_and_the_count() -> None:
@@ -113,14 +117,14 @@ def test_an_account_pauses_exactly_after_eight_fresh_refusals_with_no_success_be
     accepted: list[bool], kin: list[bool], purposes: list[Purpose]
 ) -> None:
     account, in_row = pause_status(), 0
-    for went_through, kin_accepted, purpose in zip(accepted, kin, purposes, strict=False):
+    for went_through, sibling_accepted, purpose in zip(accepted, kin, purposes, strict=False):
         if went_through:
             in_row = 0
             forgotten = forget_refusals(account)
             account = account if forgotten is None else forgotten.after
         else:
-            counted = refused(account, purpose, kin_accepted=kin_accepted)
-            in_row += purpose is Purpose.FRESH and not kin_accepted and in_row < MOST
+            counted = refused(account, purpose, sibling_accepted=sibling_accepted)
+            in_row += purpose is Purpose.FRESH and not sibling_accepted and in_row < MOST
             account = account if counted.account is None else counted.account.after
             assert counted.pauses == (not counted.counts)
             assert counted.pauses == (in_row == MOST)

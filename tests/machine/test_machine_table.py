@@ -174,33 +174,33 @@ def test_what_a_person_wants_tried_is_due_at_once() -> None:
         [pair for pair in DESIGN if pair[1] in {H.UNAVAILABLE, H.STORAGE_FAILED} and pair != (R, H.STORAGE_FAILED)]
     ),
     failures=st.integers(0, 10_000),
-    roll=st.floats(0, 1, exclude_max=True),
+    jitter=st.floats(0, 1, exclude_max=True),
 )
 def test_transient_trouble_waits_with_full_jitter_below_the_cap(
-    pair: tuple[BatchState, BatchHappened], failures: int, roll: float
+    pair: tuple[BatchState, BatchHappened], failures: int, jitter: float
 ) -> None:
     """A wait is anywhere between nothing and the doubled base, never beyond the cap; the failures are counted."""
     state, happened = pair
-    policy = replace(POLICY, roll=roll)
+    policy = replace(POLICY, jitter=jitter)
     after = advance(batch(state, 2, failures=failures), event(happened), NOW, policy).batch
     wait = in_seconds(after.next_attempt_at)
     most = min(300.0, 2.0 ** min(failures, 60))
     assert after.failures == failures + 1
-    assert wait == pytest.approx(roll * most, abs=1e-5)
+    assert wait == pytest.approx(jitter * most, abs=1e-5)
     assert 0 <= wait <= 300
 
 
-@given(roll=st.floats(0, 1, exclude_max=True))
-def test_a_parcel_that_could_not_be_kept_is_waited_for_long_at_once(roll: float) -> None:
+@given(jitter=st.floats(0, 1, exclude_max=True))
+def test_a_parcel_that_could_not_be_kept_is_waited_for_long_at_once(jitter: float) -> None:
     """Each try costs the service a job and a parcel: a full disk waits up to the cap from the first time on."""
-    after = advance(batch(R, 2), event(H.STORAGE_FAILED), NOW, replace(POLICY, roll=roll)).batch
-    assert in_seconds(after.next_attempt_at) == pytest.approx(roll * 300, abs=1e-5)
+    after = advance(batch(R, 2), event(H.STORAGE_FAILED), NOW, replace(POLICY, jitter=jitter)).batch
+    assert in_seconds(after.next_attempt_at) == pytest.approx(jitter * 300, abs=1e-5)
 
 
-@given(asked=st.floats(0, 1e15), roll=st.floats(0, 1, exclude_max=True), failures=st.integers(0, 40))
-def test_retry_after_is_respected_up_to_an_hour(asked: float, roll: float, failures: int) -> None:
+@given(asked=st.floats(0, 1e15), jitter=st.floats(0, 1, exclude_max=True), failures=st.integers(0, 40))
+def test_retry_after_is_respected_up_to_an_hour(asked: float, jitter: float, failures: int) -> None:
     """Never sooner than the service asked, unless it asks for the absurd: then after an hour."""
-    policy = replace(POLICY, roll=roll)
+    policy = replace(POLICY, jitter=jitter)
     after = advance(batch(P, 2, failures=failures), event(H.UNAVAILABLE, retry_after=asked), NOW, policy).batch
     wait = in_seconds(after.next_attempt_at)
     assert min(asked, HOUR) - 1e-5 <= wait <= HOUR
@@ -229,14 +229,14 @@ def test_polls_never_speed_up() -> None:
     size=st.integers(1, 100),
     losses=st.integers(0, 5),
     failures=st.integers(0, 1000),
-    roll=st.floats(0, 1, exclude_max=True),
+    jitter=st.floats(0, 1, exclude_max=True),
 )
 def test_no_decision_looks_back_or_changes_whose_batch_it_is(
-    pair: tuple[BatchState, BatchHappened], size: int, losses: int, failures: int, roll: float
+    pair: tuple[BatchState, BatchHappened], size: int, losses: int, failures: int, jitter: float
 ) -> None:
     """`advance` is pure: the same question has the same answer, never due before now, in the same claim."""
     before = batch(pair[0], size, losses=losses, failures=failures, epoch=3)
-    policy = replace(POLICY, roll=roll)
+    policy = replace(POLICY, jitter=jitter)
     decided = advance(before, event(pair[1]), NOW, policy)
     assert decided == advance(before, event(pair[1]), NOW, policy)
     assert decided.batch.next_attempt_at >= NOW

@@ -66,7 +66,7 @@ class FullDisk(LocalFiles):
     def _come_to(self, operation: str) -> None:
         if operation == self.full_at:
             self.refusals += 1
-            raise StorageFault(f"storage refused while {operation}: {os.strerror(errno.ENOSPC)}")
+            raise StorageFault(f"storage failed while {operation}: {os.strerror(errno.ENOSPC)}")
 
     def create(self, path: Path) -> BinaryIO:
         self._come_to("create")

@@ -219,7 +219,7 @@ def test_row_19_the_older_list_fields_stay_in_the_journal(make: Make) -> None:
 
 
 def test_row_19_a_change_while_it_is_on_its_way_brings_the_newer_version_too(make: Make) -> None:
-    """Listed anew between the reservation and the acknowledgement: it travels once more, both are kept."""
+    """Listed again between the reservation and the acknowledgement: it travels once more, both are kept."""
     harness = make(FEW)
     until_stored(harness)
     changed = harness.simulator.ids()[2]

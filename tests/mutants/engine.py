@@ -126,7 +126,7 @@ ENGINE = (
         "backoff-without-jitter",
         "everyone who waits comes back at the same moment",
         "machine/policy.py",
-        "pause = self.roll * min(self.retry_cap_seconds, doubled)",
+        "pause = self.jitter * min(self.retry_cap_seconds, doubled)",
         "pause = min(self.retry_cap_seconds, doubled)",
         (f"{TABLE}::test_transient_trouble_waits_with_full_jitter_below_the_cap",),
     ),
@@ -141,7 +141,7 @@ ENGINE = (
     Mutant(
         "retry-after-of-one-batch",
         "an account that is told to wait makes other calls meanwhile",
-        "machine/gate.py",
+        "machine/circuit_breaker.py",
         "        if retry_after is None:\n            return\n",
         "        if retry_after is None or retry_after > 0:\n            return\n",
         (f"{ANSWERS}::test_row_05_an_account_told_to_wait_makes_no_call_at_all_meanwhile",),

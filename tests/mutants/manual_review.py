@@ -159,8 +159,8 @@ MANUAL_REVIEW = (
         "broken-sync-above",
         "a folder above that was opened and cannot be synced is passed over",
         "effects.py",
-        "with contextlib.suppress(StorageFault):  # where its parent",
-        "with contextlib.suppress(StorageFault, StorageBroken):  # where its parent",
+        "with contextlib.suppress(StorageFault):  # a parent that",
+        "with contextlib.suppress(StorageFault, StorageBroken):  # a parent that",
         (f"{FOLDERS}::test_row_12_a_sync_above_that_fails_is_a_broken_promise",),
     ),
     Mutant(

@@ -6,7 +6,7 @@ from tests.mutants.mutant import Mutant
 
 LEASES = "tests/postgres/test_postgres_leases.py"
 SPOOL = "tests/archive/test_archive_spool.py"
-GATE = "tests/machine/test_machine_gate.py"
+GATE = "tests/machine/test_machine_circuit_breaker.py"
 RECOVERY = "tests/machine/test_matrix_22_recovery.py"
 HELD = "tests/machine/test_machine_held_claims.py"
 
@@ -23,8 +23,8 @@ SHARED_ARCHIVE = (
         "spool-read-after-the-database",
         "a parcel that arrives in the shared spool while an instance starts is swept",
         "machine/engine.py",
-        "        spool.sweep(self._archive.batches.spooled(), names)\n",
-        "        spool.sweep(self._archive.batches.spooled(), spool.names() if names is not None else names)\n",
+        "        spool.sweep(self._archive.batches.spooled(), present)\n",
+        "        spool.sweep(self._archive.batches.spooled(), spool.names() if present is not None else present)\n",
         (f"{RECOVERY}::test_a_parcel_that_arrives_while_a_host_starts_is_not_swept",),
     ),
     Mutant(
@@ -54,7 +54,7 @@ SHARED_ARCHIVE = (
     Mutant(
         "shorter-retry-after-ends-a-longer-one",
         "a shorter Retry-After that comes later ends a longer one",
-        "machine/gate.py",
+        "machine/circuit_breaker.py",
         "max(until, self._wait_until.get(account.id, until))",
         "until",
         (f"{GATE}::test_a_shorter_retry_after_that_comes_later_does_not_end_a_longer_one",),
@@ -66,5 +66,21 @@ SHARED_ARCHIVE = (
         ".where(batch.c.state.in_(LIVE_STATES), batch.c.lease_owner == self._owner)",
         ".where(batch.c.state.in_(LIVE_STATES), batch.c.lease_owner.is_not(None))",
         (f"{LEASES}::test_an_instance_renews_its_own_leases_and_nobody_elses",),
+    ),
+    Mutant(
+        "dead-instances-hold-their-names",
+        "what a dead instance holds is held until its lease runs out, however long it was taken for",
+        "archive/leases.py",
+        ", ~_is_alive(lease.c.owner, clock)",
+        "",
+        (f"{LEASES}::test_what_an_instance_held_is_free_when_it_has_not_announced_itself_for_half_a_minute",),
+    ),
+    Mutant(
+        "database-waited-for-without-end",
+        "a one-shot waits for its database beyond its deadline",
+        "app/composition.py",
+        "                if clock.monotonic() - begun >= seconds:\n",
+        "                if clock.monotonic() - begun >= 100 * seconds:\n",
+        ("tests/postgres/test_postgres_awaited.py::test_a_one_shot_waits_until_its_deadline_or_a_minute",),
     ),
 )

@@ -110,7 +110,7 @@ class Bench:
             connection.execute(sa.update(table).values(**values))
 
     def quarantine(self, *doc_ids: int) -> None:
-        self.archive_harness.absorb(self.account_id, doc_ids)
+        self.archive_harness.take_in(self.account_id, doc_ids)
         self.change(tables.document, state=DocumentState.QUARANTINED, wanted_at=self.clock.now())
 
     def release(self) -> None:
@@ -280,7 +280,7 @@ def test_of_two_instances_on_one_archive_one_tells(bench: Bench) -> None:
 
 def store(bench: Bench, *doc_ids: int) -> None:
     """Documents come home and are acknowledged."""
-    bench.archive_harness.absorb(bench.account_id, doc_ids)
+    bench.archive_harness.take_in(bench.account_id, doc_ids)
     bench.change(tables.document, next_attempt_at=bench.archive_harness.now, receiver_piva="01234567890")
     bench.archive_harness.plan([bench.account_id], 10)
     bench.archive_harness.store(bench.account_id)

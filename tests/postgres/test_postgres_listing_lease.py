@@ -15,7 +15,10 @@ from easytracking_sync.machine.listing.lease import ListingLease
 
 
 def lease(archive: Archive) -> ListingLease:
-    return ListingLease(archive.leases, VirtualClock())
+    """Of an instance that is alive."""
+    clock = VirtualClock()
+    archive.leases.announce(clock.now())
+    return ListingLease(archive.leases, clock)
 
 
 def test_of_two_instances_one_at_a_time_lists_an_account(archive_harness: ArchiveHarness) -> None:

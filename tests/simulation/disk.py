@@ -177,7 +177,7 @@ class MortalFile(io.RawIOBase):
 
 def _refusing(doing: str) -> Callable[[Failure], Exception]:
     def refuse(failure: Failure) -> Exception:
-        return StorageFault(f"storage refused while {doing}: {_os_error(failure)}")
+        return StorageFault(f"storage failed while {doing}: {_os_error(failure)}")
 
     return refuse
 

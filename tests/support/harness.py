@@ -315,7 +315,7 @@ def cycle_of(harness: Harness, account: Account, scope: Scope | None = None, *, 
     scope = scope or Scope.whole_history(account, harness.clock.now(), marked_too=marked_too)
     return Cycle(
         Intake(harness.archive, harness.engine.policy),
-        harness.engine.gate,
+        harness.engine.circuit_breaker,
         harness.clock,
         harness.observer,
         account,

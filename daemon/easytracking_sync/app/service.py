@@ -16,6 +16,7 @@ from easytracking_sync.app.composition import (
     machine_account,
     open_instance,
     shut_down,
+    wait_for_database,
 )
 from easytracking_sync.app.schedule import PublishedSchedule, Scheduler
 from easytracking_sync.app.settings_change import SettingsChange, compare_settings
@@ -55,15 +56,21 @@ def serve(
     supervise: Supervise | None = None,
     reload_requested: threading.Event | None = None,
     hang_seconds: float | None = None,
+    preparing: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Hold the archive and run the service for all configured accounts until `stop` is set.
 
+    Waits for a database server that is not up yet. `preparing` is told what the start is at.
     When `reload_requested` is set, `reload` loads the configuration again; a wrong one changes nothing. If a step of
     a thread takes longer than `hang_seconds`, the supervisor is no longer told that the service is alive.
 
     Raises UsageError, LockHeld or StorageBroken; trouble with an account's service never ends it.
     """
     effects = effects or Effects()
+    preparing("Waiting for the database")
+    if not wait_for_database(settings, effects, observer, stop):
+        return
+    preparing("Opening the archive")
     with contextlib.ExitStack() as closing:
         instance = closing.enter_context(open_instance(settings, (), observer, effects=effects, command=RUN_COMMAND))
         supervisor = closing.enter_context(supervise(instance)) if supervise else UNSUPERVISED

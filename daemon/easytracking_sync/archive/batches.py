@@ -151,7 +151,7 @@ class Batches:
         if self._alone:
             self._clear_leases(batch.c.lease_owner.is_not(None))
 
-    def release_own(self) -> None:
+    def release_leases(self) -> None:
         """Clear this worker's leases when it ends, so that others need not wait until they expire."""
         self._clear_leases(batch.c.lease_owner == self._owner)
 
@@ -187,7 +187,7 @@ class Batches:
             rows = connection.execute(sa.select(batch).where(*planned).order_by(batch.c.id)).all()
             return tuple(Claim(as_batch(row), _carried(connection, row.id)) for row in rows)
 
-    def kin_was_accepted(self, of: Batch) -> bool:
+    def sibling_was_accepted(self, of: Batch) -> bool:
         """Whether the service ever accepted a part of the batch from which this one was split."""
         accepted = batch.c.root_id == of.root_id, batch.c.reserved_at.is_not(None)
         with self._database.read() as connection:

@@ -11,6 +11,9 @@ from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.tables import Instant, lease, upsert
 
 INSTANCE_SECONDS = 30.0
+"""An instance that has not announced itself for so long counts as dead, and holds nothing."""
+
+INSTANCE = "instance:"
 NOW = sa.bindparam("now", type_=Instant)
 
 _SERVER_CLOCK = sa.func.clock_timestamp(type_=Instant)
@@ -37,8 +40,8 @@ def lease_terms(now: datetime, seconds: float) -> dict[str, Any]:
 class Leases:
     """Named leases that one instance at a time may hold, such as "cycle:17". `owner` is this instance.
 
-    They save instances from doing the same work twice. Correctness does not depend on them: batches are fenced by
-    their epoch.
+    An instance holds its names as long as it announces itself; the names of a dead instance are free. Names keep
+    instances from doing the same work twice. Correctness does not depend on them: batches are fenced by their epoch.
     """
 
     def __init__(self, database: Database, owner: str) -> None:
@@ -51,7 +54,7 @@ class Leases:
         return not self._database.is_sqlite
 
     def take(self, name: str, seconds: float, now: datetime) -> bool:
-        """Hold this name for `seconds` from now; False while another instance holds it."""
+        """Hold this name for `seconds` from now; False while another living instance holds it."""
         clock = lease_clock(is_sqlite=self._database.is_sqlite)
         until = lease_end(is_sqlite=self._database.is_sqlite)
         with self._database.write() as connection:
@@ -59,15 +62,15 @@ class Leases:
             taken = new.on_conflict_do_update(
                 index_elements=[lease.c.name],
                 set_={"owner": self._owner, "epoch": lease.c.epoch + 1, "taken_at": clock, "until": until},
-                where=sa.or_(lease.c.until <= clock, lease.c.owner == self._owner),
+                where=sa.or_(lease.c.until <= clock, lease.c.owner == self._owner, ~_is_alive(lease.c.owner, clock)),
             )
             epoch = connection.execute(taken.returning(lease.c.epoch), lease_terms(now, seconds))
             return epoch.scalar_one_or_none() is not None
 
     def announce(self, now: datetime) -> None:
-        """Show that this instance is running; call it about every ten seconds."""
+        """Show that this instance is alive: call it before taking a name, then about every ten seconds."""
         if self.are_shared:
-            self.take(f"instance:{self._owner}", INSTANCE_SECONDS, now)
+            self.take(f"{INSTANCE}{self._owner}", INSTANCE_SECONDS, now)
 
     def release(self, name: str) -> None:
         """Release this name, unless another instance has taken it meanwhile. Repeating is safe."""
@@ -78,3 +81,8 @@ class Leases:
         """Release all names when this instance ends, so that others need not wait until they expire."""
         with self._database.write() as connection:
             connection.execute(sa.delete(lease).where(lease.c.owner == self._owner))
+
+
+def _is_alive(owner: sa.ColumnElement[str], clock: sa.ColumnElement[datetime]) -> sa.ColumnElement[bool]:
+    announced = lease.alias("announced")
+    return sa.exists().where(announced.c.name == sa.literal(INSTANCE).concat(owner), announced.c.until > clock)

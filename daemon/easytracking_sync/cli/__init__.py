@@ -204,7 +204,7 @@ def _resumption(error: BaseException) -> str:
 
 def _refusal(error: OSError) -> str:
     about = "" if error.filename is None else f" {os.fsdecode(error.filename)}:"
-    return f"storage refused:{about} {error.strerror or error}"
+    return f"storage failed:{about} {error.strerror or error}"
 
 
 def _usage(error: click.ClickException) -> int:

@@ -159,7 +159,7 @@ class HandoverServer:
         self._archive.accounts.resume([account.id for account in chosen])
         taken = _TakenRequest(request, chosen, self._clock.monotonic(), {account.id for account in chosen})
         for account in chosen:
-            self._engine.gate.forget(account.id)
+            self._engine.circuit_breaker.forget(account.id)
             self._listing.retry_now(account.id)
             now = self._clock.now()
             scope = Scope.of_days(account, now, wanted.start, wanted.end, marked_too=not wanted.new_only)

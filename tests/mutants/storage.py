@@ -323,4 +323,12 @@ STORAGE = (
         "return frozenset(hashes)",
         ("tests/app/test_app_scrub.py::test_row_23_damaged_files_are_reported_and_fetched_again",),
     ),
+    Mutant(
+        "replaced-database-unnoticed",
+        "the service goes on with a database file that was replaced under it",
+        "app/service.py",
+        "        self._archive.database.require_same_file()\n",
+        "",
+        ("tests/service/test_service_run.py::test_the_service_stops_if_its_database_is_another_file",),
+    ),
 )

@@ -186,6 +186,7 @@ class Service:
         return self._engine_threads.failure or self._listing.state.failure
 
     def _beat(self) -> None:
+        self._archive.database.require_same_file()
         self._scheduler.check()
         try:
             while not self._due.empty():

@@ -84,6 +84,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._busy_seconds = busy_seconds
         self._writing = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._opened: tuple[int, int] | None = None
         self._engine = self._sqlite_engine() if self.is_sqlite else self._postgresql_engine(connections)
 
     @property
@@ -139,6 +140,18 @@ class Database:
                 journal = f"{mode}, synchronous {synchronous}"
         return DatabaseFacts(engine, version, journal)
 
+    def require_same_file(self) -> None:
+        """StorageBroken if the SQLite file was replaced or removed since it was first opened.
+
+        Open connections continue with the old file, and what they commit there is lost.
+        """
+        if self.path is None or self._opened is None:
+            return
+        if file_identity(self.path) != self._opened:
+            raise StorageBroken(
+                f"the database {self.path} was replaced or removed while the program used it; restart the program"
+            )
+
     def close(self) -> None:
         """Close all connections; the object can be used again afterwards."""
         self._engine.dispose()
@@ -175,6 +188,8 @@ class Database:
 
     def _prepare_sqlite(self, connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         del record
+        if self._opened is None and self.path is not None:
+            self._opened = file_identity(self.path)
         connection.isolation_level = None  # the driver's implicit transactions lose updates
         journal, synchronous = ("WAL", "FULL") if wal_is_safe(sqlite3.sqlite_version_info) else ("DELETE", "EXTRA")
         connection.execute(f"PRAGMA busy_timeout = {int(self._busy_seconds * 1000)}")
@@ -251,6 +266,17 @@ def sqlite_path(url: URL) -> Path:
     if not url.database:
         raise UsageError("database.url has no file; write sqlite:////absolute/path/archive.db")
     return Path(url.database).resolve()  # a link must not bypass the lock or the check of the file system
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageFault(f"cannot look at the database {path}: {error.strerror}") from error
+    return found.st_dev, found.st_ino
 
 
 def prepare_private_file(path: Path) -> None:

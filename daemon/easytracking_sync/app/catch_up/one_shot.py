@@ -173,6 +173,7 @@ class _Run:
             if now - counted_at < COUNT_EVERY_SECONDS and not is_idle:
                 continue
             counted_at = now
+            self._instance.archive.database.require_same_file()
             waiting = self._count_waiting()
             if progress is not None:
                 doing = "fetching" if self._listing.is_idle else "listing and fetching"

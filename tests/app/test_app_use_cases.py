@@ -159,9 +159,9 @@ def test_no_document_is_accepted_without_a_reason(builder: ArchiveBuilder, reaso
 def test_documents_are_found_once_each_and_accounts_that_do_not_exist_are_refused(builder: ArchiveBuilder) -> None:
     builder.document("acme", 1)
     assert [one.doc_id for one in find_documents(builder.archive, ["1", "acme/1", "1"])] == [1, 1]
-    with pytest.raises(UsageError, match="there is no account 'acne'; there are acme"):
+    with pytest.raises(UsageError, match="unknown account 'acne'; known accounts: acme"):
         list_documents(builder.archive, settings_of(builder), DocumentFilter(accounts=("acne",)))
-    with pytest.raises(UsageError, match="no account"):
+    with pytest.raises(UsageError, match="unknown account"):
         export_documents(
             builder.archive,
             settings_of(builder),

@@ -86,7 +86,7 @@ def test_rename_keeps_the_documents_and_works_beside_a_running_service(run: Run,
         ("acme", "configured", "another account in the configuration"),
         ("nobody", "new", "the archive has no account nobody"),
         ("acme", "a b", "'a b' is not a label"),
-        ("acme", "acme", "acme is its label already"),
+        ("acme", "acme", "the account is already called acme"),
     ],
 )
 def test_a_label_is_given_once_and_a_wrong_one_is_one_clear_line(

@@ -108,7 +108,7 @@ def test_help_lists_every_command(run: Run) -> None:
         (["catch-up", "--deadline", "nan"], "seconds above 0"),
         (["catch-up", "--account", "acne"], "acne"),
         (["catch-up", "extra"], "extra"),
-        (["invoices", "list", "--account", "acne"], "there are acme"),
+        (["invoices", "list", "--account", "acne"], "known accounts: acme"),
         (["invoices", "list", "--state", "lost"], "lost"),
         (["invoices", "list", "--limit", "0"], "--limit"),
         (["invoices", "list", "--type", ","], "is empty; give one or more"),

@@ -31,7 +31,7 @@ def document_json(entry: DocumentEntry, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def status_json(status: Status) -> dict[str, Any]:
-    """The archive as a whole, with one object an account."""
+    """The whole archive, with one object per account."""
     short = status.shortage
     return {
         "archive": status.archive,
@@ -43,7 +43,7 @@ def status_json(status: Status) -> dict[str, Any]:
 
 
 def proof_json(proof: Proof) -> dict[str, Any]:
-    """What the comparison of one account found."""
+    """The result of comparing one account."""
     return {
         "account": proof.account,
         "holds": proof.holds,

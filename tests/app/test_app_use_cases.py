@@ -159,9 +159,9 @@ def test_no_document_is_accepted_without_a_reason(builder: ArchiveBuilder, reaso
 def test_documents_are_found_once_each_and_accounts_that_do_not_exist_are_refused(builder: ArchiveBuilder) -> None:
     builder.document("acme", 1)
     assert [one.doc_id for one in find_documents(builder.archive, ["1", "acme/1", "1"])] == [1, 1]
-    with pytest.raises(UsageError, match="there is no account 'acne'; there are acme"):
+    with pytest.raises(UsageError, match="unknown account 'acne'; known accounts: acme"):
         list_documents(builder.archive, settings_of(builder), DocumentFilter(accounts=("acne",)))
-    with pytest.raises(UsageError, match="no account"):
+    with pytest.raises(UsageError, match="unknown account"):
         export_documents(
             builder.archive,
             settings_of(builder),
@@ -179,7 +179,7 @@ def test_a_label_that_the_configuration_has_is_never_taken_from_it(builder: Arch
     for new in ("other", "beta"):
         with pytest.raises(UsageError):
             rename_account(builder.archive, settings_of(builder), "acme", new, NOW)
-    assert builder.archive.document_search.labels() == ("acme",)
+    assert tuple(entry.label for entry in builder.archive.accounts.entries()) == ("acme",)
 
 
 def test_a_finding_has_the_error_that_it_is(builder: ArchiveBuilder) -> None:

@@ -55,7 +55,7 @@ def test_a_label_that_the_configuration_still_has_is_not_changed_and_it_says_whe
     assert "rename its table [accounts.acme] to [accounts.acme-italia]" in told.complaint
     assert "environment EASYTRACKING_ACCOUNTS__ACME__PASSWORD" in told.complaint
     assert "canary" not in told.complaint
-    assert builder.archive.document_search.labels() == ("acme",)
+    assert tuple(entry.label for entry in builder.archive.accounts.entries()) == ("acme",)
 
 
 def test_a_label_that_the_configuration_has_otherwise_is_not_made_a_third_one(
@@ -82,11 +82,11 @@ def test_rename_keeps_the_documents_and_works_beside_a_running_service(run: Run,
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("acme", "beta", "beta is another account already"),
+        ("acme", "beta", "beta is the label of another account"),
         ("acme", "configured", "another account in the configuration"),
         ("nobody", "new", "the archive has no account nobody"),
         ("acme", "a b", "'a b' is not a label"),
-        ("acme", "acme", "acme is its label already"),
+        ("acme", "acme", "the account is already called acme"),
     ],
 )
 def test_a_label_is_given_once_and_a_wrong_one_is_one_clear_line(
@@ -98,7 +98,7 @@ def test_a_label_is_given_once_and_a_wrong_one_is_one_clear_line(
     told = run("--config", builder.config, "accounts", "rename", old, new)
     assert told.code == 2
     assert said in told.complaint
-    assert builder.archive.document_search.labels() == ("acme", "beta")
+    assert tuple(entry.label for entry in builder.archive.accounts.entries()) == ("acme", "beta")
 
 
 def test_an_account_that_the_configuration_does_not_have_may_be_called_anything(
@@ -106,4 +106,4 @@ def test_an_account_that_the_configuration_does_not_have_may_be_called_anything(
 ) -> None:
     builder.document("gone", 1)
     assert run("--config", builder.config, "accounts", "rename", "gone", "former").code == 0
-    assert builder.archive.document_search.labels() == ("former",)
+    assert tuple(entry.label for entry in builder.archive.accounts.entries()) == ("former",)

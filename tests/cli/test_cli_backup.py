@@ -78,7 +78,7 @@ def test_without_room_nothing_is_begun(builder: ArchiveBuilder, tmp_path: Path) 
         def free_bytes(self, folder: Path) -> int:
             return 10
 
-    with pytest.raises(StorageFault, match="no room"):
+    with pytest.raises(StorageFault, match="not enough free space"):
         back_up(archive_of(builder), tmp_path / "copy.db", Full())
     assert not (tmp_path / "copy.db.part").exists()
 

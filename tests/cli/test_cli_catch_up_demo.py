@@ -128,7 +128,7 @@ def test_the_demo_leaves_alone_what_it_did_not_make(run: Run, tmp_path: Path, th
         target.symlink_to(kept)
     told = run("demo", "--dir", target)
     assert told.code == 2
-    assert "left alone" in told.complaint
+    assert "not overwritten" in told.complaint
     assert target.read_text() == "x" if there == "file" else (target / "precious").read_text() == "x"
 
 

@@ -262,7 +262,7 @@ def test_a_server_whose_leases_are_alive_is_not_copied_from(
     builder.config.write_text(builder.config.read_text().replace(f"sqlite:///{builder.path}", url))
     told = run("--config", builder.config, "database", "copy", "--to", f"sqlite:///{builder.folder}/x.db")
     assert told.code == 5
-    assert "a service works on" in told.complaint
+    assert "a service uses" in told.complaint
     copy.close()
 
 

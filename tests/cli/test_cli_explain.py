@@ -183,7 +183,9 @@ def test_a_trial_account_leaves_no_trace(run: Run, builder: ArchiveBuilder) -> N
     assert 'acknowledge = "none"' in told_next(explained(run, builder))
 
 
-@pytest.mark.parametrize(("named", "said"), [("7", "acme/7, beta/7"), ("acme/8", "no document"), ("x", "names no")])
+@pytest.mark.parametrize(
+    ("named", "said"), [("7", "acme/7, beta/7"), ("acme/8", "no document"), ("x", "is not a document id")]
+)
 def test_a_document_that_cannot_be_told_is_one_clear_line(
     run: Run, builder: ArchiveBuilder, named: str, said: str
 ) -> None:

@@ -139,8 +139,8 @@ def test_documents_come_from_stdin_in_hundreds(
         (["clear", "2", "acme/9"], "there is no document acme/9"),
         (["clear", "1", "acme/7", "--force"], "--force"),
         (["set", "2", "beta/7"], "account beta is not configured"),
-        (["set", "2", "9" * 5000], "names no document"),
-        (["set", "2", "\x1b[31m/7"], "names no document"),
+        (["set", "2", "9" * 5000], "is not a document id"),
+        (["set", "2", "\x1b[31m/7"], "is not a document id"),
     ],
 )
 def test_a_wrong_phase_command_is_one_clear_line_and_changes_nothing(

@@ -56,7 +56,7 @@ def test_only_the_accounts_named_are_read(run: Run, builder: ArchiveBuilder) -> 
     assert run("--config", builder.config, "scrub", "--account", "beta").code == 3
     told = run("--config", builder.config, "scrub", "--account", "acne")
     assert told.code == 2
-    assert "there are acme, beta" in told.complaint
+    assert "known accounts: acme, beta" in told.complaint
 
 
 def test_an_archive_whose_bytes_are_gone_is_a_storage_failure_and_changes_nothing(

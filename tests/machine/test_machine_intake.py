@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from tests.machine.documents import ACCOUNT_ID, NOW
 
 from easytracking_sync.errors import Outdated
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.document import DocumentHappened
 from easytracking_sync.machine.intake import MOST_TRIES, IntakeCounts, ReceivedList, differences, retry_while_outdated
-from easytracking_sync.terms import DocumentState, KnownDocument, ListedDocument, OnRelist
+from easytracking_sync.terms import DocumentState, KnownDocument, OnRelist
 
 H = DocumentHappened
 EARLIER = NOW - timedelta(hours=1)

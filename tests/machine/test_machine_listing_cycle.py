@@ -14,6 +14,7 @@ from tests.support.harness import ROME, SMALL, Harness, Wish, cycle_of, list_thr
 
 from easytracking_simulator import WITHOUT_FIELD, Counts, Faults, odd_element, status
 from easytracking_sync.errors import DatabaseUnavailable, ServiceUnavailable
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.intake import Intake, IntakeCounts, ReceivedList
 from easytracking_sync.machine.listing import Cycle, Scope
 from easytracking_sync.remote import EasyTracking, Listing, ListQuery
@@ -21,7 +22,6 @@ from easytracking_sync.terms import (
     MOST_LISTED,
     AcknowledgeWith,
     DocumentState,
-    ListedDocument,
     Window,
     WindowKind,
 )

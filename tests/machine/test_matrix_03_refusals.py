@@ -136,7 +136,7 @@ def test_row_03_everything_refused_is_a_lost_permission_and_nobody_s_attempt(mak
     assert pause_of(harness) is PauseReason.PERMISSION
     assert {entry.attempts for entry in entries(harness).values()} == {0}
     assert DocumentState.QUARANTINED not in states(harness).values()
-    overview = harness.archive.document_search.overviews()[0]
+    overview = harness.archive.account_statuses.overviews()[0]
     assert overview.pause_reason is PauseReason.PERMISSION
     assert overview.pause_message
     alarms = [(level, facts["account"]) for name, level, facts in harness.observer.notes if name == "account.paused"]

@@ -167,7 +167,7 @@ def test_row_10_missing_types_are_asked_for_three_times_and_then_recorded(make: 
     assert [poor in ids for ids in fetched(harness)] == [True, True, True]
     assert (entry.state, entry.missing_types, entry.attempts) == (DocumentState.ACKNOWLEDGED, ("FU",), 0)
     assert {file.type for file in entry.files} == {"FA", "MT"}
-    assert harness.archive.document_search.overviews()[0].incomplete == 1
+    assert harness.archive.account_statuses.overviews()[0].incomplete == 1
     missing = [event["missing"] for event in events(harness, "document.stored") if "missing" in event]
     assert missing == ["FU"]
     others = set(harness.simulator.ids()) - {poor}

@@ -31,8 +31,8 @@ CLAIMS_AND_LISTINGS = (
         "epoch-not-raised",
         "a claim does not tell itself from the one before",
         "archive/batches.py",
-        "epoch=batch.c.epoch + 1, **_mine(",
-        "epoch=batch.c.epoch, **_mine(",
+        "epoch=batch.c.epoch + 1, **_leased(",
+        "epoch=batch.c.epoch, **_leased(",
         (f"{BATCHES}::test_a_claim_carries_its_documents_in_a_fixed_order_and_raises_the_epoch",),
     ),
     Mutant(
@@ -87,8 +87,8 @@ CLAIMS_AND_LISTINGS = (
         "dead-leases-kept",
         "what a killed instance held is held for ever",
         "archive/batches.py",
-        "        if self._alone:\n            self._void(batch.c.lease_owner.is_not(None))\n",
-        "        if not self._alone:\n            self._void(batch.c.lease_owner.is_not(None))\n",
+        "        if self._alone:\n            self._clear_leases(batch.c.lease_owner.is_not(None))\n",
+        "        if not self._alone:\n            self._clear_leases(batch.c.lease_owner.is_not(None))\n",
         (f"{TOLD}::test_row_16_killed_again_and_again_before_the_acknowledgement",),
     ),
     Mutant(

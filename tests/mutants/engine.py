@@ -278,7 +278,7 @@ ENGINE = (
         "reserving-on-a-full-disk",
         "parcels are reserved though the disk has no room",
         "machine/engine.py",
-        "        if self._archive.spool.has_room():\n            return True\n",
+        "        if self._archive.spool.has_space():\n            return True\n",
         "        if self._archive.spool:\n            return True\n",
         (f"{BOUNDS}::test_row_12_below_min_free_bytes_nothing_is_reserved",),
     ),

@@ -563,7 +563,7 @@ LIFECYCLE = (
         "story-told-twice",
         "a document's story repeats its batch's",
         "archive/document_history.py",
-        "    rows = [row for row in rows if row.document_id is None or not _is_echo(row, batches)]\n",
+        "    rows = [row for row in rows if row.document_id is None or not _repeats_batch(row, batches)]\n",
         "",
         (
             "tests/archive/test_document_search.py::test_of_what_a_document_and_its_batch_both_tell_the_batch_s_line_is_enough",

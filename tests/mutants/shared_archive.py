@@ -15,7 +15,7 @@ SHARED_ARCHIVE = (
         "spool-others-parts-removed",
         "a writer to a shared spool removes the parts of parcels that others are receiving",
         "archive/spool.py",
-        "if other.endswith(PART) and _whole_name(other) == name:",
+        "if other.endswith(PART) and _complete_name(other) == name:",
         "if other.endswith(PART):",
         (f"{SPOOL}::test_a_writer_to_a_shared_folder_removes_others_parts_of_its_own_parcel_only",),
     ),
@@ -24,7 +24,7 @@ SHARED_ARCHIVE = (
         "a parcel that arrives in the shared spool while an instance starts is swept",
         "machine/engine.py",
         "        spool.sweep(self._archive.batches.spooled(), present)\n",
-        "        spool.sweep(self._archive.batches.spooled(), spool.lying() if present is not None else present)\n",
+        "        spool.sweep(self._archive.batches.spooled(), spool.names() if present is not None else present)\n",
         (f"{RECOVERY}::test_a_parcel_that_arrives_while_a_host_starts_is_not_swept",),
     ),
     Mutant(

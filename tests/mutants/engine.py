@@ -282,4 +282,20 @@ ENGINE = (
         "        if self._archive.spool:\n            return True\n",
         (f"{BOUNDS}::test_row_12_below_min_free_bytes_nothing_is_reserved",),
     ),
+    Mutant(
+        "asked-for-and-not-tried",
+        "after a lost permission came back, `catch-up` lifts the pause and the documents keep waiting",
+        "machine/corrections.py",
+        "    archive.documents.try_now(account_ids, now)\n",
+        "",
+        ("tests/machine/test_machine_try_now.py::test_after_trouble_with_the_service_everything_is_tried_at_once",),
+    ),
+    Mutant(
+        "batches-asked-for-and-not-tried",
+        "after a full disk was freed, `catch-up` idles until the next attempts",
+        "machine/corrections.py",
+        "    archive.batches.try_now(account_ids, now)\n",
+        "",
+        ("tests/machine/test_machine_try_now.py::test_after_a_full_disk_everything_is_tried_at_once",),
+    ),
 )

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from easytracking_sync.lenient_json import doc_id_or_none, integer_or_none, read_value, text_or_none
-from easytracking_sync.terms import LIST_FIELDS, ListedDocument
+from easytracking_sync.list_fields import LIST_FIELDS, ListedDocument
 
 ROME: Final = ZoneInfo("Europe/Rome")
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.terms import (
     Batch,
     BatchState,
     Document,
     Due,
     KnownFile,
-    ListedDocument,
     ParcelFile,
     PauseStatus,
     Purpose,

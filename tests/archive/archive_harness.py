@@ -22,6 +22,7 @@ from easytracking_sync.archive.claim_queries import ClaimCriteria
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.effects import Effects
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.machine.decision import Outcome, Permission, concerns_permission, decide
@@ -35,7 +36,6 @@ from easytracking_sync.terms import (
     BatchState,
     CarriedDocument,
     Claim,
-    ListedDocument,
     ParcelFile,
     PauseReason,
     Purpose,
@@ -253,7 +253,7 @@ class ArchiveHarness:
 
         def attempt() -> Transition:
             transition = self.decided(seen[-1], what, judged, told=told, by=archive)
-            seen.append(archive.batches.look_again(claim))
+            seen.append(archive.batches.reload(claim))
             archive.transitions.apply(transition, self.now)
             return transition
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import ON_SQLITE, ArchiveHarness, listed
 
 from easytracking_sync.archive import journal, tables
-from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.alarms import Bookmark, KnownAlarm
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.machine.batch import BatchHappened
@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 
 
 def condition(archive_harness: ArchiveHarness, account_id: int) -> AccountCondition:
-    (found,) = archive_harness.archive.alarm_conditions.of([account_id], 8, archive_harness.now - DAY)
+    (found,) = archive_harness.archive.account_statuses.conditions([account_id], 8, archive_harness.now - DAY)
     return found
 
 
@@ -106,7 +106,7 @@ def test_changed_and_rotten_documents_are_counted_once_each_and_only_lately(arch
         ):
             journal.record(connection, name, archive_harness.now, account_id=account_id, document_id=document_id)
     assert (condition(archive_harness, account_id).changed, condition(archive_harness, account_id).rotten) == (2, 1)
-    some = archive_harness.archive.alarm_conditions.some
+    some = archive_harness.archive.account_statuses.doc_ids
     assert some(account_id, "changed", archive_harness.now - DAY, 5) == (1, 2)
     assert some(account_id, "rotten", archive_harness.now - DAY, 5) == (2,)
     archive_harness.clock.forward(2 * 86_400)
@@ -130,7 +130,7 @@ def test_the_first_ids_of_what_is_wrong_can_be_named(
     for doc_id in (1, 2, 4):
         change(archive_harness, acme, doc_id, **values)
     change(archive_harness, beta, 9, **values)
-    assert archive_harness.archive.alarm_conditions.some(acme, what, archive_harness.now, 2) == (1, 2)
+    assert archive_harness.archive.account_statuses.doc_ids(acme, what, archive_harness.now, 2) == (1, 2)
     assert getattr(condition(archive_harness, acme), what) == 3
 
 

@@ -120,12 +120,12 @@ WORK: dict[str, Callable[[ArchiveHarness, int], object]] = {
     ),
     "what waits": lambda archive_harness, account_id: archive_harness.archive.documents.waiting([account_id]),
     "recovering": recover,
-    "status": lambda archive_harness, _: archive_harness.archive.document_search.overviews(),
-    "alarms": lambda archive_harness, account_id: archive_harness.archive.alarm_conditions.of(
+    "status": lambda archive_harness, _: archive_harness.archive.account_statuses.overviews(),
+    "alarms": lambda archive_harness, account_id: archive_harness.archive.account_statuses.conditions(
         [account_id], 8, archive_harness.now
     ),
     "naming what changed": lambda archive_harness, account_id: [
-        archive_harness.archive.alarm_conditions.some(account_id, what, archive_harness.now, 5)
+        archive_harness.archive.account_statuses.doc_ids(account_id, what, archive_harness.now, 5)
         for what in ("changed", "quarantined", "incomplete")
     ],
     "arrivals": lambda archive_harness, _: [

@@ -17,13 +17,13 @@ from tests.archive.archive_harness import ArchiveHarness, listed
 
 from easytracking_sync.archive import tables
 from easytracking_sync.list_element import read_element
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.document import DocumentHappened
 from easytracking_sync.machine.intake import IntakeCounts
 from easytracking_sync.terms import (
     BatchState,
     DocumentState,
-    ListedDocument,
     OnRelist,
     PauseReason,
     Purpose,

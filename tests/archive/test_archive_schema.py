@@ -139,7 +139,9 @@ def test_an_older_archive_is_refused_by_readers_and_copied_before_it_is_migrated
     archive_harness: ArchiveHarness,
 ) -> None:
     archive_harness.take_in(archive_harness.account(), [1, 2, 3])
-    with pytest.raises(UsageError, match=f"schema {NOW}, this program at {LATER}; run `easytracking-sync migrate`"):
+    with pytest.raises(
+        UsageError, match=f"schema {NOW}, this program needs {LATER}; run `easytracking-sync migrate`"
+    ):
         schema.require_current(archive_harness.archive.database)
     before, copy = schema.migrate(archive_harness.archive.database)
     assert (before, schema.revision(archive_harness.archive.database)) == (NOW, LATER)

@@ -50,11 +50,11 @@ def lines(program: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "told"), [("SIGTERM", "Terminated"), ("SIGINT", "KeyboardInterrupt")])
-def test_a_signal_whose_exception_nobody_could_take_is_told_again(name: str, told: str) -> None:
+def test_a_signal_whose_exception_was_lost_is_sent_again(name: str, told: str) -> None:
     """It came while Python was in a finaliser, which drops what is raised in it."""
     assert lines(LOST.format(name=name)) == ["lost", told]
 
 
-def test_a_farewell_is_not_told_again() -> None:
+def test_a_signal_during_shutdown_is_ignored() -> None:
     """However long it takes to give everything back."""
     assert lines(SLOW_FAREWELL) == ["in order", "Terminated"]

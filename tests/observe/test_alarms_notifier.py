@@ -18,8 +18,8 @@ from tests.archive.archive_harness import ArchiveHarness
 from tests.support.harness import Recorder, VirtualClock
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.alarm_conditions import AccountCondition
-from easytracking_sync.archive.alarms import Changes
+from easytracking_sync.archive.account_status import AccountCondition
+from easytracking_sync.archive.alarms import AlarmChanges
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.observe.alarms.heartbeat import Heart
@@ -250,7 +250,7 @@ def test_a_database_that_does_not_take_it_down_does_not_keep_the_alarm_about_it_
         raise DatabaseUnavailable("the disk is full")
 
     bench.disk = Disk("/srv", 1)
-    monkeypatch.setattr(Changes, "begin", full)
+    monkeypatch.setattr(AlarmChanges, "begin", full)
     assert bench.look() == ["disk nearly full: /srv"]
     assert bench.look() == []
     assert bench.observer.named("watch.troubled")
@@ -262,7 +262,7 @@ def test_whatever_goes_wrong_with_alarms_the_caller_goes_on(bench: Bench, monkey
         def break_(*_: object, error: Exception = error) -> Any:
             raise error
 
-        monkeypatch.setattr(type(bench.archive_harness.archive.alarm_conditions), "of", break_)
+        monkeypatch.setattr(type(bench.archive_harness.archive.account_statuses), "conditions", break_)
         assert bench.look() == []
         assert bench.observer.named(name)
 

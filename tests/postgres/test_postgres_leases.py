@@ -174,12 +174,12 @@ def test_a_name_is_held_by_one_instance_until_it_is_given_back_or_runs_out(archi
         leases.announce(archive_harness.now)
     assert two.take("cycle:1", 30, archive_harness.now)
     assert not one.take("cycle:1", 30, archive_harness.now)
-    one.give_back("cycle:1")
+    one.release("cycle:1")
     assert not one.take("cycle:1", 30, archive_harness.now), "only its holder gives it back"
     for _ in range(2):
-        two.give_back("cycle:1")
+        two.release("cycle:1")
     assert one.take("cycle:1", 30, archive_harness.now)
-    two.give_all_back()
+    two.release_all()
     assert one.take("cycle:2", 30, archive_harness.now)
 
 
@@ -345,7 +345,7 @@ def test_bytes_that_another_instance_stores_at_this_moment_are_read_back(
         blobs.put([source])
         assert archive_harness.archive.blobs.whole({source.sha256}) == {source.sha256}
     else:
-        with pytest.raises(DatabaseUnavailable, match="not whole"):
+        with pytest.raises(DatabaseUnavailable, match="its copy is damaged"):
             blobs.put([source])
 
 

@@ -75,7 +75,7 @@ class Town:
     def home(self, account: str) -> int:
         """The number of acknowledged documents; 0 while there is no archive."""
         with contextlib.suppress(UsageError), existing_archive(self.settings()) as archive:
-            return sum(one.count(DocumentState.ACKNOWLEDGED) for one in archive.document_search.overviews([account]))
+            return sum(one.count(DocumentState.ACKNOWLEDGED) for one in archive.account_statuses.overviews([account]))
         return 0
 
 
@@ -343,7 +343,7 @@ def test_the_service_waits_for_space_on_a_full_disk_and_reports_it_once(
 
     def failing(accounts: Accounts, account_id: int) -> int:
         if full.is_set():
-            raise StorageFault("the disk that holds the database is full; free some space")
+            raise StorageFault("the disk of the database is full; free some space")
         return turn(accounts, account_id)
 
     monkeypatch.setattr(Accounts, "turn", failing)
@@ -363,7 +363,7 @@ def test_a_request_whose_end_could_not_be_written_is_ended_later(
     def busy_at_first(requests: ServiceRequests, request_id: int, outcome: Mapping[str, Any], now: datetime) -> None:
         tries[0] += 1
         if tries[0] == 1:
-            raise DatabaseUnavailable("the database did not answer (database is locked)")
+            raise DatabaseUnavailable("the database does not answer (database is locked)")
         end(requests, request_id, outcome, now)
 
     monkeypatch.setattr(ServiceRequests, "end", busy_at_first)
@@ -419,7 +419,7 @@ def test_next_runs_are_in_the_archive_while_the_service_runs(
 ) -> None:
     def next_runs(place: Town) -> list[datetime | None]:
         with existing_archive(place.settings()) as archive:
-            return [overview.next_run_at for overview in archive.document_search.overviews()]
+            return [overview.next_run_at for overview in archive.account_statuses.overviews()]
 
     with town(tmp_path) as place:
         begun = datetime.now(UTC)

@@ -150,13 +150,13 @@ def database_refusal(failure: Failure) -> Exception:
     """How the database's room translates what its drivers raise."""
     match failure:
         case Failure.FULL:
-            return StorageFault("the disk that holds the database is full; free some space")
+            return StorageFault("the disk of the database is full; free some space")
         case Failure.BROKEN:
-            return StorageBroken("the database cannot be trusted (disk I/O error)")
+            return StorageBroken("the database is damaged or unreadable (disk I/O error)")
         case Failure.ANSWER_LOST:
-            return DatabaseUnavailable("the database did not answer (server closed the connection)")
+            return DatabaseUnavailable("the database does not answer (server closed the connection)")
         case _:
-            return DatabaseUnavailable("the database did not answer (database is locked)")
+            return DatabaseUnavailable("the database does not answer (database is locked)")
 
 
 class MortalTransport(httpx.BaseTransport):

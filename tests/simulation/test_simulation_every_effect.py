@@ -117,7 +117,7 @@ def numbers(scene: str, wanted: Callable[[Effect], bool]) -> list[int]:
     return [number for number in range(begin, len(effects)) if wanted(effects[number])]
 
 
-def test_killed_while_a_bad_document_is_being_singled_out_the_good_ones_still_come_home(folder: Path) -> None:
+def test_killed_while_a_bad_document_is_isolated_the_others_are_archived(folder: Path) -> None:
     """NO-POISON across a crash: halves and suspects are neither lost nor doubled."""
     deaths = numbers("one is refused", lambda effect: effect.kind is Kind.COMMIT)
     assert len(deaths) > 10

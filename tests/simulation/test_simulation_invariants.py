@@ -169,7 +169,7 @@ TAMPERINGS: Mapping[str, Tampering] = {
 
 
 @pytest.mark.parametrize("says", TAMPERINGS)
-def test_whoever_tampers_with_what_is_watched_is_named(tmp_path: Path, says: str) -> None:
+def test_every_tampering_breaks_its_invariant(tmp_path: Path, says: str) -> None:
     tamper, look = TAMPERINGS[says]
     world = World(tmp_path / "world", [arrival])
     try:

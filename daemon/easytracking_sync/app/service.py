@@ -145,7 +145,7 @@ class Service:
         """Until `stop` is set. Raises Fatal errors and bugs. The next start resumes everything."""
         for reason in ENDED_BY_A_CHANGE:
             self._archive.accounts.resume(self._instance.account_ids, reason)
-        self._archive.service_requests.give_back()
+        self._archive.service_requests.reopen()
         self._engine_threads.start()
         self._listing.start(len(self._accounts))
         self._scheduler.start()

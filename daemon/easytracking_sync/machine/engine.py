@@ -120,7 +120,7 @@ class Engine:
         self._archive.blobs.sweep(self._effects.clock.now())
         spool = self._archive.spool
         spool.prepare()
-        present = spool.lying()  # before asking which parcels are needed, so that one that arrives meanwhile stays
+        present = spool.names()  # before asking which parcels are needed, so that one that arrives meanwhile stays
         spool.sweep(self._archive.batches.spooled(), present)
 
     def step(self, lane: Lane = Lane.ANY) -> bool:
@@ -181,7 +181,7 @@ class Engine:
     def release_leases(self) -> None:
         """At the end, when no effect is under way: release the leases before they expire."""
         self._archive.batches.release_leases()
-        self._archive.leases.give_all_back()
+        self._archive.leases.release_all()
 
     def replace(self, account: Account) -> None:
         """Use the account's new settings (secret, service) from now on."""
@@ -224,7 +224,7 @@ class Engine:
         policy = replace(self.policy, jitter=self._effects.dice.random())
 
         def attempt() -> Transition:
-            current = self._with_retries(lambda _: self._archive.batches.look_again(claim)) if tried else claim
+            current = self._with_retries(lambda _: self._archive.batches.reload(claim)) if tried else claim
             tried.append(claim)
             permission = self._with_retries(lambda _: self._permission(current, outcome.event, now))
             transition = decide(current, outcome, now, policy, permission)
@@ -280,7 +280,7 @@ class Engine:
 
     def _has_room(self) -> bool:
         """Below `min_free_bytes` nothing is reserved; this is reported once."""
-        if self._archive.spool.has_room():
+        if self._archive.spool.has_space():
             return True
         if self.storage_failure is None:
             short = self._archive.spool.disk_space.shortage()

@@ -12,6 +12,7 @@ from typing import TypeVar
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import Outdated
 from easytracking_sync.list_element import means_the_same, says_no_less
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import (
@@ -20,7 +21,6 @@ from easytracking_sync.terms import (
     Document,
     DocumentState,
     KnownDocument,
-    ListedDocument,
     OnRelist,
     Purpose,
     Window,
@@ -159,7 +159,7 @@ class Intake:
 
         Only documents that match the listings' receiver filter count. A document that is listed again later returns.
         """
-        candidates = self._archive.documents.not_home(
+        candidates = self._archive.documents.never_stored(
             account_id, window, begun_at, receiver_piva=receiver_piva, receiver_cf=receiver_cf
         )
         gone = [document_id for document_id, doc_id in candidates if doc_id not in present]

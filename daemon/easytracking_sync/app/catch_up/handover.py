@@ -17,8 +17,8 @@ from easytracking_sync.app.catch_up.outcome import (
     count_of,
 )
 from easytracking_sync.app.composition import Instance, chosen_accounts, existing_archive
+from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.archive.cycles import CycleRecord
-from easytracking_sync.archive.document_entries import AccountOverview
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.service_requests import ServiceRequest
 from easytracking_sync.effects import Clock, Effects
@@ -71,7 +71,7 @@ class HandoverClient:
 
     def _send(self, archive: Archive, labels: tuple[str, ...]) -> None:
         self._requested_at = self._clock.now()
-        self._stored_before = sum(map(_stored, archive.document_search.overviews(labels)))
+        self._stored_before = sum(map(_stored, archive.account_statuses.overviews(labels)))
         self._request_id = archive.service_requests.ask(KIND, _parameters(self._request), self._requested_at)
 
     def _is_late(self) -> bool:
@@ -81,7 +81,7 @@ class HandoverClient:
     def _show(self, archive: Archive, labels: tuple[str, ...]) -> None:
         if self._progress is None:
             return
-        overviews = archive.document_search.overviews(labels)
+        overviews = archive.account_statuses.overviews(labels)
         archived = sum(map(_stored, overviews)) - self._stored_before
         waiting = sum(count_of(overview).waiting for overview in overviews)
         doing = "the running service is working"
@@ -90,7 +90,7 @@ class HandoverClient:
     def _outcome(self, archive: Archive, labels: tuple[str, ...], result: Mapping[str, Any]) -> CatchUpOutcome:
         assert self._requested_at is not None
         stored = archive.document_search.stored_since(labels, self._requested_at)
-        overviews = archive.document_search.overviews(labels)
+        overviews = archive.account_statuses.overviews(labels)
         why = str(result.get("why_unfinished", ""))
         return CatchUpOutcome(
             counts=tuple(count_of(overview) for overview in overviews),

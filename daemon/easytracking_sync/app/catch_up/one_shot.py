@@ -239,7 +239,7 @@ def _outcome(instance: Instance, run: _Run, why_unfinished: str, seconds: float)
     refused = instance.engine.circuit_breaker.refused
     tally = instance.engine.tally
     return CatchUpOutcome(
-        counts=tuple(count_of(overview) for overview in instance.archive.document_search.overviews(labels)),
+        counts=tuple(count_of(overview) for overview in instance.archive.account_statuses.overviews(labels)),
         documents=tally.documents,
         files=tally.files,
         bytes=tally.bytes,

@@ -1,14 +1,14 @@
-# easytracking-sync in a container: from the hash-pinned lock, without root, fit for a read-only root.
+# Container image of easytracking-sync: dependencies pinned by hash, runs without root on a read-only root file system.
 #   docker build -t easytracking-sync .
 #   docker run --rm --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges -v archive:/data easytracking-sync
-# How to give it an account and its password: docs/operations.md, or deploy/docker/compose.yaml.
+# To configure an account and its password, see docs/operations.md or deploy/docker/compose.yaml.
 ARG BASE=docker.io/library/python:3.12-slim-bookworm
 
 FROM ${BASE} AS build
 WORKDIR /src
 COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY deploy/pins.py deploy/
-# the finished environment has no pip: what it runs is what the lock pins
+# The final environment has no pip and contains only what the lock pins.
 RUN python3 -m venv /tmp/tools \
  && python3 -m venv --without-pip /opt/easytracking-sync \
  && python3 deploy/pins.py --package hatchling > /tmp/tools.txt \
@@ -26,7 +26,7 @@ RUN /tmp/tools/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --whe
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="easytracking-sync" \
-      org.opencontainers.image.description="Brings every invoice held by Easy Tracking home, once, and proves it" \
+      org.opencontainers.image.description="Downloads every invoice from Easy Tracking, once, and proves it" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /opt/easytracking-sync /opt/easytracking-sync
 COPY config/container.toml /etc/easytracking-sync/config.toml
@@ -39,7 +39,7 @@ ENV PATH=/opt/easytracking-sync/bin:/usr/local/bin:/usr/bin:/bin \
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-# of `run`: whether its loop turns and no thread hangs; a migration at the start may take its time
+# Checks that the main loop and the threads of `run` do not hang. A migration at the start may take long.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5m --retries=4 \
   CMD ["/opt/easytracking-sync/bin/python", "-I", "/opt/easytracking-sync/healthcheck.py"]
 ENTRYPOINT ["/opt/easytracking-sync/bin/easytracking-sync"]

@@ -1,4 +1,4 @@
-# Everything a newcomer needs: `make demo` and `make test`. Both build .venv first, from the hash-pinned lock.
+# Start with `make demo` and `make test`. All targets first build .venv from the hash-pinned lock.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ env: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or later is needed; name it with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	  || { echo "Python 3.11 or later is required; choose it with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -22,7 +22,7 @@ demo: env
 test: env
 	@$(BIN)/python -m pytest -n auto -m "not long"
 
-# Real processes by the dozen, 500 accounts, and the machine's tests over the other database with the other blob store.
+# Long tests: real processes, PostgreSQL, 500 accounts; then the machine's tests on PostgreSQL with file storage.
 test-long: env
 	@$(BIN)/python -m pytest -n auto -m long
 	@$(BIN)/python -m pytest -n auto tests/machine --database postgresql --blobs files
@@ -31,38 +31,38 @@ test-long: env
 test-dates: env
 	@$(BIN)/python -m tests.other_dates.run
 
-# Seeded defects, each of which its tests must notice: some three minutes on two cores.
+# Seed defects and check that the tests notice each of them. Takes about three minutes on two cores.
 mutants: env
 	@$(BIN)/python -m tests.mutants.run
 
-# Hostile input to everything that reads what comes from outside: make fuzz SECONDS=600
+# Feed hostile input to everything that reads data from outside: make fuzz SECONDS=600
 fuzz: env
 	@$(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60)
 
-# SEEDS=N stories by chance over all cores, or SEED=N that one again.
+# Run SEEDS=N random scenarios on all cores, or repeat one with SEED=N.
 SEEDS ?= 200
 simulate: env
 	@$(BIN)/python -m tests.simulation.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
-# Every effect of a job dies or fails; EVERY=1 leaves none out (hours).
+# Kill or fail a job at every effect. EVERY=1 runs all combinations (takes hours).
 crash: env
 	@$(BIN)/python -m tests.crash.enumeration $(if $(EVERY),--every)
 
-# That nothing is lost: two thousand stories, every crash, every seeded defect, some hostile input.
+# Check that nothing is lost: 2000 random scenarios, every crash, every seeded defect, some hostile input.
 gate: env
 	@$(MAKE) --no-print-directory simulate SEEDS=2000
 	@$(MAKE) --no-print-directory crash
 	@$(MAKE) --no-print-directory mutants
 	@$(MAKE) --no-print-directory fuzz SECONDS=30
 
-# The installation in a booted systemd, and the image in containers: they need root and tools that they get with apt.
+# Test the installation in a booted systemd, and the image in containers. Both need root, and install tools with apt.
 test-systemd: env
 	@$(BIN)/python tests/deploy/real_systemd.py
 
 test-container: env
 	@$(BIN)/python tests/deploy/real_container.py
 
-# Both, on one bare Debian.
+# Run both, and build the bare Debian only once.
 test-deploy: env
 	@kept=$$(mktemp -d /var/tmp/easytracking-deploy-XXXXXX) && trap 'rm -rf "$$kept"' EXIT \
 	  && export EASYTRACKING_TEST_KEPT=$$kept \

@@ -1,9 +1,9 @@
-"""Print the entries of requirements.lock that some of its packages need, hashes included; the standard library only.
+"""Print part of requirements.lock, with hashes: the packages needed for a purpose. Uses only the standard library.
 
-    pins.py --extra postgresql --extra alerts    what the program needs to run, with these extras
-    pins.py --package hatchling                  what that package needs (to build a wheel, say)
+    pins.py --extra postgresql --extra alerts    what the program needs at run time, with these extras
+    pins.py --package hatchling                  what that package needs, for example to build a wheel
 
-The lock holds everything, the tools of development too; what is installed to run shall not.
+The lock also contains the development tools, which are not installed with the program.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ PROJECT = "easytracking-sync"
 
 
 def canonical(name: str) -> str:
-    """A package's name as all its spellings have it."""
+    """Return the normalized name of a package."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def entries(lock: str) -> Mapping[str, str]:
-    """Package → its entry: the pin, the hashes, and the comment that says who needs it."""
+    """Map each package to its entry: the pin, the hashes, and the comment that lists who needs it."""
     parts = re.split(r"^(?=[A-Za-z0-9])", lock, flags=re.MULTILINE)
     named = [(re.match(r"[A-Za-z0-9._-]+(?===)", part), part) for part in parts]
     return {canonical(name[0]): part for name, part in named if name}
 
 
 def needed_by(entry: str) -> frozenset[str]:
-    """The packages that need this one, after the entry's own comment."""
+    """Return the packages that need this one, from the entry's comment."""
     comment = entry.partition("# via")[2].replace("#", "")
     return frozenset(canonical(line.split()[0]) for line in comment.splitlines() if line.strip())
 
 
 def wanted(project: Mapping[str, object], extras: Iterable[str]) -> frozenset[str]:
-    """The project's direct dependencies, with those of these extras."""
+    """Return the project's direct dependencies, with those of these extras."""
     optional = project["optional-dependencies"]
     assert isinstance(optional, dict)
     assert isinstance(project["dependencies"], list)
@@ -48,7 +48,7 @@ def wanted(project: Mapping[str, object], extras: Iterable[str]) -> frozenset[st
 
 
 def closure(lock: Mapping[str, str], roots: frozenset[str]) -> frozenset[str]:
-    """The roots and whatever they need; KeyError for a root that the lock does not have."""
+    """Return the roots and all packages that they need. Raises KeyError for a root that is not in the lock."""
     chosen = {name for name in roots if lock[name]}
     while more := {name for name, entry in lock.items() if name not in chosen and needed_by(entry) & chosen}:
         chosen |= more
@@ -56,7 +56,7 @@ def closure(lock: Mapping[str, str], roots: frozenset[str]) -> frozenset[str]:
 
 
 def main() -> None:
-    """The command."""
+    """Print the selected entries."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--extra", action="append", default=[], help="an extra of the program; repeatable")
     parser.add_argument("--package", action="append", default=[], help="instead: a package of the lock; repeatable")

@@ -1,7 +1,7 @@
-"""Draw the machine from its own tables: `python docs/draw_machine.py` rewrites the pictures in docs/machine.md.
+"""Draw the state machines from their tables: `python docs/draw_machine.py` rewrites the diagrams in docs/machine.md.
 
-Every (state, event) pair of the two tables is tried on examples, and where it leads is drawn. A test holds the
-pictures against the tables, so that neither can change alone.
+Every (state, event) pair of the two tables is applied to examples, and the resulting state is drawn. `tests/docs`
+fails if the diagrams differ from the tables.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EFFECTS = {
     BatchState.STORED: "read back, acknowledge",
 }
 STATELESS = (DocumentHappened.HELD, DocumentHappened.RELEASED)
-"""They may happen in every state and change none."""
+"""Events that are possible in every state and change none."""
 
 Leads = Mapping[str, StrEnum]
 """Under which condition a pair leads to which state; the condition is empty where it leads to one state alone."""
@@ -115,4 +115,4 @@ def drawn(page: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(drawn(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    sys.stdout.write(f"{PAGE} is drawn\n")
+    sys.stdout.write(f"wrote {PAGE}\n")

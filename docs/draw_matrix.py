@@ -1,8 +1,8 @@
-"""Which tests hold the fault matrix and the invariants: `python docs/draw_matrix.py` rewrites docs/reliability.md.
+"""List the tests of faults and invariants: `python docs/draw_matrix.py` rewrites the tables of docs/reliability.md.
 
 A test of row 7 is called `test_row_07_…` (one of rows 8 and 9 `test_row_08_09_…`). A test of an invariant begins its
-docstring with the invariant's name in capitals, or with several of them between commas. A test holds the page against
-the tests, and every row and every invariant against having none.
+docstring with the invariant's name in capitals, or with several of them between commas. `tests/docs` fails if the
+page names a test that does not exist, or if a row or an invariant has no test.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ PAGE = Path(__file__).with_name("reliability.md")
 BEGIN, END = "<!-- drawn by docs/draw_matrix.py -->", "<!-- end of the drawing -->"
 
 ROWS: Mapping[int, str] = {
-    1: "a list that times out, fails, is a page, is cut or no JSON",
-    2: "401 anywhere",
+    1: "a list that times out, fails, is truncated, is an HTML page or not JSON",
+    2: "401 on any call",
     3: "403 on reserving or acknowledging",
-    4: "413, or a total above what came",
-    5: "429 and 503, Retry-After in seconds, as a date, absurd",
+    4: "413, or a total above the number of elements",
+    5: "429 and 503; Retry-After in seconds, as a date, or absurd",
     6: "a reservation whose answer is lost",
-    7: "202 for ever; a job older than a day",
-    8: "a parcel lost, reset in the middle, killed while spooling",
-    9: "a body cut without a length; a cut gzip",
-    10: "a parcel of another batch; ids missing, extra, twice; no index",
-    11: "zips that are damaged, encrypted, bombs, overlapping, hostile in their names",
-    12: "disk full and I/O errors at write, fsync, rename",
-    13: "power loss at any fsync",
-    14: "a database that is locked, gone, restarted",
+    7: "202 without end; a job older than a day",
+    8: "a parcel that is lost or breaks off; a crash while it is spooled",
+    9: "a truncated body without a length; a truncated gzip",
+    10: "a parcel of another batch; missing, extra or duplicate ids; no index",
+    11: "zips that are damaged, encrypted, bombs, overlapping, or with hostile names",
+    12: "a full disk and I/O errors at write, fsync, rename",
+    13: "a power cut at any fsync",
+    14: "a database that is locked, unreachable or restarted",
     15: "a COMMIT whose answer is lost",
-    16: "killed between the commit and the acknowledgement",
+    16: "a crash between the commit and the acknowledgement",
     17: "an acknowledgement whose answer is lost",
     18: "an acknowledged document is listed again",
-    19: "a docId whose fields or bytes change",
-    20: "clocks that jump, summer time, suspend",
-    21: "a lease holder frozen beyond its lease",
+    19: "a docId whose fields or files change",
+    20: "clock changes, summer time, suspend",
+    21: "a lease holder that freezes for longer than its lease",
     22: "a crash during the recovery",
-    23: "stored bytes rotten or gone",
-    24: "a migration killed midway",
+    23: "stored files that are damaged or missing",
+    24: "a crash during a migration",
     25: "SIGTERM in each state; a log that cannot be written",
     26: "one document, or one second of the list, that the service always fails over",
 }
@@ -105,9 +105,9 @@ def invariants() -> Mapping[str, list[str]]:
 def drawing() -> str:
     """Both tables, as Markdown."""
     by_row, by_name = rows(), invariants()
-    lines = ["| row | fault | its tests are in `tests/` |", "|---|---|---|"]
+    lines = ["| row | fault | tests, in `tests/` |", "|---|---|---|"]
     lines += [f"| {number} | {what} | {_files(by_row[number])} |" for number, what in ROWS.items()]
-    lines += ["", "| invariant | its tests are in `tests/` |", "|---|---|"]
+    lines += ["", "| invariant | tests, in `tests/` |", "|---|---|"]
     lines += [f"| {name} | {_files(by_name[name])} |" for name in INVARIANTS]
     return "\n".join(lines)
 
@@ -125,4 +125,4 @@ def page_with(tables: str, page: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page_with(drawing(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    sys.stdout.write(f"{PAGE} is drawn\n")
+    sys.stdout.write(f"wrote {PAGE}\n")

@@ -1,4 +1,4 @@
-"""The container's health check: ends with 0 where /healthz says that the loop of `run` turns, else with 1 and why."""
+"""The container's health check: exit with 0 if /healthz says `run` is healthy, else print why and exit with 1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LISTENS = "127.0.0.1:8464"
 
 
 def main() -> int:
-    """The exit code."""
+    """Return the exit code."""
     port = int((os.environ.get("EASYTRACKING_HTTP__LISTEN") or LISTENS).rpartition(":")[2])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:

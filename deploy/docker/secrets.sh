@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the secrets of compose.yaml that nobody needs to know; those that are there stay. The folder is its owner's
-# alone; the files in it are readable, since the containers read them as users of their own.
+# Creates the internal secrets of compose.yaml; existing ones are kept. Only the owner can enter the folder. The files
+# in it are readable, because the containers read them as other users.
 set -eu
 cd "$(dirname "$0")"
 umask 022
@@ -13,5 +13,5 @@ make postgres_password "$(random)"
 make database__url "postgresql+psycopg://easytracking:$(cat secrets/postgres_password)@postgres/easytracking"
 make http__token "$(random)"
 make grafana_admin "$(random)"
-echo "Still yours to give, one file for each account: $(pwd)/secrets/accounts__acme__password"
-echo "Grafana's password (user admin) lies in $(pwd)/secrets/grafana_admin"
+echo "Next: create one password file per account, like $(pwd)/secrets/accounts__acme__password"
+echo "Grafana's password (user admin): $(pwd)/secrets/grafana_admin"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# easytracking-sync for an administrator's shell: the program runs as its own account, with the credentials of
-# /etc/easytracking-sync/credentials, so that root leaves no files of its own in the archive. The copies of the
-# credentials lie in memory, in a mount that only this command sees and that ends with it, however it ends.
+# Runs easytracking-sync as the user of the same name, with the credentials of /etc/easytracking-sync/credentials, so
+# that the archive never contains files of root. The credentials are copied to a memory file system that only this
+# command sees and that disappears with it, even if it is killed.
 set -eu
 
 account=easytracking-sync
@@ -11,7 +11,7 @@ if [ "$(id -un)" = "$account" ]; then
   exec "$program" "$@"
 fi
 if [ "$(id -u)" -ne 0 ]; then
-  echo "easytracking-sync: it works as the account $account: run it as root (sudo easytracking-sync ...)" >&2
+  echo "easytracking-sync: run this command as root (sudo easytracking-sync ...); it switches to the user $account" >&2
   exit 2
 fi
 

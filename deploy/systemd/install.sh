@@ -1,16 +1,16 @@
 #!/bin/sh
-# Installs easytracking-sync as a service of systemd, upgrades it, or takes it away. Repeating it is safe.
+# Installs, upgrades or removes easytracking-sync as a systemd service. It is safe to run it again.
 #
 #   install.sh [--wheel FILE] [--python PYTHON] [--no-copy]
-#       Installs or upgrades, from this checkout or from a wheel, with the dependencies that requirements.lock pins by
-#       hash. An upgrade copies a SQLite archive first (--no-copy: it does not) and keeps the former program.
-#   install.sh --rollback     the former program again
-#   install.sh --uninstall    takes the program and its units away; configuration, credentials and archive stay
+#       Install or upgrade, from this checkout or from a wheel, with the dependencies that requirements.lock pins by
+#       hash. An upgrade keeps the previous program, and first copies a SQLite archive (unless --no-copy is given).
+#   install.sh --rollback     switch back to the previous program
+#   install.sh --uninstall    remove the program and its units; keep configuration, credentials and archive
 #
-# /opt/easytracking-sync            the program: venv -> venvs/..., and previous, what was there before
-# /etc/easytracking-sync            config.toml, and credentials/ with one file for each secret, for root alone
-# /var/lib/easytracking-sync        the archive, owned by the account easytracking-sync
-# /usr/local/bin/easytracking-sync  the program for your shell, run as that account with those credentials
+# /opt/easytracking-sync            the program: venv -> venvs/..., and previous, the version before
+# /etc/easytracking-sync            config.toml, and credentials/ with one file per secret, readable only by root
+# /var/lib/easytracking-sync        the archive, owned by the user easytracking-sync
+# /usr/local/bin/easytracking-sync  the command for your shell; runs as that user with those credentials
 set -eu
 umask 022
 
@@ -48,24 +48,24 @@ while [ $# -gt 0 ]; do
       sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p;}' "$0"
       exit 0
       ;;
-    *) fail "unknown: $1 (see --help)" ;;
+    *) fail "unknown option $1 (see --help)" ;;
   esac
   shift
 done
-[ -z "$wheel" ] || [ -f "$wheel" ] || fail "there is no $wheel"
+[ -z "$wheel" ] || [ -f "$wheel" ] || fail "$wheel does not exist"
 
 [ "$(id -u)" -eq 0 ] || fail "run it as root"
 for tool in systemctl systemd-sysusers setpriv unshare flock; do
-  command -v "$tool" >/dev/null || fail "$tool is missing; this script needs systemd and util-linux"
+  command -v "$tool" >/dev/null || fail "$tool is missing; install systemd and util-linux"
 done
 version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
-[ "${version:-0}" -ge 251 ] || fail "systemd 251 or later is needed: an older one cannot hand over a folder of credentials"
+[ "${version:-0}" -ge 251 ] || fail "systemd 251 or later is required: older versions cannot load a folder of credentials"
 exec 9>"/run/$name.install"
-flock -n 9 || fail "it runs already"
+flock -n 9 || fail "another install.sh is running"
 
 work=$(mktemp -d)
-fresh=''     # a venv that is not finished
-restart=''   # what was stopped and is to run again, whatever happens
+fresh=''     # an unfinished venv
+restart=''   # the units that were stopped and must be started again in any case
 finish() {
   status=$?
   rm -rf "$work"
@@ -87,10 +87,10 @@ find_python() {
       return
     fi
   done
-  fail "Python 3.11 or later with its venv module is needed (Debian, Ubuntu: apt install python3-venv); or name one: --python"
+  fail "Python 3.11 or later with its venv module is required (Debian, Ubuntu: apt install python3-venv); or use --python"
 }
 
-# What an installation is made from: if it is the same, nothing has to be built.
+# Hash of everything an installation is built from; if it is unchanged, nothing is built.
 fingerprint() {
   {
     "$python" -c 'import sys; print(sys.version, sys.base_prefix)'
@@ -122,7 +122,7 @@ build_wheel() {
 build_venv() {
   mkdir -p "$opt/venvs"
   fresh="$opt/venvs/$(date -u +%Y%m%dT%H%M%SZ)-$$"
-  say "building the program in $fresh with $("$python" --version)"
+  say "building $fresh with $("$python" --version)"
   "$python" -m venv "$fresh"
   "$python" "$here/deploy/pins.py" --extra postgresql --extra alerts >"$work/run.txt"
   pip_install "$fresh" --require-hashes --no-deps -r "$work/run.txt"
@@ -139,7 +139,7 @@ account_and_folders() {
   install -d -m 0700 -o root -g root "$etc/credentials"
   install -d -m 0700 -o "$name" -g "$name" "$state"
   if [ ! -e "$etc/config.toml" ]; then
-    sed "s|^password = .*|# Its password lies in $etc/credentials/accounts__acme__password.|" \
+    sed "s|^password = .*|# The password is in $etc/credentials/accounts__acme__password.|" \
       "$here/config/easytracking-sync.toml" >"$work/config.toml"
     install -m 0640 -o root -g "$name" "$work/config.toml" "$etc/config.toml"
     say "wrote $etc/config.toml"
@@ -158,7 +158,7 @@ install_units() {
   systemctl daemon-reload
 }
 
-# A catch-up at its work is "activating", as is a service that migrates, or waits for its next start.
+# A running catch-up is "activating", and so is a service that migrates or waits for a restart.
 is_under_way() {
   case $(systemctl is-active "$1" || true) in
     active | activating | deactivating | reloading | refreshing) ;;
@@ -181,23 +181,23 @@ as_account() {
   (cd / && exec setpriv --reuid "$name" --regid "$name" --init-groups --inh-caps=-all --no-new-privs "$@")
 }
 
-point() { # LINK VENV: in one step, so that there is always a program
+point() { # LINK VENV: replace the link atomically, so that the program always exists
   ln -s "$2" "$1.new"
   mv -T "$1.new" "$1"
 }
 
-# Copies a SQLite archive with the new program, as the account, before anything changes it.
+# Copy a SQLite archive with the new program, as its user, before anything changes it.
 copy_archive() {
   if [ "$copy" = no ] || [ -z "$(ls -A "$state")" ]; then
     return
   fi
   folder="$state/before-upgrade"
-  as_account mkdir -p -m 0700 "$folder" || fail "the account $name cannot create $folder; nothing was changed"
+  as_account mkdir -p -m 0700 "$folder" || fail "the user $name cannot create $folder; nothing was changed"
   target="$folder/archive-$(date -u +%Y%m%dT%H%M%SZ).db"
   code=0
   sed "s|^program=.*|program=$fresh/bin/$name|" "$here/deploy/systemd/$name.sh" >"$work/run.sh"
   sh "$work/run.sh" database backup --if-sqlite --to "$target" || code=$?
-  [ "$code" -eq 0 ] || fail "the archive could not be copied ($code); nothing was changed. Mend that, or: --no-copy"
+  [ "$code" -eq 0 ] || fail "cannot copy the archive (exit code $code); nothing was changed. Solve the problem, or use --no-copy"
   if as_account test -e "$target"; then
     as_account find "$folder" -name 'archive-*.db' ! -path "$target" -newermt '1970-01-02' -delete
   fi
@@ -207,7 +207,7 @@ upgrade_program() {
   find_python
   print=$(fingerprint)
   if [ "$(cat "$opt/venv/.installed-from" 2>/dev/null)" = "$print" ] && runs "$opt/venv"; then
-    say "the program is this one already"
+    say "this version is already installed"
     return
   fi
   build_venv "$print"
@@ -231,12 +231,12 @@ upgrade_program() {
 next_steps() {
   cat <<END
 install.sh: installed. Next:
-  1. fill in the account:       \$EDITOR $etc/config.toml
+  1. configure the account:     \$EDITOR $etc/config.toml
   2. store its password:        (umask 077; cat >$etc/credentials/accounts__acme__password)   then Ctrl-D
-  3. look whether all is well:  $name check
+  3. check the installation:    $name check
   4. start the service:         systemctl enable --now $name
-     (or, instead of it, a catch-up every quarter of an hour:  systemctl enable --now $name-catch-up.timer)
-The rest is in $opt/doc/operations.md.
+     (or, instead, a catch-up every 15 minutes:  systemctl enable --now $name-catch-up.timer)
+See $opt/doc/operations.md for everything else.
 END
 }
 
@@ -245,7 +245,7 @@ start_again() {
   restart=''
   # shellcheck disable=SC2086  # several names
   if [ -n "$again" ] && ! systemctl start $again; then
-    say "it does not start: journalctl -u $name; the former program comes back with: $0 --rollback" >&2
+    say "the service does not start: see journalctl -u $name; switch back with: $0 --rollback" >&2
     exit 1
   fi
 }
@@ -261,13 +261,13 @@ case $action in
     if [ "$first" = yes ]; then next_steps; else say "up to date: $("$opt/venv/bin/$name" version | head -n 1)"; fi
     ;;
   rollback)
-    former=$(readlink "$opt/previous" 2>/dev/null) || fail "there is no former program in $opt/previous"
-    runs "$opt/previous" || fail "the former program does not start; its Python may be gone"
+    former=$(readlink "$opt/previous" 2>/dev/null) || fail "there is no previous program in $opt/previous"
+    runs "$opt/previous" || fail "the previous program does not start; its Python may have been removed"
     stop_services
     current=$(readlink "$opt/venv")
     point "$opt/venv" "$former"
     point "$opt/previous" "$current"
-    say "the former program is back; if it refuses a newer archive, restore the copy in $state/before-upgrade"
+    say "switched back to the previous program; if it refuses the archive as too new, restore the copy in $state/before-upgrade"
     start_again
     ;;
   uninstall)
@@ -280,6 +280,6 @@ case $action in
     systemctl daemon-reload
     systemctl reset-failed "$name*" 2>/dev/null || true
     rm -rf "$opt" "$wrapper" "${completions:?}/$name" "/etc/sysusers.d/$name.conf"
-    say "taken away; what stays: $etc, $state and the account $name"
+    say "removed the program; kept $etc, $state and the user $name"
     ;;
 esac

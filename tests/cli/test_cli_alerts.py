@@ -73,7 +73,7 @@ def test_the_monitor_of_the_heartbeat_is_called_too(run: Run, builder: ArchiveBu
 def test_without_a_channel_it_says_so(run: Run, builder: ArchiveBuilder) -> None:
     told = run(*configured(builder))
     assert told.code == 2
-    assert "names no channel" in told.complaint
+    assert "no alert channel is configured" in told.complaint
 
 
 def test_without_the_extra_it_names_it(run: Run, builder: ArchiveBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_without_the_extra_it_names_it(run: Run, builder: ArchiveBuilder, monkey
 
 
 @needs_apprise
-def test_a_kind_of_address_that_nobody_knows_is_a_wrong_configuration(run: Run, builder: ArchiveBuilder) -> None:
+def test_an_unknown_kind_of_address_is_a_wrong_configuration(run: Run, builder: ArchiveBuilder) -> None:
     pytest.importorskip("apprise")
     told = run(*configured(builder, "nonsense://canary-token/"))
     assert told.code == 2

@@ -1,7 +1,7 @@
-"""What the real-systemd and the real-container test stand on: tools, a bare Debian, packages, a simulated service.
+"""The environment of the real-systemd and real-container tests: tools, a bare Debian, packages, a simulated service.
 
-Both are scripts, since they need root, tools of the distribution, and minutes. Where a tool cannot be had they say so
-loudly and end with success: nobody shall believe that they passed.
+Both tests are scripts, because they need root, tools of the distribution, and minutes. If a tool cannot be installed,
+they print a warning that they were not run, and exit with 0.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Impossible(Exception):
 
 
 class Failed(Exception):
-    """The test failed: what was expected, and what was found."""
+    """The test failed; the message says what was expected and what was found."""
 
 
 def step(text: str) -> None:
-    """Say what is done now."""
+    """Print the current step."""
     print(f"[{time.monotonic() - STARTED:6.1f} s] {text}", flush=True)
 
 
@@ -46,8 +46,8 @@ STARTED = time.monotonic()
 
 
 def run(*command: str | Path, check: bool = True, seconds: float = 300, given: str = "", **more: object) -> Done:
-    """A command to its end; Failed with all it said where it does not succeed, unless told not to check."""
-    told = subprocess.run(
+    """Run a command. Raises Failed with its output if it fails, unless `check` is false."""
+    result = subprocess.run(
         [str(part) for part in command],
         check=False,
         text=True,
@@ -56,21 +56,21 @@ def run(*command: str | Path, check: bool = True, seconds: float = 300, given: s
         timeout=seconds,
         **more,  # type: ignore[call-overload]
     )
-    assert isinstance(told, subprocess.CompletedProcess)
-    if check and told.returncode:
+    assert isinstance(result, subprocess.CompletedProcess)
+    if check and result.returncode:
         shown = " ".join(str(part) for part in command)
-        raise Failed(f"exit code {told.returncode} of: {shown}\n{told.stdout[-6000:]}{told.stderr[-6000:]}")
-    return told
+        raise Failed(f"exit code {result.returncode} of: {shown}\n{result.stdout[-6000:]}{result.stderr[-6000:]}")
+    return result
 
 
 def expect(truth: object, text: str) -> None:
-    """Failed unless it is true."""
+    """Raise Failed unless `truth` is true."""
     if not truth:
         raise Failed(text)
 
 
 def eventually(true: Callable[[], object], text: str, seconds: float = PATIENCE_SECONDS, pause: float = 0.5) -> None:
-    """Wait until it is so; Failed where it does not become so in time."""
+    """Wait until it is true. Raises Failed if it is not in time."""
     until = time.monotonic() + seconds
     while not true():
         if time.monotonic() > until:
@@ -79,46 +79,46 @@ def eventually(true: Callable[[], object], text: str, seconds: float = PATIENCE_
 
 
 def need_root() -> None:
-    """Impossible for anybody else: roots are mounted and images are built."""
+    """Raise Impossible unless the user is root, who can mount file systems and build images."""
     if os.getuid() != 0:
-        raise Impossible("it needs root")
+        raise Impossible("root is required")
 
 
 def need(tools: dict[str, str]) -> None:
-    """Tools (program → Debian package), installed where they are missing and can be; Impossible otherwise."""
+    """Install missing tools (program → Debian package). Raises Impossible if that fails."""
     missing = sorted({package for program, package in tools.items() if shutil.which(program) is None})
     if not missing:
         return
     if shutil.which("apt-get") is None:
-        raise Impossible(f"{', '.join(missing)} not installed, and no apt-get to get it with")
+        raise Impossible(f"{', '.join(missing)} not installed, and there is no apt-get")
     step(f"installing {', '.join(missing)}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (("update",), ("install", "-y", "--no-install-recommends", *missing)):
-        told = run("apt-get", "-qq", *command, check=False, seconds=400, env=quiet)
-    if told.returncode or any(shutil.which(program) is None for program in tools):
-        raise Impossible(f"{', '.join(missing)} cannot be installed: {told.stderr.strip().splitlines()[-1:]}")
+        result = run("apt-get", "-qq", *command, check=False, seconds=400, env=quiet)
+    if result.returncode or any(shutil.which(program) is None for program in tools):
+        raise Impossible(f"{', '.join(missing)} cannot be installed: {result.stderr.strip().splitlines()[-1:]}")
 
 
 def bare_debian(base: Path) -> Path:
-    """A minimal Debian with systemd and Python in `base`, made where it is not there yet."""
+    """Create a minimal Debian with systemd and Python in `base`, unless it exists."""
     if (base / "usr/bin/python3").exists():
         return base
     need({"debootstrap": "debootstrap"})
-    step(f"a bare Debian ({SUITE}) into {base}")
+    step(f"creating a bare Debian ({SUITE}) in {base}")
     made = base.with_name(f"{base.name}.part")
     shutil.rmtree(made, ignore_errors=True)
-    told = run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, made, check=False, seconds=400)
-    if told.returncode:
+    result = run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, made, check=False, seconds=400)
+    if result.returncode:
         shutil.rmtree(made, ignore_errors=True)
-        raise Impossible(f"debootstrap failed: {(told.stdout + told.stderr)[-2000:]}")
+        raise Impossible(f"debootstrap failed: {(result.stdout + result.stderr)[-2000:]}")
     made.rename(base)
     return base
 
 
 def wheelhouse(folder: Path, python: str) -> Path:
-    """The pinned packages for this Python ("3.11"), fetched with this machine's own pip, so that nothing in the bare
-    Debian needs to know where packages come from."""
-    step("fetching the pinned packages")
+    """Download the pinned packages for this Python ("3.11") with this machine's pip, so that the bare Debian needs no
+    package index."""
+    step("downloading the pinned packages")
     folder.mkdir(parents=True, exist_ok=True)
     for number, chosen in enumerate((("--extra", "postgresql", "--extra", "alerts"), ("--package", "hatchling"))):
         pins = folder / f"pins-{number}.txt"
@@ -126,34 +126,34 @@ def wheelhouse(folder: Path, python: str) -> Path:
         if pins.exists() and pins.read_text(encoding="utf-8") == text:
             continue
         arguments = ("--require-hashes", "--no-deps", "--only-binary=:all:", "--python-version", python)
-        told = run(
+        result = run(
             *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
             *(*arguments, "--dest", folder, "-r", "/dev/stdin"),
             check=False,
             seconds=400,
             given=text,
         )
-        if told.returncode:
-            raise Impossible(f"the pinned packages cannot be fetched: {told.stderr[-2000:]}")
+        if result.returncode:
+            raise Impossible(f"the pinned packages cannot be downloaded: {result.stderr[-2000:]}")
         pins.write_text(text, encoding="utf-8")
     return folder
 
 
 def python_of(root: Path) -> str:
-    """Like "3.11"."""
+    """Return the version of its Python, like "3.11"."""
     return (root / "usr/bin/python3").readlink().name.removeprefix("python")
 
 
 def kept_folder(work: Path) -> Path:
-    """Where the bare Debian and the packages lie: in the folder that EASYTRACKING_TEST_KEPT names, for the next test
-    too, or in `work`, which ends with this one."""
+    """Return the folder of the bare Debian and the packages: the one named by EASYTRACKING_TEST_KEPT, which the next
+    test can use too, or `work`, which this test removes."""
     kept = Path(os.environ.get("EASYTRACKING_TEST_KEPT") or work)
     kept.mkdir(parents=True, exist_ok=True)
     return kept
 
 
 def committed(folder: Path) -> Path:
-    """What is committed here, as a release would have it; this folder as it is, where it is no checkout."""
+    """Export the committed files, as a release does. Without a checkout, copy the folder."""
     if (ROOT / ".git").exists() and shutil.which("git"):
         folder.mkdir()
         archive = folder.with_suffix(".tar")
@@ -165,7 +165,7 @@ def committed(folder: Path) -> Path:
 
 
 def build_wheel(source: Path, folder: Path) -> Path:
-    """The project's own wheel."""
+    """Build the project's wheel."""
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source)
     (found,) = folder.glob("easytracking_sync-*.whl")
     return found
@@ -180,15 +180,15 @@ class WallClock:
 
 @contextlib.contextmanager
 def service(documents: int, **options: object) -> Iterator[tuple[Simulator, str]]:
-    """A simulated service on this machine's loopback: two accounts that share `documents` documents."""
+    """Run a simulated service on loopback, with two accounts that share `documents` documents."""
     chosen = {"documents": documents, "accounts": 2, "history_days": 300, "job_seconds": 0.5, "p7m_share": 0.0}
     simulator = Simulator(Options(**{**chosen, **options}), WallClock())  # type: ignore[arg-type]
     with serve(simulator) as url:
         yield simulator, url
 
 
-def expect_all_home(simulator: Simulator, lines: Sequence[dict[str, object]]) -> None:
-    """`lines` (of `invoices list --json`) hold every document of the service, acknowledged, byte for byte."""
+def expect_all_stored(simulator: Simulator, lines: Sequence[dict[str, object]]) -> None:
+    """Check that `lines` (of `invoices list --json`) contain every document, acknowledged, byte for byte."""
     truth: dict[tuple[object, object], TrueDocument] = {(one.account, one.id): one for one in simulator.truth()}
     found = {(line["account"], line["doc_id"]): line for line in lines}
     expect(set(found) == set(truth), f"{len(truth)} documents at the service, {len(found)} in the archive")
@@ -203,7 +203,7 @@ def expect_all_home(simulator: Simulator, lines: Sequence[dict[str, object]]) ->
 
 
 def main(test: Callable[[], None], name: str) -> None:
-    """Run a test as a script: exit code 1 where it failed, a loud line where it could not run."""
+    """Run a test as a script: exit with 1 if it fails; print a warning if it cannot run."""
     try:
         test()
     except Impossible as reason:
@@ -212,4 +212,4 @@ def main(test: Callable[[], None], name: str) -> None:
         print(f"*** {name} FAILED: {failure} ***", flush=True)
         sys.exit(1)
     else:
-        step(f"{name}: all is well")
+        step(f"{name}: passed")

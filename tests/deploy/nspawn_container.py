@@ -15,36 +15,36 @@ UNIT = "easytracking-sync"
 
 
 class Machine:
-    """A booted system. `run` runs a command in it, as root."""
+    """A booted system."""
 
     def __init__(self, root: Path, leader: int) -> None:
         self.root = root
         self._leader = leader
 
     def run(self, *command: str | Path, check: bool = True, seconds: float = 300, **env: str) -> Done:
-        """In the machine, with a bare environment."""
+        """Run a command in the machine, with a minimal environment."""
         prefix = ("nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "--")
         return run(*prefix, *command, check=check, seconds=seconds, env={**BARE, "HOME": "/root", **env}, cwd="/")
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        """A file of root's."""
+        """Write a file as root."""
         target = self.root / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
         target.chmod(mode)
 
     def show(self, prop: str, unit: str = UNIT) -> str:
-        """A property of a unit."""
+        """Return a property of a unit."""
         return self.run("systemctl", "show", "--value", "--property", prop, unit).stdout.strip()
 
     def journal(self, unit: str = UNIT) -> str:
-        """What the unit wrote since the boot."""
+        """Return the unit's log since the boot."""
         return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit).stdout
 
 
 @contextlib.contextmanager
 def booted(root: Path, binds: dict[Path, str]) -> Iterator[Machine]:
-    """A system on this root, up to its end."""
+    """Boot a system on this root, and power it off at the end."""
     if not Path("/run/systemd").is_mount():
         Path("/run/systemd").mkdir(exist_ok=True)
         run("mount", "-t", "tmpfs", "tmpfs", "/run/systemd")
@@ -68,7 +68,7 @@ def booted(root: Path, binds: dict[Path, str]) -> Iterator[Machine]:
         try:
             eventually(lambda: machine.run("systemctl", "is-system-running", check=False).stdout.strip() in up, "up")
         except Failed as failure:
-            raise Impossible("systemd does not come up in a container here") from failure
+            raise Impossible("systemd does not boot in a container here") from failure
         yield machine
     finally:
         if machine is not None and nspawn.poll() is None:

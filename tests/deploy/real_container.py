@@ -1,7 +1,7 @@
-"""The image, really built and run: read-only, without root or capabilities; all comes home, on SQLite and PostgreSQL.
+"""Builds and runs the image: read-only, without root or capabilities, on SQLite and PostgreSQL; no document is lost.
 
-`make test-container`. It needs root, and installs what it lacks with apt (buildah, podman, runc, debootstrap). No
-registry is needed: a bare Debian stands in for the base image.
+Run it with `make test-container`. It needs root, and installs missing tools with apt (buildah, podman, runc,
+debootstrap). It needs no registry: a bare Debian replaces the base image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.deploy.environment import (  # noqa: E402  the path is set above
     committed,
     eventually,
     expect,
-    expect_all_home,
+    expect_all_stored,
     kept_folder,
     main,
     need,
@@ -54,7 +54,7 @@ LEAST_PRIVILEGE = (
 
 
 class Engine:
-    """podman with a store of its own, so that nothing of it is left."""
+    """podman with its own store, which is removed afterwards."""
 
     def __init__(self, store: Path) -> None:
         self._store = (
@@ -65,7 +65,7 @@ class Engine:
             "--storage-driver",
             "overlay",
         )
-        if self.podman("info", check=False).returncode:  # it copies all of an image for each container
+        if self.podman("info", check=False).returncode:  # vfs copies the whole image for each container
             self._store = (*self._store[:-1], "vfs")
 
     def podman(self, *arguments: str | Path, check: bool = True, seconds: float = 300, given: str = "") -> Done:
@@ -73,7 +73,7 @@ class Engine:
         return run("podman", *options, *arguments, check=check, seconds=seconds, given=given)
 
     def build(self, source: Path, wheels: Path, work: Path) -> None:
-        """From the Dockerfile, with the packages of a folder instead of an index."""
+        """Build the Dockerfile with packages from a folder instead of an index."""
         pip = work / "pip.conf"
         pip.write_text("[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version-check = true\n")
         run(
@@ -85,7 +85,7 @@ class Engine:
 
 
 class Trial:
-    """One archive, in containers, against one service."""
+    """One archive in containers, with one simulated service."""
 
     def __init__(self, engine: Engine, simulator: Simulator, url: str, folder: Path, *, database: str = "") -> None:
         self._engine = engine
@@ -115,12 +115,12 @@ class Trial:
         self._options += ["-v", f"{folder}:{folder}"]
 
     def command(self, *arguments: str, check: bool = True) -> Done:
-        """One command of the program, in a container of its own."""
+        """Run one command of the program in a new container."""
         return self._engine.podman("run", "--rm", *self._options, IMAGE, *arguments, check=check)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
-        """The service, in the background; ended by SIGTERM, in time and with 0."""
+        """Run the service in the background; then check that SIGTERM stops it in time, with exit code 0."""
         name = self._engine.podman("run", "-d", *self._options, IMAGE).stdout.strip()
         try:
             yield name
@@ -129,7 +129,7 @@ class Trial:
             took = time.monotonic() - begun
             code = self._engine.podman("inspect", "--format", "{{.State.ExitCode}}", name).stdout.strip()
             expect((code, took < 12) == ("0", True), f"SIGTERM: exit code {code} after {took:.1f} s")
-            step(f"SIGTERM: ended after {took:.1f} s with 0")
+            step(f"SIGTERM: stopped after {took:.1f} s with exit code 0")
         except Failed:
             print(self._engine.podman("logs", "--tail", "60", name, check=False).stderr, flush=True)
             raise
@@ -137,38 +137,38 @@ class Trial:
             self._engine.podman("rm", "--force", name, check=False)
 
     def is_healthy(self, name: str) -> bool:
-        """What the image's own health check says."""
+        """Run the image's health check."""
         return self._engine.podman("healthcheck", "run", name, check=False).returncode == 0
 
-    def is_home(self) -> bool:
+    def is_acknowledged(self) -> bool:
         return self.simulator.marked() == frozenset(self.simulator.ids())
 
     def add_documents(self, count: int) -> None:
         for number in range(count):
             self.simulator.add_document(f"demo{number % 2 + 1}")
 
-    def expect_home(self) -> None:
-        told = self.command("invoices", "list", "--json").stdout
-        expect_all_home(self.simulator, [json.loads(line) for line in told.splitlines()])
+    def expect_stored(self) -> None:
+        result = self.command("invoices", "list", "--json").stdout
+        expect_all_stored(self.simulator, [json.loads(line) for line in result.splitlines()])
         others = [path for path in self.data.rglob("*") if path.lstat().st_uid != USER]
-        expect(not others, f"not the program's own: {others}")
-        step(f"{len(self.simulator.ids())} documents are home, byte for byte")
+        expect(not others, f"files of other users: {others}")
+        step(f"{len(self.simulator.ids())} documents are stored, byte for byte")
 
     def go(self) -> None:
         step("check and catch-up")
         self.command("check")
         self.command("catch-up", "--deadline", "120")
-        self.expect_home()
-        step("run, with its health check, and SIGTERM in the middle of its work")
+        self.expect_stored()
+        step("run, health check, SIGTERM while it fetches documents")
         self.add_documents(20)
         with self.running() as name:
-            eventually(self.is_home, "what is new comes home")
+            eventually(self.is_acknowledged, "new documents are acknowledged")
             eventually(lambda: self.is_healthy(name), "it is healthy", 30)
             seen = len(self.simulator.marked())
             self.add_documents(60)
-            eventually(lambda: len(self.simulator.marked()) > seen, "it is at work", pause=0.05)
+            eventually(lambda: len(self.simulator.marked()) > seen, "it fetches documents", pause=0.05)
         self.command("catch-up", "--deadline", "120")
-        self.expect_home()
+        self.expect_stored()
 
 
 def import_base(engine: Engine, base: Path) -> None:
@@ -180,18 +180,18 @@ def import_base(engine: Engine, base: Path) -> None:
 
 
 def look_at(engine: Engine) -> None:
-    """What the image is, whoever runs it."""
-    told = json.loads(engine.podman("inspect", IMAGE).stdout)[0]
-    expect(told["Config"]["User"] == f"{USER}:{USER}", "the image runs as another user")
-    expect("/data" in told["Config"]["Volumes"], "the image has no volume")
-    expect(told.get("HealthCheck") or told.get("Healthcheck"), "the image has no health check")
+    """Check the image's metadata and print its version and size."""
+    result = json.loads(engine.podman("inspect", IMAGE).stdout)[0]
+    expect(result["Config"]["User"] == f"{USER}:{USER}", "the image runs as another user")
+    expect("/data" in result["Config"]["Volumes"], "the image has no volume")
+    expect(result.get("HealthCheck") or result.get("Healthcheck"), "the image has no health check")
     version = engine.podman("run", "--rm", *LEAST_PRIVILEGE, IMAGE, "version").stdout.splitlines()[0]
-    size = int(told["Size"]) // 1_000_000
-    step(f"{version}: an image of {size} MB with its stand-in base")
+    size = int(result["Size"]) // 1_000_000
+    step(f"{version}: image of {size} MB, including the replaced base")
 
 
 def test() -> None:
-    """The whole of it."""
+    """Run the whole test."""
     need_root()
     need({"buildah": "buildah", "podman": "podman", "runc": "runc"})
     with tempfile.TemporaryDirectory(prefix="easytracking-container-", dir="/var/tmp") as temporary:

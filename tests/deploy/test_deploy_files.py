@@ -1,4 +1,4 @@
-"""What is deployed holds together, as far as that can be seen without root; the real tests are scripts beside it."""
+"""The files in deploy/ are consistent. The scripts beside this file test real installations, which need root."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_EXPOSURE = 1.1
 
 
 def module(path: Path) -> Any:
-    """A script, as a module."""
+    """Import a script as a module."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -40,56 +40,56 @@ LOCK = pins.entries((ROOT / "requirements.lock").read_text(encoding="utf-8"))
 
 
 def pinned(*arguments: str) -> str:
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, DEPLOY / "pins.py", *arguments], text=True, capture_output=True, check=True
     )
-    return told.stdout
+    return result.stdout
 
 
-# What is installed
+# Pinned packages
 
 
-def test_what_runs_is_pinned_by_hash_and_brings_no_tool_of_development() -> None:
+def test_run_time_packages_are_pinned_by_hash_without_development_tools() -> None:
     chosen = pins.entries(pinned("--extra", "postgresql", "--extra", "alerts"))
     assert {"httpx", "sqlalchemy", "psycopg", "psycopg-binary", "apprise", "certifi", "pydantic-core"} <= set(chosen)
     assert not {"pytest", "mypy", "ruff", "hatchling", "hypothesis", "atheris"} & set(chosen)
     assert all("--hash=sha256:" in entry for entry in chosen.values())
 
 
-def test_whatever_a_chosen_package_needs_is_chosen_too() -> None:
+def test_the_dependencies_of_a_selected_package_are_selected() -> None:
     chosen = pins.entries(pinned("--extra", "postgresql"))
     left_out = {name: entry for name, entry in LOCK.items() if name not in chosen}
     assert not [name for name, entry in left_out.items() if pins.needed_by(entry) & set(chosen)]
 
 
-def test_an_extra_or_a_package_that_is_not_there_is_an_error() -> None:
+def test_an_unknown_extra_or_package_is_an_error() -> None:
     for arguments in (("--extra", "nothing"), ("--package", "nothing")):
-        told = subprocess.run([sys.executable, DEPLOY / "pins.py", *arguments], capture_output=True, check=False)
-        assert told.returncode != 0
+        result = subprocess.run([sys.executable, DEPLOY / "pins.py", *arguments], capture_output=True, check=False)
+        assert result.returncode != 0
 
 
 # systemd
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_unit_is_confined_as_far_as_operations_says(service: str) -> None:
-    """Without an allow-list of addresses, which only an administrator can write."""
+def test_a_units_exposure_is_at_most_what_operations_says(service: str) -> None:
+    """Without an allow-list of addresses, which depends on the installation."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed")
     unit = DEPLOY / "systemd" / f"{service}.service"
     assert "IPAddress" not in unit.read_text(encoding="utf-8")
-    told = subprocess.run(
+    result = subprocess.run(
         [analyze, "security", "--offline=true", "--no-pager", unit], text=True, capture_output=True, check=False
     )
-    found = re.search(r"exposure level for \S+: ([0-9.]+)", told.stdout)
+    found = re.search(r"exposure level for \S+: ([0-9.]+)", result.stdout)
     if found is None:
-        pytest.skip(f"this systemd-analyze cannot look at a file: {told.stderr.strip()}")
+        pytest.skip(f"this systemd-analyze cannot analyze a file: {result.stderr.strip()}")
     assert float(found[1]) <= MOST_EXPOSURE
     assert f"**{MOST_EXPOSURE}**" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
 
-def test_the_units_confine_alike_and_take_the_same_credentials() -> None:
+def test_all_units_have_the_same_confinement_and_credentials() -> None:
     def confinement(service: str) -> set[str]:
         text = (DEPLOY / "systemd" / f"{service}.service").read_text(encoding="utf-8")
         words = ("Protect", "Private", "Restrict", "SystemCall", "Capability", "LoadCredential", "User=", "UMask")
@@ -102,7 +102,7 @@ def test_the_units_confine_alike_and_take_the_same_credentials() -> None:
     assert all(other == first for other in others)
 
 
-def test_the_shell_scripts_are_clean() -> None:
+def test_the_shell_scripts_pass_shellcheck() -> None:
     shellcheck = shutil.which("shellcheck")
     scripts = sorted(DEPLOY.glob("*/*.sh"))
     assert len(scripts) == 3
@@ -111,16 +111,16 @@ def test_the_shell_scripts_are_clean() -> None:
         syntax = subprocess.run(["/bin/sh", "-n", script], capture_output=True, text=True, check=False)
         assert syntax.stderr == ""
     if shellcheck is None:
-        pytest.skip("shellcheck is not installed: only the syntax was looked at")
-    told = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
-    assert told.stdout == ""
+        pytest.skip("shellcheck is not installed: checked only the syntax")
+    result = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
+    assert result.stdout == ""
 
 
-def test_the_installer_tells_how_it_is_used_and_refuses_what_it_does_not_know() -> None:
+def test_the_installer_has_help_and_refuses_unknown_options() -> None:
     script = DEPLOY / "systemd" / "install.sh"
-    told = subprocess.run(["/bin/sh", script, "--help"], capture_output=True, text=True, check=True)
-    assert "--rollback" in told.stdout
-    assert "set -eu" not in told.stdout
+    result = subprocess.run(["/bin/sh", script, "--help"], capture_output=True, text=True, check=True)
+    assert "--rollback" in result.stdout
+    assert "set -eu" not in result.stdout
     wrong = subprocess.run(["/bin/sh", script, "--frob"], capture_output=True, text=True, check=False)
     assert (wrong.returncode, "--frob" in wrong.stderr) == (2, True)
 
@@ -131,7 +131,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "docker" / "compose.yaml").read_text(encoding
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
-def test_the_image_is_built_on_a_base_of_ones_choice_and_runs_without_root() -> None:
+def test_the_image_has_a_configurable_base_and_runs_without_root() -> None:
     lines = [line for line in DOCKERFILE.splitlines() if line and not line.startswith("#")]
     assert lines[0].startswith("ARG BASE=")
     assert [line for line in lines if line.startswith("FROM ")] == ["FROM ${BASE} AS build", "FROM ${BASE}"]
@@ -140,7 +140,7 @@ def test_the_image_is_built_on_a_base_of_ones_choice_and_runs_without_root() -> 
     assert "HEALTHCHECK" in DOCKERFILE
 
 
-def test_what_the_image_is_made_of_is_let_through_to_its_build() -> None:
+def test_the_docker_context_includes_every_copied_file() -> None:
     let_through = {
         line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line.startswith("!")
     }
@@ -151,12 +151,12 @@ def test_what_the_image_is_made_of_is_let_through_to_its_build() -> None:
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
-def test_every_container_of_compose_has_the_least_it_needs(name: str) -> None:
+def test_every_compose_service_has_least_privilege(name: str) -> None:
     service = COMPOSE["services"][name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert "healthcheck" in service or name == "easytracking-sync"  # which has its image's own
+    assert "healthcheck" in service or name == "easytracking-sync"  # its image has a health check
     assert not [port for port in service.get("ports", []) if not port.startswith("127.0.0.1:")]
     assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"])
     assert set(service["networks"]) <= set(COMPOSE["networks"])
@@ -166,15 +166,15 @@ def test_every_container_of_compose_has_the_least_it_needs(name: str) -> None:
         assert (DEPLOY / "docker" / source).exists() if source.startswith(".") else source in COMPOSE["volumes"]
 
 
-def test_the_database_of_compose_is_reached_by_the_program_alone() -> None:
+def test_only_the_program_reaches_the_database_of_compose() -> None:
     assert COMPOSE["networks"]["archive"] == {"internal": True}
     users = [name for name, service in COMPOSE["services"].items() if "archive" in service["networks"]]
     assert sorted(users) == ["easytracking-sync", "postgres"]
     assert COMPOSE["services"]["postgres"]["networks"] == ["archive"]
 
 
-def test_the_secrets_that_are_made_and_the_configuration_make_a_valid_one(tmp_path: Path) -> None:
-    """Repeating the script changes no secret."""
+def test_the_created_secrets_complete_the_configuration_of_compose(tmp_path: Path) -> None:
+    """Running the script again changes no secret."""
     folder = tmp_path / "docker"
     shutil.copytree(DEPLOY / "docker", folder, ignore=shutil.ignore_patterns("secrets"))
     subprocess.run(["/bin/sh", folder / "secrets.sh"], check=True, capture_output=True)
@@ -194,9 +194,9 @@ def test_the_secrets_that_are_made_and_the_configuration_make_a_valid_one(tmp_pa
     assert settings.accounts["acme"].password.get_secret_value() == "the password"
 
 
-def test_prometheus_and_grafana_of_compose_find_what_they_show() -> None:
+def test_prometheus_and_grafana_of_compose_are_connected() -> None:
     scrape = yaml.safe_load((DEPLOY / "docker" / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"][0]
-    assert scrape["job_name"] == "easytracking-sync"  # as the alert rules expect it
+    assert scrape["job_name"] == "easytracking-sync"  # the alert rules require this name
     assert scrape["static_configs"] == [{"targets": ["easytracking-sync:8464"]}]
     assert scrape["authorization"]["credentials_file"] == "/run/secrets/http__token"
     dashboards = yaml.safe_load((DEPLOY / "docker" / "grafana" / "dashboards.yaml").read_text(encoding="utf-8"))
@@ -211,20 +211,20 @@ healthcheck = module(DEPLOY / "docker" / "healthcheck.py")
 
 @pytest.fixture
 def page() -> Iterator[dict[str, Any]]:
-    """A page at a port of its own, which answers with `status`."""
-    told: dict[str, Any] = {"status": 200}
+    """A page on a free port that answers with `status`."""
+    state: dict[str, Any] = {"status": 200}
 
     class Page(QuietHandler):
         def do_GET(self) -> None:  # noqa: N802  http.server's name
-            told["path"] = self.path
-            self.answer(told["status"], body=b"the loop has not turned for 99 seconds\n")
+            state["path"] = self.path
+            self.answer(state["status"], body=b"the loop has not turned for 99 seconds\n")
 
-    with http_receiver(Page) as told["port"]:
-        yield told
+    with http_receiver(Page) as state["port"]:
+        yield state
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (401, 1)])
-def test_the_container_is_healthy_where_the_health_page_says_so(
+def test_the_container_is_healthy_if_the_health_page_answers_200(
     page: dict[str, Any], status: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page["status"] = status
@@ -234,7 +234,7 @@ def test_the_container_is_healthy_where_the_health_page_says_so(
     assert "99 seconds" in capsys.readouterr().out
 
 
-def test_where_nothing_listens_the_container_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_container_is_unhealthy_if_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EASYTRACKING_HTTP__LISTEN", "127.0.0.1:1")
     assert healthcheck.main() == 1
 
@@ -257,7 +257,7 @@ ALARMS = {
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_operations_says_what_to_do_on_every_alarm(kind: Kind) -> None:
+def test_operations_has_a_section_for_every_alarm(kind: Kind) -> None:
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     section = re.search(rf"^### {ALARMS[kind.value]}\n\n(.+?)(?=^#)", text, re.MULTILINE | re.DOTALL)
     assert section is not None
@@ -265,7 +265,7 @@ def test_operations_says_what_to_do_on_every_alarm(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("name", ["docs/operations.md", "README.it.md", "README.md"])
-def test_links_between_the_documents_lead_somewhere(name: str) -> None:
+def test_links_in_the_documents_have_targets(name: str) -> None:
     path = ROOT / name
     text = path.read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
@@ -279,5 +279,5 @@ def test_links_between_the_documents_lead_somewhere(name: str) -> None:
             assert anchor in {re.sub(r"[^\w\- ]", "", head).strip().lower().replace(" ", "-") for head in heads}, link
 
 
-def test_the_dashboard_that_compose_mounts_is_json() -> None:
+def test_the_dashboard_is_valid_json() -> None:
     assert json.loads((DEPLOY / "grafana" / "easytracking-sync.json").read_text(encoding="utf-8"))["panels"]

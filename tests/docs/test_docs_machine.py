@@ -1,4 +1,4 @@
-"""The documents say what the code does."""
+"""docs/machine.md agrees with the state tables."""
 
 import runpy
 from pathlib import Path
@@ -22,13 +22,13 @@ def page() -> str:
     return (ROOT / "docs" / "machine.md").read_text(encoding="utf-8")
 
 
-def test_the_pictures_of_the_machine_are_those_its_tables_give(script: dict[str, Any], page: str) -> None:
+def test_the_diagrams_are_those_of_the_tables(script: dict[str, Any], page: str) -> None:
     """Run `python docs/draw_machine.py` after a change to a table."""
     assert script["drawn"](page) == page
 
 
 @pytest.mark.parametrize("table", ["batch", "document"])
-def test_every_pair_of_a_table_is_an_arrow_of_its_picture(script: dict[str, Any], page: str, table: str) -> None:
+def test_every_pair_of_a_table_is_an_arrow_of_its_diagram(script: dict[str, Any], page: str, table: str) -> None:
     picture = page.partition(script["BEGIN"].format(table))[2].partition(script["END"].format(table))[0]
     arrows = [line.strip() for line in picture.splitlines() if "-->" in line]
     pairs = batch.TABLE if table == "batch" else document.TABLE

@@ -64,7 +64,7 @@ def systemd(tmp_path: Path, clock: HandClock, **more: str) -> Systemd:
 
 def test_it_is_ready_when_it_has_started_and_not_before(tmp_path: Path, manager: Manager) -> None:
     supervisor = systemd(tmp_path, HandClock())
-    supervisor.preparing()
+    supervisor.preparing("Opening the archive")
     assert manager.heard() == [["STATUS=Opening the archive"]]
     supervisor.started()
     assert manager.heard() == [["READY=1"]]

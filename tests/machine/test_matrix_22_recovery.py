@@ -1,4 +1,4 @@
-"""Row 22 of the fault matrix: killed during the recovery from being killed. It is as if it had happened once."""
+"""Row 22 of the fault matrix: killed during the recovery. The result is the same as after one death."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from tests.machine.conftest import Make
 from tests.support.archive_checks import assert_archived, entries
 from tests.support.harness import SMALL, Harness, settle
 
+from easytracking_sync.archive.batches import Batches
 from easytracking_sync.archive.opening import Archive
+from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.effects import LocalFiles
 
 ONE = replace(SMALL, documents=1)
@@ -22,7 +24,7 @@ LEAST_MOMENTS = 8
 
 
 class KilledError(BaseException):
-    """The process is gone: nothing may catch this."""
+    """The process is dead: nothing may catch this."""
 
 
 @dataclass
@@ -78,7 +80,7 @@ def mortal(archive: Archive, doom: Doom) -> None:
 
 
 def killed_once(make: Make, doom: Doom) -> Harness:
-    """A harness whose parcel lies in the spool and nowhere else, beside what older deaths have left."""
+    """A harness with a parcel in the spool only, beside leftovers of older deaths."""
     files = MortalFiles(doom)
     harness = make(ONE, files=files, opened=lambda archive: mortal(archive, doom))
     files.dies_unnoted = True
@@ -109,3 +111,22 @@ def test_row_22_killed_at_any_step_of_the_recovery_the_next_start_finishes(make:
         assert harness.simulator.count("fetch", status=200) == 1
         assert {entry.attempts for entry in entries(harness).values()} == {0}
         assert [path.name for path in (harness.folder / "spool").iterdir()] == ["inspection"]
+
+
+def test_a_parcel_that_arrives_while_a_host_starts_is_not_swept(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another instance may put a parcel into the shared folder after the database was asked what is waited for."""
+    harness = make(ONE)
+    spool = harness.archive.spool
+    arriving = parcel_name(8, "of-another-instance")
+    spooled = Batches.spooled
+
+    def and_then_one_arrives(batches: Batches) -> set[str]:
+        found = spooled(batches)
+        with spool.receiving(arriving) as sink:
+            sink(b"a parcel")
+        return found
+
+    monkeypatch.setattr(Batches, "spooled", and_then_one_arrives)
+    harness.engine.recover()
+    assert spool.holds(arriving)
+    spool.remove(arriving)

@@ -9,12 +9,14 @@ from tests.mutants.lifecycle import LIFECYCLE
 from tests.mutants.manual_review import MANUAL_REVIEW
 from tests.mutants.remote import REMOTE
 from tests.mutants.schedule_log_export import SCHEDULE_LOG_EXPORT
+from tests.mutants.shared_archive import SHARED_ARCHIVE
 from tests.mutants.simulation_invariants import SIMULATION_INVARIANTS
 from tests.mutants.storage import STORAGE
 from tests.mutants.use_cases import USE_CASES
 
 MUTANTS = (
     *STORAGE,
+    *SHARED_ARCHIVE,
     *CLAIMS_AND_LISTINGS,
     *COMPLETENESS,
     *ENGINE,

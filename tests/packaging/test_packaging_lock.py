@@ -1,4 +1,4 @@
-"""The lock pins everything pyproject.toml asks for, by hash, and says nothing of where it came from."""
+"""requirements.lock pins all dependencies of pyproject.toml by hash, and names no package index."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def test_every_pin_is_exact_and_has_a_hash(name: str) -> None:
     assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", PINS[name])
 
 
-def test_the_lock_says_nothing_of_where_packages_come_from() -> None:
+def test_the_lock_names_no_package_index() -> None:
     assert "://" not in LOCK
     assert not re.search(r"^\s*(--index-url|--extra-index-url|--find-links|-i|-f)\b", LOCK, re.MULTILINE)

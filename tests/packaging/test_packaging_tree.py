@@ -1,4 +1,4 @@
-"""What is committed would be the same on any machine."""
+"""The committed files do not depend on this machine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SOMEBODYS_HOME = re.compile(r"/(?:home|Users)/\w|/root/\w")
 
 
 def committed() -> list[Path]:
-    """The files git knows."""
+    """Return the files in the git index."""
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout: which files are committed cannot be known")
+        pytest.skip("not a git checkout")
     listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
@@ -32,7 +32,7 @@ def test_no_committed_file_names_a_path_of_this_machine() -> None:
     assert found == []
 
 
-def test_the_script_of_ci_is_executable_and_runs_the_tests_last() -> None:
+def test_the_ci_script_is_executable_and_runs_the_tests_last() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     lines = script.read_text(encoding="utf-8").splitlines()

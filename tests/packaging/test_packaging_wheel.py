@@ -1,4 +1,4 @@
-"""The built wheel is whole: it carries migrations and configuration, and works where no checkout is."""
+"""The built wheel is complete: it contains migrations and configuration, and works without a checkout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """A command in a bare environment, without a view of the checkout."""
+    """Run a command in a minimal environment that does not know the checkout."""
     bare = {"PATH": "/usr/bin:/bin", "HOME": str(cwd), "LANG": "C.UTF-8"} | environ
     return subprocess.run(
         [str(part) for part in command], cwd=cwd, env=bare, text=True, capture_output=True, check=False
@@ -36,12 +36,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin folder of a fresh environment that has the wheel, and its dependencies from this one."""
+    """Return the bin folder of a new environment with the wheel; its dependencies are those of this one."""
     home = tmp_path_factory.mktemp("installed")
     venv.create(home, with_pip=False, symlinks=True)
     python = home / "bin" / "python"
     asked = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home)
-    # a path file inside another path's folder is not followed, so the checkout's editable installation stays unseen
+    # path files in this folder are not read, so the editable installation of the checkout is not visible
     (Path(asked.stdout.strip()) / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     pip: tuple[str | Path, ...] = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
     result = run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=home)
@@ -50,7 +50,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("folder", "pattern"), [("migrations", "**/*.py"), ("config", "*.toml")])
-def test_the_wheel_carries_every_migration_and_every_example(wheel: Path, folder: str, pattern: str) -> None:
+def test_the_wheel_contains_every_migration_and_every_example(wheel: Path, folder: str, pattern: str) -> None:
     source = ROOT / folder
     wanted = {f"easytracking_sync/_bundled/{folder}/{path.relative_to(source)}" for path in source.glob(pattern)}
     carried = set(zipfile.ZipFile(wheel).namelist())
@@ -61,7 +61,7 @@ def test_the_wheel_carries_every_migration_and_every_example(wheel: Path, folder
         assert any(name.startswith("easytracking_sync/_bundled/migrations/versions/") for name in carried)
 
 
-def test_the_wheel_carries_both_packages_with_their_types_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_only_the_two_packages_with_their_types(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {"easytracking_sync/py.typed", "easytracking_simulator/py.typed"} <= set(names)
     tops = {name.split("/")[0] for name in names}
@@ -69,7 +69,7 @@ def test_the_wheel_carries_both_packages_with_their_types_and_nothing_else(wheel
     assert not [name for name in names if name.endswith(".pyc")]
 
 
-def test_the_installed_program_is_the_wheels_and_finds_its_folders(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_program_finds_its_bundled_folders(installed: Path, tmp_path: Path) -> None:
     code = "from easytracking_sync.bundled import bundled_folder as f; print(f('migrations')); print(f('config'))"
     asked = run(installed / "python", "-c", code, cwd=tmp_path)
     assert asked.returncode == 0, asked.stderr
@@ -78,13 +78,13 @@ def test_the_installed_program_is_the_wheels_and_finds_its_folders(installed: Pa
     assert all(folder.is_relative_to(installed.parent) for folder in folders)
 
 
-def test_the_installed_program_tells_its_version_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
-    told = run(installed / "easytracking-sync", "version", cwd=tmp_path)
-    assert told.returncode == 0, told.stderr
-    assert __version__ in told.stdout
+def test_the_installed_program_prints_its_version(installed: Path, tmp_path: Path) -> None:
+    result = run(installed / "easytracking-sync", "version", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert __version__ in result.stdout
 
 
-def test_the_installed_program_makes_its_archive_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_program_creates_its_archive(installed: Path, tmp_path: Path) -> None:
     archive = tmp_path / "archive.db"
     config = tmp_path / "config.toml"
     config.write_text(f'[database]\nurl = "sqlite:///{archive}"\n')

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from tests.archive.archive_harness import ArchiveHarness, listed
+from tests.archive.archive_harness import ArchiveHarness, StandingClock, listed, source_of
 
 from easytracking_sync.archive import tables
+from easytracking_sync.archive.blobs import DatabaseBlobs
 from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.archive.opening import Archive
-from easytracking_sync.errors import Outdated, StaleLease
+from easytracking_sync.errors import DatabaseUnavailable, Outdated, StaleLease
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.corrections import BusyDocument
 from easytracking_sync.machine.policy import Policy
@@ -74,6 +75,19 @@ def test_a_renewed_lease_is_nobody_elses(archive_harness: ArchiveHarness) -> Non
     assert archive_harness.archive.batches.renew(archive_harness.now) == {}
 
 
+def test_an_instance_renews_its_own_leases_and_nobody_elses(archive_harness: ArchiveHarness) -> None:
+    """Otherwise what a dead instance held would be held for ever by those that live."""
+    account_id = archive_harness.account()
+    for number in (1, 2):
+        archive_harness.batch(account_id, [number])
+    held = archive_harness.claim(account_id)
+    other = claim(archive_harness, archive_harness.open("two"), account_id)
+    assert other is not None
+    run_out(archive_harness)
+    assert archive_harness.archive.batches.renew(archive_harness.now) == {held.batch.id: held.batch.epoch}
+    assert sorted(left > 20 for left in seconds_left(archive_harness)) == [False, True]
+
+
 def test_row_21_a_holder_that_was_frozen_renews_nothing_and_commits_nothing(archive_harness: ArchiveHarness) -> None:
     """FENCED: SIGSTOP, a suspended machine, a partition."""
     account_id = archive_harness.account()
@@ -103,7 +117,7 @@ def test_an_instance_that_starts_voids_nobodys_lease_and_one_that_ends_voids_its
     assert other is not None
     second.batches.release_all()
     assert len(seconds_left(archive_harness)) == 2
-    first.batches.let_go()
+    first.batches.release_leases()
     taken = claim(archive_harness, archive_harness.open("three"), account_id)
     assert taken is not None
     assert taken.batch.id == mine.batch.id
@@ -122,7 +136,7 @@ def test_who_fetched_a_parcel_stores_it_and_another_host_only_when_it_is_gone(
     assert archive_harness.archive.batches.next_due([account_id], archive_harness.now) == archive_harness.now
     assert other.batches.next_due([account_id], archive_harness.now) is None
     again = archive_harness.claim(account_id)
-    archive_harness.policy = Policy(roll=0.0)
+    archive_harness.policy = Policy(jitter=0.0)
     archive_harness.happen(again, H.STORAGE_FAILED)
     assert claim(archive_harness, other, account_id) is None
     run_out(archive_harness)
@@ -149,20 +163,41 @@ def test_a_document_that_a_worker_is_at_cannot_be_accepted_until_the_lease_runs_
 
 def test_a_name_is_held_by_one_instance_until_it_is_given_back_or_runs_out(archive_harness: ArchiveHarness) -> None:
     one, two = archive_harness.archive.leases, archive_harness.open("two").leases
+    for leases in (one, two):
+        leases.announce(archive_harness.now)
     assert one.take("cycle:1", 30, archive_harness.now)
     assert not two.take("cycle:1", 30, archive_harness.now)
     assert two.take("cycle:2", 30, archive_harness.now)
     assert one.take("cycle:1", 30, archive_harness.now), "whoever holds it may hold it longer"
     run_out(archive_harness)
+    for leases in (one, two):
+        leases.announce(archive_harness.now)
     assert two.take("cycle:1", 30, archive_harness.now)
     assert not one.take("cycle:1", 30, archive_harness.now)
-    one.give_back("cycle:1")
+    one.release("cycle:1")
     assert not one.take("cycle:1", 30, archive_harness.now), "only its holder gives it back"
     for _ in range(2):
-        two.give_back("cycle:1")
+        two.release("cycle:1")
     assert one.take("cycle:1", 30, archive_harness.now)
-    two.give_all_back()
+    two.release_all()
     assert one.take("cycle:2", 30, archive_harness.now)
+
+
+def test_what_an_instance_held_is_free_when_it_has_not_announced_itself_for_half_a_minute(
+    archive_harness: ArchiveHarness,
+) -> None:
+    """However long the name was taken for: a dead instance keeps no account from being listed."""
+    one, two = archive_harness.archive.leases, archive_harness.open("two").leases
+    one.announce(archive_harness.now)
+    assert one.take("cycle:1", 3600, archive_harness.now)
+    assert not two.take("cycle:1", 3600, archive_harness.now)
+    left = sa.func.extract("epoch", tables.lease.c.until - sa.func.clock_timestamp())
+    ((announced,),) = archive_harness.rows(sa.select(left).where(tables.lease.c.name.startswith("instance:")))
+    assert 20 < float(announced) <= 30
+    with archive_harness.archive.database.write() as connection:
+        named = tables.lease.c.name.startswith("instance:")
+        connection.execute(sa.update(tables.lease).where(named).values(until=sa.func.clock_timestamp()))
+    assert two.take("cycle:1", 3600, archive_harness.now)
 
 
 INSTANCES = 4
@@ -208,7 +243,7 @@ def test_the_same_documents_listed_by_all_at_once_are_discovered_once(archive_ha
 
     def listing(archive: Archive) -> None:
         starts = (1, 101, 51)
-        found.extend(archive_harness.absorb(account_id, range(one, one + 100), archive).discovered for one in starts)
+        found.extend(archive_harness.take_in(account_id, range(one, one + 100), archive).discovered for one in starts)
 
     side_by_side(archive_harness, listing)
     assert sum(found) == 200
@@ -222,7 +257,7 @@ def test_what_is_listed_again_by_all_at_once_is_acknowledged_again_by_one_batch(
     archive_harness.batch(account_id, range(1, 31), STORED)
     archive_harness.happen(archive_harness.claim(account_id), H.ACCEPTED)
     archive_harness.clock.forward(60)
-    side_by_side(archive_harness, lambda archive: archive_harness.absorb(account_id, range(1, 31), archive))
+    side_by_side(archive_harness, lambda archive: archive_harness.take_in(account_id, range(1, 31), archive))
     assert live_loads(archive_harness) == dict.fromkeys(range(1, 31), 1)
     assert archive_harness.batches("state", "size")[1:] == [("stored", 30)]
 
@@ -235,7 +270,7 @@ def test_a_changed_document_is_set_in_motion_once(archive_harness: ArchiveHarnes
     archive_harness.clock.forward(60)
     new = listed(1, number="2")
     side_by_side(
-        archive_harness, lambda archive: archive_harness.absorb(account_id, [new], archive, on_relist=relist)
+        archive_harness, lambda archive: archive_harness.take_in(account_id, [new], archive, on_relist=relist)
     )
     assert len(archive_harness.events("document.changed")) == 1
     assert archive_harness.states(account_id) == {1: "discovered"}
@@ -246,7 +281,7 @@ def test_planned_and_claimed_by_all_at_once_no_document_is_in_two_live_batches(
 ) -> None:
     """And no more is in flight than may be, although each counts for itself (BOUNDED)."""
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, range(1, 701))
+    archive_harness.take_in(account_id, range(1, 701))
     taken: list[Claim] = []
 
     def work(archive: Archive) -> None:
@@ -287,6 +322,33 @@ def test_the_same_bytes_stored_by_all_at_once_are_there_once_and_whole(archive_h
             connection.execute(sa.update(tables.blob_chunk).values(content=b"rotten"))
 
 
+@pytest.mark.parametrize("content", [b"the same bytes", b"rotten"])
+def test_bytes_that_another_instance_stores_at_this_moment_are_read_back(
+    archive_harness: ArchiveHarness, content: bytes
+) -> None:
+    """They are not this instance's to vouch for: what is not whole is not taken for stored."""
+    other = archive_harness.open("two")
+    source = source_of(b"the same bytes")
+
+    class Between(StandingClock):
+        """Read between the look at what is there and the insert: the other instance is faster."""
+
+        def now(self) -> datetime:
+            other.blobs.put([source])
+            if content != b"the same bytes":
+                with other.database.write() as connection:
+                    connection.execute(sa.update(tables.blob_chunk).values(content=content))
+            return super().now()
+
+    blobs = DatabaseBlobs(archive_harness.archive.database, Between())
+    if content == b"the same bytes":
+        blobs.put([source])
+        assert archive_harness.archive.blobs.whole({source.sha256}) == {source.sha256}
+    else:
+        with pytest.raises(DatabaseUnavailable, match="its copy is damaged"):
+            blobs.put([source])
+
+
 def test_acknowledged_while_a_newer_version_is_listed_a_document_is_fetched_again(
     archive_harness: ArchiveHarness,
 ) -> None:
@@ -303,7 +365,7 @@ def test_acknowledged_while_a_newer_version_is_listed_a_document_is_fetched_agai
     def listing() -> None:
         both.wait(10)
         for element in new:
-            archive_harness.absorb(account_id, [element], lister)
+            archive_harness.take_in(account_id, [element], lister)
 
     thread = threading.Thread(target=listing)
     thread.start()
@@ -356,7 +418,7 @@ def test_a_parcel_stored_beside_a_listing_of_its_documents_waits_for_nobody_that
 
     committing = threading.Thread(target=store)
     committing.start()
-    side_by_side(archive_harness, lambda archive: archive_harness.absorb(account_id, new, archive))
+    side_by_side(archive_harness, lambda archive: archive_harness.take_in(account_id, new, archive))
     committing.join()
     assert failures == []
     assert set(archive_harness.states(account_id).values()) == {"stored"}

@@ -15,7 +15,10 @@ from easytracking_sync.machine.listing.lease import ListingLease
 
 
 def lease(archive: Archive) -> ListingLease:
-    return ListingLease(archive.leases, VirtualClock())
+    """Of an instance that is alive."""
+    clock = VirtualClock()
+    archive.leases.announce(clock.now())
+    return ListingLease(archive.leases, clock)
 
 
 def test_of_two_instances_one_at_a_time_lists_an_account(archive_harness: ArchiveHarness) -> None:
@@ -55,6 +58,6 @@ def test_an_idle_running_instance_is_detected(archive_harness: ArchiveHarness) -
         exclusive_use(archive_harness.archive.database, "database copy", archive_harness.now),
     ):
         pass
-    two.leases.give_all_back()
+    two.leases.release_all()
     with exclusive_use(archive_harness.archive.database, "database copy", archive_harness.now):
         assert not archive_harness.rows(sa.select(tables.lease.c.name))

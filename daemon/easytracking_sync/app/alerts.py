@@ -1,24 +1,29 @@
-"""Builds the alarms from the settings: what an instance is watched for, and how messages are sent."""
+"""Builds alarms and alert channels from the settings, and tests the channels."""
 
 from __future__ import annotations
 
+import functools
 import socket
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from easytracking_sync.app.composition import Instance
 from easytracking_sync.app.schedule import due_after
-from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.opening import Archive
-from easytracking_sync.effects import Effects
+from easytracking_sync.effects import Clock, Effects
+from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.observe.alarms.channels import AppriseChannel, open_channels
-from easytracking_sync.observe.alarms.heartbeat import Heart
+from easytracking_sync.observe.alarms.heartbeat import Heart, call
 from easytracking_sync.observe.alarms.messages import Writer
 from easytracking_sync.observe.alarms.notifier import AlarmWatch, Wishes
 from easytracking_sync.observe.alarms.rules import Disk, Limits, Watched
 from easytracking_sync.observe.alarms.sender import Post
-from easytracking_sync.settings import Settings
+from easytracking_sync.settings import Language, Settings
+from easytracking_sync.settings.display import scheme_and_host
 
 GRACE = timedelta(minutes=15)
 """After a start, accounts have this long to be listed before the alarm that they are silent."""
@@ -107,3 +112,52 @@ def alarm_watch(
         look=look,
         disk=lambda: fullest_disk(instance.archive),
     )
+
+
+PATIENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One channel by scheme and host, and why it did not accept the message; "" if it did.
+
+    The reason may quote the channel's library, including secrets: redact it before showing it.
+    """
+
+    channel: str
+    refusal: str
+
+
+def try_channels(settings: Settings, clock: Clock, language: Language | None = None) -> Iterator[Trial]:
+    """Try each channel and the heartbeat's monitor, one after the other, each for at most 30 seconds.
+
+    UsageError, before any is tried, if there is none or one cannot be opened.
+    """
+    if language is not None:
+        alerts = settings.alerts.model_copy(update={"language": language})
+        settings = settings.model_copy(update={"alerts": alerts})
+    letter = writer_of(settings).trial(clock.now())
+    trials: list[tuple[str, Callable[[], str]]] = [
+        (channel.name, functools.partial(channel.send, letter)) for channel in channels_of(settings)
+    ]
+    heartbeat = settings.alerts.heartbeat_url.get_secret_value()
+    if heartbeat:
+        trials.append((scheme_and_host(heartbeat), functools.partial(call, heartbeat)))
+    if not trials:
+        raise UsageError("no alert channel is configured; set alerts.urls or alerts.heartbeat_url")
+    return (Trial(name, _refusal(send)) for name, send in trials)
+
+
+def _refusal(send: Callable[[], str]) -> str:
+    answers: list[str] = []
+
+    def try_it() -> None:
+        try:
+            answers.append(send())
+        except Exception as error:  # noqa: BLE001  the library may raise anything; then the message was not sent
+            answers.append(type(error).__name__)
+
+    thread = threading.Thread(target=try_it, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    return answers[0] if answers else f"no answer within {PATIENCE_SECONDS:.0f} seconds"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -14,7 +16,7 @@ from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.archive.schema import migrate, require_current
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import UsageError
+from easytracking_sync.errors import DatabaseUnavailable, UsageError
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.engine import Bounds, Engine
 from easytracking_sync.machine.engine_threads import EngineThreads
@@ -32,6 +34,8 @@ THREADS_BESIDE_WORKERS = 12
 """Threads that list, dispatch, renew leases and watch. The workers form two groups."""
 MOST_CONNECTIONS = 40
 """To a shared database server. Further threads wait for a free connection."""
+DATABASE_RETRY_SECONDS = 1.0
+"""Between two attempts to reach a database server that is not up yet."""
 RUN_COMMAND = "run"
 """The command name a service writes into the instance lock; a catch-up hands its work over to it."""
 USER_AGENT = f"easytracking-sync/{__version__}"
@@ -39,7 +43,7 @@ USER_AGENT = f"easytracking-sync/{__version__}"
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A running instance: an archive held alone, and an engine for these accounts."""
+    """A running instance: a locked archive, and an engine for these accounts."""
 
     archive: Archive
     engine: Engine
@@ -78,9 +82,9 @@ def existing_archive(settings: Settings, effects: Effects | None = None) -> Iter
 def open_instance(
     settings: Settings, labels: tuple[str, ...], observer: Observer, *, effects: Effects, command: str
 ) -> Iterator[Instance]:
-    """Hold the archive alone, migrate it, and build the engine for these accounts (all if none is named).
+    """Lock the archive, migrate it, and build the engine for these accounts (all if none is named).
 
-    LockHeld if another instance holds the archive. At the end all connections are closed; calls under way break off.
+    LockHeld if another instance holds the archive. At the end connections are closed; calls under way are aborted.
     """
     chosen = chosen_accounts(settings, labels)
     archive = archive_of(settings, effects)
@@ -102,8 +106,34 @@ def open_instance(
         yield Instance(archive, engine, tuple(accounts))
 
 
+def wait_for_database(
+    settings: Settings, effects: Effects, observer: Observer, stop: threading.Event, *, seconds: float = math.inf
+) -> bool:
+    """Wait for a database server that is not up yet. False if `stop` was set before it answered.
+
+    A SQLite archive is not waited for. Raises DatabaseUnavailable after `seconds`, UsageError if the server refuses.
+    """
+    archive, clock, told = archive_of(settings, effects), effects.clock, False
+    begun = clock.monotonic()
+    try:
+        while not (archive.database.is_sqlite or stop.is_set()):
+            try:
+                with archive.database.read():
+                    return True
+            except DatabaseUnavailable as trouble:
+                if clock.monotonic() - begun >= seconds:
+                    raise
+                if not told:
+                    observer.note("database.awaited", level="warning", reason=str(trouble))
+                told = True
+            clock.wait(stop, DATABASE_RETRY_SECONDS)
+    finally:
+        archive.close()
+    return not stop.is_set()
+
+
 def shut_down(engine_threads: EngineThreads, accounts: Iterable[Account]) -> None:
-    """Stop the engine's threads: let effects under way finish for a moment, then break off their calls.
+    """Stop the engine's threads: give effects under way a moment to finish, then abort their calls.
 
     The next start resumes them.
     """

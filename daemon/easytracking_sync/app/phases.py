@@ -68,7 +68,9 @@ def _require_stored(documents: Collection[DocumentEntry], phase: int, acknowledg
     absent = [document.shown_id for document in documents if document.state not in STORED_STATES]
     if absent and phase in {1, own_phase(acknowledge)}:
         shown = ", ".join(absent[:5]) + (" …" if len(absent) > 5 else "")
-        raise UsageError(f"not stored here: {shown}; setting phase {phase} would hide them (--force sets it anyway)")
+        raise UsageError(
+            f"not stored here: {shown}; setting phase {phase} would mark them as downloaded; --force sets it anyway"
+        )
 
 
 def own_phase(acknowledge: AcknowledgeWith) -> int:

@@ -16,6 +16,7 @@ from easytracking_sync.app.composition import (
     machine_account,
     open_instance,
     shut_down,
+    wait_for_database,
 )
 from easytracking_sync.app.schedule import PublishedSchedule, Scheduler
 from easytracking_sync.app.settings_change import SettingsChange, compare_settings
@@ -24,6 +25,7 @@ from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, StorageFault, SyncError, UsageError
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.corrections import try_now
 from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.hang_detection import HANG_SECONDS
 from easytracking_sync.machine.listing import Scope
@@ -55,15 +57,21 @@ def serve(
     supervise: Supervise | None = None,
     reload_requested: threading.Event | None = None,
     hang_seconds: float | None = None,
+    preparing: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Hold the archive and run the service for all configured accounts until `stop` is set.
 
+    Waits for a database server that is not up yet. `preparing` is told what the start is at.
     When `reload_requested` is set, `reload` loads the configuration again; a wrong one changes nothing. If a step of
     a thread takes longer than `hang_seconds`, the supervisor is no longer told that the service is alive.
 
     Raises UsageError, LockHeld or StorageBroken; trouble with an account's service never ends it.
     """
     effects = effects or Effects()
+    preparing("Waiting for the database")
+    if not wait_for_database(settings, effects, observer, stop):
+        return
+    preparing("Opening the archive")
     with contextlib.ExitStack() as closing:
         instance = closing.enter_context(open_instance(settings, (), observer, effects=effects, command=RUN_COMMAND))
         supervisor = closing.enter_context(supervise(instance)) if supervise else UNSUPERVISED
@@ -137,7 +145,7 @@ class Service:
         """Until `stop` is set. Raises Fatal errors and bugs. The next start resumes everything."""
         for reason in ENDED_BY_A_CHANGE:
             self._archive.accounts.resume(self._instance.account_ids, reason)
-        self._archive.service_requests.give_back()
+        self._archive.service_requests.reopen()
         self._engine_threads.start()
         self._listing.start(len(self._accounts))
         self._scheduler.start()
@@ -179,6 +187,7 @@ class Service:
         return self._engine_threads.failure or self._listing.state.failure
 
     def _beat(self) -> None:
+        self._archive.database.require_same_file()
         self._scheduler.check()
         try:
             while not self._due.empty():
@@ -284,7 +293,7 @@ class Service:
         self._accounts = {**self._accounts, label: account}
         self._instance.engine.replace(account)
         self._former.append(old)
-        self._archive.accounts.resume((account.id,))
+        try_now(self._archive, (account.id,), self._effects.clock.now())
         self._observer.note("secret.changed", account=label)
         self._changed.add(label)  # if it is being listed with its old settings, another cycle follows
         self._listing.drop(account.id)

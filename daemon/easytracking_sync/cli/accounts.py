@@ -8,7 +8,7 @@ import click
 
 from easytracking_sync.app.accounts import AccountSummary, list_accounts, rename_account
 from easytracking_sync.cli import output
-from easytracking_sync.cli.option_types import LABEL
+from easytracking_sync.cli.options import LABEL
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
 
 HEADS = ("ACCOUNT", "SERVICE", "USER NAME", "DOCUMENTS", "LAST SUCCESS", "CONFIGURED")
@@ -47,7 +47,7 @@ Example:
 The label is kept in the archive and in the configuration. Rename the table [accounts.OLD] of the
 configuration first, run this command, then restart a running service.
 
-Exit codes: 0 renamed, 2 unknown, the label is taken, or the configuration still has the old one.""",
+Exit codes: 0 renamed, 2 the account is unknown, NEW is taken, or the configuration still has OLD.""",
 )
 @click.argument("old", metavar="OLD", type=LABEL)
 @click.argument("new", metavar="NEW", type=LABEL)
@@ -75,4 +75,4 @@ def _configured(account: AccountSummary) -> str:
         return "yes"
     if account.configured_as is not None:
         return f"as {account.configured_as}"
-    return "no: its label is another account there" if account.label_is_taken else "no"
+    return "no: another account has this label" if account.label_is_taken else "no"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from easytracking_sync.app.alert_trial import try_channels
+from easytracking_sync.app.alerts import try_channels
 from easytracking_sync.cli.exit_codes import DONE, UNFINISHED
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.safe_text import visible
@@ -27,7 +27,8 @@ Examples:
   easytracking-sync alerts test
   easytracking-sync alerts test --language en
 
-Exit codes: 0 every channel accepted it, 2 there is no channel, or a wrong one, 75 some did not.""",
+Exit codes: 0 every channel accepted it, 2 no channel is configured, or one is wrong, 75 a channel
+failed.""",
 )
 @click.option(
     "--language",

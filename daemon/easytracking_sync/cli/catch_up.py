@@ -1,4 +1,4 @@
-"""`catch-up`: fetch everything once, and print what came of it."""
+"""`catch-up`: fetch everything once, and print the result."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from easytracking_sync.app import CatchUpOutcome, CatchUpRequest
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.exit_codes import exit_code
 from easytracking_sync.cli.global_options import NAME
-from easytracking_sync.cli.option_types import SECONDS, require_order, require_past
+from easytracking_sync.cli.options import SECONDS, require_order, require_past
 from easytracking_sync.cli.progress import progress_of_documents
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, duration, size
 from easytracking_sync.settings import Settings
 
-HEADS = ("ACCOUNT", "HOME", "TO MARK", "WAITING", "QUARANTINE", "INCOMPLETE", "")
+HEADS = ("ACCOUNT", "ARCHIVED", "WAITING", "UNACKNOWLEDGED", "QUARANTINE", "INCOMPLETE", "PAUSED")
 
 
 @click.command(
@@ -41,7 +41,7 @@ on this archive, 74 the disk is full or failed, 75 not finished, 130 interrupted
 @options.ACCOUNTS
 @options.FROM
 @options.TO
-@click.option("--new-only", is_flag=True, help="Only documents that nobody has marked at the service yet.")
+@click.option("--new-only", is_flag=True, help="Only documents that are not marked at the service yet.")
 @click.option("--dry-run", is_flag=True, help="List and count; change nothing, here or at the service.")
 @click.option(
     "--deadline", metavar="SECONDS", type=SECONDS, help="Stop after this time; the next run continues the work."
@@ -84,7 +84,9 @@ def warn_of_problems(outcome: CatchUpOutcome) -> None:
     warnings += [outcome.storage_failure] if outcome.storage_failure else []
     warnings += [f"not finished: {outcome.why_unfinished}"] if not outcome.finished else []
     warnings += [f"{count(outcome.unreadable, 'list element')} without an id"] if outcome.unreadable else []
-    warnings += [f"{count(outcome.bugs, 'bug')} met; see the log at --log-level debug"] if outcome.bugs else []
+    warnings += (
+        [f"{count(outcome.bugs, 'bug')} in this program; run it again with --log-level debug"] if outcome.bugs else []
+    )
     for number, what in (
         (sum(one.quarantined for one in outcome.counts), "in quarantine"),
         (sum(one.unacknowledgeable for one in outcome.counts), "stored, but the service refuses the acknowledgement"),
@@ -107,8 +109,8 @@ def show_outcome(outcome: CatchUpOutcome, settings: Settings) -> None:
         (
             one.label,
             str(one.acknowledged),
-            str(one.stored),
             str(one.waiting - one.stored),
+            str(one.stored),
             str(one.quarantined),
             str(one.incomplete),
             one.paused or "",
@@ -119,5 +121,4 @@ def show_outcome(outcome: CatchUpOutcome, settings: Settings) -> None:
         output.show_table(HEADS, rows, numbers={1, 2, 3, 4, 5})
     fetched = f"{count(outcome.documents, 'document')}, {count(outcome.files, 'file')}, {size(outcome.bytes)}"
     click.echo(f"Fetched: {fetched}, in {duration(outcome.seconds)}")
-    path = settings.database.sqlite_path
-    click.echo(f"Archive: {'the database of database.url' if path is None else path.absolute()}")
+    output.show_archive(settings)

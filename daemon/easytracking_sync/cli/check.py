@@ -22,12 +22,13 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 It logs in once per account and asks for one list element; nothing is fetched or acknowledged.
 A line marked warn should be repaired, but works and does not count in the exit code.
 
+\b
 Example:
   easytracking-sync --config acme.toml check
 
-Exit codes: 0 all is well, 2 configuration, 3 others can read the archive, or the clock is wrong,
-4 credentials refused, 74 storage, 75 service or database unavailable. The first that applies
-of 2, 4, 74, 75, 3.""",
+Exit codes: 0 all checks passed, 2 configuration, 3 other users can read the archive, or the clock is wrong,
+4 credentials refused, 74 storage, 75 service or database unavailable. If several apply: the first of
+2, 4, 74, 75, 3.""",
 )
 @click.option("--offline", is_flag=True, help="Check this machine only; do not contact the service.")
 @click.pass_obj
@@ -43,7 +44,7 @@ def check(given: GlobalOptions, *, offline: bool) -> int:
     elif warnings:
         click.echo(f"It works; {count(warnings, 'line')} marked warn should be repaired.")
     else:
-        click.echo("All is well.")
+        click.echo("All checks passed.")
     return code
 
 

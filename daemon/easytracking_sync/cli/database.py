@@ -8,13 +8,12 @@ from urllib.parse import unquote, urlsplit
 import click
 from pydantic_core import PydanticCustomError
 
-from easytracking_sync.app.database_copy import copy_database
-from easytracking_sync.app.upkeep import back_up_archive, settings_after_copy, why_no_backup
+from easytracking_sync.app.maintenance import back_up_archive, copy_database, settings_after_copy, why_no_backup
 from easytracking_sync.archive.database_copier import CopiedArchive
 from easytracking_sync.cli import output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS
 from easytracking_sync.cli.global_options import NAME
-from easytracking_sync.cli.option_types import PLACE
+from easytracking_sync.cli.options import PLACE
 from easytracking_sync.cli.progress import progress_of_steps
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, size

@@ -1,4 +1,4 @@
-"""`demo`: show the whole job against two services on this machine, and prove that it was done."""
+"""`demo`: fetch everything from two simulated services on this machine, and prove that it was fetched."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from easytracking_sync.cli import output
 from easytracking_sync.cli.catch_up import run_catch_up, show_outcome, warn_of_problems
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS, exit_code
 from easytracking_sync.cli.global_options import NAME, GlobalOptions
-from easytracking_sync.cli.option_types import PLACE
+from easytracking_sync.cli.options import PLACE
 from easytracking_sync.cli.runtime import open_log, start_with
 from easytracking_sync.settings import load_settings
 
@@ -25,6 +25,7 @@ from easytracking_sync.settings import load_settings
 It needs no account, no network and no configuration. The folder is created anew each time; a folder
 that the demo did not create is never touched.
 
+\b
 Example:
   easytracking-sync demo --dir /tmp/demo
 
@@ -70,7 +71,7 @@ def _show_proof(proof: steps.Proof) -> None:
     for holds, what in (
         (
             proof.files_are_the_services_own,
-            f"{proof.files} exported files are byte for byte the services' own (sha256 compared)",
+            f"{proof.files} exported files are identical to the service's (sha256 compared)",
         ),
         (proof.second_run_fetches_nothing, "a second run fetches nothing"),
         (proof.all_are_acknowledged, f"all {proof.documents} documents carry phase 1 at their service"),

@@ -25,7 +25,7 @@ EVENTS: Mapping[str, str] = {
     "document.stored_again": "its files were stored again",
     "document.asked_again": "file types that were asked for are missing: to be asked for again",
     "document.acknowledged": "acknowledged",
-    "document.overtaken": "a newer version is listed: to be fetched again before it is acknowledged",
+    "document.overtaken": "a newer version is listed: to be fetched before it is acknowledged",
     "document.relisted": "listed as new although acknowledged: to be acknowledged again",
     "document.refetched": "listed as new although acknowledged: to be fetched again",
     "document.damaged": "its stored files could not be read back whole: to be fetched again",
@@ -37,7 +37,7 @@ EVENTS: Mapping[str, str] = {
     "document.failed": "the attempt failed",
     "document.quarantined": "moved to quarantine",
     "document.bytes_changed": "fetched with other bytes than before: both versions are kept",
-    "document.retried": "an operator had it tried again",
+    "document.retried": "an operator retried it",
     "document.accepted": "an operator accepted it as it is",
     "document.held": "held, since its phase was cleared",
     "document.released": "no longer held",
@@ -55,7 +55,7 @@ EVENTS: Mapping[str, str] = {
     "batch.split": "its batch was split to find the document that is refused",
     "batch.abandoned": "its batch was abandoned",
     "batch.refused": "the service refused the acknowledgement",
-    "batch.retried": "an operator had the acknowledgement tried again",
+    "batch.retried": "an operator retried the acknowledgement",
 }
 """Each event in words; others are shown by their names."""
 
@@ -186,7 +186,7 @@ def _carrying_batch(carrier: CarryingBatch, when: str) -> str:
     if carrier.losses:
         told += f"\nIts job was lost {count(carrier.losses, 'time')}; the next one gets more time."
     if carrier.failures:
-        told += f"\nThe last {count(carrier.failures, 'try', 'tries')} failed for a passing reason; the pauses grow."
+        told += f"\nThe last {count(carrier.failures, 'attempt')} failed for a temporary reason; the pauses grow."
     return told
 
 

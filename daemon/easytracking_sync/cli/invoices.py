@@ -14,7 +14,7 @@ from easytracking_sync.app.json_objects import document_json
 from easytracking_sync.archive.document_entries import DocumentEntry, HistoryEntry
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS, STORAGE, worst
-from easytracking_sync.cli.option_types import DAY, PLACE, WORDS
+from easytracking_sync.cli.options import DAY, PLACE, WORDS
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, size
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from easytracking_sync.app.upkeep import migrate_archive
+from easytracking_sync.app.maintenance import migrate_archive
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
 
 

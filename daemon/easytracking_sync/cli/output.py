@@ -16,14 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from easytracking_sync.archive.document_entries import DocumentEntry
+from easytracking_sync.list_fields import LIST_FIELDS, ListField
 from easytracking_sync.safe_text import visible
-from easytracking_sync.terms import LIST_FIELDS, ListField
+from easytracking_sync.settings import Settings
 
 MEASURED_ROWS: Final = 200
-"""A long list is aligned by its first rows and then streamed."""
+"""Column widths are measured on the first rows only, so that long lists can be streamed."""
 
 UNBROKEN: Final = 20
-"""A column whose cells are no longer than this is never broken: half a moment or half a word is hard to read."""
+"""Never wrap a column whose cells are at most this long: a wrapped date or word is hard to read."""
 
 GAP: Final = 2
 
@@ -67,7 +68,7 @@ def show_facts(facts: Iterable[tuple[str, str]]) -> None:
 
 
 def json_line(fields: Mapping[str, object]) -> str:
-    """One JSON object on one line, in ASCII: surrogates, NUL and control characters are valid and harmless in it."""
+    """One JSON object on one line, in ASCII, so that surrogates, NUL and control characters are escaped."""
     return json.dumps(fields, ensure_ascii=True, allow_nan=False)
 
 
@@ -75,6 +76,12 @@ def show_title(text: str) -> None:
     """A heading after an empty line."""
     click.echo()
     click.echo(click.style(text, bold=True))
+
+
+def show_archive(settings: Settings) -> None:
+    """Where the archive is: the file's path, or the database's address without its password."""
+    path = settings.database.sqlite_path
+    click.echo(f"Archive: {settings.redacted()['database']['url'] if path is None else path.absolute()}")
 
 
 def show_configuration(lines: Iterable[str]) -> None:

@@ -46,7 +46,7 @@ Exit codes: 0 all are set, 2 unknown, ambiguous or not stored, 3 some were refus
 @click.option(
     "--force",
     is_flag=True,
-    help="Also for documents that are not stored here: nobody will notice that they are missing.",
+    help="Also for documents that are not stored here; the service then no longer lists them as new.",
 )
 @pass_runtime
 def set_phase(runtime: Runtime, number: str, documents: tuple[str, ...], *, force: bool) -> int:
@@ -57,8 +57,8 @@ def set_phase(runtime: Runtime, number: str, documents: tuple[str, ...], *, forc
 @phase.command(
     "clear",
     epilog="""\b
-A document whose acknowledging phase is cleared is held: the service lists it as new again, but it is
-left alone here until its phase is set again.
+A document whose acknowledging phase is cleared is held: the service lists it as new again, but it
+is not fetched or acknowledged here until its phase is set again.
 
 \b
 Examples:
@@ -111,5 +111,5 @@ def _report(runtime: Runtime, changes: Sequence[PhaseChange], verb: Verb, phase:
     ours = [label for label in done if phase == own_phase(runtime.settings.accounts[label].acknowledge)]
     if ours and verb is Verb.CLEAR:
         held = count(sum(done[label] for label in ours), "document is", "documents are")
-        click.echo(f"{held} held: left alone here until `{NAME} phase set {phase} DOC`")
+        click.echo(f"{held} held: not fetched or acknowledged until `{NAME} phase set {phase} DOC`")
     return worst(*(code_of(change.trouble) for change in changes if change.trouble is not None), DONE)

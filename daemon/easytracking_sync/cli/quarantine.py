@@ -1,4 +1,4 @@
-"""`quarantine`: list documents in trouble, retry them, or accept them as they are."""
+"""`quarantine`: list, retry or accept documents that cannot be fetched or acknowledged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count
 from easytracking_sync.terms import DocumentState
 
-HEADS = ("DOCUMENT", "TROUBLE", "ATTEMPTS", "SINCE", "NEXT TRY", "REASON")
+HEADS = ("DOCUMENT", "PROBLEM", "ATTEMPTS", "SINCE", "NEXT ATTEMPT", "REASON")
 
 
 @click.group()
@@ -33,7 +33,7 @@ Exit codes: 0 there are none, 3 there are some, 2 wrong configuration.""",
 )
 @pass_runtime
 def list_quarantine(runtime: Runtime) -> int:
-    """List documents in trouble, with the reason and the next try."""
+    """List documents that cannot be fetched or acknowledged."""
     with runtime.archive() as archive:
         troubled = list_troubled(archive)
     if not troubled:
@@ -52,12 +52,12 @@ Examples:
   easytracking-sync quarantine retry acme/4574622    one document
   easytracking-sync catch-up                         then fetch them at once
 
-Exit codes: 0 they are due now, 2 a DOC is unknown or not in trouble.""",
+Exit codes: 0 they are due now, 2 a DOC is unknown or not in quarantine.""",
 )
 @click.argument("documents", metavar="[DOC]...", nargs=-1)
 @pass_runtime
 def retry(runtime: Runtime, documents: tuple[str, ...]) -> None:
-    """Make documents due now instead of tomorrow: those named, or all that are in trouble.
+    """Make documents due now instead of tomorrow: those named, or all.
 
     The running service retries them at once, otherwise the next catch-up does.
     """
@@ -76,13 +76,13 @@ def retry(runtime: Runtime, documents: tuple[str, ...]) -> None:
 Example:
   easytracking-sync quarantine accept acme/4574622 --reason "sent again as 4574700"
 
-Exit codes: 0 closed, 2 unknown or not in trouble, 75 a worker holds the document at this moment.""",
+Exit codes: 0 closed, 2 unknown, or not in quarantine, 75 it is being worked on; try again.""",
 )
 @options.DOCUMENT
 @click.option("--reason", metavar="R", required=True, help="Why the document is not needed; kept in the archive.")
 @pass_runtime
 def accept(runtime: Runtime, document: str, reason: str) -> None:
-    """Close a document in trouble for good, with a reason. Files that were fetched stay in the archive."""
+    """Close a document for good, with a reason. Files that were fetched stay in the archive."""
     if not reason.strip():
         raise click.UsageError("--reason is empty; give one, since it is kept with the document")
     with runtime.archive() as archive:

@@ -15,23 +15,23 @@ from easytracking_sync.cli import options, output
 from easytracking_sync.cli.catch_up import warn_of_problems
 from easytracking_sync.cli.exit_codes import CREDENTIALS, DONE, FINDINGS, STORAGE, UNFINISHED, exit_code, worst
 from easytracking_sync.cli.global_options import NAME
-from easytracking_sync.cli.option_types import require_order, require_past
+from easytracking_sync.cli.options import require_order, require_past
 from easytracking_sync.cli.progress import progress_of_documents, progress_of_steps
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, size
 
-HEADS = ("ACCOUNT", "LISTED", "HOME", "MISSING", "UNMARKED", "NOT LISTED", "FILES", "SIZE", "DAMAGED")
+HEADS = ("ACCOUNT", "LISTED", "STORED", "MISSING", "UNMARKED", "NOT LISTED", "FILES", "SIZE", "DAMAGED")
 MOST_SHOWN = 10
 
 
 @click.command(
     epilog="""\b
-LISTED: documents the service has, in both phases. HOME: those stored here. MISSING: listed but not
-stored. UNMARKED: stored, but listed as new. NOT LISTED: stored, but not listed any more; this is no
-fault. DAMAGED: stored files whose bytes have changed.
+LISTED: documents the service has, in both phases. STORED: those stored here. MISSING: listed but not
+stored. UNMARKED: stored, but listed as new. NOT LISTED: stored, but no longer listed; this is not an
+error. DAMAGED: stored files whose bytes have changed.
 
 Without --repair it changes nothing, here or at the service, and may run while the service runs.
-An account that does not answer for five minutes is given up.
+An account whose service does not answer for five minutes is skipped.
 
 \b
 Examples:
@@ -166,13 +166,13 @@ def _verdict(proofs: Sequence[Proof]) -> str:
     if all(proof.holds for proof in proofs):
         number = sum(proof.listed for proof in proofs)
         if not number:
-            return "The service lists no document there: there is nothing to prove."
+            return "The service lists no documents for this selection: nothing to compare."
         accepted = sum(proof.accepted for proof in proofs)
         except_for = f", except {accepted} closed by an operator" if accepted else ""
         listed = count(number, "listed document")
         return f"The proof holds: {listed}, all stored, undamaged and acknowledged{except_for}."
     if not all(proof.is_complete for proof in proofs):
-        return "No proof: the comparison is not complete."
+        return "Not proven: the comparison is incomplete."
     return f"The proof does not hold. See `{NAME} explain DOC`; `{NAME} reconcile --repair` repairs what it can."
 
 

@@ -53,7 +53,6 @@ def work(given: GlobalOptions, signals: Signals, *, hang_after: float | None = N
         with pages.serve(instance, observer) as liveness:
             yield Supervisors(liveness, systemd)
 
-    systemd.preparing()
     serve(
         runtime.settings,
         observer,
@@ -63,6 +62,7 @@ def work(given: GlobalOptions, signals: Signals, *, hang_after: float | None = N
         supervise=supervise,
         reload_requested=signals.reload,
         hang_seconds=systemd.watchdog_seconds,
+        preparing=systemd.preparing,
     )
 
 

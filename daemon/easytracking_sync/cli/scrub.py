@@ -14,7 +14,7 @@ from easytracking_sync.cli.progress import progress_of_steps
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.quantities import count, size
 
-HEADS = ("DOCUMENT", "TYPE", "SHA256", "WHAT NOW")
+HEADS = ("DOCUMENT", "TYPE", "SHA256", "ACTION")
 
 
 @click.command(
@@ -63,11 +63,11 @@ def _report(outcome: ScrubOutcome, unreferenced: int) -> int:
         if hidden:
             click.echo(f"… and {hidden} more; see the log")
     if outcome.suspicious:
-        click.echo(f"{read}, {outcome.rotten} of them missing or damaged. None was sent to be fetched again.")
+        click.echo(f"{read}, {outcome.rotten} of them missing or damaged. None of them will be fetched again.")
         output.warn("more than half the files are missing or damaged: check that storage.path is mounted")
         return STORAGE
     if unreferenced:
-        click.echo(f"{count(unreferenced, 'blob')} stored that no document uses (left by a kill; harmless)")
+        click.echo(f"{count(unreferenced, 'blob')} stored without a document (left by an interrupted run; harmless)")
     if not outcome.rotten:
         click.echo(f"{read}: no damage found.")
         return DONE

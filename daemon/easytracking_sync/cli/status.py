@@ -21,18 +21,18 @@ from easytracking_sync.observe.alarms.rules import COUNTED, Kind
 from easytracking_sync.observe.alarms.translations import text
 from easytracking_sync.quantities import count, duration
 from easytracking_sync.safe_text import visible
-from easytracking_sync.settings import Language
+from easytracking_sync.settings import Language, Settings
 from easytracking_sync.terms import DocumentState
 
-HEADS = ("ACCOUNT", "LAST SUCCESS", "HOME", "WAITING", "TO MARK", "QUARANTINE", "INCOMPLETE", "NEXT RUN")
+HEADS = ("ACCOUNT", "LAST SUCCESS", "ARCHIVED", "WAITING", "UNACKNOWLEDGED", "QUARANTINE", "INCOMPLETE", "NEXT RUN")
 
 MOST_REASONS = 5
 
 
 @click.command(
     epilog="""\b
-HOME: stored here and acknowledged. WAITING: not fetched yet. TO MARK: stored, not acknowledged yet.
-NEXT RUN: when the running service lists the account again.
+ARCHIVED: stored and acknowledged. WAITING: not fetched yet. UNACKNOWLEDGED: stored, not acknowledged
+yet. NEXT RUN: when the running service lists the account again.
 
 \b
 Examples:
@@ -52,7 +52,7 @@ def status(given: GlobalOptions, *, as_json: bool, as_check: bool) -> int:
     """Show each account's last success, backlog, problems and next run. Safe while another process writes."""
     if as_check:
         if as_json:
-            raise click.UsageError("--json and --check exclude each other")
+            raise click.UsageError("--json and --check cannot be combined")
         return _check(given)
     runtime = start(given)
     with contextlib.closing(archive_of(runtime.settings, runtime.effects)) as archive:
@@ -62,11 +62,12 @@ def status(given: GlobalOptions, *, as_json: bool, as_check: bool) -> int:
     elif not found.exists:
         click.echo(f"There is no archive at {found.archive} yet; `{NAME} catch-up` creates it.")
     else:
-        _show(found, runtime.settings.timezone)
+        _show(found, runtime.settings)
     return DONE
 
 
-def _show(found: Status, zone: ZoneInfo) -> None:
+def _show(found: Status, settings: Settings) -> None:
+    zone = settings.timezone
     output.show_table(HEADS, [_row(account, found.at, zone) for account in found.accounts], numbers={2, 3, 4, 5, 6})
     for account in found.accounts:
         for remark in _remarks(account, zone):
@@ -75,7 +76,7 @@ def _show(found: Status, zone: ZoneInfo) -> None:
         click.echo("A run is overdue: check that the service is running.")
     if found.shortage is not None:
         click.echo(f"Disk nearly full: {visible(str(found.shortage))}; nothing new is fetched until there is space.")
-    click.echo(f"Archive: {found.archive}")
+    output.show_archive(settings)
 
 
 def _row(account: AccountStatus, now: datetime, zone: ZoneInfo) -> tuple[str, ...]:
@@ -120,11 +121,11 @@ def _remarks(account: AccountStatus, zone: ZoneInfo) -> Iterator[str]:
     if account.configured_as is None:
         yield "not in the configuration, so nothing is fetched for it"
     elif account.configured_as != one.account:
-        yield f"called {account.configured_as} in the configuration, and here after the next start of the service"
+        yield f"called {account.configured_as} in the configuration; the next start of the service renames it here"
 
 
 def _check(given: GlobalOptions) -> int:
-    """Whatever keeps the question from being answered is an answer too."""
+    """An error that prevents the check is reported as a result too."""
     try:
         runtime = start(given)
         if not runtime.settings.accounts:
@@ -144,7 +145,7 @@ def _print_check(grade: Grade, why: str, shown: Mapping[str, str]) -> int:
 
 
 def check_line(grade: Grade, why: str, shown: Mapping[str, str]) -> str:
-    """One line; a bar sets the figures apart, so the text has none."""
+    """One line; a bar separates text and figures, so bars in the text are replaced."""
     told = f"{grade.name} - {visible(why).replace('|', '/')}"
     return f"{told} | {' '.join(f'{name}={value}' for name, value in shown.items())}" if shown else told
 

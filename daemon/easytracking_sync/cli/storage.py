@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from easytracking_sync.app.storage_move import Moved, move_storage
-from easytracking_sync.app.upkeep import settings_after_move
+from easytracking_sync.app.maintenance import Moved, move_storage, settings_after_move
 from easytracking_sync.cli import output
 from easytracking_sync.cli.exit_codes import DONE, FINDINGS
 from easytracking_sync.cli.global_options import NAME
@@ -26,10 +25,10 @@ def storage() -> None:
 Stop the service first; the archive can be read meanwhile. The steps:
   1. easytracking-sync storage move --to filesystem
      copies every blob, reads it back and compares its hash; nothing is removed.
-  2. Set storage.backend (and storage.path) in the configuration, as it then says; start the service.
+  2. Set storage.backend (and storage.path) in the configuration, as printed; start the service.
   3. When you are satisfied: stop the service, and
      easytracking-sync storage move --to filesystem --delete-source
-     proves again that everything is there, copies what is not, and empties the old store.
+     verifies every blob again, copies what is missing, and empties the old store.
 
 It may be killed and repeated at any moment.
 
@@ -64,7 +63,7 @@ def _report(settings: Settings, to: StorageBackend, moved: Moved, *, delete_sour
     done = moved.copied_blobs
     where = str(settings.blobs_path.absolute()) if to is StorageBackend.FILESYSTEM else "the database"
     whole = f"{done.blobs - done.rotten} of {count(done.blobs, 'blob')} ({size(done.bytes)})"
-    click.echo(f"{whole} are whole in {where}; {done.copied} copied now")
+    click.echo(f"{whole} verified in {where}; {done.copied} copied in this run")
     for sha256 in done.named:
         output.warn(f"blob {sha256} is damaged in both stores")
     if done.rotten:
@@ -76,7 +75,7 @@ def _report(settings: Settings, to: StorageBackend, moved: Moved, *, delete_sour
             click.echo("The SQLite file keeps its size; the space inside is used again.")
     elif lines := settings_after_move(settings, to):
         output.show_configuration(lines)
-        click.echo(f"Nothing was removed; later: {NAME} storage move --to {to} --delete-source")
-    else:
-        click.echo(f"When you are satisfied, empty the old store: {NAME} storage move --to {to} --delete-source")
+    if not delete_source:
+        command = f"{NAME} storage move --to {to} --delete-source"
+        click.echo(f"Nothing was removed. When you are satisfied, empty the old store: {command}")
     return FINDINGS if done.rotten else DONE

@@ -27,9 +27,9 @@ class Systemd:
         self._alive_at: float | None = None
         self._status = ""
 
-    def preparing(self) -> None:
-        """STATUS= until the start: a migration may take its time."""
-        self._notify("STATUS=Opening the archive")
+    def preparing(self, status: str) -> None:
+        """STATUS= before the start: a database that is not up yet, or a migration, may take its time."""
+        self._notify(f"STATUS={status}")
 
     def started(self) -> None:
         """READY=1."""

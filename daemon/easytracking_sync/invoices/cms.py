@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import asn1crypto.tsp  # noqa: F401  without it, signing-certificate attributes stay undecoded
-from asn1crypto import cms, core
+from asn1crypto import cms, core, tsp  # without tsp, signing-certificate attributes stay undecoded
 
 from easytracking_sync.invoices.limits import MOST_SIGNERS
 from easytracking_sync.invoices.unreadable import Reason, Unreadable
@@ -18,6 +17,12 @@ from easytracking_sync.invoices.unreadable import Reason, Unreadable
 SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")
 _FIRST_BYTES: Final = 40
 _SET_TAG: Final = b"\x31"
+_SIZES: Final = (224, 256, 384, 512)
+_NIST: Final = "2.16.840.1.101.3.4.3."
+_SHA3_ECDSA: Final = {
+    f"{_NIST}{number}": f"sha3_{size}" for number, size in zip((9, 10, 11, 12), _SIZES, strict=True)
+}
+_SHA3_RSA: Final = {f"{_NIST}{number}": f"sha3_{size}" for number, size in zip((13, 14, 15, 16), _SIZES, strict=True)}
 _CONTENT_OCTETS: Final = (core.OctetString, {"explicit": 0, "optional": True})
 
 
@@ -104,6 +109,31 @@ def opened(data: bytes) -> Signed:
         raise Unreadable(Reason.UNKNOWN_FORMAT, "damaged envelope") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """What a timestamp token (RFC 3161) says: the hash of what was stamped, and when that was."""
+
+    digest: str
+    imprint: bytes
+    time: datetime
+
+
+def stamped(token: bytes) -> Stamped:
+    """The token's content; its own signature is checked as any other. Unreadable where it is damaged."""
+    try:
+        info = tsp.TSTInfo.load(content_of(token))
+        imprint = info["message_imprint"]
+        time = _time(info["gen_time"])
+        found = imprint["hash_algorithm"]["algorithm"].native, bytes(imprint["hashed_message"])
+    except Unreadable:
+        raise
+    except Exception as error:  # as above
+        raise Unreadable(Reason.UNKNOWN_FORMAT, "damaged timestamp") from error
+    if time is None:
+        raise Unreadable(Reason.UNKNOWN_FORMAT, "damaged timestamp")
+    return Stamped(*found, time)
+
+
 def _content(signed: Any) -> bytes | None:
     content = signed["encap_content_info"]["content"]
     return None if isinstance(content, core.Void) else bytes(content)
@@ -154,17 +184,22 @@ def _as_set(signed: Any) -> tuple[bytes, ...]:
 
 def _algorithm(found: Any) -> Algorithm:
     name = found["algorithm"].native
+    if name in _SHA3_RSA:
+        return Algorithm("rsa", _SHA3_RSA[name])
+    if name in _SHA3_ECDSA:
+        return Algorithm("ecdsa", _SHA3_ECDSA[name])
+    if name == "rsassa_pss":
+        parameters = found["parameters"]
+        mask = parameters["mask_gen_algorithm"]["parameters"]["algorithm"].native
+        digest = parameters["hash_algorithm"]["algorithm"].native
+        return Algorithm("pss", digest, int(parameters["salt_length"].native), mask)
     try:
         scheme = found.signature_algo
     except ValueError:
-        scheme = name
-    if scheme == "rsassa_pss":
-        parameters = found["parameters"]
-        mask = parameters["mask_gen_algorithm"]["parameters"]["algorithm"].native
-        return Algorithm("pss", found.hash_algo, int(parameters["salt_length"].native), mask)
+        return Algorithm(name, "")
     try:
         digest = found.hash_algo
-    except ValueError:
+    except ValueError:  # rsaEncryption names none: the signer's digest it is
         digest = ""
     return Algorithm({"rsassa_pkcs1v15": "rsa"}.get(scheme, scheme), digest)
 
@@ -184,11 +219,12 @@ def _certificate_of(sid: Any, certificates: tuple[Any, ...]) -> bytes:
 
 
 def _certificate_hashes(attributes: dict[str, list[Any]]) -> list[tuple[str, bytes]]:
+    """Of each attribute the first, which is the signer's; the others are of its issuers (RFC 5035)."""
     found = []
     for value in attributes.get("signing_certificate_v2", []):
-        found += [(one["hash_algorithm"]["algorithm"].native, one["cert_hash"].native) for one in value["certs"]]
-    for value in attributes.get("signing_certificate", []):
-        found += [("sha1", one["cert_hash"].native) for one in value["certs"]]
+        first = value["certs"][0]
+        found.append((first["hash_algorithm"]["algorithm"].native, first["cert_hash"].native))
+    found += [("sha1", value["certs"][0]["cert_hash"].native) for value in attributes.get("signing_certificate", [])]
     return found
 
 

@@ -74,11 +74,14 @@ class Reading:
 def read(data: bytes) -> Reading:
     """The file read. Reading it again gives the same."""
     sha256 = hashlib.sha256(data).hexdigest()
+    envelopes: tuple[bytes, ...] = ()
     try:
-        return _read(data, sha256)
+        opened = open_all(data)
+        envelopes = opened.signed
+        return _read(opened, sha256)
     except Unreadable as error:
         verdict = Verdict.NOT_AN_INVOICE if error.reason is Reason.EMPTY else Verdict.NOT_UNDERSTOOD
-        return Reading(verdict, sha256, reason=error.reason, reason_detail=error.detail)
+        return Reading(verdict, sha256, reason=error.reason, reason_detail=error.detail, envelopes=envelopes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,7 @@ def _rank(reading: Reading) -> int:
     ) + 1
 
 
-def _read(data: bytes, sha256: str) -> Reading:
-    opened = open_all(data)
+def _read(opened: Opened | Damaged, sha256: str) -> Reading:
     remarks = [Remark(Flag.BASE64, str(opened.base64_layers))] if opened.base64_layers else []
     content = opened.content if isinstance(opened, Opened) else _salvage(opened, remarks)
     decoded = decode(content)

@@ -11,8 +11,8 @@ from easytracking_sync.errors import CallFailed, Permanent, Transient
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.batch_effects import BatchEffects, Performed, marked_query
+from easytracking_sync.machine.circuit_breaker import CircuitBreaker
 from easytracking_sync.machine.decision import Outcome
-from easytracking_sync.machine.gate import Gate
 from easytracking_sync.machine.policy import local_now
 from easytracking_sync.machine.suspicion import Suspicion
 from easytracking_sync.terms import Claim, Window, WindowKind
@@ -24,8 +24,10 @@ PROOFS = frozenset({BatchHappened.JOB_CREATED, BatchHappened.PARCEL_SPOOLED, Bat
 class FailedCalls:
     """Judges failed calls. Any thread may call it."""
 
-    def __init__(self, gate: Gate, clock: Clock, effects: BatchEffects, suspicion: Suspicion) -> None:
-        self._gate = gate
+    def __init__(
+        self, circuit_breaker: CircuitBreaker, clock: Clock, effects: BatchEffects, suspicion: Suspicion
+    ) -> None:
+        self._circuit_breaker = circuit_breaker
         self._clock = clock
         self._effects = effects
         self._suspicion = suspicion
@@ -48,11 +50,11 @@ class FailedCalls:
         return Performed(Outcome(event))
 
     def _probe(self, account: Account) -> None:
-        """List one second: any answer counts, whatever it says, and the gate notes it."""
+        """List one second: any answer counts, whatever it says, and the circuit breaker notes it."""
         now = local_now(self._clock.now(), account.timezone)
         window = Window(WindowKind.RECEIVED, now - timedelta(seconds=1), now)
         with (
             contextlib.suppress(Transient, Permanent),
-            self._gate.calling(account) as service,
+            self._circuit_breaker.calling(account) as service,
         ):
             service.list_documents(replace(marked_query(account, window, marked=False), top=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,9 +16,17 @@ from easytracking_sync.app.catch_up.outcome import (
     Progress,
     count_of,
 )
-from easytracking_sync.app.composition import RUN_COMMAND, Instance, existing_archive, open_instance, shut_down
+from easytracking_sync.app.composition import (
+    RUN_COMMAND,
+    Instance,
+    existing_archive,
+    open_instance,
+    shut_down,
+    wait_for_database,
+)
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, LockHeld, UsageError
+from easytracking_sync.machine.corrections import try_now
 from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.listing import Scope
 from easytracking_sync.machine.listing.threads import ListingThreads
@@ -27,6 +36,8 @@ from easytracking_sync.terms import PauseReason
 
 LOOK_SECONDS = 0.25
 COUNT_EVERY_SECONDS = 1.0
+DATABASE_SECONDS = 60.0
+"""Without a deadline, a database server that does not answer is waited for this long."""
 CONTINUES = "the running service continues the work; run catch-up again to follow it"
 """A note added to an interruption after the work was handed over."""
 
@@ -72,13 +83,15 @@ def _run(
     progress: Progress | None,
     observer: Observer,
 ) -> CatchUpOutcome:
-    begun = effects.clock.monotonic()
+    begun, deadline = effects.clock.monotonic(), request.deadline_seconds
+    patience = DATABASE_SECONDS if deadline is None else deadline
+    wait_for_database(settings, effects, observer, threading.Event(), seconds=patience)
     with open_instance(settings, request.accounts, observer, effects=effects, command="catch-up") as instance:
         instance.archive.service_requests.drop(effects.clock.now())
-        instance.archive.accounts.resume(instance.account_ids)  # a person asks: try paused accounts at once
+        try_now(instance.archive, instance.account_ids, effects.clock.now())
         run = _Run(instance, request, effects, observer, workers=settings.sync.workers)
         alarms = alarm_watch(lambda: settings, instance, effects, observer, reasons=lambda: run.troubles)
-        why_unfinished = run.work(request.deadline_seconds, progress)
+        why_unfinished = run.work(begun, deadline, progress)
         outcome = _outcome(instance, run, why_unfinished, effects.clock.monotonic() - begun)
         if alarms is not None:
             alarms.look_now(instance.account_ids, healthy=outcome.finished and outcome.storage_failure is None)
@@ -118,12 +131,15 @@ class _Run:
             scope = Scope.of_days(account, now, request.start, request.end, marked_too=not request.new_only)
             self._listing.request(account, scope)
 
-    def work(self, deadline_seconds: float | None, progress: Progress | None) -> str:
-        """Work until the end, the deadline or a failure; why it is unfinished. Raises Fatal errors and bugs."""
+    def work(self, begun: float, deadline_seconds: float | None, progress: Progress | None) -> str:
+        """Work until the end, the deadline or a failure; why it is unfinished. Raises Fatal errors and bugs.
+
+        The deadline counts from the monotonic time `begun`.
+        """
         self.engine_threads.start()
         self._listing.start(len(self._instance.accounts))
         try:
-            why_unfinished = self._watch(deadline_seconds, progress)
+            why_unfinished = self._watch(begun, deadline_seconds, progress)
         finally:
             self._listing.stop()
             shut_down(self.engine_threads, self._instance.accounts)
@@ -142,9 +158,9 @@ class _Run:
         """List elements without an id."""
         return self._listing.state.unreadable
 
-    def _watch(self, deadline_seconds: float | None, progress: Progress | None) -> str:
+    def _watch(self, begun: float, deadline_seconds: float | None, progress: Progress | None) -> str:
         engine, listed = self._instance.engine, self._listing.state
-        begun = moved_at = counted_at = self._clock.monotonic()
+        moved_at = counted_at = self._clock.monotonic()
         before = (0, 0)
         while True:
             self.engine_threads.changed.clear()
@@ -158,6 +174,7 @@ class _Run:
             if now - counted_at < COUNT_EVERY_SECONDS and not is_idle:
                 continue
             counted_at = now
+            self._instance.archive.database.require_same_file()
             waiting = self._count_waiting()
             if progress is not None:
                 doing = "fetching" if self._listing.is_idle else "listing and fetching"
@@ -219,10 +236,10 @@ class _Run:
 def _outcome(instance: Instance, run: _Run, why_unfinished: str, seconds: float) -> CatchUpOutcome:
     ids = instance.account_ids  # labels may have changed meanwhile
     labels = [entry.label for entry in instance.archive.accounts.entries() if entry.id in ids]
-    refused = instance.engine.gate.refused
+    refused = instance.engine.circuit_breaker.refused
     tally = instance.engine.tally
     return CatchUpOutcome(
-        counts=tuple(count_of(overview) for overview in instance.archive.document_search.overviews(labels)),
+        counts=tuple(count_of(overview) for overview in instance.archive.account_statuses.overviews(labels)),
         documents=tally.documents,
         files=tally.files,
         bytes=tally.bytes,

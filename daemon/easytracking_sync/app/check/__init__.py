@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from easytracking_sync.app.check.findings import Finding
-from easytracking_sync.app.check.installation import check_installation
+from easytracking_sync.app.check.installation import Finding, check_installation
 from easytracking_sync.app.check.network import check_accounts
 from easytracking_sync.effects import Effects
 from easytracking_sync.settings import Settings
@@ -14,7 +13,7 @@ __all__ = ["Finding", "run_checks"]
 
 
 def run_checks(settings: Settings, effects: Effects, *, offline: bool = False) -> Iterator[Finding]:
-    """Findings about configuration, folders, disks, database, alerts and every account, as they are made.
+    """Check configuration, folders, disks, database, alerts and every account; yields findings as they are made.
 
     Unless `offline`, it logs in once per account and asks for one list element.
     """

@@ -6,13 +6,13 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from easytracking_sync.app.alerts import channels_of, limits_of
-from easytracking_sync.app.check.findings import Finding
 from easytracking_sync.app.composition import archive_of
-from easytracking_sync.app.storage_move import nearest_folder
+from easytracking_sync.app.maintenance import nearest_folder
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.schema import require_current, revision, shown
 from easytracking_sync.effects import Effects
@@ -22,16 +22,33 @@ from easytracking_sync.settings import Settings, StorageBackend
 from easytracking_sync.settings.display import HIDDEN, scheme_and_host
 from easytracking_sync.terms import AcknowledgeWith
 
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding: what was checked and how to repair it. `fault` is the kind of error, if it is one."""
+
+    what: str
+    fault: type[SyncError] | None = None
+    repair: str = ""
+
+    @property
+    def severity(self) -> Literal["ok", "warn", "fail"]:
+        """A warning does not prevent work, but should be repaired."""
+        if self.fault is not None:
+            return "fail"
+        return "warn" if self.repair else "ok"
+
+
 ADDRESSES = frozenset({"urls", "heartbeat_url"})
 SECRETS = frozenset({"password", "client_secret", "token", "proxy", "url", *ADDRESSES})
-"""Keys whose values others must not read in a file."""
+"""Keys whose values other users must not read."""
 
 MOUNTED = Path("/run")
-"""Where containers and systemd put files, with modes of their own choice."""
+"""Where containers and systemd mount files, with modes that the user cannot change."""
 
 
 def check_installation(settings: Settings, effects: Effects) -> Iterator[Finding]:
-    """All of them, in the order in which to repair."""
+    """All checks of this machine, in the order to repair them."""
     yield from _configuration(settings)
     yield from _storage(settings, effects)
     yield from _database(settings, effects)
@@ -39,7 +56,7 @@ def check_installation(settings: Settings, effects: Effects) -> Iterator[Finding
 
 
 def _configuration(settings: Settings) -> Iterator[Finding]:
-    """What the settings amount to, and who else can read the secrets among them."""
+    """What is configured, and whether other users can read the secrets."""
     if not settings.accounts:
         yield Finding("configuration: no account", UsageError, "add a table [accounts.NAME] with its login")
     else:
@@ -50,7 +67,7 @@ def _configuration(settings: Settings) -> Iterator[Finding]:
     for path in sorted(_files_with_secrets(settings)):
         mode = _mode(path)
         if mode is not None and mode & 0o007:
-            repair = f"chmod o= {path}: there are secrets in it"
+            repair = f"chmod o= {path}: it contains secrets"
             yield Finding(f"secrets: {path} can be read by every user ({mode:o})", repair=repair)
 
 
@@ -103,13 +120,13 @@ def _space(name: str, free: int, settings: Settings) -> Finding:
 
 
 def _database(settings: Settings, effects: Effects) -> Iterator[Finding]:
-    """Whether the archive opens, at which schema, how it keeps commits, and whether others can read it."""
+    """Whether the archive opens, its schema and journal mode, and whether other users can read it."""
     try:
         with contextlib.closing(archive_of(settings, effects)) as archive:
             yield from _look_into(archive)
     except SyncError as error:
         is_server = isinstance(error, DatabaseUnavailable) and settings.database.sqlite_path is None
-        repair = "check that it runs, and that database.url is right; the service waits until it answers"
+        repair = "check that the server runs and that database.url is correct; the service waits for it"
         yield Finding(f"database: {error}", type(error), repair if is_server else "")
 
 
@@ -117,22 +134,22 @@ def _look_into(archive: Archive) -> Iterator[Finding]:
     where = shown(archive.database)
     found = revision(archive.database)
     if found is None:
-        yield Finding(f"database: nothing at {where} yet; the first catch-up creates it")
+        yield Finding(f"database: no archive at {where} yet; the first catch-up creates it")
         return
     require_current(archive.database)
-    facts = archive.document_search.facts()
+    facts = archive.database.facts()
     journal = f", journal {facts.journal}" if facts.journal else ""
     yield Finding(f"database: {where}, schema {found}, {facts.engine} {facts.version}{journal}")
     path = archive.database.path
     if path is None:
         return
     if not os.access(path, os.W_OK):
-        yield Finding(f"archive: {path} cannot be written by this user", StorageFault, "run this as the file's owner")
+        yield Finding(f"archive: {path} cannot be written by this user", StorageFault, "run this as its owner")
     yield _privacy("archive", path)
 
 
 def _alerts(settings: Settings) -> Iterator[Finding]:
-    """Whether anybody is told when something goes wrong."""
+    """Whether alerts are sent anywhere."""
     heartbeat = settings.alerts.heartbeat_url.get_secret_value()
     try:
         names = [channel.name for channel in channels_of(settings)]
@@ -142,27 +159,27 @@ def _alerts(settings: Settings) -> Iterator[Finding]:
     if names:
         yield Finding(f"alerts: {', '.join(names)} (test them with `easytracking-sync alerts test`)")
     else:
-        repair = "set alerts.urls, or have `easytracking-sync status --check` monitored"
-        yield Finding("alerts: nobody is told when something goes wrong", repair=repair)
+        repair = "set alerts.urls, or monitor `easytracking-sync status --check`"
+        yield Finding("alerts: no channel is configured, so nobody is told when something goes wrong", repair=repair)
     if heartbeat:
         yield Finding(f"alerts: a heartbeat goes to {scheme_and_host(heartbeat)}")
 
 
 def _privacy(name: str, path: Path) -> Finding:
-    """A file that others can read is a fault; an open folder only a warning, since the files in it are private.
+    """A readable file is a fault; a readable folder only a warning, since the files in it are private.
 
-    Never advise to close a folder that others use: that would lock everybody out of it.
+    Never advise chmod for a folder that other users share.
     """
     mode = _mode(path)
     if mode is None:
-        return Finding(f"{name}: {path} is created when it is needed")
+        return Finding(f"{name}: {path.absolute()} will be created when it is needed")
     if not mode & 0o077:
         return Finding(f"{name}: {path} is private")
     what = f"{name}: {path} can be read by other users ({mode:o})"
     if path.is_dir():
         is_shared = bool(mode & stat.S_ISVTX) or path.resolve() == Path(path.anchor)
-        elsewhere = f"give the {name} a folder of its own: this one is shared by all users"
-        return Finding(what, repair=elsewhere if is_shared else f"chmod 700 {path}, unless others need what is in it")
+        elsewhere = f"put the {name} into its own folder: this one is shared by all users"
+        return Finding(what, repair=elsewhere if is_shared else f"chmod 700 {path}, unless other users need it")
     return Finding(what, Permanent, f"chmod 600 {path}: it holds invoices")
 
 

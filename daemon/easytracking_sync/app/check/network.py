@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from easytracking_sync.app.check.findings import Finding
+from easytracking_sync.app.check.installation import Finding
 from easytracking_sync.app.composition import client_of
 from easytracking_sync.effects import Effects
 from easytracking_sync.environments import CLIENT_SECRET
@@ -28,10 +28,10 @@ from easytracking_sync.terms import Window, WindowKind
 
 WARN_SKEW_SECONDS = 60.0
 MOST_SKEW_SECONDS = 300.0
-"""From here on, tokens seem to have expired before they have, and the newest documents may not be listed."""
+"""Beyond this, valid tokens seem expired, and the newest documents may not be listed."""
 
 EXPIRED, NOT_YET_VALID, WRONG_NAME = 10, 9, 62
-"""OpenSSL's codes for what is wrong with a certificate; most others mean an authority that is not trusted."""
+"""OpenSSL's verification errors; most others mean an untrusted authority."""
 
 
 def check_accounts(settings: Settings, effects: Effects) -> Iterator[Finding]:
@@ -58,13 +58,13 @@ def check_accounts(settings: Settings, effects: Effects) -> Iterator[Finding]:
 
 
 def clock_finding(ahead: float) -> Finding:
-    """What it means that the service's clock is so many seconds ahead of ours."""
+    """The finding for a service's clock that is this many seconds ahead of ours."""
     if abs(ahead) <= WARN_SKEW_SECONDS:
         return Finding(f"clock: agrees with the service's within {max(1, round(abs(ahead)))} s")
     return Finding(
         f"clock: this machine is {duration(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} the service",
         Permanent if abs(ahead) > MOST_SKEW_SECONDS else None,
-        "set the clock, and keep it right by NTP (timedatectl set-ntp true); if it is right, tell the vendor",
+        "set the clock and synchronise it by NTP (timedatectl set-ntp true); if it is correct, tell the vendor",
     )
 
 
@@ -115,7 +115,7 @@ def _repair_certificate(refusal: ssl.SSLCertVerificationError, label: str, host:
         case code if code in {EXPIRED, NOT_YET_VALID}:
             return (
                 f"the certificate of {host} has expired or is not valid yet: check this machine's clock; "
-                "if it is right, tell the vendor"
+                "if it is correct, tell the vendor"
             )
         case code if code == WRONG_NAME:
             return f"the server that answers is not {host}: check the address, the DNS and any proxy on the way"

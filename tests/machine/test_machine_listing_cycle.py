@@ -173,7 +173,7 @@ def test_a_second_with_more_documents_than_a_list_is_listed_repeatedly(make: Mak
     assert_archived(harness)
 
 
-def test_a_second_that_cannot_be_listed_is_reported_and_stops_nothing(make: Make) -> None:
+def test_a_second_that_cannot_be_listed_completely_is_reported_and_skipped(make: Make) -> None:
     """A 413 for one second makes the cycle incomplete and is reported; everything else is found."""
     harness = make(replace(SMALL, list_cap=3))
     crowd = {harness.simulator.add_document("demo1", received_at=SECOND, data=None) for _ in range(5)}

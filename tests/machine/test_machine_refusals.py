@@ -34,7 +34,7 @@ def refused(
 
 
 @pytest.mark.parametrize("in_row", range(MOST - 1))
-def test_a_few_refusals_are_counted_and_are_the_documents_own(in_row: int) -> None:
+def test_a_few_refusals_are_counted_as_the_documents_attempts(in_row: int) -> None:
     counted = refused(pause_status(in_row))
     assert (counted.counts, counted.pauses) == (True, False)
     assert counted.account is not None
@@ -44,7 +44,7 @@ def test_a_few_refusals_are_counted_and_are_the_documents_own(in_row: int) -> No
     assert counted.account.name == "", "no row in the journal for each"
 
 
-def test_the_eighth_in_a_row_pauses_the_account_and_is_nobody_s_attempt() -> None:
+def test_the_eighth_refusal_in_a_row_pauses_the_account_and_counts_no_attempt() -> None:
     counted = refused(pause_status(MOST - 1))
     assert (counted.counts, counted.pauses) == (False, True)
     assert counted.account is not None
@@ -60,9 +60,7 @@ def test_the_eighth_in_a_row_pauses_the_account_and_is_nobody_s_attempt() -> Non
 
 
 @pytest.mark.parametrize(("purpose", "sibling_accepted"), list(product(Purpose, (False, True))))
-def test_a_probe_that_is_refused_pauses_again_whatever_it_carried(
-    purpose: Purpose, *, sibling_accepted: bool
-) -> None:
+def test_a_refused_probe_pauses_again_whatever_its_documents(purpose: Purpose, *, sibling_accepted: bool) -> None:
     counted = refused(pause_status(MOST), purpose, sibling_accepted=sibling_accepted)
     assert (counted.counts, counted.pauses) == (False, True)
     assert counted.account is not None
@@ -71,23 +69,23 @@ def test_a_probe_that_is_refused_pauses_again_whatever_it_carried(
 
 
 @pytest.mark.parametrize("in_row", range(MOST))
-def test_where_another_part_of_the_batch_went_through_the_refusal_is_the_document_s(in_row: int) -> None:
+def test_if_another_part_of_the_batch_was_accepted_the_refusal_concerns_the_document(in_row: int) -> None:
     assert refused(pause_status(in_row), sibling_accepted=True) == RefusalDecision(None, counts=True)
 
 
 @pytest.mark.parametrize(("in_row", "purpose"), list(product(range(MOST), ELSEWHERE)))
-def test_what_failed_before_tells_nothing_of_the_account(in_row: int, purpose: Purpose) -> None:
+def test_refusals_of_documents_that_failed_before_do_not_count_for_the_account(in_row: int, purpose: Purpose) -> None:
     assert refused(pause_status(in_row), purpose) == RefusalDecision(None, counts=True)
 
 
-def test_a_reservation_that_goes_through_ends_the_pause_and_the_count() -> None:
+def test_an_accepted_reservation_ends_the_pause_and_the_count() -> None:
     paused = pause_status(MOST, pause_reason=PauseReason.PERMISSION, paused_until=AN_HOUR, pause_message="why")
     forgotten = forget_refusals(paused)
     assert forgotten is not None
     assert (forgotten.before, forgotten.after) == (paused, PauseStatus(ACCOUNT_ID))
 
 
-def test_where_nothing_was_refused_there_is_nothing_to_forget() -> None:
+def test_without_refusals_there_is_nothing_to_reset() -> None:
     """Not even a pause for another reason: that one is ended by what it waits for."""
     assert forget_refusals(pause_status()) is None
     paused = pause_status(pause_reason=PauseReason.UNREACHABLE, paused_until=AN_HOUR, slow_pauses=2)

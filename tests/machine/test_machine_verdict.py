@@ -84,7 +84,7 @@ def test_with_all_requested_types_a_document_is_stored() -> None:
     assert [(file.type, file.sha256) for file in verdict.files] == [(k, f"hash-1-{k}") for k in ("FA", "MT", "FU")]
 
 
-def test_types_nobody_asked_for_are_kept_too() -> None:
+def test_types_that_were_not_requested_are_stored_too() -> None:
     """RAW-FIRST: whatever came is stored."""
     verdict = judge(held((1, "FA"), (1, "MT"), (1, "FU"), (1, "XY")))
     assert verdict.event.happened is STORED
@@ -101,14 +101,14 @@ def test_missing_types_are_asked_for_three_times(asks: int, happened: DocumentHa
     assert types(verdict) == ["FA"]
 
 
-def test_types_that_came_in_different_parcels_make_a_document_whole() -> None:
+def test_types_from_different_parcels_complete_a_document() -> None:
     """What the archive holds of the version that is wanted counts."""
     verdict = judge(held((1, "MT")), asks=1, have=known(1, "FA", "FU"))
     assert verdict.event.happened is STORED
     assert types(verdict) == ["MT"]
 
 
-def test_files_of_an_older_version_make_no_newer_one_whole() -> None:
+def test_files_of_an_older_version_do_not_complete_a_newer_one() -> None:
     """NO-LOSS: the original that is there is the older one's."""
     (verdict,) = verdicts([carried(1, version=2)], held((1, "MT")), known(1, "FA", "FU"), USUAL)
     assert (verdict.event.happened, verdict.event.reason) == (FAILED, "the parcel held MT of it, but no FA")
@@ -142,13 +142,13 @@ def test_without_its_original_a_document_failed_however_often_it_was_asked_for(a
     assert verdict.event.reason == "the parcel held FU, MT of it, but no FA"
 
 
-def test_where_no_fa_is_wanted_the_first_type_is_the_original() -> None:
+def test_without_fa_the_first_type_is_the_original() -> None:
     only_metadata = Requirements("MT", frozenset({"MT"}), most_asks=3)
     assert judge(held((1, "MT")), needs=only_metadata).event.happened is STORED
     assert judge(held((1, "FU")), needs=only_metadata).event.happened is FAILED
 
 
-def test_nothing_of_a_document_is_said_so() -> None:
+def test_a_document_without_any_file_is_reported() -> None:
     assert judge(EMPTY).event.reason == "the parcel held none of its files"
 
 
@@ -163,7 +163,7 @@ def test_documents_whose_names_collide_are_fetched_apart() -> None:
     assert (verdict.event.happened, verdict.files) == (SET_APART, ())
 
 
-def test_alone_there_is_no_one_to_be_set_apart_from() -> None:
+def test_a_document_alone_in_its_batch_is_not_set_apart() -> None:
     """A document that collides even when it is alone failed, rather than going round for ever."""
     event = judge(ParcelContents(collided={100})).event
     assert event.happened is FAILED
@@ -174,7 +174,7 @@ KINDS = st.sets(st.sampled_from(["FA", "MT", "FU", "FI", "XY"]))
 
 
 @given(came=KINDS, there=KINDS, asks=st.integers(0, 5), required=KINDS, most_asks=st.integers(1, 4))
-def test_a_document_is_stored_exactly_where_nothing_more_is_to_be_waited_for(
+def test_a_document_is_stored_once_no_more_files_are_to_be_requested(
     came: Iterable[str], there: Iterable[str], asks: int, required: set[str], most_asks: int
 ) -> None:
     """Its original is there, and what is missing was asked for often enough, and is named."""

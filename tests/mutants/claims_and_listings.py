@@ -130,7 +130,7 @@ CLAIMS_AND_LISTINGS = (
         "archive/documents.py",
         "due = due.where(sa.or_(quarantined, discovered & document.c.alone))",
         "due = due.where(~quarantined, discovered & document.c.alone)",
-        (f"{REFUSALS}::test_row_03_a_bad_document_ends_in_quarantine_and_comes_home_alone_once_it_is_mended",),
+        (f"{REFUSALS}::test_row_03_a_bad_document_is_quarantined_and_fetched_alone_once_it_is_repaired",),
     ),
     Mutant(
         "documents-of-another-account",
@@ -154,7 +154,7 @@ CLAIMS_AND_LISTINGS = (
         "machine/intake.py",
         "return DocumentHappened.REFETCHED if listed.on_relist is OnRelist.REFETCH else DocumentHappened.RELISTED",
         "return DocumentHappened.REFETCHED",
-        (f"{TOLD}::test_row_18_what_is_listed_again_is_acknowledged_again_and_not_fetched",),
+        (f"{TOLD}::test_row_18_a_document_listed_again_is_acknowledged_again_and_not_fetched",),
     ),
     Mutant(
         "101-relisted-in-a-batch",

@@ -41,7 +41,7 @@ SHARED_ARCHIVE = (
         "archive/batches.py",
         "self._lease_seconds * 2 / 3",
         "self._lease_seconds * 4 / 3",
-        (f"{HELD}::test_a_claim_is_sure_without_asking_for_less_time_than_its_lease_lasts",),
+        (f"{HELD}::test_a_claim_is_sure_for_less_time_than_its_lease_lasts",),
     ),
     Mutant(
         "renewal-counts-from-its-answer",
@@ -49,7 +49,7 @@ SHARED_ARCHIVE = (
         "machine/held_claims.py",
         "replace(hold, sure_at=asked_at)",
         "replace(hold, sure_at=max(asked_at, self._clock.monotonic()))",
-        (f"{HELD}::test_a_renewal_counts_from_when_it_was_asked_for",),
+        (f"{HELD}::test_a_renewal_counts_from_its_request",),
     ),
     Mutant(
         "shorter-retry-after-ends-a-longer-one",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
-SCENARIOS = "tests/mutants/test_simulation_invariants_fail.py::test_what_the_notary_watches_holds_in_a_small_story"
-SAME = "tests/mutants/test_simulation_invariants_fail.py::test_a_small_story_is_the_same_when_it_is_told_again"
+SCENARIOS = "tests/mutants/test_simulation_invariants_fail.py::test_the_invariants_hold_in_a_small_scenario"
+SAME = "tests/mutants/test_simulation_invariants_fail.py::test_a_small_scenario_gives_the_same_trace_twice"
 
 SIMULATION_INVARIANTS = (
     Mutant(

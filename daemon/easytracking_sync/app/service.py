@@ -25,6 +25,7 @@ from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, StorageFault, SyncError, UsageError
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.corrections import try_now
 from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.hang_detection import HANG_SECONDS
 from easytracking_sync.machine.listing import Scope
@@ -292,7 +293,7 @@ class Service:
         self._accounts = {**self._accounts, label: account}
         self._instance.engine.replace(account)
         self._former.append(old)
-        self._archive.accounts.resume((account.id,))
+        try_now(self._archive, (account.id,), self._effects.clock.now())
         self._observer.note("secret.changed", account=label)
         self._changed.add(label)  # if it is being listed with its old settings, another cycle follows
         self._listing.drop(account.id)

@@ -143,6 +143,19 @@ class Batches:
         """Release a claimed batch, to be claimed no sooner than `until`; otherwise like `release`."""
         self._give_back(claim, {**_UNLEASED, "next_attempt_at": until})
 
+    def try_now(self, account_ids: Collection[int], now: datetime) -> None:
+        """Make due what nobody holds of these accounts' batches, except those whose document is unacknowledgeable."""
+        carried = sa.select(batch_document.c.batch_id).join(document).where(document.c.unacknowledgeable)
+        waits = (
+            batch.c.account_id.in_(list(account_ids)),
+            batch.c.state.in_(LIVE_STATES),
+            batch.c.next_attempt_at > now,
+            batch.c.lease_owner.is_(None),
+            batch.c.id.not_in(carried.where(batch_document.c.batch_id == batch.c.id)),
+        )
+        with self._database.write() as connection:
+            connection.execute(sa.update(batch).where(*waits).values(next_attempt_at=now))
+
     def release_all(self) -> None:
         """Clear the leases of dead workers: all of them on SQLite, where no other instance runs.
 

@@ -63,7 +63,7 @@ def as_document(row: Row[*tuple[Any, ...]]) -> Document:
 
 
 class Documents:
-    """What the machine reads from the document table, without locks; `transitions` compares again."""
+    """The document table for the machine, without locks; `transitions` compares again."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -127,6 +127,16 @@ class Documents:
                 suspects=first(Purpose.SUSPECT, MOST_IDS_PER_CALL),
                 alone=first(Purpose.ALONE, 1),
             )
+
+    def try_now(self, account_ids: Collection[int], now: datetime) -> None:
+        """Make due what waits in the pool of these accounts; quarantined documents keep their day."""
+        waits = (
+            document.c.account_id.in_(list(account_ids)),
+            document.c.state == DocumentState.DISCOVERED,
+            document.c.next_attempt_at > now,
+        )
+        with self._database.write() as connection:
+            connection.execute(sa.update(document).where(*waits).values(next_attempt_at=now))
 
     def failed_once_since(self, account_id: int, since: datetime) -> tuple[Document, ...]:
         """An account's documents in the pool whose only attempt failed at `since` or later."""

@@ -39,6 +39,16 @@ class Retried:
     acknowledgements: int = 0
 
 
+def try_now(archive: Archive, account_ids: Collection[int], now: datetime) -> None:
+    """Somebody asks: end these accounts' pauses, and make due what waits after a failure. Safe to repeat.
+
+    What is quarantined or unacknowledgeable keeps its daily attempt; `Corrections.retry` is for those.
+    """
+    archive.accounts.resume(account_ids)
+    archive.documents.try_now(account_ids, now)
+    archive.batches.try_now(account_ids, now)
+
+
 class Corrections:
     """Safe beside a running service, and safe to repeat."""
 

@@ -23,6 +23,7 @@ from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.service_requests import ServiceRequest
 from easytracking_sync.effects import Clock, Effects
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.corrections import try_now
 from easytracking_sync.machine.listing import Scope
 from easytracking_sync.machine.listing.threads import ListingThreads
 from easytracking_sync.settings import Settings
@@ -156,7 +157,7 @@ class HandoverServer:
             why = f"the running service does not know {', '.join(sorted(unknown))}; restart it"
             self._archive.service_requests.end(request.id, {"why_unfinished": why}, self._clock.now())
             return
-        self._archive.accounts.resume([account.id for account in chosen])
+        try_now(self._archive, [account.id for account in chosen], self._clock.now())
         taken = _TakenRequest(request, chosen, self._clock.monotonic(), {account.id for account in chosen})
         for account in chosen:
             self._engine.circuit_breaker.forget(account.id)

@@ -26,6 +26,7 @@ from easytracking_sync.app.composition import (
 )
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, LockHeld, UsageError
+from easytracking_sync.machine.corrections import try_now
 from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.listing import Scope
 from easytracking_sync.machine.listing.threads import ListingThreads
@@ -87,7 +88,7 @@ def _run(
     wait_for_database(settings, effects, observer, threading.Event(), seconds=patience)
     with open_instance(settings, request.accounts, observer, effects=effects, command="catch-up") as instance:
         instance.archive.service_requests.drop(effects.clock.now())
-        instance.archive.accounts.resume(instance.account_ids)  # a person asks: try paused accounts at once
+        try_now(instance.archive, instance.account_ids, effects.clock.now())
         run = _Run(instance, request, effects, observer, workers=settings.sync.workers)
         alarms = alarm_watch(lambda: settings, instance, effects, observer, reasons=lambda: run.troubles)
         why_unfinished = run.work(begun, deadline, progress)

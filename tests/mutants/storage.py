@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 
 BLOBS = "tests/archive/test_archive_blobs.py"
 BLOB_FILES = "tests/archive/test_archive_blob_files.py"
+POSTGRES = "tests/postgres/test_postgres_database.py"
 DATABASE = "tests/archive/test_archive_database.py"
 FILES = "tests/archive/test_local_files.py"
 FOLDERS = "tests/archive/test_durable_folders.py"
@@ -313,10 +314,7 @@ STORAGE = (
         "archive/database.py",
         "            record.invalidate()\n",
         "            del record\n",
-        (
-            "tests/postgres/test_postgres_database.py"
-            "::test_a_connection_in_use_while_the_database_is_closed_is_closed_when_it_is_returned",
-        ),
+        (f"{POSTGRES}::test_a_connection_in_use_while_the_database_is_closed_is_closed_when_it_is_returned",),
     ),
     Mutant(
         "lock-shared",

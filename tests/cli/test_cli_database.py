@@ -1,4 +1,4 @@
-"""`database copy`: every row and every byte on the other side, proven; half a copy is nobody's archive."""
+"""`database copy`: every row and byte is copied and verified; an unfinished copy is no archive."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Everything = dict[str, list[dict[str, Any]]]
 
 
 def fill(builder: ArchiveBuilder) -> None:
-    """A bit of everything, and text that PostgreSQL does not take."""
+    """Rows of every table, and text that PostgreSQL does not accept."""
     rows = [
         builder.document(
             "acme", doc_id, DocumentState.BATCHED, files={"FA": (f"\udc80{doc_id}\0", b"%d" % doc_id * 9)}

@@ -1,4 +1,4 @@
-"""`explain`: the whole story of one document, and what happens next and why."""
+"""`explain`: the history of one document, and what happens next and why."""
 
 from __future__ import annotations
 

@@ -199,6 +199,12 @@ def test_stamp_duty_without_an_amount_says_so() -> None:
     assert facts_of(made, "Bollo (dichiarato)")["Importo"] == "importo non indicato"
 
 
+def test_a_part_that_says_nothing_makes_no_table() -> None:
+    made = sheet((STATED, "<DatiRitenuta/>" + STATED))
+    assert [block for block in made.blocks if isinstance(block, Table) and not block.columns] == []
+    assert print_text(made)
+
+
 def test_badges_tell_what_changes_who_pays_what() -> None:
     badges = {
         badge.text

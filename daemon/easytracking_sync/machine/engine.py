@@ -28,13 +28,12 @@ from easytracking_sync.errors import (
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.batch_effects import BatchEffects, Performed
-from easytracking_sync.machine.circuit_breaker import CircuitBreaker
+from easytracking_sync.machine.circuit_breaker import ArchivePauses, CircuitBreaker
 from easytracking_sync.machine.decision import Outcome, Permission, concerns_permission, decide
 from easytracking_sync.machine.failed_calls import FailedCalls
 from easytracking_sync.machine.held_claims import HeldClaims
 from easytracking_sync.machine.intake import retry_while_outdated
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.machine.pauses import Pauses
 from easytracking_sync.machine.planning import plan
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.machine.suspicion import Suspicion
@@ -95,7 +94,7 @@ class Engine:
     ) -> None:
         suspicion = Suspicion(policy)
         self.circuit_breaker = CircuitBreaker(
-            Pauses(archive.accounts, policy), effects.clock, observer, policy, suspicion.answered
+            ArchivePauses(archive.accounts, policy), effects.clock, observer, policy, suspicion.answered
         )
         self.policy = policy
         self.tally = Tally()

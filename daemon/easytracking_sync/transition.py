@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from easytracking_sync.events import EventName
 from easytracking_sync.terms import (
     Batch,
     BatchState,
@@ -31,7 +32,7 @@ class DocumentMove:
 
     before: Document
     after: Document
-    name: str  # the journal's, `document.…`
+    name: EventName | None
     detail: Detail = field(default_factory=dict)
     batch_id: int | None = None  # the batch it happened in; for one that is made with it, the archive fills it in
     listed: ListedDocument | None = None
@@ -43,10 +44,9 @@ class BatchMove:
 
     before: Batch
     after: Batch
-    name: str  # the journal's, `batch.…`
+    name: EventName | None  # None for a job that is not ready: neither log nor journal has it
     detail: Detail = field(default_factory=dict)
     claimed: bool = True
-    journaled: bool = True  # a mere wait leaves no row
     leaving: tuple[int, ...] = ()  # documents (row ids) that it carries no longer
 
 
@@ -84,7 +84,7 @@ class AccountMove:
 
     before: PauseStatus
     after: PauseStatus
-    name: str = ""
+    name: EventName | None = None
     detail: Detail = field(default_factory=dict)
 
 

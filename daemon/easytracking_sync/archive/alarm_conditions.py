@@ -12,10 +12,11 @@ from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.tables import INCOMPLETE, account, batch, batch_document, document, event
+from easytracking_sync.events import EventName
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
-CHANGED = ("document.changed", "document.bytes_changed")
-ROTTEN = ("document.rotten", "document.bare")
+CHANGED = (EventName.DOCUMENT_CHANGED, EventName.DOCUMENT_BYTES_CHANGED)
+ROTTEN = (EventName.DOCUMENT_ROTTEN, EventName.DOCUMENT_BARE)
 
 NOT_HOME = (DocumentState.DISCOVERED, DocumentState.BATCHED, DocumentState.QUARANTINED)
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import CredentialsRefused, ServiceUnavailable
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
@@ -94,7 +95,7 @@ class Gate:
                     account.id, PauseReason.CREDENTIALS, str(refusal), self._clock.now()
                 )
                 self._observer.note(
-                    "credentials.refused", level="error", account=account.label, reason=str(refusal), until=until
+                    EventName.CREDENTIALS_REFUSED, account=account.label, reason=str(refusal), until=until
                 )
             raise
         if refused_at is not None:

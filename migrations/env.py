@@ -1,4 +1,4 @@
-"""Alembic's entry: it migrates the connection it is handed and touches no logging of the program's."""
+"""Alembic's entry point: migrates the given connection, and does not configure logging."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from easytracking_sync.archive.tables import metadata
 
 connection: sa.Connection | None = context.config.attributes.get("connection")
 if connection is None:
-    message = "run `easytracking-sync migrate`: the connection comes from the program's own configuration"
+    message = "run `easytracking-sync migrate`, which provides the connection"
     raise SystemExit(message)
 context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
 context.run_migrations()

@@ -1,4 +1,4 @@
-"""Everything outside the program: clock, chance, files and the network. A simulation replaces them.
+"""Effects on the outside: clock, randomness, files and network. Simulations replace them.
 
 No other module reads a clock, sleeps, draws a random number or touches a file that must survive a power cut. The
 network is used by `remote` alone.
@@ -23,17 +23,17 @@ from easytracking_sync.errors import StorageBroken, StorageFault
 
 
 class Clock(Protocol):
-    """Time. `now` is aware UTC and may jump; `monotonic` (seconds) never goes back."""
+    """Time. `now` is aware UTC and may jump; `monotonic` (seconds) never decreases."""
 
     def now(self) -> datetime: ...
     def monotonic(self) -> float: ...
     def wait(self, wake: threading.Event, seconds: float) -> bool:
-        """Sleep at most `seconds`, less if `wake` is set; whether it is set."""
+        """Sleep until `wake` is set, at most `seconds`; whether it is set."""
         ...
 
 
 class Dice(Protocol):
-    """Chance, for jitter only."""
+    """Randomness, for jitter only."""
 
     def random(self) -> float:
         """A number in [0, 1)."""
@@ -45,26 +45,26 @@ class Files(Protocol):
 
     def make_folder(self, path: Path) -> None: ...
     def create(self, path: Path) -> BinaryIO:
-        """A new file, 0600, open for writing; an older one of that name is replaced."""
+        """A new file, 0600, open for writing; replaces a file of that name."""
         ...
 
     def sync(self, file: BinaryIO) -> None: ...
     def rename(self, source: Path, target: Path) -> None: ...
     def sync_folder(self, path: Path) -> None: ...
     def open(self, path: Path) -> BinaryIO:
-        """An existing file for reading; FileNotFoundError where it is gone."""
+        """An existing file for reading; FileNotFoundError if it is missing."""
         ...
 
     def size(self, path: Path) -> int | None:
-        """Bytes, or None where there is no such file."""
+        """Bytes, or None if there is no such file."""
         ...
 
     def modified_at(self, path: Path) -> datetime | None:
-        """When it was last written to, or None where there is no such file."""
+        """When it was last written, or None if there is no such file."""
         ...
 
     def remove(self, path: Path) -> None:
-        """Gone afterwards, whether or not it was there."""
+        """Remove the file if it exists."""
         ...
 
     def names(self, folder: Path) -> list[str]: ...
@@ -83,13 +83,13 @@ class Network(Protocol):
 
 @contextlib.contextmanager
 def storage_faults(doing: str) -> Iterator[None]:
-    """Translate the operating system's refusals into StorageFault; `doing` completes the sentence "while …"."""
+    """Translate OSError into StorageFault; `doing` completes the sentence "while …"."""
     try:
         yield
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StorageFault(f"storage refused while {doing}: {error.strerror or error}") from error
+        raise StorageFault(f"storage failed while {doing}: {error.strerror or error}") from error
 
 
 class LocalFiles:
@@ -99,7 +99,7 @@ class LocalFiles:
         with storage_faults(f"making the folder {path}"):
             try:
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            except FileNotFoundError as error:  # a file system that lets nobody make folders, as /proc
+            except FileNotFoundError as error:  # a file system without new folders, such as /proc
                 raise StorageFault(f"cannot make the folder {path}: {error.strerror}") from error
 
     def create(self, path: Path) -> BinaryIO:
@@ -156,18 +156,18 @@ class LocalFiles:
             return sorted(entry.name for entry in folder.iterdir())
 
     def free_bytes(self, folder: Path) -> int:
-        with storage_faults(f"asking how full {folder} is"):
+        with storage_faults(f"reading the free space of {folder}"):
             return shutil.disk_usage(folder).free
 
 
 def make_durable_folder(files: Files, path: Path) -> None:
-    """The folder exists afterwards, and no power cut takes it or what had to be made above it. Repeating is safe.
+    """Create the folder and its parents so that they survive a power cut. Repeating is safe.
 
-    Whoever died in the middle has left one folder unsynced at most: the deepest that exists.
+    A process that died in the middle left at most one folder unsynced: the deepest that exists.
     """
     missing = list(itertools.takewhile(lambda folder: files.size(folder) is None, (path, *path.parents)))
     deepest = missing[-1].parent if missing else path
-    with contextlib.suppress(StorageFault):  # where its parent may not even be read, it was not made here
+    with contextlib.suppress(StorageFault):  # a parent that cannot be read was not created here
         files.sync_folder(deepest.parent)
     for folder in reversed(missing):
         files.make_folder(folder)

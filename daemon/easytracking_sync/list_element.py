@@ -1,6 +1,6 @@
-"""One element of the service's list (section 4): read leniently, and compared with an earlier one by what it means.
+"""One element of the service's list (section 4): read leniently, and compared with an earlier one by meaning.
 
-Pure. The client reads lists with it, and whoever takes a list in compares it with the elements that were kept.
+Pure. `remote` reads lists with it; `machine.intake` compares them with the stored elements.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from easytracking_sync.lenient_json import doc_id_or_none, integer_or_none, read_value, text_or_none
-from easytracking_sync.terms import LIST_FIELDS, ListedDocument
+from easytracking_sync.list_fields import LIST_FIELDS, ListedDocument
 
 ROME: Final = ZoneInfo("Europe/Rome")
 
 MOST_FIELD_TEXT: Final = 500
-"""Longer text is cut in the field (an index of a database takes no more); `raw` keeps all of it."""
+"""Longer text is cut in the field (a database index accepts no more); `raw` keeps all of it."""
 
 
 def read_element(raw: bytes, zone: tzinfo = ROME) -> ListedDocument | None:
-    """One element of the list, whose odd fields spoil only themselves; None where it has no usable id.
+    """One element of the list. An unreadable field is None; the result is None if the element has no usable id.
 
-    `zone` is the service's local time: a moment that carries a zone of its own is turned into local time.
+    `zone` is the service's local time: a time with its own offset is converted to local time.
     """
     try:
         members = read_value(raw)
@@ -44,10 +44,10 @@ def read_element(raw: bytes, zone: tzinfo = ROME) -> ListedDocument | None:
 
 
 def means_the_same(before: bytes, now: ListedDocument, zone: tzinfo = ROME) -> bool:
-    """Whether an element that was kept says of its document what `now` says, in whatever notation.
+    """Whether a stored element means the same as `now`, in whatever notation.
 
-    The same code reads both. A field that has a value in only one of them says nothing: the service, or this program,
-    may have come to know it since. False where `before` is no element of this document.
+    The same code reads both. A field with a value in only one of them is ignored: the service or this program may
+    have added it since. False if `before` is not an element of this document.
     """
     earlier = read_element(before, zone)
     if earlier is None or earlier.doc_id != now.doc_id:
@@ -57,13 +57,13 @@ def means_the_same(before: bytes, now: ListedDocument, zone: tzinfo = ROME) -> b
 
 
 def says_no_less(before: bytes, now: ListedDocument, zone: tzinfo = ROME) -> bool:
-    """Whether `now` has a value in every field in which a kept element has one, and so may take its place."""
+    """Whether `now` has a value in every field in which the stored element has one, and so may replace it."""
     earlier = read_element(before, zone)
     return earlier is not None and _meanings(earlier).keys() <= _meanings(now).keys()
 
 
 def _meanings(element: ListedDocument) -> dict[str, object]:
-    """Field → what its value means; without those that have no value."""
+    """Field → the meaning of its value; without empty fields."""
     return _meant({name: getattr(element, name) for name, _, _ in _FIELDS})
 
 
@@ -73,7 +73,7 @@ def _meant(values: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _meaning(value: object) -> object:
-    """Without blanks, and without leading zeros, which are lost where a text comes as a number; None for no text."""
+    """Without blanks and leading zeros, which are lost when a text is sent as a number; None for empty text."""
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -81,7 +81,7 @@ def _meaning(value: object) -> object:
 
 
 def _fingerprint(doc_id: int, values: Mapping[str, Any]) -> str:
-    """sha256 over what is there, by name: a field that is known one day, and is not there, changes nothing."""
+    """sha256 over the fields with values, by name, so that a new empty field changes nothing."""
     meant = {"doc_id": doc_id, **_meant(values)}
     return hashlib.sha256(msgspec.json.encode(meant, order="deterministic")).hexdigest()
 
@@ -94,7 +94,7 @@ _MOMENT = re.compile(
 
 
 def _read_text(value: object, zone: tzinfo) -> str | None:
-    """A number that is given instead is its digits."""
+    """A number is read as its digits."""
     del zone
     if isinstance(value, str):
         return text_or_none(value, most=MOST_FIELD_TEXT)
@@ -112,7 +112,7 @@ def _read_date(value: object, zone: tzinfo) -> date | None:
 
 
 def _read_moment(value: object, zone: tzinfo) -> datetime | None:
-    """Local time to the second; fractions are dropped, since the list's own ranges know none."""
+    """Local time to the second, as in the list's ranges; fractions are dropped."""
     found = _MOMENT.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Names from outside made into names for files: pure, and the same every time."""
+"""Turns names from outside into safe file names. Pure and deterministic."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _EXTENSION = re.compile(r"(\.[A-Za-z0-9]{1,10}){1,2}\Z")
 
 
 def safe_name(name: str) -> str:
-    """One path component that every common file system takes and that hides, runs and leads nowhere.
+    """A path component that is valid on every common file system, not hidden, and leaves no folder.
 
-    Only what follows the last slash or backslash counts. Control, format and reserved characters become _, no dot
-    stands in front and no dot or space at the end, names that Windows keeps for devices get a _ in front, and what
-    is longer than MOST_BYTES of UTF-8 is cut before its extension. Applying it twice changes nothing.
+    Only what follows the last slash or backslash counts. Control, format and reserved characters become _,
+    leading dots and trailing dots and spaces are removed, Windows device names get a leading _, and a name longer
+    than MOST_BYTES of UTF-8 is cut before its extension. Applying it twice changes nothing.
     """
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
     clean = "".join(_safe_sign(sign) for sign in last).strip(" .")
@@ -30,9 +30,9 @@ def safe_name(name: str) -> str:
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:
-    """Safe names of which no two are the same, not even where case does not count; later ones get a suffix.
+    """Safe names, distinct even if case is ignored; later duplicates get a suffix.
 
-    The first names never depend on those that follow, so that a later version leaves earlier files where they are.
+    A name never depends on those that follow, so that a later version does not rename earlier files.
     """
     taken: set[str] = set()
     chosen = []

@@ -1,15 +1,15 @@
-"""The words of this field as frozen values: what every room may speak of, and nothing else.
+"""The terms of this field as frozen values that every package may use.
 
 Standard library only. Instants (`*_at`) are aware UTC datetimes; reception times are naive, local to the service.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, TypeVar, get_args, get_type_hints
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ MOST_LISTED = 100_000
 
 
 class FileType(StrEnum):
-    """The four kinds of file a document has (section 7); a parcel may name others, which are kept as text."""
+    """The four types of a document's files (section 7); a parcel may contain others, which are stored as text."""
 
     FA = "FA"  # the original invoice as SDI delivered it, xml or p7m
     MT = "MT"  # SDI's metadata file
@@ -30,46 +30,49 @@ class FileType(StrEnum):
 
 
 class DocumentState(StrEnum):
-    """Where one docId stands. BATCHED means a live batch carries it; waiting is `next_attempt_at`, not a state."""
+    """The state of one docId. Waiting is not a state but `next_attempt_at`."""
 
     DISCOVERED = "discovered"  # in the pool
     BATCHED = "batched"  # carried by exactly one live batch
-    STORED = "stored"  # its files are committed, the service not told yet
-    ACKNOWLEDGED = "acknowledged"  # committed, read back, and the service told
-    QUARANTINED = "quarantined"  # gave up after max_attempts; visible, retried daily and alone
-    WITHDRAWN = "withdrawn"  # a complete listing no longer has it
+    STORED = "stored"  # its files are committed; not acknowledged yet
+    ACKNOWLEDGED = "acknowledged"  # committed, read back, and acknowledged at the service
+    QUARANTINED = "quarantined"  # failed max_attempts times; retried daily and alone
+    WITHDRAWN = "withdrawn"  # absent from a complete listing
     ACCEPTED = "accepted"  # the operator closed it, with a reason
 
 
 class BatchState(StrEnum):
-    """Which effect comes next; see `machine.batch.TABLE`."""
+    """The state of a batch, which determines the next effect; see `machine.batch.TABLE`."""
 
     PLANNED = "planned"  # → reserve
     RESERVED = "reserved"  # → fetch
     FETCHED = "fetched"  # → store
     STORED = "stored"  # → acknowledge
     ACKNOWLEDGED = "acknowledged"  # done
-    SPLIT = "split"  # done: two halves go on in its place
+    SPLIT = "split"  # done: two halves replace it
     ABANDONED = "abandoned"  # done: its documents are back in the pool
 
 
 STORED_STATES = (DocumentState.STORED, DocumentState.ACKNOWLEDGED)
-"""Of a document: its files are stored here."""
+"""Of a document: its files are stored."""
+
+WAITING_STATES = (DocumentState.DISCOVERED, DocumentState.QUARANTINED)
+"""Of a document: no batch carries it; it waits until `next_attempt_at`."""
 
 LIVE_STATES = (BatchState.PLANNED, BatchState.RESERVED, BatchState.FETCHED, BatchState.STORED)
 
 
 class Purpose(StrEnum):
-    """Why a batch exists; documents of different purposes never travel together."""
+    """Why a batch exists; a batch carries documents of one purpose only."""
 
     FRESH = "fresh"
     SUSPECT = "suspect"  # documents that failed before
-    ALONE = "alone"  # one document: quarantined, or its names collide with others'
-    RELISTED = "relisted"  # stored long ago, listed again: only to be acknowledged
+    ALONE = "alone"  # one document: quarantined, or its file names collide with another's
+    RELISTED = "relisted"  # stored earlier and listed again: only acknowledged
 
 
 class AcknowledgeWith(StrEnum):
-    """How the service is told that a document is home."""
+    """The call that acknowledges a document at the service."""
 
     PHASE1 = "phase1"
     PHASE2 = "phase2"
@@ -77,84 +80,22 @@ class AcknowledgeWith(StrEnum):
 
 
 class OnRelist(StrEnum):
-    """What an acknowledged document that is listed again, unchanged, gets."""
+    """What to do with an acknowledged document that is listed again unchanged."""
 
     ACKNOWLEDGE = "acknowledge"
     REFETCH = "refetch"
 
 
 class PauseReason(StrEnum):
-    """Why an account is left alone for a while."""
+    """Why an account is paused."""
 
     CREDENTIALS = "credentials"  # the login is refused
-    PERMISSION = "permission"  # everything it reserves is refused
-    UNREACHABLE = "unreachable"  # its address is dead: no connection comes about, or no list
-
-
-@dataclass(frozen=True, slots=True)
-class ListField:
-    """One field of the service's list (section 4): what it is called, and how it is read and shown."""
-
-    wire: str  # its name in the list
-    heading: str  # for a person; fields with one heading share a line
-    json: str | None = None  # in `invoices list --json`: its name here unless given; "" is not shown
-    words: Mapping[object, str] = field(default_factory=dict)  # values that a person is shown a word for
-    verbatim: bool = False  # the text of a field that is also read as something else
-    name: str = ""
-    type: type = str  # str, int, date or datetime (naive, local to the service, to the second)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedFields:
-    """The fields of the list but for `id`, in the order in which they are shown.
-
-    Every place that names them all follows from this table: how the list is read and compared, the columns, JSON and
-    pages. A new field is a line here and a migration that adds its column.
-    """
-
-    number: Annotated[str | None, ListField("number", "number")] = None
-    document_date: Annotated[date | None, ListField("data", "document date")] = None
-    document_type: Annotated[str | None, ListField("documentType", "document type")] = None
-    sender_piva: Annotated[str | None, ListField("senderPIVA", "sender")] = None
-    sender_cf: Annotated[str | None, ListField("senderCF", "sender")] = None
-    receiver_piva: Annotated[str | None, ListField("receiverPIVA", "receiver")] = None
-    receiver_cf: Annotated[str | None, ListField("receiverCF", "receiver")] = None
-    sdi_id: Annotated[str | None, ListField("sdiId", "SDI id")] = None
-    received: Annotated[datetime | None, ListField("dataRicezione", "received", json="received_at")] = None
-    received_text: Annotated[str | None, ListField("dataRicezione", "", json="", verbatim=True)] = None
-    file_name: Annotated[str | None, ListField("fileName", "file name")] = None
-    annual_progressive: Annotated[int | None, ListField("progressivoAnnualeCaricamento", "annual number")] = None
-    country_channel: Annotated[
-        int | None, ListField("countryChannel", "channel", words={0: "Italy", 1: "Romania"})
-    ] = None
-
-
-def _fields_of(table: type) -> tuple[ListField, ...]:
-    hints = {name: get_args(hint) for name, hint in get_type_hints(table, include_extras=True).items()}
-    return tuple(
-        replace(given, name=name, type=get_args(optional)[0], json=name if given.json is None else given.json)
-        for name, (optional, given) in hints.items()
-    )
-
-
-LIST_FIELDS = _fields_of(ListedFields)
-
-
-@dataclass(frozen=True, slots=True)
-class ListedDocument(ListedFields):
-    """One element of the list: its fields, of which only `doc_id` is indispensable.
-
-    `raw` is the element as the service sent it. Equal fingerprints mean that no field has changed; where they differ,
-    `list_element.means_the_same` tells.
-    """
-
-    doc_id: int
-    raw: bytes
-    fingerprint: str
+    PERMISSION = "permission"  # every reservation is refused
+    UNREACHABLE = "unreachable"  # no connection to its address, or no list from it
 
 
 class WindowKind(StrEnum):
-    """Which of the list's two ranges is asked for; never both (section 4)."""
+    """Which of the list's two date ranges a request uses; never both (section 4)."""
 
     RECEIVED = "received"
     DOCUMENT_DATE = "document_date"
@@ -162,7 +103,7 @@ class WindowKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """A closed range [start, end] of naive local time; whole days for document dates, whole seconds else."""
+    """A closed range [start, end] of naive local time: whole days for document dates, otherwise whole seconds."""
 
     kind: WindowKind
     start: datetime
@@ -174,14 +115,14 @@ class Window:
 
     @property
     def grain(self) -> timedelta:
-        """The least step of this kind of range."""
+        """The smallest step of this kind of range."""
         return timedelta(seconds=1) if self.kind is WindowKind.RECEIVED else timedelta(days=1)
 
     def halves(self) -> tuple[Window, Window] | None:
-        """Two windows that miss nothing; None at a single grain.
+        """Two windows that together cover this one; None for a single grain.
 
-        Halves of reception time touch: the service may keep fractions of a second that its list does not show, and a
-        document at m.4 must lie in one of them. Two neighbouring seconds, and days, are told apart.
+        Halves of reception times overlap in one second: the service may keep fractions of a second that the list
+        omits, and a document at m.4 must be in one of the halves. Adjacent seconds and days do not overlap.
         """
         steps = (self.end - self.start) // self.grain
         if steps < 1:
@@ -193,15 +134,15 @@ class Window:
         )
 
     def holds(self, moment: datetime) -> bool:
-        """Whether a naive local moment lies inside, both ends included."""
+        """Whether a naive local moment is in the window, both ends included."""
         return self.start <= moment <= self.end
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Where one docId stands: the row that `machine.document.TABLE` moves.
+    """One docId and its state, as moved by `machine.document.TABLE`.
 
-    `version` counts what the list said of it: it grows when its fields change, and when its bytes are wanted anew.
+    `version` grows when its listed fields change, and when its files are to be fetched again.
     """
 
     id: int
@@ -210,15 +151,15 @@ class Document:
     state: DocumentState
     version: int = 1
     wanted_at: datetime | None = None  # when this version was first wanted
-    next_attempt_at: datetime | None = None  # only while it waits in the pool or in quarantine
+    next_attempt_at: datetime | None = None  # only in the pool and in quarantine
     attempts: int = 0
-    asks: int = 0  # how often its missing types were asked for
-    suspect: bool = False  # it failed before: it never travels with fresh documents
-    alone: bool = False  # its names collide with other documents': it travels alone
-    held: bool = False  # its phase was cleared through us: left alone until it is set again
+    asks: int = 0  # how often its missing types were requested
+    suspect: bool = False  # it failed before: never in a batch with fresh documents
+    alone: bool = False  # its file names collide with another document's: it gets its own batch
+    held: bool = False  # the operator cleared its phase: ignored until it is set again
     unacknowledgeable: bool = False  # stored, but the service refuses to mark it
-    missing_types: tuple[str, ...] = ()  # asked for in vain
-    reason: str | None = None  # why it failed last, or why it was accepted
+    missing_types: tuple[str, ...] = ()  # requested, but never received
+    reason: str | None = None  # of the last failure, or of its acceptance
     failed_at: datetime | None = None
     stored_at: datetime | None = None
     acknowledged_at: datetime | None = None
@@ -226,11 +167,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One to a hundred documents of one account on their way home; `epoch` grows with every claim."""
+    """1 to 100 documents of one account that are fetched together; `epoch` grows with every claim."""
 
     id: int
     account_id: int
-    root_id: int  # the batch this one was split from, all the way up; itself where it was not split
+    root_id: int  # the first batch of which this one is a part; its own id if never split
     state: BatchState
     purpose: Purpose
     size: int
@@ -251,7 +192,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class CarriedDocument:
-    """A document inside a batch, and the version of it that the batch was planned or reserved for."""
+    """A document in a batch, and the version for which the batch was planned or reserved."""
 
     document: Document
     version: int
@@ -269,7 +210,7 @@ class CarriedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A batch that one worker holds, with what it carries: the epoch in it is the fence around every commit."""
+    """A batch that one worker holds, with its documents; its epoch fences every commit."""
 
     batch: Batch
     documents: tuple[CarriedDocument, ...]
@@ -287,7 +228,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class PauseStatus:
-    """Whether an account is paused, and what its last refusals say of its permission."""
+    """Whether an account is paused, and its refusals in a row, which show a lost permission."""
 
     id: int
     refused_in_row: int = 0  # single fresh documents refused one after the other, with no success between
@@ -300,7 +241,7 @@ class PauseStatus:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What of one account is due to travel, each kind in the order it is to travel.
+    """The due documents of one account, by purpose, each in the order in which they are to be fetched.
 
     `loading` are the purposes of its batches that are planned, reserved or fetched. While the account is `probing`,
     because everything it reserved was refused, `fresh` begins with the newest document.
@@ -316,7 +257,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class KnownDocument:
-    """What a listing is compared with: a document of the archive, in short."""
+    """What the archive knows of a document, for comparison with a listing."""
 
     id: int
     state: DocumentState
@@ -328,7 +269,7 @@ class KnownDocument:
 
 @dataclass(frozen=True, slots=True)
 class ParcelFile:
-    """One file of a document, as a parcel gave it and a blob holds it."""
+    """One file of a document, from a parcel, stored as a blob."""
 
     type: str
     name: str
@@ -338,7 +279,7 @@ class ParcelFile:
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A file row of the archive: these bytes belong to `version` of the document, and maybe to earlier ones."""
+    """A file row of the archive; `version` is the newest version of the document with these bytes."""
 
     id: int
     type: str
@@ -347,5 +288,5 @@ class KnownFile:
 
 
 def chunked(items: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
-    """The items in order, so many at a time."""
+    """The items in order, `size` at a time."""
     return (tuple(items[start : start + size]) for start in range(0, len(items), size))

@@ -1,7 +1,7 @@
-"""What one transaction changes, as values: the machine decides it, the archive applies it or nothing of it.
+"""What one transaction changes, as values: decided by the machine, applied by the archive as a whole or not at all.
 
-Standard library and the field's terms only. Every move names what it was decided on (`before`); where that is no
-longer so, the archive applies nothing and says `Outdated`: read again and decide again.
+Every move contains what it was decided on (`before`). If that has changed meanwhile, the archive applies nothing and
+raises `Outdated`: read again and decide again.
 """
 
 from __future__ import annotations
@@ -10,49 +10,49 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from easytracking_sync.events import EventName
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.terms import (
     Batch,
     BatchState,
     Document,
     Due,
     KnownFile,
-    ListedDocument,
     ParcelFile,
     PauseStatus,
     Purpose,
 )
 
 Detail = Mapping[str, str | int | float | bool | None]
-"""What the journal keeps of an event besides its name: flat, and never a secret or a document's content."""
+"""Details of a journal event: flat, and never a secret or a document's content."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentMove:
-    """One document's change. `listed`, if given, replaces its list fields; without a name the journal has no row."""
+    """One document's change. `listed` replaces its list fields; without a name there is no journal row."""
 
     before: Document
     after: Document
     name: EventName | None
     detail: Detail = field(default_factory=dict)
-    batch_id: int | None = None  # the batch it happened in; for one that is made with it, the archive fills it in
+    batch_id: int | None = None  # its batch; the archive fills in a batch that is made with it
     listed: ListedDocument | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchMove:
-    """One batch's change. It is held by whoever decided it (`claimed`), or else must be held by nobody."""
+    """One batch's change. The decider holds it (`claimed`); otherwise no worker may hold it."""
 
     before: Batch
     after: Batch
     name: EventName | None  # None for a job that is not ready: neither log nor journal has it
     detail: Detail = field(default_factory=dict)
     claimed: bool = True
-    leaving: tuple[int, ...] = ()  # documents (row ids) that it carries no longer
+    leaving: tuple[int, ...] = ()  # documents (row ids) that leave it
 
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """A batch to be made; `root_id` names the first of the batches that it is a half of."""
+    """A batch to insert; `root_id` is the first batch that it was split from."""
 
     state: BatchState
     purpose: Purpose
@@ -62,7 +62,7 @@ class NewBatch:
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file row to be made; the bytes are stored already."""
+    """A file row to insert; its bytes are stored already."""
 
     document_id: int
     ordinal: int
@@ -72,7 +72,7 @@ class NewFile:
 
 @dataclass(frozen=True, slots=True)
 class SeenFile:
-    """Bytes that are known came again, for this version of their document."""
+    """A stored file that was fetched again for this version of its document."""
 
     file: KnownFile
     version: int
@@ -80,7 +80,7 @@ class SeenFile:
 
 @dataclass(frozen=True, slots=True)
 class AccountMove:
-    """One account's change; without a `name` the journal has no row of it."""
+    """One account's change; without a `name` there is no journal row."""
 
     before: PauseStatus
     after: PauseStatus
@@ -100,4 +100,4 @@ class Transition:
     new_files: tuple[NewFile, ...] = ()
     seen_files: tuple[SeenFile, ...] = ()
     account: AccountMove | None = None
-    planned_on: Due | None = None  # what the account had due and loading when `new_batches` were planned
+    planned_on: Due | None = None  # the due documents and loading batches that `new_batches` were planned on

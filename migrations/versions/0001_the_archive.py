@@ -1,4 +1,4 @@
-"""The archive as it begins.
+"""Create the tables of the archive.
 
 Revision 0001, the first.
 """

@@ -1,4 +1,4 @@
-"""What was told to whoever watches over the archive: the alarms that stand, and how far news went.
+"""Add the tables of sent alarms, and of the position up to which new invoices were announced.
 
 Revision 0002, after 0001.
 """

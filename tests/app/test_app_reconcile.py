@@ -131,10 +131,10 @@ def test_documents_unknown_to_the_archive_are_missing_marked_or_not(make: Make) 
     proof = prove(harness)
     assert sorted(proof.missing) == ids
     assert not proof.holds
-    assert not harness.archive.document_search.overviews()[0].by_state, "the comparison changes nothing"
+    assert not harness.archive.account_statuses.overviews()[0].by_state, "the comparison changes nothing"
 
 
-def test_only_stored_documents_count_as_home_and_accepted_ones_are_counted_apart(make: Make) -> None:
+def test_only_stored_documents_count_as_stored_and_accepted_ones_are_counted_separately(make: Make) -> None:
     harness = make()
     ids = home(harness)
     states = (DocumentState.DISCOVERED, DocumentState.BATCHED, DocumentState.QUARANTINED, DocumentState.WITHDRAWN)

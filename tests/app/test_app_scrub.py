@@ -133,7 +133,7 @@ class Sick(LocalFiles):
 
     def open(self, path: Path) -> Any:
         if path.name == self._bad:
-            raise StorageFault("storage refused: Input/output error")
+            raise StorageFault("storage failed: Input/output error")
         return super().open(path)
 
 

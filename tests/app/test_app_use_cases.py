@@ -1,4 +1,4 @@
-"""The use cases as whoever is not the command line calls them: values in, frozen values out, and nothing printed."""
+"""The use cases without the command line: values in, frozen values out, and nothing printed."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_status_knows_the_configurations_accounts_and_when_each_is_listed_next(b
     assert {label for label, one in found.items() if one.configured_as is None} == {"gone"}
 
 
-def test_status_of_an_archive_that_is_not_there_makes_none(builder: ArchiveBuilder) -> None:
+def test_status_of_a_missing_archive_creates_none(builder: ArchiveBuilder) -> None:
     builder.archive.close()
     builder.path.unlink()
     found = status_of(builder.archive, settings_of(builder), NOW)
@@ -110,7 +110,7 @@ def test_health_is_graded_by_its_worst_reason_and_names_accounts_that_never_ran(
     assert (found.grade, [one.subject for one in found.reasons]) == (Grade.CRITICAL, ["acme", "new"])
 
 
-def test_an_explanation_says_what_happens_next_and_what_keeps_it(builder: ArchiveBuilder) -> None:
+def test_an_explanation_says_what_happens_next_and_what_prevents_it(builder: ArchiveBuilder) -> None:
     builder.document("gone", 1, DocumentState.DISCOVERED, next_attempt_at=LATER, attempts=2, reason="torn")
     builder.paused("gone", PauseReason.PERMISSION, NEVER, "refused")
     builder.update(tables.account, builder.account("gone"), trouble="no answer")
@@ -137,7 +137,7 @@ def test_an_explanation_says_what_happens_next_and_what_keeps_it(builder: Archiv
     )
 
 
-def test_a_full_disk_keeps_what_is_still_to_be_fetched_and_nothing_else(builder: ArchiveBuilder) -> None:
+def test_a_full_disk_stops_only_fetching(builder: ArchiveBuilder) -> None:
     builder.config.write_text(builder.config.read_text().replace("min_free_bytes = 0", f"min_free_bytes = {10**15}"))
     builder.document("acme", 1, DocumentState.DISCOVERED, next_attempt_at=NOW)
     builder.document("acme", 2, acknowledged_at=NOW)
@@ -159,9 +159,9 @@ def test_no_document_is_accepted_without_a_reason(builder: ArchiveBuilder, reaso
 def test_documents_are_found_once_each_and_accounts_that_do_not_exist_are_refused(builder: ArchiveBuilder) -> None:
     builder.document("acme", 1)
     assert [one.doc_id for one in find_documents(builder.archive, ["1", "acme/1", "1"])] == [1, 1]
-    with pytest.raises(UsageError, match="there is no account 'acne'; there are acme"):
+    with pytest.raises(UsageError, match="unknown account 'acne'; known accounts: acme"):
         list_documents(builder.archive, settings_of(builder), DocumentFilter(accounts=("acne",)))
-    with pytest.raises(UsageError, match="no account"):
+    with pytest.raises(UsageError, match="unknown account"):
         export_documents(
             builder.archive,
             settings_of(builder),
@@ -179,11 +179,11 @@ def test_a_label_that_the_configuration_has_is_never_taken_from_it(builder: Arch
     for new in ("other", "beta"):
         with pytest.raises(UsageError):
             rename_account(builder.archive, settings_of(builder), "acme", new, NOW)
-    assert builder.archive.document_search.labels() == ("acme",)
+    assert tuple(entry.label for entry in builder.archive.accounts.entries()) == ("acme",)
 
 
-def test_a_finding_has_the_error_that_it_is(builder: ArchiveBuilder) -> None:
-    """Whoever shows it decides what that means: an exit code, a colour."""
+def test_a_finding_has_its_kind_of_error(builder: ArchiveBuilder) -> None:
+    """The caller decides what it means: an exit code, a colour."""
     builder.config.chmod(0o600)
     builder.path.chmod(0o644)
     faults = [one.fault for one in run_checks(settings_of(builder), Effects(), offline=True) if one.fault is not None]

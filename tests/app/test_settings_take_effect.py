@@ -29,7 +29,7 @@ from easytracking_sync.app.alerts import channels_of, limits_of, silent_at, wish
 from easytracking_sync.app.composition import archive_of, bounds_of, client_of, machine_account, policy_of
 from easytracking_sync.app.schedule import trigger_of
 from easytracking_sync.app.service import serve
-from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter
 from easytracking_sync.effects import Effects
@@ -207,7 +207,7 @@ def below_the_reserve_there_is_no_room(bench: Bench) -> None:
     for least, room in ((0, True), (10**15, False)):
         spool = archive_of(bench.settings(storage={"min_free_bytes": least}), bench.effects).spool
         spool.prepare()
-        assert spool.has_room() is room
+        assert spool.has_space() is room
 
 
 def next_run(settings: Settings) -> datetime | None:

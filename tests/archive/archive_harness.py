@@ -23,11 +23,12 @@ from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.events import EventName
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.machine.decision import Outcome, Permission, concerns_permission, decide
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
-from easytracking_sync.machine.intake import Absorbed, Intake, Listed, until_current
+from easytracking_sync.machine.intake import Intake, IntakeCounts, ReceivedList, retry_while_outdated
 from easytracking_sync.machine.planning import plan
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.machine.verdict import Verdict
@@ -36,7 +37,6 @@ from easytracking_sync.terms import (
     BatchState,
     CarriedDocument,
     Claim,
-    ListedDocument,
     ParcelFile,
     PauseReason,
     Purpose,
@@ -131,13 +131,13 @@ class ArchiveHarness:
     def corrections(self, by: Archive | None = None) -> Corrections:
         return Corrections(by or self.archive, self.policy)
 
-    def absorb(
+    def take_in(
         self, account_id: int, documents: Iterable[ListedDocument | int], by: Archive | None = None, **how: Any
-    ) -> Absorbed:
+    ) -> IntakeCounts:
         """Take in a listing that began now; `by` is the instance that does it."""
         elements = [listed(one) if isinstance(one, int) else one for one in documents]
         given: dict[str, Any] = {"begun_at": self.now, "unmarked": True} | how
-        return self.intake(by).absorb(Listed(account_id, elements, **given), self.now)
+        return self.intake(by).take_in(ReceivedList(account_id, elements, **given), self.now)
 
     def plan(self, account_ids: Collection[int], jobs_in_flight: int = 100, by: Archive | None = None) -> int:
         """Put what is due into batches, as the engine does; how many were made."""
@@ -153,14 +153,14 @@ class ArchiveHarness:
     def planned(self, doc_ids: Iterable[int], label: str = "acme") -> int:
         """Documents of an account, in a batch to be reserved; the account's id."""
         account_id = self.account(label)
-        self.absorb(account_id, doc_ids)
+        self.take_in(account_id, doc_ids)
         self.plan([account_id])
         return account_id
 
     def batch(self, account_id: int, doc_ids: Iterable[int], state: BatchState = BatchState.PLANNED) -> int:
         """A batch of exactly these documents, in this state; its id."""
         wanted = list(doc_ids)
-        self.absorb(account_id, wanted)
+        self.take_in(account_id, wanted)
         known = self.archive.documents.known(account_id, wanted).values()
         events = [DocumentEvent(DocumentHappened.BATCHED)]
         if state is BatchState.STORED:
@@ -233,7 +233,7 @@ class ArchiveHarness:
             pause_status = archive.accounts.pause_status(claim.batch.account_id)
             permission = Permission(
                 pause_status,
-                kin_accepted=archive.batches.kin_was_accepted(claim.batch),
+                sibling_accepted=archive.batches.sibling_was_accepted(claim.batch),
                 suspects=archive.documents.failed_once_since(pause_status.id, pause_status.refused_since or self.now),
                 planned=archive.batches.to_recall(pause_status.id),
             )
@@ -254,11 +254,11 @@ class ArchiveHarness:
 
         def attempt() -> Transition:
             transition = self.decided(seen[-1], what, judged, told=told, by=archive)
-            seen.append(archive.batches.look_again(claim))
+            seen.append(archive.batches.reload(claim))
             archive.transitions.apply(transition, self.now)
             return transition
 
-        return until_current(attempt)
+        return retry_while_outdated(attempt)
 
     def stored(self, claim: Claim, files: Sequence[ParcelFile] = ()) -> tuple[Verdict, ...]:
         """The verdict that everything came: with these files, the same of each document."""

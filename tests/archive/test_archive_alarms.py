@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import ON_SQLITE, ArchiveHarness, listed
 
 from easytracking_sync.archive import journal, tables
-from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.alarms import Bookmark, KnownAlarm
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.events import EventName
@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 
 
 def condition(archive_harness: ArchiveHarness, account_id: int) -> AccountCondition:
-    (found,) = archive_harness.archive.alarm_conditions.of([account_id], 8, archive_harness.now - DAY)
+    (found,) = archive_harness.archive.account_statuses.conditions([account_id], 8, archive_harness.now - DAY)
     return found
 
 
@@ -58,10 +58,10 @@ def test_what_waits_is_counted_since_the_oldest_was_wanted_and_apart_for_each_ac
 ) -> None:
     acme, beta = archive_harness.account(), archive_harness.account("beta")
     begun = archive_harness.now
-    archive_harness.absorb(acme, [1])
+    archive_harness.take_in(acme, [1])
     archive_harness.clock.forward(3600)
-    archive_harness.absorb(acme, [2, 3])
-    archive_harness.absorb(beta, [1])
+    archive_harness.take_in(acme, [2, 3])
+    archive_harness.take_in(beta, [1])
     assert (condition(archive_harness, acme).waiting, condition(archive_harness, acme).waiting_since) == (3, begun)
     assert (condition(archive_harness, beta).waiting, condition(archive_harness, beta).waiting_since) == (
         1,
@@ -73,7 +73,7 @@ def test_a_quarantined_document_stays_so_while_it_is_retried_and_is_no_backlog(
     archive_harness: ArchiveHarness,
 ) -> None:
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [1, 2])
+    archive_harness.take_in(account_id, [1, 2])
     change(archive_harness, account_id, 1, state=DocumentState.QUARANTINED, attempts=8)
     before = condition(archive_harness, account_id)
     change(archive_harness, account_id, 1, state=DocumentState.BATCHED)
@@ -95,7 +95,7 @@ def test_what_is_stored_and_not_acknowledged_waits_unless_the_mark_is_refused(
 
 def test_changed_and_rotten_documents_are_counted_once_each_and_only_lately(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [1, 2])
+    archive_harness.take_in(account_id, [1, 2])
     ids = [archive_harness.document(account_id, doc_id).id for doc_id in (1, 2)]
     with archive_harness.archive.database.write() as connection:
         for name, document_id in (
@@ -107,7 +107,7 @@ def test_changed_and_rotten_documents_are_counted_once_each_and_only_lately(arch
         ):
             journal.record(connection, name, archive_harness.now, account_id=account_id, document_id=document_id)
     assert (condition(archive_harness, account_id).changed, condition(archive_harness, account_id).rotten) == (2, 1)
-    some = archive_harness.archive.alarm_conditions.some
+    some = archive_harness.archive.account_statuses.doc_ids
     assert some(account_id, "changed", archive_harness.now - DAY, 5) == (1, 2)
     assert some(account_id, "rotten", archive_harness.now - DAY, 5) == (2,)
     archive_harness.clock.forward(2 * 86_400)
@@ -126,12 +126,12 @@ def test_the_first_ids_of_what_is_wrong_can_be_named(
     archive_harness: ArchiveHarness, what: str, values: dict[str, Any]
 ) -> None:
     acme, beta = archive_harness.account(), archive_harness.account("beta")
-    archive_harness.absorb(acme, [1, 2, 3, 4])
-    archive_harness.absorb(beta, [9])
+    archive_harness.take_in(acme, [1, 2, 3, 4])
+    archive_harness.take_in(beta, [9])
     for doc_id in (1, 2, 4):
         change(archive_harness, acme, doc_id, **values)
     change(archive_harness, beta, 9, **values)
-    assert archive_harness.archive.alarm_conditions.some(acme, what, archive_harness.now, 2) == (1, 2)
+    assert archive_harness.archive.account_statuses.doc_ids(acme, what, archive_harness.now, 2) == (1, 2)
     assert getattr(condition(archive_harness, acme), what) == 3
 
 
@@ -144,7 +144,7 @@ def test_a_pause_and_its_reason_are_seen(archive_harness: ArchiveHarness) -> Non
 def test_documents_that_came_are_counted_by_receiver_and_each_once(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.account()
     journal = archive_harness.archive.journal
-    archive_harness.absorb(account_id, [listed(1, receiver_piva="01234567890"), listed(2, receiver_cf="RSSMRA"), 3])
+    archive_harness.take_in(account_id, [listed(1, receiver_piva="01234567890"), listed(2, receiver_cf="RSSMRA"), 3])
     archive_harness.plan([account_id], 10)
     before = journal.last()
     archive_harness.store(account_id, lambda doc_id: {"FA": b"a%d" % doc_id, "MT": b"m%d" % doc_id})
@@ -157,7 +157,7 @@ def test_what_comes_home_once_more_is_no_arrival(archive_harness: ArchiveHarness
     account_id = archive_harness.planned([1])
     archive_harness.happen(archive_harness.store(account_id), BatchHappened.ACCEPTED)
     before = archive_harness.archive.journal.last()
-    archive_harness.absorb(account_id, [listed(1, number="1/bis")])
+    archive_harness.take_in(account_id, [listed(1, number="1/bis")])
     archive_harness.plan([account_id])
     archive_harness.store(account_id, lambda _: {"FA": b"<newer/>"})
     assert archive_harness.archive.journal.arrivals(before).counts == {}

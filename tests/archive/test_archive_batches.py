@@ -184,7 +184,7 @@ def test_a_lease_that_has_run_out_can_be_taken_and_its_holder_is_fenced(archive_
     assert taken.batch.epoch == stale.batch.epoch + 1
     before = archive_harness.dump()
     late = Transitions(archive_harness.archive.database, first)
-    with pytest.raises(StaleLease, match="another worker holds it"):
+    with pytest.raises(StaleLease, match="another worker has taken it"):
         late.apply(archive_harness.decided(stale, H.JOB_CREATED), archive_harness.now)
     for give_back in (first.release, lambda claim: first.postpone(claim, archive_harness.now)):
         give_back(stale)

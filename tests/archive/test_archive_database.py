@@ -17,8 +17,8 @@ from sqlalchemy.engine import make_url
 from easytracking_sync.archive import schema
 from easytracking_sync.archive.database import (
     Database,
-    insist_on_durability,
     refuse_network_file_system,
+    require_durability,
     sqlite_path,
     wal_is_safe,
 )
@@ -158,10 +158,10 @@ def test_row_13_a_database_that_would_forget_commits_is_not_worked_with(
         connection.execute(f"PRAGMA journal_mode = {journal}")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         with pytest.raises(StorageBroken, match="power cut"):
-            insist_on_durability(connection)
+            require_durability(connection)
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA synchronous = EXTRA")
-        insist_on_durability(connection)
+        require_durability(connection)
 
 
 def test_an_error_shows_no_parameter(database: Database) -> None:
@@ -205,7 +205,7 @@ def test_a_file_that_is_no_database_stops_the_program(tmp_path: Path, *, writing
     path.write_bytes(b"this was a database once" * 1000)
     database = Database(f"sqlite:///{path}")
     with (
-        pytest.raises(StorageBroken, match=f"{path} cannot be trusted .*; see database.url"),
+        pytest.raises(StorageBroken, match=f"{path} is damaged or unreadable .*; check database.url"),
         database.write() if writing else database.read() as c,
     ):
         c.execute(sa.text("SELECT 1 FROM sqlite_master"))

@@ -39,7 +39,7 @@ def want_again(archive_harness: ArchiveHarness, account_id: int) -> None:
     """The stored document 1 is acknowledged, changed at the service, and in a fetched batch once more."""
     archive_harness.happen(archive_harness.claim(account_id, BatchState.STORED), BatchHappened.ACCEPTED)
     archive_harness.clock.forward(60)
-    archive_harness.absorb(account_id, [listed(1, number=str(archive_harness.now))])
+    archive_harness.take_in(account_id, [listed(1, number=str(archive_harness.now))])
     archive_harness.plan([account_id])
     archive_harness.archive.batches.release(archive_harness.reach(account_id, BatchState.FETCHED))
 
@@ -156,11 +156,11 @@ def test_a_document_that_failed_too_often_is_quarantined_with_its_reason(archive
     archive_harness.batch(account_id, [1], BatchState.FETCHED)
     with archive_harness.archive.database.write() as connection:
         connection.execute(sa.update(tables.document).values(attempts=7))
-    come(archive_harness, account_id, happened=FAILED, reason="the parcel held nothing of it")
+    come(archive_harness, account_id, happened=FAILED, reason="the parcel held none of its files")
     row = archive_harness.document(account_id, 1)
-    assert (row.state, row.attempts, row.reason) == ("quarantined", 8, "the parcel held nothing of it")
+    assert (row.state, row.attempts, row.reason) == ("quarantined", 8, "the parcel held none of its files")
     (event,) = archive_harness.events("document.quarantined")
-    assert json.loads(event.detail) == {"reason": "the parcel held nothing of it", "attempts": 8}
+    assert json.loads(event.detail) == {"reason": "the parcel held none of its files", "attempts": 8}
 
 
 def receipt(archive_harness: ArchiveHarness, claim: Claim) -> tuple[int, ...]:
@@ -169,7 +169,7 @@ def receipt(archive_harness: ArchiveHarness, claim: Claim) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("seal", [None, object(), "seal"])
 def test_a_receipt_cannot_be_made_outside_the_archive(seal: object) -> None:
-    with pytest.raises(TypeError, match="the archive alone"):
+    with pytest.raises(TypeError, match="only read_back may create"):
         DurableReceipt(1, (1, 2), seal)
 
 
@@ -181,9 +181,9 @@ def test_a_receipt_can_neither_be_widened_nor_copied_into_another(archive_harnes
     )
     with pytest.raises(AttributeError):
         real.doc_ids = (1, 2, 3)  # type: ignore[misc]
-    with pytest.raises(TypeError, match="the archive alone"):
+    with pytest.raises(TypeError, match="only read_back may create"):
         pickle.loads(pickle.dumps(real)).__post_init__()
-    with pytest.raises(TypeError, match="the archive alone"):
+    with pytest.raises(TypeError, match="only read_back may create"):
         copy.deepcopy(real).__post_init__()
     assert "seal" not in repr(real)
 
@@ -248,7 +248,7 @@ def overtaken(archive_harness: ArchiveHarness) -> tuple[int, Claim]:
     account_id = archive_harness.planned([1, 2])
     claim = archive_harness.store(account_id)
     archive_harness.clock.forward(1)
-    archive_harness.absorb(account_id, [listed(1, number="1/bis")])
+    archive_harness.take_in(account_id, [listed(1, number="1/bis")])
     return account_id, claim
 
 
@@ -279,10 +279,10 @@ def test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files(
     account_id = archive_harness.planned([1])
     claim = archive_harness.claim(account_id)
     if after == "the claim":
-        archive_harness.absorb(account_id, [listed(1, number="1/bis")])
+        archive_harness.take_in(account_id, [listed(1, number="1/bis")])
     archive_harness.happen(claim, BatchHappened.JOB_CREATED)
     if after == "the answer":
-        archive_harness.absorb(account_id, [listed(1, number="1/bis")])
+        archive_harness.take_in(account_id, [listed(1, number="1/bis")])
     archive_harness.happen(archive_harness.claim(account_id), BatchHappened.PARCEL_SPOOLED)
     come(archive_harness, account_id, archive_harness.files({"FA": b"<older/>"}))
     archive_harness.happen(archive_harness.claim(account_id), BatchHappened.ACCEPTED)
@@ -296,7 +296,7 @@ def test_what_came_of_an_older_version_counts_as_none_of_the_newer_one_s_files(
 def test_a_version_listed_before_the_reservation_is_the_one_that_is_reserved(archive_harness: ArchiveHarness) -> None:
     """Planned for the older, reserved for the newer: it need not go around once more."""
     account_id = archive_harness.planned([1])
-    archive_harness.absorb(account_id, [listed(1, number="1/bis")])
+    archive_harness.take_in(account_id, [listed(1, number="1/bis")])
     claim = archive_harness.store(account_id)
     assert (claim.documents[0].version, receipt(archive_harness, claim)) == (2, (1,))
     archive_harness.happen(claim, BatchHappened.ACCEPTED)

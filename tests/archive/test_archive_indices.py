@@ -57,7 +57,7 @@ def scans(archive_harness: ArchiveHarness, statements: list[Statement]) -> set[s
 def busy(archive_harness: ArchiveHarness) -> int:
     """An account with documents and batches in every state."""
     account_id = archive_harness.account()
-    archive_harness.absorb(
+    archive_harness.take_in(
         account_id, [listed(doc_id, received=DAWN.replace(tzinfo=None)) for doc_id in range(1, 41)]
     )
     for number, state in enumerate(BatchState, start=1):
@@ -108,7 +108,7 @@ def recover(archive_harness: ArchiveHarness, account_id: int) -> None:
 
 
 WORK: dict[str, Callable[[ArchiveHarness, int], object]] = {
-    "listing": lambda archive_harness, account_id: archive_harness.absorb(
+    "listing": lambda archive_harness, account_id: archive_harness.take_in(
         account_id, [listed(1, number="2"), *range(2, 60)]
     ),
     "withdrawing": withdraw,
@@ -121,12 +121,12 @@ WORK: dict[str, Callable[[ArchiveHarness, int], object]] = {
     ),
     "what waits": lambda archive_harness, account_id: archive_harness.archive.documents.waiting([account_id]),
     "recovering": recover,
-    "status": lambda archive_harness, _: archive_harness.archive.document_search.overviews(),
-    "alarms": lambda archive_harness, account_id: archive_harness.archive.alarm_conditions.of(
+    "status": lambda archive_harness, _: archive_harness.archive.account_statuses.overviews(),
+    "alarms": lambda archive_harness, account_id: archive_harness.archive.account_statuses.conditions(
         [account_id], 8, archive_harness.now
     ),
     "naming what changed": lambda archive_harness, account_id: [
-        archive_harness.archive.alarm_conditions.some(account_id, what, archive_harness.now, 5)
+        archive_harness.archive.account_statuses.doc_ids(account_id, what, archive_harness.now, 5)
         for what in ("changed", "quarantined", "incomplete")
     ],
     "arrivals": lambda archive_harness, _: [

@@ -188,7 +188,7 @@ def test_of_what_follows_only_the_events_that_are_asked_for_are_given(archive_ha
 def test_every_change_of_a_document_is_one_row(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.planned([1])
     archive_harness.happen(archive_harness.store(account_id), BatchHappened.ACCEPTED)
-    archive_harness.absorb(account_id, [listed(1, number="1/bis")])
+    archive_harness.take_in(account_id, [listed(1, number="1/bis")])
     row_id = archive_harness.document(account_id, 1).id
     event = tables.event.c
     rows = archive_harness.rows(sa.select(event.name).where(event.document_id == row_id).order_by(event.id))
@@ -198,7 +198,7 @@ def test_every_change_of_a_document_is_one_row(archive_harness: ArchiveHarness) 
 
 def test_what_was_done_to_documents_elsewhere_is_a_row_for_each(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [1, 2, 3])
+    archive_harness.take_in(account_id, [1, 2, 3])
     ids = [archive_harness.document(account_id, doc_id).id for doc_id in (1, 3)]
     archive_harness.archive.journal.note(ids, EventName.PHASE_SET, {"phase": 1}, archive_harness.now)
     assert [(row.document_id, row.account_id, row.detail) for row in archive_harness.events(EventName.PHASE_SET)] == [

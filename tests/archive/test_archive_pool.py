@@ -17,13 +17,13 @@ from tests.archive.archive_harness import ArchiveHarness, listed
 
 from easytracking_sync.archive import tables
 from easytracking_sync.list_element import read_element
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.document import DocumentHappened
-from easytracking_sync.machine.intake import Absorbed
+from easytracking_sync.machine.intake import IntakeCounts
 from easytracking_sync.terms import (
     BatchState,
     DocumentState,
-    ListedDocument,
     OnRelist,
     PauseReason,
     Purpose,
@@ -46,20 +46,20 @@ def acknowledged(archive_harness: ArchiveHarness, *doc_ids: int) -> int:
 
 def test_a_listed_document_is_discovered_once_however_often_it_is_listed(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.account()
-    assert archive_harness.absorb(account_id, [1, 2, 3]) == Absorbed(listed=3, discovered=3)
+    assert archive_harness.take_in(account_id, [1, 2, 3]) == IntakeCounts(listed=3, discovered=3)
     before = archive_harness.dump()
     archive_harness.clock.forward(60)
-    assert archive_harness.absorb(account_id, [3, 2, 1]) == Absorbed(listed=3)
+    assert archive_harness.take_in(account_id, [3, 2, 1]) == IntakeCounts(listed=3)
     assert archive_harness.dump() == before
-    assert archive_harness.absorb(account_id, [3, 4]) == Absorbed(listed=2, discovered=1)
+    assert archive_harness.take_in(account_id, [3, 4]) == IntakeCounts(listed=2, discovered=1)
     assert archive_harness.states(account_id) == dict.fromkeys((1, 2, 3, 4), "discovered")
 
 
 @pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 1234])
 def test_chunks_neither_lose_nor_repeat_a_document(archive_harness: ArchiveHarness, count: int) -> None:
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, range(1, count + 1, 3))
-    absorbed = archive_harness.absorb(account_id, range(1, count + 1))
+    archive_harness.take_in(account_id, range(1, count + 1, 3))
+    absorbed = archive_harness.take_in(account_id, range(1, count + 1))
     assert absorbed.listed == count
     assert sorted(archive_harness.states(account_id)) == list(range(1, count + 1))
 
@@ -74,7 +74,7 @@ def test_every_field_of_the_list_and_its_own_bytes_are_kept(archive_harness: Arc
     }  # fmt: skip
     element = listed(2**63 - 1, **fields)
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [element])
+    archive_harness.take_in(account_id, [element])
     row = archive_harness.document(account_id, 2**63 - 1)
     assert {name: getattr(row, name) for name in fields} == fields
     assert (row.raw, row.fingerprint) == (element.raw, element.fingerprint)
@@ -83,8 +83,8 @@ def test_every_field_of_the_list_and_its_own_bytes_are_kept(archive_harness: Arc
 def test_the_same_id_of_two_accounts_is_two_documents(archive_harness: ArchiveHarness) -> None:
     """NO-CROSS-ACCOUNT."""
     first, second = archive_harness.account("acme"), archive_harness.account("beta")
-    archive_harness.absorb(first, [1, 2])
-    assert archive_harness.absorb(second, [2, 3]).discovered == 2
+    archive_harness.take_in(first, [1, 2])
+    assert archive_harness.take_in(second, [2, 3]).discovered == 2
     assert (set(archive_harness.states(first)), set(archive_harness.states(second))) == ({1, 2}, {2, 3})
     assert set(archive_harness.archive.documents.known(second, [1, 2, 3, 4])) == {2, 3}
 
@@ -102,17 +102,17 @@ def test_other_list_fields_under_a_known_id_are_noted_and_fetched_anew(
     """The older element stays in the journal; only what is at rest is set in motion, and not what was accepted."""
     account_id = archive_harness.account()
     old, new = listed(1, number="1"), listed(1, number="1/bis")
-    archive_harness.absorb(account_id, [old])
+    archive_harness.take_in(account_id, [old])
     with archive_harness.archive.database.write() as connection:
         connection.execute(sa.update(tables.document).values(state=state, attempts=5, suspect=True))
     archive_harness.clock.forward(60)
-    assert archive_harness.absorb(account_id, [new]) == Absorbed(listed=1, changed=1)
+    assert archive_harness.take_in(account_id, [new]) == IntakeCounts(listed=1, changed=1)
     row = archive_harness.document(account_id, 1)
     assert (row.state, row.number, row.raw, row.wanted_at) == (becomes, "1/bis", new.raw, archive_harness.now)
     assert row.attempts == (0 if becomes == "discovered" != state else 5)
     (event,) = archive_harness.events("document.changed")
     assert json.loads(event.detail) == {"before": old.raw.decode()}
-    assert archive_harness.absorb(account_id, [new]) == Absorbed(listed=1)
+    assert archive_harness.take_in(account_id, [new]) == IntakeCounts(listed=1)
 
 
 def element_of(**members: Any) -> ListedDocument:
@@ -126,17 +126,17 @@ def test_another_notation_of_the_same_fields_changes_nothing(archive_harness: Ar
     """The fingerprint may be another program's, or another notation's: what was stored is read again first."""
     account_id = archive_harness.account()
     old = element_of(number="77", senderPIVA="01234567890", dataRicezione="2026-05-04 09:00:00")
-    archive_harness.absorb(account_id, [replace(old, fingerprint="0" * 64)])
+    archive_harness.take_in(account_id, [replace(old, fingerprint="0" * 64)])
     before = archive_harness.document(account_id, 1)
     new = element_of(number=77, senderPIVA=1234567890, dataRicezione="2026-05-04T09:00:00.000")
     archive_harness.clock.forward(60)
-    assert archive_harness.absorb(account_id, [new]) == Absorbed(listed=1)
+    assert archive_harness.take_in(account_id, [new]) == IntakeCounts(listed=1)
     row = archive_harness.document(account_id, 1)
     assert (row.raw, row.fingerprint) == (new.raw, new.fingerprint)
     assert (row.state, row.wanted_at, row.received) == (before.state, before.wanted_at, MORNING)
     assert archive_harness.events("document.changed") == []
     unreadable = element_of(number=77, senderPIVA=1234567890, dataRicezione="04/05/2026 9.00")
-    assert archive_harness.absorb(account_id, [unreadable]) == Absorbed(listed=1)
+    assert archive_harness.take_in(account_id, [unreadable]) == IntakeCounts(listed=1)
     assert archive_harness.document(account_id, 1) == row, (
         "a value that cannot be read takes the place of none that can"
     )
@@ -149,7 +149,7 @@ def test_a_field_that_was_not_known_before_is_taken_in_and_is_no_change(
     """The day a fourteenth field is known, the archive is not fetched again; from then on its changes count."""
     account_id = archive_harness.account()
     known = replace(element_of(number="1"), fingerprint="0" * 64)
-    archive_harness.absorb(
+    archive_harness.take_in(
         account_id, [replace(known, raw=element_of(number="1", sdiId="9").raw) if listed_before else known]
     )
     with archive_harness.archive.database.write() as connection:
@@ -159,38 +159,38 @@ def test_a_field_that_was_not_known_before_is_taken_in_and_is_no_change(
     before = archive_harness.document(account_id, 1)
     archive_harness.clock.forward(60)
     more = element_of(number="1", sdiId="9")
-    assert archive_harness.absorb(account_id, [more], unmarked=False) == Absorbed(listed=1)
+    assert archive_harness.take_in(account_id, [more], unmarked=False) == IntakeCounts(listed=1)
     row = archive_harness.document(account_id, 1)
     assert (row.sdi_id, row.raw, row.fingerprint) == ("9", more.raw, more.fingerprint)
     assert (row.state, row.wanted_at) == ("acknowledged", before.wanted_at)
     assert archive_harness.events("document.changed") == []
-    assert archive_harness.absorb(account_id, [element_of(number="1")], unmarked=False) == Absorbed(listed=1)
+    assert archive_harness.take_in(account_id, [element_of(number="1")], unmarked=False) == IntakeCounts(listed=1)
     assert archive_harness.document(account_id, 1) == row, "an element that has less takes nothing away"
-    assert archive_harness.absorb(account_id, [element_of(number="1", sdiId="10")], unmarked=False).changed == 1
+    assert archive_harness.take_in(account_id, [element_of(number="1", sdiId="10")], unmarked=False).changed == 1
 
 
 def test_a_document_listed_again_after_its_acknowledgement_is_only_acknowledged_again(
     archive_harness: ArchiveHarness,
 ) -> None:
     account_id = acknowledged(archive_harness, 1, 2, 3)
-    assert archive_harness.absorb(account_id, [1, 3]) == Absorbed(listed=2, relisted=2)
+    assert archive_harness.take_in(account_id, [1, 3]) == IntakeCounts(listed=2, relisted=2)
     assert archive_harness.states(account_id) == {1: "stored", 2: "acknowledged", 3: "stored"}
     claim = archive_harness.claim(account_id)
     assert (claim.batch.state, claim.batch.purpose) == (BatchState.STORED, Purpose.RELISTED)
     assert claim.doc_ids == (1, 3)
-    assert archive_harness.absorb(account_id, [1, 3]) == Absorbed(listed=2)
+    assert archive_harness.take_in(account_id, [1, 3]) == IntakeCounts(listed=2)
 
 
 def test_more_than_a_hundred_listed_again_go_in_batches_of_a_hundred(archive_harness: ArchiveHarness) -> None:
     """BOUNDED: a call takes a hundred ids."""
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, range(1, 251))
+    archive_harness.take_in(account_id, range(1, 251))
     with archive_harness.archive.database.write() as connection:
         connection.execute(
             sa.update(tables.document).values(state="acknowledged", acknowledged_at=archive_harness.now)
         )
     archive_harness.clock.forward(1)
-    assert archive_harness.absorb(account_id, range(1, 251)).relisted == 250
+    assert archive_harness.take_in(account_id, range(1, 251)).relisted == 250
     assert archive_harness.batches("state", "size") == [("stored", 100), ("stored", 100), ("stored", 50)]
 
 
@@ -205,13 +205,13 @@ def test_a_listing_that_proves_nothing_sets_nothing_in_motion(
     account_id = acknowledged(archive_harness, 1)
     before = archive_harness.dump()
     how = {name: archive_harness.now + value if name == "begun_at" else value for name, value in listing.items()}
-    assert archive_harness.absorb(account_id, [1], **how).relisted == 0
+    assert archive_harness.take_in(account_id, [1], **how).relisted == 0
     assert archive_harness.dump() == before
 
 
 def test_where_the_account_wants_it_a_document_listed_again_is_fetched_again(archive_harness: ArchiveHarness) -> None:
     account_id = acknowledged(archive_harness, 1)
-    assert archive_harness.absorb(account_id, [1], on_relist=OnRelist.REFETCH).relisted == 1
+    assert archive_harness.take_in(account_id, [1], on_relist=OnRelist.REFETCH).relisted == 1
     row = archive_harness.document(account_id, 1)
     assert (row.state, row.wanted_at) == ("discovered", archive_harness.now)
     assert len(archive_harness.events("document.refetched")) == 1
@@ -222,8 +222,8 @@ def test_a_held_document_is_left_alone_whatever_is_listed(archive_harness: Archi
     with archive_harness.archive.database.write() as connection:
         connection.execute(sa.update(tables.document).values(held=True))
     before = archive_harness.dump()
-    assert archive_harness.absorb(account_id, [1]) == Absorbed(listed=1)
-    assert archive_harness.absorb(account_id, [listed(1, number="2")]) == Absorbed(listed=1)
+    assert archive_harness.take_in(account_id, [1]) == IntakeCounts(listed=1)
+    assert archive_harness.take_in(account_id, [listed(1, number="2")]) == IntakeCounts(listed=1)
     assert archive_harness.dump() == before
 
 
@@ -234,13 +234,13 @@ def test_what_a_complete_listing_no_longer_has_is_withdrawn_and_comes_back_when_
     archive_harness: ArchiveHarness,
 ) -> None:
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [listed(doc_id, received=MORNING) for doc_id in (1, 2, 3)])
+    archive_harness.take_in(account_id, [listed(doc_id, received=MORNING) for doc_id in (1, 2, 3)])
     archive_harness.clock.forward(60)
     assert archive_harness.intake().withdraw(account_id, WINDOW, {1, 3}, archive_harness.now) == 1
     assert archive_harness.states(account_id) == {1: "discovered", 2: "withdrawn", 3: "discovered"}
     assert len(archive_harness.events("document.withdrawn")) == 1
     assert archive_harness.intake().withdraw(account_id, WINDOW, {1, 3}, archive_harness.now) == 0
-    archive_harness.absorb(account_id, [listed(2, received=MORNING)])
+    archive_harness.take_in(account_id, [listed(2, received=MORNING)])
     assert archive_harness.states(account_id)[2] == "discovered"
     assert len(archive_harness.events("document.returned")) == 1
 
@@ -261,7 +261,7 @@ STAYS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", STAYS)
 def test_what_the_listing_says_nothing_about_stays(archive_harness: ArchiveHarness, case: str) -> None:
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [listed(1, received=MORNING)])
+    archive_harness.take_in(account_id, [listed(1, received=MORNING)])
     values = {
         name: archive_harness.now + value if isinstance(value, timedelta) else value
         for name, value in STAYS[case].items()
@@ -279,7 +279,7 @@ def test_what_a_worker_takes_while_it_is_looked_for_is_not_withdrawn(
 ) -> None:
     """NO-LOSS: between the look and the withdrawal another transaction may have sent it on its way."""
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [listed(1, received=MORNING)])
+    archive_harness.take_in(account_id, [listed(1, received=MORNING)])
     archive_harness.clock.forward(60)
     write = archive_harness.archive.database.write
 
@@ -298,7 +298,7 @@ def test_what_a_worker_takes_while_it_is_looked_for_is_not_withdrawn(
 def test_a_filtered_listing_takes_away_only_what_its_filter_would_show(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.account()
     receivers = {1: "111", 2: "222", 3: None}
-    archive_harness.absorb(
+    archive_harness.take_in(
         account_id, [listed(one, received=MORNING, receiver_piva=piva) for one, piva in receivers.items()]
     )
     archive_harness.clock.forward(60)
@@ -309,7 +309,7 @@ def test_a_filtered_listing_takes_away_only_what_its_filter_would_show(archive_h
 def test_another_accounts_documents_are_not_withdrawn(archive_harness: ArchiveHarness) -> None:
     first, second = archive_harness.account("acme"), archive_harness.account("beta")
     for account_id in (first, second):
-        archive_harness.absorb(account_id, [listed(1, received=MORNING)])
+        archive_harness.take_in(account_id, [listed(1, received=MORNING)])
     archive_harness.clock.forward(60)
     archive_harness.intake().withdraw(first, WINDOW, (), archive_harness.now)
     assert (archive_harness.states(first), archive_harness.states(second)) == ({1: "withdrawn"}, {1: "discovered"})
@@ -319,7 +319,7 @@ def test_planning_makes_batches_of_at_most_a_hundred_and_no_more_than_may_be_in_
     archive_harness: ArchiveHarness,
 ) -> None:
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, range(1, 351))
+    archive_harness.take_in(account_id, range(1, 351))
     assert archive_harness.plan([account_id], 3) == 3
     assert archive_harness.plan([account_id], 3) == 0
     assert archive_harness.batches("state", "purpose", "size") == [("planned", "fresh", 100)] * 3
@@ -330,7 +330,7 @@ def test_planning_makes_batches_of_at_most_a_hundred_and_no_more_than_may_be_in_
 def test_suspects_and_single_documents_never_travel_with_fresh_ones(archive_harness: ArchiveHarness) -> None:
     """NO-POISON: one batch of suspects, one document alone, and the fresh ones first."""
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, range(1, 9))
+    archive_harness.take_in(account_id, range(1, 9))
     document = tables.document
     with archive_harness.archive.database.write() as connection:
         for doc_ids, values in (
@@ -350,7 +350,7 @@ def test_nothing_is_planned_for_a_paused_account_nor_before_a_document_is_due(
 ) -> None:
     paused, late = archive_harness.account("paused"), archive_harness.account("late")
     for account_id in (paused, late):
-        archive_harness.absorb(account_id, [1])
+        archive_harness.take_in(account_id, [1])
     archive_harness.pause(paused, reason, timedelta(minutes=5))
     document = tables.document
     with archive_harness.archive.database.write() as connection:
@@ -370,7 +370,7 @@ def test_a_document_is_in_one_live_batch_at_most_however_listing_and_planning_al
     account_id = archive_harness.account()
     last = max(archive_harness.states(account_id), default=0)
     for count in rounds:
-        archive_harness.absorb(account_id, range(last + 1, last + count + 1))
+        archive_harness.take_in(account_id, range(last + 1, last + count + 1))
         last += count
         archive_harness.plan([account_id], in_flight)
     carried = tables.batch_document.c
@@ -383,7 +383,7 @@ def test_what_came_of_a_document_belongs_to_the_version_that_was_fetched(archive
     """NO-LOSS: once the list says something else, the files that are there are an older version's."""
     account_id = archive_harness.planned([1])
     claim = archive_harness.store(account_id, lambda _: {"FA": b"<a/>", "MT": b"<m/>"})
-    archive_harness.absorb(account_id, [listed(1, number="2")])
+    archive_harness.take_in(account_id, [listed(1, number="2")])
     (files,) = archive_harness.archive.document_files.of(claim.document_ids).values()
     assert {one.version for one in files} == {1}
     assert archive_harness.document(account_id, 1).version == 2
@@ -391,7 +391,7 @@ def test_what_came_of_a_document_belongs_to_the_version_that_was_fetched(archive
 
 def test_what_waits_is_what_is_neither_home_nor_given_up_on(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, range(1, len(DocumentState) + 2))
+    archive_harness.take_in(account_id, range(1, len(DocumentState) + 2))
     document = tables.document
     with archive_harness.archive.database.write() as connection:
         for doc_id, state in enumerate(DocumentState, start=1):

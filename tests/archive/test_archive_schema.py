@@ -138,8 +138,10 @@ def test_where_there_is_no_archive_the_message_says_how_to_make_one_and_nothing_
 def test_an_older_archive_is_refused_by_readers_and_copied_before_it_is_migrated(
     archive_harness: ArchiveHarness,
 ) -> None:
-    archive_harness.absorb(archive_harness.account(), [1, 2, 3])
-    with pytest.raises(UsageError, match=f"schema {NOW}, this program at {LATER}; run `easytracking-sync migrate`"):
+    archive_harness.take_in(archive_harness.account(), [1, 2, 3])
+    with pytest.raises(
+        UsageError, match=f"schema {NOW}, this program needs {LATER}; run `easytracking-sync migrate`"
+    ):
         schema.require_current(archive_harness.archive.database)
     before, copy = schema.migrate(archive_harness.archive.database)
     assert (before, schema.revision(archive_harness.archive.database)) == (NOW, LATER)
@@ -194,7 +196,7 @@ def test_row_24_a_first_migration_that_dies_at_any_statement_leaves_an_empty_dat
 def test_row_24_a_later_migration_that_dies_at_any_statement_leaves_the_old_archive(
     archive_harness: ArchiveHarness,
 ) -> None:
-    archive_harness.absorb(archive_harness.account(), [1, 2, 3])
+    archive_harness.take_in(archive_harness.account(), [1, 2, 3])
     before, statement = archive_harness.dump(), 0
     while dies_at(statement, archive_harness.path):
         assert schema.revision(archive_harness.archive.database) == NOW

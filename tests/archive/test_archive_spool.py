@@ -181,7 +181,7 @@ def test_a_failed_fsync_stops_the_program_even_where_nothing_can_be_cleaned_up(t
 
     class Failing(Watched):
         def remove(self, path: Path) -> None:
-            raise StorageFault(f"storage refused while removing {path}")
+            raise StorageFault(f"storage failed while removing {path}")
 
     files = Failing(failing=WHOLE_STORY.index(call), error=StorageBroken("fsync failed"))
     with pytest.raises(StorageBroken, match="fsync failed"):
@@ -194,7 +194,7 @@ def test_bytes_that_did_not_reach_the_file_are_missed_before_the_name_is_given(t
             size = super().size(path)
             return None if size is None else size - 1
 
-    with pytest.raises(StorageFault, match="fewer bytes"):
+    with pytest.raises(StorageFault, match="shorter than what was written"):
         receive(spool_in(tmp_path, Short()))
     assert names_in(tmp_path) == ["inspection"]
 
@@ -241,11 +241,11 @@ def test_a_parcel_is_refused_before_the_reserve_is_eaten(tmp_path: Path) -> None
     """Room is asked about again while a large parcel is coming in; what was written of it is given back."""
     files = Watched(free=1001)
     spool = spool_in(tmp_path, files, min_free_bytes=1000)
-    assert spool.has_room()
+    assert spool.has_space()
     piece = bytes(spool_room.FREE_CHECK_BYTES)
     with pytest.raises(StorageFault, match="min_free_bytes"):
         receive(spool, pieces=(b"small", piece, piece))
-    assert not spool.has_room()
+    assert not spool.has_space()
     assert names_in(tmp_path) == ["inspection"]
 
 

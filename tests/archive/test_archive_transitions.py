@@ -15,7 +15,7 @@ from easytracking_sync.archive.documents import Documents
 from easytracking_sync.errors import Outdated
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
-from easytracking_sync.machine.intake import Absorbed, Intake, Listed
+from easytracking_sync.machine.intake import Intake, IntakeCounts, ReceivedList
 from easytracking_sync.machine.planning import plan
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.machine.refusals import pause_slowly
@@ -58,7 +58,7 @@ def hold(archive_harness: ArchiveHarness, account_id: int) -> None:
 MEANWHILE: Mapping[str, Callable[[ArchiveHarness, int], object]] = {
     "planned": lambda archive_harness, account_id: archive_harness.plan([account_id]),
     "failed, and in the pool again": fail,
-    "changed": lambda archive_harness, account_id: archive_harness.absorb(account_id, [listed(1, number="2")]),
+    "changed": lambda archive_harness, account_id: archive_harness.take_in(account_id, [listed(1, number="2")]),
     "held": hold,
 }
 
@@ -67,7 +67,7 @@ MEANWHILE: Mapping[str, Callable[[ArchiveHarness, int], object]] = {
 def test_a_document_that_is_not_as_it_was_is_not_changed(archive_harness: ArchiveHarness, meanwhile: str) -> None:
     """Its state and version alone would not tell: what failed meanwhile must not travel with fresh ones."""
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [1, 2])
+    archive_harness.take_in(account_id, [1, 2])
     (document, _) = due(archive_harness, account_id).fresh
     event = DocumentEvent(D.BATCHED)
     transition = Transition(
@@ -84,7 +84,7 @@ def test_a_document_that_is_not_as_it_was_is_not_changed(archive_harness: Archiv
 def test_a_plan_of_documents_that_were_around_since_is_refused(archive_harness: ArchiveHarness) -> None:
     """NO-POISON."""
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [1])
+    archive_harness.take_in(account_id, [1])
     late = planned(archive_harness, due(archive_harness, account_id))
     fail(archive_harness, account_id)
     assert archive_harness.states(account_id) == {1: "discovered"}
@@ -95,7 +95,7 @@ def test_a_plan_of_documents_that_were_around_since_is_refused(archive_harness: 
 def test_a_plan_that_counted_fewer_batches_than_there_are_is_refused(archive_harness: ArchiveHarness) -> None:
     """BOUNDED: it read what is loading before another instance's commit, and what is due after it."""
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, range(1, 151))
+    archive_harness.take_in(account_id, range(1, 151))
     counted = due(archive_harness, account_id).loading
     assert archive_harness.plan([account_id], 1) == 1
     torn = replace(due(archive_harness, account_id), loading=counted)
@@ -105,7 +105,7 @@ def test_a_plan_that_counted_fewer_batches_than_there_are_is_refused(archive_har
 
 def test_a_plan_that_counted_more_batches_than_there_are_is_made(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.planned(range(1, 101))
-    archive_harness.absorb(account_id, range(101, 106))
+    archive_harness.take_in(account_id, range(101, 106))
     transition = planned(archive_harness, due(archive_harness, account_id))
     assert transition.planned_on is not None
     assert transition.planned_on.loading == (Purpose.FRESH,)
@@ -117,7 +117,7 @@ def test_a_plan_that_counted_more_batches_than_there_are_is_made(archive_harness
 def test_a_plan_made_before_the_account_lost_its_permission_is_refused(archive_harness: ArchiveHarness) -> None:
     """It would hold the places while the account is tried one document an hour."""
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, range(1, 6))
+    archive_harness.take_in(account_id, range(1, 6))
     transition = planned(archive_harness, due(archive_harness, account_id))
     archive_harness.policy = Policy(refusals_to_pause=1)
     archive_harness.batch(account_id, [9])
@@ -158,7 +158,7 @@ def test_a_batch_that_nobody_held_is_left_alone_once_somebody_does(archive_harne
 def test_of_several_transitions_all_are_applied_or_none(archive_harness: ArchiveHarness) -> None:
     first, second = archive_harness.account("acme"), archive_harness.account("beta")
     for account_id in (first, second):
-        archive_harness.absorb(account_id, [1])
+        archive_harness.take_in(account_id, [1])
     good, outdated = (planned(archive_harness, due(archive_harness, account_id)) for account_id in (first, second))
     archive_harness.plan([second])
     expect_nothing(archive_harness, good, outdated)
@@ -172,7 +172,7 @@ def test_a_parcel_is_stored_though_a_listing_changed_its_document_meanwhile(arch
     claim = archive_harness.reach(account_id, FETCHED)
     verdicts = archive_harness.stored(claim, archive_harness.files({"FA": b"<a/>"}))
     decided = archive_harness.decided(claim, H.DOCUMENTS_STORED, verdicts)
-    archive_harness.absorb(account_id, [listed(1, number="1/bis")])
+    archive_harness.take_in(account_id, [listed(1, number="1/bis")])
     expect_nothing(archive_harness, decided)
     archive_harness.happen(claim, H.DOCUMENTS_STORED, verdicts)
     assert archive_harness.states(account_id) == {1: "stored", 2: "stored"}
@@ -211,7 +211,7 @@ class Interrupted(Documents):
 def test_what_two_instances_list_at_once_is_changed_once(archive_harness: ArchiveHarness, state: str) -> None:
     """One of them took the change in while the other was comparing."""
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [1])
+    archive_harness.take_in(account_id, [1])
     if state != "discovered":
         archive_harness.plan([account_id])
     if state in ("stored", "acknowledged"):
@@ -219,11 +219,11 @@ def test_what_two_instances_list_at_once_is_changed_once(archive_harness: Archiv
         if state == "acknowledged":
             archive_harness.happen(claim, H.ACCEPTED)
     new = listed(1, number="2")
-    documents = Interrupted(archive_harness, lambda: archive_harness.absorb(account_id, [new]))
+    documents = Interrupted(archive_harness, lambda: archive_harness.take_in(account_id, [new]))
     intake = Intake(replace(archive_harness.archive, documents=documents), archive_harness.policy)
-    assert intake.absorb(
-        Listed(account_id, [new], archive_harness.now, unmarked=True), archive_harness.now
-    ) == Absorbed(listed=1)
+    assert intake.take_in(
+        ReceivedList(account_id, [new], archive_harness.now, unmarked=True), archive_harness.now
+    ) == IntakeCounts(listed=1)
     assert (archive_harness.document(account_id, 1).version, len(archive_harness.events("document.changed"))) == (
         2,
         1,
@@ -232,13 +232,13 @@ def test_what_two_instances_list_at_once_is_changed_once(archive_harness: Archiv
 
 def test_what_two_instances_find_at_once_is_discovered_once(archive_harness: ArchiveHarness) -> None:
     account_id = archive_harness.account()
-    documents = Interrupted(archive_harness, lambda: archive_harness.absorb(account_id, [2, 3]))
+    documents = Interrupted(archive_harness, lambda: archive_harness.take_in(account_id, [2, 3]))
     intake = Intake(replace(archive_harness.archive, documents=documents), archive_harness.policy)
-    found = intake.absorb(
-        Listed(account_id, [listed(one) for one in (1, 2, 3)], archive_harness.now, unmarked=True),
+    found = intake.take_in(
+        ReceivedList(account_id, [listed(one) for one in (1, 2, 3)], archive_harness.now, unmarked=True),
         archive_harness.now,
     )
-    assert found == Absorbed(listed=3, discovered=1)
+    assert found == IntakeCounts(listed=3, discovered=1)
     assert archive_harness.states(account_id) == dict.fromkeys((1, 2, 3), "discovered")
     assert len(archive_harness.events("document.discovered")) == 3
 
@@ -248,8 +248,8 @@ def test_a_document_held_while_it_is_compared_is_left_alone(archive_harness: Arc
     archive_harness.happen(archive_harness.store(account_id), H.ACCEPTED)
     documents = Interrupted(archive_harness, lambda: hold(archive_harness, account_id))
     intake = Intake(replace(archive_harness.archive, documents=documents), archive_harness.policy)
-    new = Listed(account_id, [listed(1, number="2")], archive_harness.now, unmarked=True)
-    assert intake.absorb(new, archive_harness.now) == Absorbed(listed=1)
+    new = ReceivedList(account_id, [listed(1, number="2")], archive_harness.now, unmarked=True)
+    assert intake.take_in(new, archive_harness.now) == IntakeCounts(listed=1)
     assert archive_harness.states(account_id) == {1: "acknowledged"}
 
 
@@ -261,14 +261,14 @@ def test_what_was_told_again_while_it_was_compared_is_not_told_once_more(archive
     begun_at = archive_harness.now
 
     def tell_again() -> None:
-        archive_harness.absorb(account_id, [1])
+        archive_harness.take_in(account_id, [1])
         archive_harness.happen(archive_harness.claim(account_id), H.ACCEPTED)
 
     intake = Intake(
         replace(archive_harness.archive, documents=Interrupted(archive_harness, tell_again)), archive_harness.policy
     )
-    again = intake.absorb(Listed(account_id, [listed(1)], begun_at, unmarked=True), archive_harness.now)
-    assert again == Absorbed(listed=1)
+    again = intake.take_in(ReceivedList(account_id, [listed(1)], begun_at, unmarked=True), archive_harness.now)
+    assert again == IntakeCounts(listed=1)
     assert archive_harness.states(account_id) == {1: "acknowledged"}
     assert len(archive_harness.batches("id")) == 2
 
@@ -279,7 +279,7 @@ def test_what_is_decided_on_other_documents_moves_no_batch(archive_harness: Arch
     archive_harness.batch(account_id, [1], STORED)
     claim = archive_harness.claim(account_id)
     decided = archive_harness.decided(claim, H.READ_BACK_FAILED)
-    archive_harness.absorb(account_id, [listed(1, number="2")])
+    archive_harness.take_in(account_id, [listed(1, number="2")])
     expect_nothing(archive_harness, decided)
     archive_harness.happen(claim, H.READ_BACK_FAILED)
     assert archive_harness.batches("state") == [(PLANNED,)]

@@ -12,7 +12,7 @@ from easytracking_sync.archive import tables
 from easytracking_sync.archive.clock_repair import repair_instants
 from easytracking_sync.archive.read_back import read_back
 from easytracking_sync.machine.batch import BatchHappened
-from easytracking_sync.machine.intake import Listed
+from easytracking_sync.machine.intake import ReceivedList
 from easytracking_sync.terms import BatchState, DocumentState
 
 YEARS = timedelta(days=3653)
@@ -63,7 +63,7 @@ def test_row_20_a_document_waits_no_longer_than_any_wait_there_is(
     archive_harness: ArchiveHarness, state: DocumentState, ahead: timedelta, *, hastened: bool
 ) -> None:
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [1])
+    archive_harness.take_in(account_id, [1])
     put(archive_harness, tables.document, state=state, next_attempt_at=archive_harness.now + ahead)
     assert repair_instants(archive_harness.archive.database, archive_harness.now) == hastened
     expected = archive_harness.now if hastened else archive_harness.now + ahead
@@ -85,13 +85,13 @@ def test_row_20_a_version_listed_after_the_clock_was_set_back_is_newer_all_the_s
     """NO-LOSS: reserved by a clock ten years ahead, changed at the service once it was right: it goes round again."""
     account_id = archive_harness.account()
     archive_harness.clock.forward(YEARS.total_seconds())
-    archive_harness.absorb(account_id, [1])
+    archive_harness.take_in(account_id, [1])
     archive_harness.batch(account_id, [2])
     claim = archive_harness.claim(account_id)
     archive_harness.happen(claim, BatchHappened.JOB_CREATED)
     earlier = archive_harness.now - YEARS
-    change = Listed(account_id, [listed(2, number="changed")], earlier, unmarked=True)
-    assert archive_harness.intake().absorb(change, earlier).changed == 1
+    change = ReceivedList(account_id, [listed(2, number="changed")], earlier, unmarked=True)
+    assert archive_harness.intake().take_in(change, earlier).changed == 1
     (carried,) = claim.documents
     assert archive_harness.document(account_id, 2).version > carried.version
 
@@ -113,7 +113,7 @@ def test_row_20_a_new_version_is_newer_than_all_that_a_clock_ahead_noted(
     account_id = archive_harness.planned([1, 2])
     archive_harness.archive.batches.release(archive_harness.store(account_id))
     put(archive_harness, table, **{column: archive_harness.now + YEARS})
-    archive_harness.absorb(account_id, [listed(1, number="1/bis")])
+    archive_harness.take_in(account_id, [listed(1, number="1/bis")])
     claim = archive_harness.claim(account_id)
     receipt = read_back(archive_harness.archive.database, archive_harness.archive.blobs, claim, {"FA"})
     assert receipt.to_tell == (2,)
@@ -137,12 +137,12 @@ def test_row_20_an_acknowledgement_noted_by_a_clock_far_ahead_hides_no_relisting
 ) -> None:
     """Somebody cleared the phase: the document is acknowledged again, not in ten years."""
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, [1])
+    archive_harness.take_in(account_id, [1])
     put(
         archive_harness,
         tables.document,
         state=DocumentState.ACKNOWLEDGED,
         acknowledged_at=archive_harness.now + YEARS,
     )
-    again = Listed(account_id, [listed(1)], archive_harness.now, unmarked=True)
-    assert archive_harness.intake().absorb(again, archive_harness.now).relisted == 1
+    again = ReceivedList(account_id, [listed(1)], archive_harness.now, unmarked=True)
+    assert archive_harness.intake().take_in(again, archive_harness.now).relisted == 1

@@ -69,7 +69,7 @@ def test_an_archive_has_room_where_spool_database_and_blobs_have(tmp_path: Path,
         min_free_bytes=100,
         blobs_folder=folders["blobs"],
     )
-    assert not archive.spool.has_room()
+    assert not archive.spool.has_space()
     assert archive.spool.disk_space.shortage() == DiskShortage(folders[short], 10, 100)
 
 

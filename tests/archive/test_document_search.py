@@ -199,7 +199,7 @@ def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(build
     builder.insert(tables.cycle, account_id=builder.account("acme"), kind="sync", begun_at=NOW, unreadable=3)
     builder.paused("acme", PauseReason.CREDENTIALS, NOW, "401")
     builder.account("beta")
-    acme, beta = builder.archive.document_search.overviews()
+    acme, beta = builder.archive.account_statuses.overviews()
     assert {state: acme.count(state) for state in DocumentState} == {
         DocumentState.DISCOVERED: 1,
         DocumentState.BATCHED: 1,
@@ -214,7 +214,7 @@ def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(build
     assert acme.next_attempt_at == NOW - timedelta(hours=1)
     assert (acme.pause_reason, acme.paused_until, acme.pause_message) == (PauseReason.CREDENTIALS, NOW, "401")
     assert (beta.account, dict(beta.by_state), beta.oldest_waiting_at) == ("beta", {}, None)
-    assert builder.archive.document_search.overviews(["beta"]) == (beta,)
+    assert builder.archive.account_statuses.overviews(["beta"]) == (beta,)
 
 
 def test_trouble_is_what_is_quarantined_and_what_cannot_be_acknowledged(builder: ArchiveBuilder) -> None:

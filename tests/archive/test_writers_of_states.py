@@ -168,7 +168,7 @@ def test_what_mends_a_clock_s_errors_moves_instants_alone(archive_harness: Archi
     account_id = archive_harness.account()
     for number, state in enumerate(LIVE_STATES, start=1):
         archive_harness.batch(account_id, [number], state)
-    archive_harness.absorb(account_id, [9])
+    archive_harness.take_in(account_id, [9])
     ahead = archive_harness.now + timedelta(days=3653)
     with archive_harness.archive.database.write() as connection:
         for name, instants in INSTANTS.items():

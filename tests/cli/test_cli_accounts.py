@@ -1,4 +1,4 @@
-"""`accounts`: who they are, here and in the configuration, and another label for one of them."""
+"""`accounts`: list the accounts of archive and configuration; rename one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_every_account_is_listed_with_its_documents_and_whether_it_is_configured
     ]
 
 
-def test_an_account_that_the_configuration_calls_otherwise_is_told(run: Run, builder: ArchiveBuilder) -> None:
+def test_an_account_with_another_label_in_the_configuration_is_reported(run: Run, builder: ArchiveBuilder) -> None:
     builder.document("acme", 1)
     builder.config.write_text(builder.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
     assert "as italia" in run("--config", builder.config, "accounts", "list").out
@@ -44,10 +44,10 @@ def test_an_account_that_the_configuration_calls_otherwise_is_told(run: Run, bui
     assert "another account has this label" in run("--config", builder.config, "accounts", "list").out
 
 
-def test_a_label_that_the_configuration_still_has_is_not_changed_and_it_says_where_to_begin(
+def test_a_label_that_the_configuration_still_has_is_refused_with_what_to_do_first(
     run: Run, builder: ArchiveBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next start would take the old one up again, and until then commands and service would differ."""
+    """The next start would restore the old label, and until then commands and service would differ."""
     builder.document("acme", 1)
     monkeypatch.setenv("EASYTRACKING_ACCOUNTS__ACME__PASSWORD", "canary-elsewhere")
     told = run("--config", builder.config, "accounts", "rename", "acme", "acme-italia")
@@ -55,12 +55,10 @@ def test_a_label_that_the_configuration_still_has_is_not_changed_and_it_says_whe
     assert "rename its table [accounts.acme] to [accounts.acme-italia]" in told.complaint
     assert "environment EASYTRACKING_ACCOUNTS__ACME__PASSWORD" in told.complaint
     assert "canary" not in told.complaint
-    assert builder.archive.document_search.labels() == ("acme",)
+    assert tuple(entry.label for entry in builder.archive.accounts.entries()) == ("acme",)
 
 
-def test_a_label_that_the_configuration_has_otherwise_is_not_made_a_third_one(
-    run: Run, builder: ArchiveBuilder
-) -> None:
+def test_an_account_is_only_renamed_to_its_label_in_the_configuration(run: Run, builder: ArchiveBuilder) -> None:
     builder.document("acme", 1)
     builder.config.write_text(builder.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
     told = run("--config", builder.config, "accounts", "rename", "acme", "other")
@@ -82,14 +80,14 @@ def test_rename_keeps_the_documents_and_works_beside_a_running_service(run: Run,
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("acme", "beta", "beta is another account already"),
+        ("acme", "beta", "beta is the label of another account"),
         ("acme", "configured", "another account in the configuration"),
         ("nobody", "new", "the archive has no account nobody"),
         ("acme", "a b", "'a b' is not a label"),
-        ("acme", "acme", "acme is its label already"),
+        ("acme", "acme", "the account is already called acme"),
     ],
 )
-def test_a_label_is_given_once_and_a_wrong_one_is_one_clear_line(
+def test_a_wrong_new_label_is_one_clear_line(
     run: Run, builder: ArchiveBuilder, old: str, new: str, said: str
 ) -> None:
     builder.configure("acme", "configured")
@@ -98,12 +96,10 @@ def test_a_label_is_given_once_and_a_wrong_one_is_one_clear_line(
     told = run("--config", builder.config, "accounts", "rename", old, new)
     assert told.code == 2
     assert said in told.complaint
-    assert builder.archive.document_search.labels() == ("acme", "beta")
+    assert tuple(entry.label for entry in builder.archive.accounts.entries()) == ("acme", "beta")
 
 
-def test_an_account_that_the_configuration_does_not_have_may_be_called_anything(
-    run: Run, builder: ArchiveBuilder
-) -> None:
+def test_an_unconfigured_account_may_get_any_label(run: Run, builder: ArchiveBuilder) -> None:
     builder.document("gone", 1)
     assert run("--config", builder.config, "accounts", "rename", "gone", "former").code == 0
-    assert builder.archive.document_search.labels() == ("former",)
+    assert tuple(entry.label for entry in builder.archive.accounts.entries()) == ("former",)

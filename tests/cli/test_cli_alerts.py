@@ -84,7 +84,7 @@ def test_without_the_extra_it_names_it(run: Run, builder: ArchiveBuilder, monkey
 
 
 @needs_apprise
-def test_a_kind_of_address_that_nobody_knows_is_a_wrong_configuration(run: Run, builder: ArchiveBuilder) -> None:
+def test_an_unknown_kind_of_address_is_a_wrong_configuration(run: Run, builder: ArchiveBuilder) -> None:
     pytest.importorskip("apprise")
     told = run(*configured(builder, "nonsense://canary-token/"))
     assert told.code == 2

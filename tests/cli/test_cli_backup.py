@@ -1,4 +1,4 @@
-"""`database backup`: a whole copy of a SQLite archive beside whoever works on it, or nothing."""
+"""`database backup`: a complete copy of a SQLite archive in use, or nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_copy_is_the_archive_private_and_in_one_file(run: Run, builder: Arch
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("copy")) == ["copy.db"]
 
 
-def test_it_is_made_while_a_service_holds_the_archive(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
+def test_a_backup_is_made_while_a_service_runs(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
     with instance_lock(builder.archive.database, {"command": "run"}):
         assert run("--config", builder.config, "database", "backup", "--to", tmp_path / "copy.db").code == 0
 
@@ -60,12 +60,12 @@ def test_a_file_that_is_there_is_never_overwritten(run: Run, builder: ArchiveBui
     assert target.read_text() == "mine"
 
 
-def test_a_folder_that_is_not_there_is_named_and_not_made(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
+def test_a_missing_folder_is_named_and_not_created(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
     told = run("--config", builder.config, "database", "backup", "--to", tmp_path / "none" / "copy.db")
     assert (told.code, f"the folder {tmp_path / 'none'} does not exist" in told.complaint) == (2, True)
 
 
-def test_what_is_no_archive_leaves_no_copy(tmp_path: Path) -> None:
+def test_a_file_that_is_no_archive_is_not_backed_up(tmp_path: Path) -> None:
     path, target = tmp_path / "rotten.db", tmp_path / "copy.db"
     path.write_bytes(b"not a database, " * 1000)
     with pytest.raises(StorageFault, match="cannot copy"):
@@ -73,12 +73,12 @@ def test_what_is_no_archive_leaves_no_copy(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["rotten.db"]
 
 
-def test_without_room_nothing_is_begun(builder: ArchiveBuilder, tmp_path: Path) -> None:
+def test_without_disk_space_nothing_is_started(builder: ArchiveBuilder, tmp_path: Path) -> None:
     class Full(LocalFiles):
         def free_bytes(self, folder: Path) -> int:
             return 10
 
-    with pytest.raises(StorageFault, match="no room"):
+    with pytest.raises(StorageFault, match="not enough free space"):
         back_up(archive_of(builder), tmp_path / "copy.db", Full())
     assert not (tmp_path / "copy.db.part").exists()
 
@@ -86,7 +86,7 @@ def test_without_room_nothing_is_begun(builder: ArchiveBuilder, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("url", "said"), [("postgresql+psycopg://u@db.example/a", "pg_dump"), ("sqlite:////nowhere/a.db", "no archive")]
 )
-def test_where_there_is_no_sqlite_archive_it_says_so_and_succeeds_only_if_asked_to(
+def test_without_a_sqlite_archive_it_succeeds_only_with_if_sqlite(
     run: Run, tmp_path: Path, url: str, said: str
 ) -> None:
     config = tmp_path / "config.toml"

@@ -33,7 +33,9 @@ def beside_progress(err: str) -> list[str]:
     return [line for line in err.splitlines() if not line.endswith(" waiting")]
 
 
-def test_quarantine_and_refused_marks_are_told_apart_as_status_does(capsys: pytest.CaptureFixture[str]) -> None:
+def test_catch_up_reports_quarantined_and_unacknowledgeable_documents_separately(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     warn_of_problems(CatchUpOutcome(counts=(AccountCount("acme", quarantined=2, unacknowledgeable=1),)))
     first, second = capsys.readouterr().err.splitlines()
     assert first == "easytracking-sync: 2 documents in quarantine; see `easytracking-sync quarantine list`"
@@ -42,7 +44,7 @@ def test_quarantine_and_refused_marks_are_told_apart_as_status_does(capsys: pyte
     )
 
 
-def test_catch_up_brings_everything_home_and_says_where_it_lies(run: Run, tmp_path: Path) -> None:
+def test_catch_up_archives_everything_and_prints_where_the_archive_is(run: Run, tmp_path: Path) -> None:
     with simulated_services({"acme": 12, "acme-romania": 3}, seed=3) as services:
         config = configure(tmp_path, services)
         told = run("--config", config, "catch-up")
@@ -76,14 +78,14 @@ def test_refused_credentials_end_with_4_and_name_the_account(run: Run, tmp_path:
     assert any("acme: the service refuses the credentials" in line for line in told.err.splitlines())
 
 
-def test_a_first_day_that_lies_ahead_is_refused(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_first_day_in_the_future_is_refused(run: Run, builder: ArchiveBuilder) -> None:
     """A slip of the year would look like a catch-up that found nothing."""
     told = run("--config", builder.config, "catch-up", "--from", "2099-01-01")
     assert (told.code, told.out) == (2, "")
     assert "--from: 2099-01-01 is in the future" in told.err
 
 
-def test_a_service_out_of_reach_ends_with_75_at_the_deadline(builder: ArchiveBuilder) -> None:
+def test_an_unreachable_service_ends_with_75_at_the_deadline(builder: ArchiveBuilder) -> None:
     command = [
         sys.executable,
         "-m",
@@ -99,7 +101,7 @@ def test_a_service_out_of_reach_ends_with_75_at_the_deadline(builder: ArchiveBui
     assert "not finished: the deadline of 0.5 seconds passed" in done.stderr.splitlines()[-1]
 
 
-def test_the_demo_brings_everything_home_and_proves_it(
+def test_the_demo_archives_everything_and_proves_it(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "DOCUMENTS", {"acme-italia": 8, "acme-romania": 4})
@@ -115,7 +117,7 @@ def test_the_demo_brings_everything_home_and_proves_it(
 
 
 @pytest.mark.parametrize("there", ["folder", "file", "link"])
-def test_the_demo_leaves_alone_what_it_did_not_make(run: Run, tmp_path: Path, there: str) -> None:
+def test_the_demo_does_not_overwrite_what_it_did_not_create(run: Run, tmp_path: Path, there: str) -> None:
     target, kept = tmp_path / "target", tmp_path / "mine"
     kept.mkdir()
     (kept / "precious").write_text("x")
@@ -128,7 +130,7 @@ def test_the_demo_leaves_alone_what_it_did_not_make(run: Run, tmp_path: Path, th
         target.symlink_to(kept)
     told = run("demo", "--dir", target)
     assert told.code == 2
-    assert "left alone" in told.complaint
+    assert "not overwritten" in told.complaint
     assert target.read_text() == "x" if there == "file" else (target / "precious").read_text() == "x"
 
 

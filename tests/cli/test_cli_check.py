@@ -1,4 +1,4 @@
-"""`check` tells what is wrong and how to mend it, what fails and what only should be mended; it changes nothing."""
+"""`check` reports failures and warnings with how to repair them, and changes nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOT_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhe
 
 
 def line(told: Ran, part: str) -> tuple[str, str]:
-    """The mark and the mend of the one line with this in it."""
+    """Mark and repair of the one line that contains this text."""
     lines = told.out.splitlines()
     (at,) = [number for number, one in enumerate(lines) if part in one and not one.startswith("      →")]
     mend = lines[at + 1] if lines[at + 1].startswith("      → ") else ""
@@ -41,7 +41,7 @@ def line(told: Ran, part: str) -> tuple[str, str]:
 
 @pytest.fixture
 def well(builder: ArchiveBuilder) -> ArchiveBuilder:
-    """An installation in which nothing but the service is missing."""
+    """A complete installation without a service."""
     builder.folder.chmod(0o700)
     builder.configure(top='[alerts]\nfree_margin_bytes = 0\nheartbeat_url = "https://monitor.example/canary-ping"\n')
     builder.config.chmod(0o600)
@@ -52,7 +52,7 @@ def offline(run: Run, builder: ArchiveBuilder) -> Ran:
     return run("--config", builder.config, "check", "--offline")
 
 
-def test_it_is_content_with_a_working_installation_and_changes_nothing(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_working_installation_passes_and_is_not_changed(run: Run, builder: ArchiveBuilder) -> None:
     builder.folder.chmod(0o700)
     with simulated_services({"acme": 3}, seed=1) as services:
         login = services["acme"].login
@@ -68,7 +68,7 @@ def test_it_is_content_with_a_working_installation_and_changes_nothing(run: Run,
     assert "canary" not in told.out
 
 
-def test_an_installation_without_a_flaw_is_well(run: Run, well: ArchiveBuilder) -> None:
+def test_an_installation_without_problems_passes_every_check(run: Run, well: ArchiveBuilder) -> None:
     told = offline(run, well)
     assert (told.code, told.out.splitlines()[-1].startswith("It works; 1 line marked warn")) == (0, True)
     mark, mend = line(told, "nobody is told")
@@ -80,7 +80,7 @@ def test_an_installation_without_a_flaw_is_well(run: Run, well: ArchiveBuilder) 
     assert ", synchronous " in told.out
 
 
-def test_refused_credentials_are_told_from_a_service_out_of_reach(run: Run, well: ArchiveBuilder) -> None:
+def test_refused_credentials_are_distinguished_from_an_unreachable_service(run: Run, well: ArchiveBuilder) -> None:
     with simulated_services({"acme": 1}, seed=1) as services:
         well.configure("acme", base_url=services["acme"].login.base_url)
         refused = run("--config", well.config, "check")
@@ -90,7 +90,7 @@ def test_refused_credentials_are_told_from_a_service_out_of_reach(run: Run, well
     assert "nothing listens at 127.0.0.1" in gone.out
 
 
-def test_a_client_secret_of_ones_own_may_be_what_is_refused(
+def test_a_configured_client_secret_is_named_as_possibly_wrong(
     run: Run, well: ArchiveBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EASYTRACKING_ACCOUNTS__ACME__CLIENT_SECRET", "one's own")
@@ -100,14 +100,14 @@ def test_a_client_secret_of_ones_own_may_be_what_is_refused(
     assert "correct accounts.acme.username, password and client_secret; " in refused.out
 
 
-def test_a_name_that_the_dns_does_not_know_is_told_as_such(run: Run, well: ArchiveBuilder) -> None:
+def test_an_unknown_host_name_is_reported_as_such(run: Run, well: ArchiveBuilder) -> None:
     well.configure(base_url="https://nowhere.invalid")
     told = run("--config", well.config, "check")
     assert told.code == 75
     assert "the name nowhere.invalid cannot be resolved: check accounts.acme.environment or base_url" in told.out
 
 
-def test_an_address_that_answers_as_something_else_is_not_called_out_of_reach(run: Run, well: ArchiveBuilder) -> None:
+def test_an_address_that_answers_unexpectedly_is_not_called_unreachable(run: Run, well: ArchiveBuilder) -> None:
     with simulated_services({"acme": 1}, seed=1) as services:
         well.configure("acme", base_url=f"{services['acme'].login.base_url}/elsewhere")
         told = run("--config", well.config, "check")
@@ -115,7 +115,9 @@ def test_an_address_that_answers_as_something_else_is_not_called_out_of_reach(ru
     assert "was reached: check accounts.acme.environment or base_url and route" in line(told, "acme: ")[1]
 
 
-def test_a_database_server_that_does_not_answer_is_told_with_what_to_see_to(run: Run, well: ArchiveBuilder) -> None:
+def test_a_database_server_that_does_not_answer_is_reported_with_what_to_check(
+    run: Run, well: ArchiveBuilder
+) -> None:
     text = well.config.read_text(encoding="utf-8").replace("[storage]", f'[storage]\nspool = "{well.folder}/spool"')
     text = text.replace(f"sqlite:///{well.path}", "postgresql+psycopg://nobody@127.0.0.1:9/archive")
     well.config.write_text(text, encoding="utf-8")
@@ -132,7 +134,7 @@ def test_a_database_server_that_does_not_answer_is_told_with_what_to_see_to(run:
         ("name", "the server that answers is not localhost"),
     ],
 )
-def test_a_certificate_is_told_by_what_is_wrong_with_it(run: Run, well: ArchiveBuilder, flaw: str, mend: str) -> None:
+def test_each_certificate_error_is_explained(run: Run, well: ArchiveBuilder, flaw: str, mend: str) -> None:
     certificate, key = signed(well.folder, flaw)
     with tls_server(certificate, key) as port:
         well.configure(base_url=f"https://localhost:{port}")
@@ -148,15 +150,15 @@ def test_a_certificate_is_told_by_what_is_wrong_with_it(run: Run, well: ArchiveB
     ("ahead", "mark", "code"),
     [(0.4, "ok", 0), (-60.0, "ok", 0), (61.0, "warn", 0), (-300.0, "warn", 0), (301.0, "fail", 3), (-9e6, "fail", 3)],
 )
-def test_a_clock_a_minute_off_should_be_set_and_five_minutes_off_must(ahead: float, mark: str, code: int) -> None:
+def test_a_clock_one_minute_off_is_a_warning_and_five_minutes_off_a_failure(
+    ahead: float, mark: str, code: int
+) -> None:
     found = clock_finding(ahead)
     assert (found.severity, code_of_kind(found.fault) if found.fault else 0) == (mark, code)
     assert ("NTP" in found.repair) is (mark != "ok")
 
 
-def test_an_archive_that_others_can_read_has_failed_and_a_folder_that_they_can_open_should_be_closed(
-    run: Run, well: ArchiveBuilder
-) -> None:
+def test_a_readable_archive_is_a_failure_and_a_readable_folder_a_warning(run: Run, well: ArchiveBuilder) -> None:
     """Neither means that the storage failed: the code is that of open findings, or none."""
     well.path.chmod(0o644)
     told = offline(run, well)
@@ -172,8 +174,8 @@ def test_an_archive_that_others_can_read_has_failed_and_a_folder_that_they_can_o
     )
 
 
-def test_a_folder_that_everybody_uses_is_not_to_be_closed(run: Run, well: ArchiveBuilder) -> None:
-    """Whoever followed that for /tmp would lock all others out of it."""
+def test_a_shared_folder_is_not_to_be_made_private(run: Run, well: ArchiveBuilder) -> None:
+    """Following that advice for /tmp would lock out all other users."""
     well.folder.chmod(0o1777)
     told = offline(run, well)
     assert line(told, f"{well.folder} can be read") == (
@@ -182,7 +184,7 @@ def test_a_folder_that_everybody_uses_is_not_to_be_closed(run: Run, well: Archiv
     )
 
 
-def test_a_file_with_secrets_that_everybody_can_read_should_be_closed(run: Run, well: ArchiveBuilder) -> None:
+def test_a_file_with_secrets_that_everybody_can_read_is_a_warning(run: Run, well: ArchiveBuilder) -> None:
     well.config.chmod(0o644)
     (well.folder / "pass").write_text("canary-filed\n")
     (well.folder / "pass").chmod(0o604)
@@ -198,7 +200,7 @@ def test_a_file_with_secrets_that_everybody_can_read_should_be_closed(run: Run, 
 
 
 @NOT_ROOT
-def test_a_folder_that_cannot_be_written_has_failed(run: Run, well: ArchiveBuilder) -> None:
+def test_a_folder_that_cannot_be_written_is_a_failure(run: Run, well: ArchiveBuilder) -> None:
     well.folder.chmod(0o500)
     try:
         told = offline(run, well)
@@ -211,7 +213,7 @@ def test_a_folder_that_cannot_be_written_has_failed(run: Run, well: ArchiveBuild
 @pytest.mark.parametrize(
     ("key", "mark", "code"), [("min_free_bytes = 0", "fail", 74), ("free_margin_bytes = 0", "warn", 0)]
 )
-def test_a_disk_that_is_full_has_failed_and_one_that_is_nearly_full_should_be_seen_to(
+def test_a_full_disk_is_a_failure_and_a_nearly_full_disk_a_warning(
     run: Run, well: ArchiveBuilder, key: str, mark: str, code: int
 ) -> None:
     well.config.write_text(well.config.read_text().replace(key, f"{key[:-1]}999_999_999_999_999"))
@@ -240,7 +242,7 @@ def test_a_wrong_key_is_one_line(run: Run, well: ArchiveBuilder) -> None:
     assert said.startswith(f"fail  configuration: {well.config}: accounts.acme.usrname is not a key; did you mean ")
 
 
-def test_an_archive_with_documents_is_looked_at_and_left_as_it_is(run: Run, well: ArchiveBuilder) -> None:
+def test_checking_an_archive_with_documents_changes_nothing(run: Run, well: ArchiveBuilder) -> None:
     well.document("acme", 1, DocumentState.DISCOVERED)
     before = well.path.read_bytes()
     assert offline(run, well).code == 0

@@ -1,4 +1,4 @@
-"""Shell completion: commands, options, and the labels of the accounts, and nothing where there is nothing to know."""
+"""Shell completion: commands, options and the labels of the accounts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_labels_of_the_configuration_are_offered_for_accounts(
 
 
 @pytest.mark.parametrize("content", [None, "not toml =", "accounts = 5", "accounts = [1]", ""])
-def test_a_configuration_that_cannot_be_read_offers_nothing_and_says_nothing(
+def test_an_unreadable_configuration_completes_nothing_and_prints_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
 ) -> None:
     file = tmp_path / "config.toml"
@@ -63,7 +63,7 @@ def test_the_script_of_each_shell_is_printed(run: Run, shell: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
-def test_a_real_bash_completes_by_it(run: Run, tmp_path: Path) -> None:
+def test_a_real_bash_completes_with_the_script(run: Run, tmp_path: Path) -> None:
     script = tmp_path / "completion"
     script.write_text(run("completion", "bash").out)
     asked = f"COMP_WORDS=({NAME} sta); COMP_CWORD=1; _easytracking_sync_completion {NAME}"

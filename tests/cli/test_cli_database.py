@@ -1,4 +1,4 @@
-"""`database copy`: every row and every byte on the other side, proven; half a copy is nobody's archive."""
+"""`database copy`: every row and byte is copied and verified; an unfinished copy is no archive."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Everything = dict[str, list[dict[str, Any]]]
 
 
 def fill(builder: ArchiveBuilder) -> None:
-    """A bit of everything, and text that PostgreSQL does not take."""
+    """Rows of every table, and text that PostgreSQL does not accept."""
     rows = [
         builder.document(
             "acme", doc_id, DocumentState.BATCHED, files={"FA": (f"\udc80{doc_id}\0", b"%d" % doc_id * 9)}
@@ -115,7 +115,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("survives", [0, 3, 9])
-def test_a_copy_that_is_killed_is_no_archive_and_goes_on_where_it_can(
+def test_a_killed_copy_is_not_an_archive_and_can_be_continued(
     run: Run, builder: ArchiveBuilder, target: str, survives: int
 ) -> None:
     fill(builder)
@@ -151,7 +151,7 @@ def copier(
     )
 
 
-def test_a_database_that_holds_an_archive_is_left_alone(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
+def test_a_target_database_with_an_archive_is_refused(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
     target = f"sqlite:///{tmp_path}/elsewhere/copy.db"
     fill(builder)
     command = ("--config", builder.config, "database", "copy", "--to", target)
@@ -161,7 +161,7 @@ def test_a_database_that_holds_an_archive_is_left_alone(run: Run, builder: Archi
     assert "holds an archive already" in told.complaint
 
 
-def test_an_archive_without_a_row_may_be_copied_to(run: Run, builder: ArchiveBuilder, target: str) -> None:
+def test_an_empty_archive_may_be_copied_to(run: Run, builder: ArchiveBuilder, target: str) -> None:
     copy = Database(target)
     schema.migrate(copy)
     copy.close()
@@ -169,7 +169,7 @@ def test_an_archive_without_a_row_may_be_copied_to(run: Run, builder: ArchiveBui
     assert run("--config", builder.config, "database", "copy", "--to", target).code == 0
 
 
-def test_rot_is_copied_as_it_is_and_told(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
+def test_damaged_blobs_are_copied_as_they_are_and_reported(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
     target = f"sqlite:///{tmp_path}/elsewhere/copy.db"
     fill(builder)
     sha256 = builder.archive.document_search.find("acme/3").files[0].sha256
@@ -182,7 +182,7 @@ def test_rot_is_copied_as_it_is_and_told(run: Run, builder: ArchiveBuilder, tmp_
     assert "3 of 4 blobs" in told.out
 
 
-def test_bytes_that_do_not_read_back_are_never_taken_for_copied(builder: ArchiveBuilder, tmp_path: Path) -> None:
+def test_bytes_that_cannot_be_read_back_do_not_count_as_copied(builder: ArchiveBuilder, tmp_path: Path) -> None:
     fill(builder)
     copy = Database(f"sqlite:///{tmp_path}/copy.db")
 
@@ -243,7 +243,7 @@ def test_a_wrong_copy_is_one_clear_line(run: Run, builder: ArchiveBuilder, argum
     assert "canary" not in told.err
 
 
-def test_a_service_keeps_its_archive_to_itself(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
+def test_a_running_service_excludes_other_writers(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
     with instance_lock(builder.archive.database, {"pid": "4711"}):
         told = run("--config", builder.config, "database", "copy", "--to", f"sqlite:///{tmp_path}/x.db")
     assert told.code == 5
@@ -263,7 +263,7 @@ def test_a_server_whose_leases_are_alive_is_not_copied_from(
     builder.config.write_text(builder.config.read_text().replace(f"sqlite:///{builder.path}", url))
     told = run("--config", builder.config, "database", "copy", "--to", f"sqlite:///{builder.folder}/x.db")
     assert told.code == 5
-    assert "a service works on" in told.complaint
+    assert "a service uses" in told.complaint
     copy.close()
 
 

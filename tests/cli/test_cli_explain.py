@@ -1,4 +1,4 @@
-"""`explain`: the whole story of one document, and what happens next and why."""
+"""`explain`: the history of one document, and what happens next and why."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def told_next(out: str) -> str:
     return out.partition("What happens next\n")[2]
 
 
-def test_the_story_has_fields_files_in_versions_and_events_in_local_time(run: Run, builder: ArchiveBuilder) -> None:
+def test_explain_shows_fields_file_versions_and_events_in_local_time(run: Run, builder: ArchiveBuilder) -> None:
     row = builder.document("acme", 1, number="7/A", acknowledged_at=NOW, files={"FA": ("a.xml", b"one")})
     builder.file(row, "FA", "b.xml", b"two")
     batch = builder.batch("acme", row, state=BatchState.ACKNOWLEDGED)
@@ -59,7 +59,7 @@ def test_the_story_has_fields_files_in_versions_and_events_in_local_time(run: Ru
     assert told_next(out) == "Nothing: it is stored and acknowledged.\n"
 
 
-def test_a_document_on_its_way_is_told_without_repeating_its_batch(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_document_in_a_batch_is_explained_without_repeating_the_batch(run: Run, builder: ArchiveBuilder) -> None:
     row = builder.document("acme", 1, DocumentState.STORED, missing_types="FU")
     batch = builder.batch("acme", row)
     happen(builder, "document.discovered", 0, document_id=row)
@@ -81,9 +81,7 @@ def test_a_document_on_its_way_is_told_without_repeating_its_batch(run: Run, bui
     assert all(words in " ".join(line.split()) for words, line in zip(wanted, story, strict=True))
 
 
-def test_what_became_of_a_batch_after_the_document_left_it_is_not_its_story(
-    run: Run, builder: ArchiveBuilder
-) -> None:
+def test_events_of_a_batch_after_the_document_left_it_are_not_shown(run: Run, builder: ArchiveBuilder) -> None:
     row = builder.document(
         "acme", 1, DocumentState.DISCOVERED, next_attempt_at=LATER, reason="without MT; asked again"
     )
@@ -133,16 +131,14 @@ def test_the_batch_that_carries_it_is_named_with_what_it_waits_for(run: Run, bui
     assert "last 2 attempts failed" in says
 
 
-def test_an_unacknowledgeable_document_says_so_and_the_way_out(run: Run, builder: ArchiveBuilder) -> None:
+def test_an_unacknowledgeable_document_is_explained_with_what_to_do(run: Run, builder: ArchiveBuilder) -> None:
     builder.unacknowledgeable("acme", 1)
     says = told_next(explained(run, builder))
     assert "refuses its acknowledgement: set-fase-1 refused (403)" in says
     assert "quarantine accept acme/1" in says
 
 
-def test_a_paused_account_and_one_that_is_not_configured_are_named_as_what_keeps_it(
-    run: Run, builder: ArchiveBuilder
-) -> None:
+def test_a_paused_or_unconfigured_account_is_named_as_the_obstacle(run: Run, builder: ArchiveBuilder) -> None:
     builder.document("gone", 1, DocumentState.DISCOVERED, next_attempt_at=NOW)
     pause = {"pause_reason": PauseReason.CREDENTIALS, "paused_until": LATER, "pause_message": "login refused"}
     builder.update(tables.account, builder.account("gone"), **pause)
@@ -151,21 +147,23 @@ def test_a_paused_account_and_one_that_is_not_configured_are_named_as_what_keeps
     assert "no account gone" in says
 
 
-def test_a_reason_from_elsewhere_adds_no_line_of_its_own(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_reason_with_line_breaks_adds_no_lines(run: Run, builder: ArchiveBuilder) -> None:
     builder.document("acme", 1, DocumentState.ACCEPTED, reason="sent again\nNothing: it is stored\x1b[2J")
     assert told_next(explained(run, builder)) == (
         "Nothing: an operator accepted it as it is (sent again\\nNothing: it is stored\\x1b[2J).\n"
     )
 
 
-def test_a_trial_account_leaves_no_trace(run: Run, builder: ArchiveBuilder) -> None:
+def test_an_account_with_acknowledge_none_acknowledges_nothing(run: Run, builder: ArchiveBuilder) -> None:
     builder.document("acme", 1)
     builder.config.write_text(builder.config.read_text() + 'acknowledge = "none"\n')
     assert 'acknowledge = "none"' in told_next(explained(run, builder))
 
 
-@pytest.mark.parametrize(("named", "said"), [("7", "acme/7, beta/7"), ("acme/8", "no document"), ("x", "names no")])
-def test_a_document_that_cannot_be_told_is_one_clear_line(
+@pytest.mark.parametrize(
+    ("named", "said"), [("7", "acme/7, beta/7"), ("acme/8", "no document"), ("x", "is not a document id")]
+)
+def test_an_unknown_or_ambiguous_document_is_one_clear_line(
     run: Run, builder: ArchiveBuilder, named: str, said: str
 ) -> None:
     for label in ("acme", "beta"):

@@ -1,4 +1,4 @@
-"""`invoices list` and `show`: the contract's JSON, and tables that no supplier can steer."""
+"""`invoices list` and `show`: the contract's JSON, and tables that no supplier's text can break."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_show_tells_the_fields_every_version_and_the_history(run: Run, builder: 
     assert "document.retried" in told.out
 
 
-def test_before_the_first_run_a_command_says_what_makes_the_archive(run: Run, builder: ArchiveBuilder) -> None:
+def test_before_the_first_run_a_command_says_what_creates_the_archive(run: Run, builder: ArchiveBuilder) -> None:
     builder.archive.close()
     builder.path.unlink()
     told = run("--config", builder.config, "invoices", "list")
@@ -209,7 +209,7 @@ def test_every_file_comes_out_byte_for_byte_whatever_its_name(
     }
 
 
-def test_a_repeated_export_writes_only_what_is_not_there(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_repeated_export_writes_only_missing_files(run: Run, builder: ArchiveBuilder) -> None:
     builder.document(
         "acme", 1, files={"FA": ("a.xml", b"one"), "MT": ("m.xml", b"two")}, received=local("2026-05-04")
     )
@@ -247,13 +247,13 @@ def test_an_export_follows_no_link_out_of_its_folder(run: Run, builder: ArchiveB
     assert list(outside.iterdir()) == []
 
 
-def test_a_folder_that_is_a_dangling_link_is_told_as_such(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_folder_that_is_a_dangling_link_is_reported(run: Run, builder: ArchiveBuilder) -> None:
     (builder.folder / "out").symlink_to(builder.folder / "elsewhere")
     told = run("--config", builder.config, "invoices", "export", "--to", builder.folder / "out")
     assert (told.code, "a symbolic link to a folder that does not exist" in told.complaint) == (2, True)
 
 
-def test_a_dangling_link_in_a_files_place_is_left_alone(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_dangling_link_at_the_target_is_not_replaced(run: Run, builder: ArchiveBuilder) -> None:
     builder.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
     place = builder.folder / "out" / "acme" / "2026-05" / "1"
     place.mkdir(parents=True)
@@ -272,7 +272,7 @@ def test_a_choice_of_types_changes_no_names(run: Run, builder: ArchiveBuilder) -
     assert safe_name("SAME.xml") == "SAME.xml"
 
 
-def test_a_damaged_copy_in_the_archive_is_told_and_leaves_no_file(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_damaged_file_in_the_archive_is_reported_and_not_exported(run: Run, builder: ArchiveBuilder) -> None:
     row_id = builder.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
     builder.file(row_id, "MT", "m.xml", b"two")
     with builder.archive.database.write() as connection:
@@ -292,7 +292,7 @@ def test_states_are_words_of_the_field(run: Run, builder: ArchiveBuilder) -> Non
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc, where nobody makes folders")
-def test_a_folder_that_cannot_be_made_is_named(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_folder_that_cannot_be_created_is_named(run: Run, builder: ArchiveBuilder) -> None:
     builder.document("acme", 1, files={"FA": ("a.xml", b"<a/>")})
     told = run("--config", builder.config, "invoices", "export", "--to", "/proc/nope")
     assert (told.code, "/proc/nope: No such file or directory" in told.complaint) == (74, True)

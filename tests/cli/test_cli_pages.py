@@ -1,4 +1,4 @@
-"""`run` and the pages it serves: a port in use is told, and no other command pays for them."""
+"""`run` and the pages it serves: a port in use is reported, and no other command loads them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ empty_archive: Callable[[], bytes] = importlib.import_module("tests.support.arch
 NOBODY = "http://127.0.0.1:9"
 
 
-def test_run_says_so_in_one_line_with_code_2_but_first_that_another_instance_is_at_work(
-    tmp_path: Path, run: Run
-) -> None:
-    """Whoever starts it twice by mistake is to hear of that, not of a port."""
+def test_run_reports_a_port_in_use_with_code_2_but_first_another_instance(tmp_path: Path, run: Run) -> None:
+    """If it is started twice by mistake, the message is about that, not about the port."""
     path = tmp_path / "archive.db"
     path.write_bytes(empty_archive())
     with socket.create_server(("127.0.0.1", 0)) as other:

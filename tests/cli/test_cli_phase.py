@@ -24,7 +24,7 @@ simulator_server = importlib.import_module("tests.support.simulator_server").sim
 
 @pytest.fixture
 def known(builder: ArchiveBuilder, simulator_server: SimulatorServer) -> list[int]:
-    """The service's documents, all home in the archive of `builder`, and its configuration leading to the service."""
+    """The service's documents, all stored in the archive of `builder`, whose configuration names the service."""
     builder.config.write_text(simulator_server.config.read_text())
     for doc_id in simulator_server.simulator.ids():
         builder.document("demo1", doc_id)
@@ -78,7 +78,7 @@ def test_setting_phase_1_of_what_is_not_stored_needs_force(
     assert run(*command, 2, known[0]).code == 0
 
 
-def test_what_is_refused_is_named_and_keeps_nothing_else_from_it(
+def test_refused_documents_are_named_and_do_not_affect_others(
     run: Run, builder: ArchiveBuilder, simulator_server: SimulatorServer, known: list[int]
 ) -> None:
     simulator_server.simulator.withdraw(known[2])
@@ -91,10 +91,10 @@ def test_what_is_refused_is_named_and_keeps_nothing_else_from_it(
     assert len(held(builder)) == 5
 
 
-def test_an_answer_that_did_not_come_leaves_what_was_to_be_cleared_held(
+def test_without_an_answer_documents_to_be_cleared_stay_held(
     run: Run, builder: ArchiveBuilder, simulator_server: SimulatorServer, known: list[int]
 ) -> None:
-    """The service may have cleared it: nobody must set it again behind the operator's back."""
+    """The service may have cleared it: it must not be set again without the operator."""
     simulator_server.simulator.script("clear-fase-1", lost())
     told = run("--config", builder.config, "phase", "clear", 1, known[0])
     assert told.code == 75
@@ -139,8 +139,8 @@ def test_documents_come_from_stdin_in_hundreds(
         (["clear", "2", "acme/9"], "there is no document acme/9"),
         (["clear", "1", "acme/7", "--force"], "--force"),
         (["set", "2", "beta/7"], "account beta is not configured"),
-        (["set", "2", "9" * 5000], "names no document"),
-        (["set", "2", "\x1b[31m/7"], "names no document"),
+        (["set", "2", "9" * 5000], "is not a document id"),
+        (["set", "2", "\x1b[31m/7"], "is not a document id"),
     ],
 )
 def test_a_wrong_phase_command_is_one_clear_line_and_changes_nothing(
@@ -154,7 +154,7 @@ def test_a_wrong_phase_command_is_one_clear_line_and_changes_nothing(
     assert "\x1b" not in told.err
 
 
-def test_a_service_out_of_reach_is_said_for_each_document(run: Run, builder: ArchiveBuilder) -> None:
+def test_an_unreachable_service_is_reported_for_each_document(run: Run, builder: ArchiveBuilder) -> None:
     builder.document("acme", 1)
     told = run("--config", builder.config, "phase", "set", 1, 1)
     assert told.code == 75

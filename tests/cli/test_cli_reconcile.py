@@ -29,7 +29,7 @@ def rot(simulator_server: SimulatorServer) -> None:
     database.close()
 
 
-def test_the_proof_holds_breaks_and_is_mended(run: Run, simulator_server: SimulatorServer) -> None:
+def test_the_proof_holds_fails_and_is_repaired(run: Run, simulator_server: SimulatorServer) -> None:
     command = ("--config", simulator_server.config, "reconcile")
     assert run("--config", simulator_server.config, "migrate").code == 0
     before = run(*command)
@@ -50,7 +50,7 @@ def test_the_proof_holds_breaks_and_is_mended(run: Run, simulator_server: Simula
     assert (again.code, [json.loads(line)["holds"] for line in again.out.splitlines()]) == (0, [True])
 
 
-def test_the_proof_does_not_call_home_what_an_operator_closed_nor_prove_what_is_not_there(
+def test_the_proof_excludes_accepted_documents_and_proves_nothing_for_an_empty_list(
     run: Run, simulator_server: SimulatorServer
 ) -> None:
     command = ("--config", simulator_server.config, "reconcile")
@@ -70,7 +70,7 @@ def test_the_proof_does_not_call_home_what_an_operator_closed_nor_prove_what_is_
     assert "The service lists no documents for this selection" in nothing.out
 
 
-def test_a_comparison_that_is_not_complete_is_no_proof(run: Run, simulator_server: SimulatorServer) -> None:
+def test_an_incomplete_comparison_proves_nothing(run: Run, simulator_server: SimulatorServer) -> None:
     assert run("--config", simulator_server.config, "migrate").code == 0
     for doc_id in simulator_server.simulator.ids():
         simulator_server.simulator.withdraw(doc_id)

@@ -42,7 +42,7 @@ def signalled_while_it_reads(config: Path, text: str, number: signal.Signals) ->
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_signal_while_the_program_is_starting_ends_it_in_order_before_anything_is_opened(
+def test_a_signal_during_startup_ends_the_program_before_anything_is_opened(
     run: Run, builder: ArchiveBuilder, number: signal.Signals, code: int
 ) -> None:
     builder.archive.close()

@@ -31,14 +31,14 @@ def rot(builder: ArchiveBuilder, *row_ids: int) -> None:
         )
 
 
-def test_a_whole_archive_is_said_to_be_whole_beside_a_running_service(run: Run, builder: ArchiveBuilder) -> None:
+def test_an_undamaged_archive_is_reported_as_such_beside_a_running_service(run: Run, builder: ArchiveBuilder) -> None:
     fill(builder)
     with instance_lock(builder.archive.database, {"pid": "1"}):
         told = run("--config", builder.config, "scrub")
     assert (told.code, told.out, told.err) == (0, "2 files, 12 B read: no damage found.\n", "")
 
 
-def test_what_has_rotted_is_listed_alarmed_and_sent_to_be_fetched_again(run: Run, builder: ArchiveBuilder) -> None:
+def test_damaged_files_are_listed_reported_and_fetched_again(run: Run, builder: ArchiveBuilder) -> None:
     first, _ = fill(builder)
     rot(builder, first)
     told = run("--config", builder.config, "scrub")
@@ -56,10 +56,10 @@ def test_only_the_accounts_named_are_read(run: Run, builder: ArchiveBuilder) -> 
     assert run("--config", builder.config, "scrub", "--account", "beta").code == 3
     told = run("--config", builder.config, "scrub", "--account", "acne")
     assert told.code == 2
-    assert "there are acme, beta" in told.complaint
+    assert "known accounts: acme, beta" in told.complaint
 
 
-def test_an_archive_whose_bytes_are_gone_is_a_storage_failure_and_changes_nothing(
+def test_an_archive_whose_files_are_missing_is_a_storage_failure_and_changes_nothing(
     run: Run, builder: ArchiveBuilder
 ) -> None:
     rows = fill(builder, count=20)
@@ -73,7 +73,7 @@ def test_an_archive_whose_bytes_are_gone_is_a_storage_failure_and_changes_nothin
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_bytes_that_no_document_names_are_counted(run: Run, builder: ArchiveBuilder, count: int) -> None:
+def test_blobs_without_a_document_are_counted(run: Run, builder: ArchiveBuilder, count: int) -> None:
     rows = fill(builder)[:count]
     with builder.archive.database.write() as connection:
         connection.execute(sa.delete(tables.file).where(tables.file.c.document_id.in_(rows)))

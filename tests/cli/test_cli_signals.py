@@ -1,4 +1,4 @@
-"""A signal ends a command whatever the main thread is in the middle of, and nothing is told twice on the way out."""
+"""A signal ends a command whatever the main thread does, and is handled once."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def lines(program: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "told"), [("SIGTERM", "Terminated"), ("SIGINT", "KeyboardInterrupt")])
-def test_a_signal_whose_exception_nobody_could_take_is_told_again(name: str, told: str) -> None:
+def test_a_signal_whose_exception_was_lost_is_sent_again(name: str, told: str) -> None:
     """It came while Python was in a finaliser, which drops what is raised in it."""
     assert lines(LOST.format(name=name)) == ["lost", told]
 
 
-def test_a_farewell_is_not_told_again() -> None:
-    """However long it takes to give everything back."""
+def test_a_signal_during_shutdown_is_ignored() -> None:
+    """However long the shutdown takes."""
     assert lines(SLOW_FAREWELL) == ["in order", "Terminated"]

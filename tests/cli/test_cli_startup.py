@@ -1,4 +1,4 @@
-"""The frame around every command: start-up, usage, exit codes, and never a traceback."""
+"""What all commands share: start-up, usage errors, exit codes, and no tracebacks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HEAVY = {"sqlalchemy", "httpx", "rich", "pydantic", "structlog", "alembic", "msg
 
 
 @pytest.mark.parametrize("arguments", [["version"], ["--help"], ["no-such-command"]])
-def test_what_needs_no_archive_starts_without_loading_it(arguments: list[str]) -> None:
+def test_commands_without_an_archive_start_without_loading_it(arguments: list[str]) -> None:
     script = (
         "import sys; from easytracking_sync.cli import execute; execute(sys.argv[1:]); "
         "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
@@ -66,7 +66,7 @@ def test_every_command_explains_itself_with_an_example_and_its_exit_codes(run: R
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_help_page_is_a_line_an_example_and_cuts_no_sentence_short(run: Run, name: str) -> None:
+def test_every_help_page_has_a_summary_an_example_and_no_cut_sentence(run: Run, name: str) -> None:
     command = commands.get_command(click.Context(commands), name)
     pages = [[name]] + [[name, within] for within in getattr(command, "commands", ())]
     for page in pages:
@@ -76,10 +76,10 @@ def test_a_help_page_is_a_line_an_example_and_cuts_no_sentence_short(run: Run, n
 
 
 @pytest.mark.parametrize("columns", [10, 80, 100, 200])
-def test_a_terminal_of_any_width_breaks_no_head_no_moment_and_no_number(
+def test_no_terminal_width_breaks_a_heading_a_date_or_a_number(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is long folds within its column, and where even that finds no room, the lines run on."""
+    """Long text folds within its column; on a narrower terminal, lines are not folded."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(columns))
     moments = ["2026-11-22 15:43", "2026-11-22 15:58"]
@@ -108,7 +108,7 @@ def test_help_lists_every_command(run: Run) -> None:
         (["catch-up", "--deadline", "nan"], "seconds above 0"),
         (["catch-up", "--account", "acne"], "acne"),
         (["catch-up", "extra"], "extra"),
-        (["invoices", "list", "--account", "acne"], "there are acme"),
+        (["invoices", "list", "--account", "acne"], "known accounts: acme"),
         (["invoices", "list", "--state", "lost"], "lost"),
         (["invoices", "list", "--limit", "0"], "--limit"),
         (["invoices", "list", "--type", ","], "is empty; give one or more"),
@@ -120,7 +120,7 @@ def test_help_lists_every_command(run: Run) -> None:
         (["invoices", "list", "--from", "2026-02-01", "--until", "2026-01-01"], "before"),
         (["invoices", "list", "--to", "2026-02-01", "--until", "2026-01-01"], "give only one of them"),
         (["invoices", "show", "acme/9"], "there is no document acme/9"),
-        (["invoices", "show", "nine"], "names no document"),
+        (["invoices", "show", "nine"], "is not a document id"),
         (["invoices", "export"], "--to"),
         (["quarantine", "accept", "acme/9"], "--reason"),
         (["quarantine", "accept", "acme/9", "--reason", " "], "empty"),
@@ -161,7 +161,7 @@ def test_several_mistakes_in_the_configuration_are_a_line_each(run: Run, builder
     assert all(line.startswith("easytracking-sync: ") for line in told.err.splitlines())
 
 
-def test_a_configuration_that_is_not_there_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+def test_a_missing_configuration_is_a_usage_error(run: Run, tmp_path: Path) -> None:
     told = run("--config", tmp_path / "none.toml", "status")
     assert told.code == 2
     assert "none.toml" in told.complaint
@@ -174,10 +174,10 @@ def test_no_command_at_all_shows_the_help_and_exits_2(run: Run) -> None:
 
 
 @pytest.mark.parametrize("level", [[], ["--log-level", "debug"]])
-def test_a_bug_is_one_line_and_its_traceback_goes_to_the_debug_log_alone(
+def test_a_bug_prints_one_line_and_its_traceback_goes_to_the_debug_log_only(
     run: Run, builder: ArchiveBuilder, level: list[str]
 ) -> None:
-    """An archive that claims this schema and lacks its tables is nothing this program can have made."""
+    """An archive with this schema version but without its tables causes a bug."""
     with builder.archive.database.write() as connection:
         connection.execute(sa.text("DROP TABLE file"))
     builder.document("acme", 1)
@@ -229,7 +229,7 @@ def test_the_first_that_applies_of_1_2_4_74_75_3_0_counts() -> None:
 
 
 @given(st.booleans(), st.booleans(), st.booleans(), st.booleans(), st.booleans())
-def test_a_worse_ending_hides_a_milder_one(bug: bool, refused: bool, full: bool, late: bool, sick: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+def test_the_worst_result_decides_the_exit_code(bug: bool, refused: bool, full: bool, late: bool, sick: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
     outcome = CatchUpOutcome(
         bugs=int(bug),
         refused_accounts=("a",) if refused else (),
@@ -263,7 +263,7 @@ def test_an_interrupted_run_says_that_it_can_be_resumed(
     assert "Traceback" not in told
 
 
-def test_a_reader_that_has_had_enough_is_no_error(builder: ArchiveBuilder) -> None:
+def test_a_closed_pipe_is_not_an_error(builder: ArchiveBuilder) -> None:
     builder.document("acme", 1)
     with subprocess.Popen(
         command(builder, "invoices", "list"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -276,7 +276,7 @@ def test_a_reader_that_has_had_enough_is_no_error(builder: ArchiveBuilder) -> No
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_under_our_output_is_a_storage_failure(builder: ArchiveBuilder) -> None:
+def test_output_to_a_full_disk_is_a_storage_failure(builder: ArchiveBuilder) -> None:
     builder.document("acme", 1)
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
@@ -286,17 +286,17 @@ def test_a_full_disk_under_our_output_is_a_storage_failure(builder: ArchiveBuild
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_what_the_system_refuses_is_told_with_its_path(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operating_system_error_is_reported_with_its_path(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> str:
         raise PermissionError(13, "Permission denied", "/some/where")
 
     monkeypatch.setattr("platform.python_version", refuse)
     told = run("version")
     assert told.code == 74
-    assert told.err == "easytracking-sync: storage refused: /some/where: Permission denied\n"
+    assert told.err == "easytracking-sync: storage failed: /some/where: Permission denied\n"
 
 
-def test_an_interruption_says_how_the_work_goes_on_where_it_does(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_says_how_the_work_continues(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt() -> str:
         interruption = KeyboardInterrupt()
         interruption.add_note("another goes on with it")

@@ -10,7 +10,7 @@ import pytest
 
 from easytracking_sync.app.status import DiskLimits, Grade, Health, judge
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.cli.status import check_line, figures, summary
 from easytracking_sync.observe.alarms.rules import Alarm, Disk, Kind
 from easytracking_sync.terms import PauseReason
@@ -52,16 +52,16 @@ GRADES = {
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_critical_is_what_keeps_new_documents_from_coming_home(kind: Kind) -> None:
+def test_problems_that_prevent_fetching_are_critical(kind: Kind) -> None:
     assert of(alarm(kind, 1)).grade is GRADES[kind]
 
 
 @pytest.mark.parametrize(("free", "grade"), [(1_500, Grade.WARNING), (1_000, Grade.WARNING), (999, Grade.CRITICAL)])
-def test_a_disk_is_critical_below_the_reserve_where_nothing_is_fetched_any_more(free: int, grade: Grade) -> None:
+def test_a_disk_below_the_reserve_is_critical(free: int, grade: Grade) -> None:
     assert of(alarm(Kind.DISK, free), disk=DISK).grade is grade
 
 
-def test_all_well_is_ok_with_figures_that_can_be_drawn() -> None:
+def test_a_healthy_installation_is_ok_with_performance_data() -> None:
     found = of(
         disk=DISK, waiting=3, waiting_since=NOW - timedelta(hours=1), last_success_at=NOW - timedelta(minutes=5)
     )
@@ -84,11 +84,13 @@ def test_an_account_that_never_ran_is_a_warning() -> None:
     assert line(of(never_ran=("beta",))).startswith("WARNING - beta: never ran | ")
 
 
-def test_the_line_is_one_and_its_bar_is_the_only_one() -> None:
+def test_the_status_line_is_one_line_with_one_bar() -> None:
     assert check_line(Grade.UNKNOWN, "a|b\nc\x1b", {"waiting": "1"}) == "UNKNOWN - a/b\\nc\\x1b | waiting=1"
 
 
-def test_the_probe_says_ok_warning_and_critical_by_exit_code_and_line(run: Run, builder: ArchiveBuilder) -> None:
+def test_status_check_reports_ok_warning_and_critical_by_exit_code_and_line(
+    run: Run, builder: ArchiveBuilder
+) -> None:
     check = ("--config", builder.config, "status", "--check")
     now = datetime.now(UTC)
     builder.configure(top="[alerts]\nfree_margin_bytes = 0\n")
@@ -116,7 +118,7 @@ def test_an_account_of_the_configuration_that_the_archive_does_not_know_never_ra
     assert (told.code, told.out.partition(" |")[0]) == (1, "WARNING - silent: never ran")
 
 
-def test_what_cannot_be_asked_is_unknown_and_on_stdout_too(run: Run, builder: ArchiveBuilder) -> None:
+def test_an_impossible_check_is_unknown_on_stdout(run: Run, builder: ArchiveBuilder) -> None:
     builder.configure(top="timezon = 1")
     told = run("--config", builder.config, "status", "--check")
     assert (told.code, told.err) == (3, "")
@@ -137,5 +139,5 @@ def test_a_database_that_cannot_be_trusted_is_critical(run: Run, builder: Archiv
     assert run("--config", builder.config, "status", "--check").code == 2
 
 
-def test_json_and_check_exclude_each_other(run: Run, builder: ArchiveBuilder) -> None:
+def test_json_and_check_cannot_be_combined(run: Run, builder: ArchiveBuilder) -> None:
     assert run("--config", builder.config, "status", "--check", "--json").code == 2

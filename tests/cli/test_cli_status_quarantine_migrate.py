@@ -1,4 +1,4 @@
-"""`status`, `quarantine` and `migrate`: what the operator sees, and the ways out."""
+"""`status`, `quarantine` and `migrate`: what the operator sees and can do."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_status_as_json_is_one_object(run: Run, builder: ArchiveBuilder) -> None
 
 
 @pytest.mark.parametrize("option", [[], ["--json"]])
-def test_status_before_the_first_run_is_friendly_and_makes_nothing(
+def test_status_before_the_first_run_says_what_to_do_and_creates_nothing(
     run: Run, builder: ArchiveBuilder, option: list[str]
 ) -> None:
     builder.archive.close()
@@ -74,7 +74,7 @@ def test_status_and_list_work_while_another_process_writes(run: Run, builder: Ar
         assert "half" not in run("--config", builder.config, "invoices", "list").out
 
 
-def test_an_archive_from_the_future_is_refused_with_what_to_do(run: Run, builder: ArchiveBuilder) -> None:
+def test_an_archive_of_a_newer_program_is_refused_with_what_to_do(run: Run, builder: ArchiveBuilder) -> None:
     with builder.archive.database.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     for command in (["status"], ["invoices", "list"], ["migrate"]):
@@ -83,7 +83,7 @@ def test_an_archive_from_the_future_is_refused_with_what_to_do(run: Run, builder
         assert "newer" in told.complaint
 
 
-def test_quarantine_list_names_reasons_and_ways_out(run: Run, builder: ArchiveBuilder) -> None:
+def test_quarantine_list_shows_reasons_and_what_to_do(run: Run, builder: ArchiveBuilder) -> None:
     assert run("--config", builder.config, "quarantine", "list").code == 0
     builder.quarantined("acme", 1, reason="no original\x1b[2J")
     builder.unacknowledgeable("acme", 2)
@@ -94,7 +94,7 @@ def test_quarantine_list_names_reasons_and_ways_out(run: Run, builder: ArchiveBu
     assert "quarantine accept DOC --reason R" in told.out
 
 
-def test_quarantine_retry_takes_all_or_the_named(run: Run, builder: ArchiveBuilder) -> None:
+def test_quarantine_retry_retries_all_or_the_named_documents(run: Run, builder: ArchiveBuilder) -> None:
     row_id = builder.quarantined("acme", 1)
     builder.quarantined("acme", 2)
     builder.unacknowledgeable("acme", 3)
@@ -104,9 +104,7 @@ def test_quarantine_retry_takes_all_or_the_named(run: Run, builder: ArchiveBuild
     assert run(*retry).out == "2 documents due to be fetched now; 1 document due to be acknowledged now\n"
 
 
-def test_quarantine_retry_refuses_what_is_not_in_trouble_and_changes_nothing(
-    run: Run, builder: ArchiveBuilder
-) -> None:
+def test_quarantine_retry_refuses_other_documents_and_changes_nothing(run: Run, builder: ArchiveBuilder) -> None:
     row_id = builder.quarantined("acme", 1)
     builder.document("acme", 2)
     told = run("--config", builder.config, "quarantine", "retry", "acme/1", "acme/2")
@@ -124,9 +122,7 @@ def test_quarantine_accept_closes_a_document_with_its_reason(run: Run, builder: 
     assert run("--config", builder.config, "quarantine", "list").code == 0
 
 
-def test_a_lease_of_a_killed_run_does_not_keep_a_document_from_being_accepted(
-    run: Run, builder: ArchiveBuilder
-) -> None:
+def test_a_lease_of_a_killed_run_does_not_prevent_accepting_a_document(run: Run, builder: ArchiveBuilder) -> None:
     """On SQLite a lease ends with the instance; where none holds the lock, it means nothing."""
     forever = NEVER
     _, batch_id = builder.unacknowledgeable("acme", 1, lease_owner="killed", lease_until=forever)
@@ -139,7 +135,7 @@ def test_a_lease_of_a_killed_run_does_not_keep_a_document_from_being_accepted(
     assert builder.value(tables.batch.c.state, batch_id) == BatchState.ABANDONED
 
 
-def test_migrate_makes_an_archive_and_then_has_nothing_to_do(run: Run, builder: ArchiveBuilder) -> None:
+def test_migrate_creates_an_archive_and_then_has_nothing_to_do(run: Run, builder: ArchiveBuilder) -> None:
     builder.archive.close()
     builder.path.unlink()
     made = run("--config", builder.config, "migrate").out
@@ -148,7 +144,7 @@ def test_migrate_makes_an_archive_and_then_has_nothing_to_do(run: Run, builder: 
     assert builder.path.stat().st_mode & 0o777 == 0o600
 
 
-def test_migrate_leaves_an_archive_in_use_alone(run: Run, builder: ArchiveBuilder) -> None:
+def test_migrate_refuses_an_archive_in_use(run: Run, builder: ArchiveBuilder) -> None:
     with instance_lock(builder.archive.database, {"pid": "4711"}):
         told = run("--config", builder.config, "migrate")
     assert told.code == 5
@@ -169,9 +165,7 @@ def test_no_secret_of_the_configuration_is_ever_shown(run: Run, builder: Archive
         assert "canary-acme" not in told.out + told.err
 
 
-def test_status_says_when_the_service_lists_next_and_why_a_list_did_not_come(
-    run: Run, builder: ArchiveBuilder
-) -> None:
+def test_status_shows_the_next_run_and_why_an_account_cannot_be_listed(run: Run, builder: ArchiveBuilder) -> None:
     builder.configure("acme", "idle", "refused")
     soon, later = datetime.now(UTC) + timedelta(minutes=10), datetime.now(UTC) + timedelta(days=2)
     for label in ("acme", "idle", "refused", "gone"):
@@ -197,7 +191,7 @@ def test_status_says_when_the_service_lists_next_and_why_a_list_did_not_come(
     assert fields["shortage"] is None
 
 
-def test_a_run_that_did_not_come_is_overdue_after_a_minute(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_missed_run_is_overdue_after_a_minute(run: Run, builder: ArchiveBuilder) -> None:
     for late, overdue in ((20, False), (70, True)):
         due = datetime.now(UTC) - timedelta(seconds=late)
         builder.archive.accounts.note_next_runs({builder.account("acme"): due})
@@ -208,7 +202,7 @@ def test_a_run_that_did_not_come_is_overdue_after_a_minute(run: Run, builder: Ar
         assert acme["overdue"] is overdue
 
 
-def test_status_names_the_disk_for_whose_sake_nothing_is_reserved(run: Run, builder: ArchiveBuilder) -> None:
+def test_status_names_the_full_disk_that_stops_fetching(run: Run, builder: ArchiveBuilder) -> None:
     builder.document("acme", 1, DocumentState.DISCOVERED, next_attempt_at=NOW)
     builder.config.write_text(builder.config.read_text().replace("min_free_bytes = 0", f"min_free_bytes = {10**15}"))
     told = run("--config", builder.config, "status")
@@ -224,7 +218,7 @@ def test_status_names_the_disk_for_whose_sake_nothing_is_reserved(run: Run, buil
     assert "Nothing new is fetched until there is disk space" in explained.out
 
 
-def test_an_account_is_the_same_whatever_the_configuration_calls_it(run: Run, builder: ArchiveBuilder) -> None:
+def test_an_account_is_identified_by_its_login_not_by_its_label(run: Run, builder: ArchiveBuilder) -> None:
     builder.document("acme", 1, DocumentState.DISCOVERED, next_attempt_at=NOW)
     builder.config.write_text(builder.config.read_text().replace("[accounts.acme]", "[accounts.italia]"))
     told = run("--config", builder.config, "status")

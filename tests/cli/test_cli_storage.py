@@ -1,4 +1,4 @@
-"""`storage move`: from one store to the other and back, killed at any moment, nothing lost and nothing unread."""
+"""`storage move`: between both stores, killed at any moment, without loss."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def in_rows(builder: ArchiveBuilder) -> int:
         return int(connection.execute(sa.select(sa.func.count()).select_from(tables.blob)).scalar_one())
 
 
-def test_the_whole_way_to_the_file_system_and_back(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
+def test_files_move_to_the_file_system_and_back(run: Run, builder: ArchiveBuilder, tmp_path: Path) -> None:
     fill(builder)
     move = ("--config", builder.config, "storage", "move")
     told = run(*move, "--to", "filesystem")
@@ -75,7 +75,7 @@ def test_the_source_is_not_emptied_while_the_configuration_names_it(run: Run, bu
     assert (in_rows(builder), on_disk(builder)) == (3, {})
 
 
-def test_what_is_whole_in_neither_store_is_told_and_keeps_the_source(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_blob_damaged_in_both_stores_is_reported_and_the_source_is_kept(run: Run, builder: ArchiveBuilder) -> None:
     fill(builder)
     rotten = builder.archive.document_search.find("acme/2").files[0].sha256
     builder.archive.database.close()
@@ -91,7 +91,7 @@ def test_what_is_whole_in_neither_store_is_told_and_keeps_the_source(run: Run, b
     assert (in_rows(builder), len(on_disk(builder))) == (3, 2)
 
 
-def test_a_copy_that_rotted_meanwhile_is_mended_before_the_source_goes(run: Run, builder: ArchiveBuilder) -> None:
+def test_a_copy_damaged_meanwhile_is_repaired_before_the_source_is_deleted(run: Run, builder: ArchiveBuilder) -> None:
     fill(builder)
     move = ("--config", builder.config, "storage", "move", "--to", "filesystem")
     run(*move)
@@ -103,7 +103,7 @@ def test_a_copy_that_rotted_meanwhile_is_mended_before_the_source_goes(run: Run,
 
 
 @pytest.mark.parametrize("survives", range(4))
-def test_a_move_that_is_killed_goes_on_where_it_was(builder: ArchiveBuilder, tmp_path: Path, survives: int) -> None:
+def test_a_killed_move_continues_where_it_stopped(builder: ArchiveBuilder, tmp_path: Path, survives: int) -> None:
     """Readable throughout: what was put is whole, and the source is as it was."""
     fill(builder)
     database, source = builder.archive.database, builder.archive.blobs
@@ -124,12 +124,12 @@ def test_a_copy_that_does_not_read_back_stops_the_move(builder: ArchiveBuilder, 
     """BYTE-IDENTITY: what the disk made of it is read before anybody may empty the source."""
     fill(builder, 1)
     database, source = builder.archive.database, builder.archive.blobs
-    with pytest.raises(StorageFault, match="does not read back"):
+    with pytest.raises(StorageFault, match="cannot be read back"):
         copy_blobs(database, source, FileBlobs(tmp_path / "blobs", Spoiling(), "one"), has_room=lambda _: True)
 
 
 class Spoiling(LocalFiles):
-    """A disk that keeps other bytes than it was given."""
+    """A disk that stores other bytes than it was given."""
 
     def rename(self, source: Path, target: Path) -> None:
         super().rename(source, target)
@@ -176,7 +176,7 @@ def test_row_13_what_a_killed_move_had_not_synced_is_synced_by_the_next(
         assert FileBlobs(root, LocalFiles(), "three").whole(hashes) == hashes, calm.trace[death]
 
 
-def test_a_disk_without_room_stops_the_move_and_keeps_what_is_copied(
+def test_a_full_disk_stops_the_move_and_keeps_what_was_copied(
     builder: ArchiveBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blob_move, "PAGE", 2)
@@ -188,7 +188,7 @@ def test_a_disk_without_room_stops_the_move_and_keeps_what_is_copied(
         asked.append(more)
         return len(asked) == 1
 
-    with pytest.raises(StorageFault, match="no room"):
+    with pytest.raises(StorageFault, match="not enough free space"):
         copy_blobs(builder.archive.database, builder.archive.blobs, target, has_room=has_room)
     assert len(list(tmp_path.glob("blobs/??/??/*"))) == 2
     assert copy_blobs(builder.archive.database, builder.archive.blobs, target, has_room=lambda _: True).copied == 1

@@ -1,4 +1,4 @@
-"""Where nobody takes what a command writes, its exit code is still the contract's, and no traceback is met."""
+"""If its output cannot be written, a command still has its documented exit code and prints no traceback."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ def code_with(stream: str, descriptor: int, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize("taken_by", [full, unread])
-def test_a_wrong_configuration_is_told_by_the_code_even_where_its_line_cannot_be_written(
+def test_a_wrong_configuration_has_its_exit_code_even_if_stderr_cannot_be_written(
     taken_by: Callable[[], int],
 ) -> None:
     assert code_with("stderr", taken_by(), *WRONG) == 2
 
 
-def test_a_result_that_a_full_disk_does_not_take_is_a_storage_failure() -> None:
+def test_a_result_that_cannot_be_written_is_a_storage_failure() -> None:
     assert code_with("stdout", full(), "version") == 74
 
 
-def test_a_reader_that_has_enough_is_no_failure() -> None:
+def test_a_closed_pipe_is_not_a_failure() -> None:
     assert code_with("stdout", unread(), "version") == 0
 
 
 @pytest.mark.parametrize(("closed", "arguments", "code"), [("1", ("version",), 0), ("2", WRONG, 2)])
-def test_a_stream_that_was_closed_before_it_began_is_no_failure(
+def test_a_stream_closed_before_the_start_is_not_a_failure(
     closed: str, arguments: tuple[str, ...], code: int, tmp_path: Path
 ) -> None:
     line = f'exec "$@" {closed}>&-'

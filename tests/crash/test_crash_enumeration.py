@@ -28,14 +28,14 @@ def trials(blobs: BlobStore, documents: int = 1) -> tuple[Trial, ...]:
 
 
 @pytest.mark.parametrize("blobs", BLOBS)
-def test_row_12_and_16_whatever_strikes_any_effect_the_document_comes_home(blobs: BlobStore) -> None:
+def test_row_12_and_16_after_any_failure_of_any_effect_the_document_is_archived(blobs: BlobStore) -> None:
     """CRASH-IDEMPOTENT, FAIL-STOP: killed before or after, without power, refused, answer lost, ENOSPC, EIO."""
     for trial in trials(blobs)[3 * BLOBS.index(blobs) :: SHARE]:
         assert survive(trial).trouble == ""
 
 
 @pytest.mark.parametrize("blobs", BLOBS)
-def test_row_22_killed_again_during_the_recovery_it_is_as_if_once(blobs: BlobStore) -> None:
+def test_row_22_killed_again_during_the_recovery_the_result_is_the_same(blobs: BlobStore) -> None:
     """CRASH-IDEMPOTENT: some effects after the first death the next incarnation dies too."""
     site, effects, begin = undisturbed(Site("sqlite", blobs, 1))
     for trial in list(pairs(site, effects, begin))[:: 2 * SHARE]:

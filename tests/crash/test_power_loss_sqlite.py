@@ -78,7 +78,7 @@ def expect_home(reader: ArchiveReader, told: set[int]) -> None:
 
 
 @needs_strace
-def test_row_13_whenever_the_power_goes_what_the_service_was_told_of_is_readable(folder: Path) -> None:
+def test_row_13_whenever_the_power_fails_acknowledged_documents_are_readable(folder: Path) -> None:
     """NO-ACK-BEFORE-DURABLE, with SQLite's journal and all: real writes, real fsyncs, a disk that forgets."""
     tape = list(heard())
     cuts = set(moments(tape))

@@ -89,7 +89,9 @@ def has_come_to(place: Place, process: subprocess.Popen[str], calls: int) -> boo
     return place.simulator.count() >= calls or process.poll() is not None
 
 
-def test_row_08_and_16_killed_again_and_again_while_invoices_arrive_nothing_is_lost_or_told_early(few: Place) -> None:
+def test_row_08_and_16_killed_repeatedly_while_invoices_arrive_nothing_is_lost_or_acknowledged_early(
+    few: Place,
+) -> None:
     """SIGKILL at random moments, from the start of the interpreter to the last acknowledgement."""
     dice = random.Random(f"kills/{KILLS}")
     killed = 0
@@ -163,7 +165,7 @@ def crash(server: Server) -> None:
     server.start()
 
 
-def test_row_14_and_15_a_database_killed_in_mid_transaction_loses_nothing_that_was_told(
+def test_row_14_and_15_a_database_killed_in_a_transaction_loses_nothing_acknowledged(
     served: Served, server: Server
 ) -> None:
     """Immediate shutdowns, each while some transaction of ours is open; the same process goes on to the end.
@@ -199,7 +201,7 @@ def test_row_14_and_15_a_database_killed_in_mid_transaction_loses_nothing_that_w
     assert len(numbered) == len(set(numbered)), "FENCED: a batch moved twice in one epoch"
 
 
-def test_row_21_stopped_past_its_lease_a_replica_finds_its_work_done_and_drops_its_own(served: Served) -> None:
+def test_row_21_an_instance_stopped_past_its_lease_discards_its_results(served: Served) -> None:
     """SIGSTOP in an acknowledgement; a second process takes over once the lease has run out, the first is fenced."""
     served.simulator.faults = Faults(always={"acknowledge": Fault(kind=Kind.SLOW, seconds=2.0)})
     with served.started("catch-up") as first:

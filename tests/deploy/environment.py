@@ -47,7 +47,7 @@ STARTED = time.monotonic()
 
 def run(*command: str | Path, check: bool = True, seconds: float = 300, given: str = "", **more: object) -> Done:
     """Run a command. Raises Failed with its output if it fails, unless `check` is false."""
-    told = subprocess.run(
+    result = subprocess.run(
         [str(part) for part in command],
         check=False,
         text=True,
@@ -56,11 +56,11 @@ def run(*command: str | Path, check: bool = True, seconds: float = 300, given: s
         timeout=seconds,
         **more,  # type: ignore[call-overload]
     )
-    assert isinstance(told, subprocess.CompletedProcess)
-    if check and told.returncode:
+    assert isinstance(result, subprocess.CompletedProcess)
+    if check and result.returncode:
         shown = " ".join(str(part) for part in command)
-        raise Failed(f"exit code {told.returncode} of: {shown}\n{told.stdout[-6000:]}{told.stderr[-6000:]}")
-    return told
+        raise Failed(f"exit code {result.returncode} of: {shown}\n{result.stdout[-6000:]}{result.stderr[-6000:]}")
+    return result
 
 
 def expect(truth: object, text: str) -> None:
@@ -94,9 +94,9 @@ def need(tools: dict[str, str]) -> None:
     step(f"installing {', '.join(missing)}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (("update",), ("install", "-y", "--no-install-recommends", *missing)):
-        told = run("apt-get", "-qq", *command, check=False, seconds=400, env=quiet)
-    if told.returncode or any(shutil.which(program) is None for program in tools):
-        raise Impossible(f"{', '.join(missing)} cannot be installed: {told.stderr.strip().splitlines()[-1:]}")
+        result = run("apt-get", "-qq", *command, check=False, seconds=400, env=quiet)
+    if result.returncode or any(shutil.which(program) is None for program in tools):
+        raise Impossible(f"{', '.join(missing)} cannot be installed: {result.stderr.strip().splitlines()[-1:]}")
 
 
 def bare_debian(base: Path) -> Path:
@@ -107,10 +107,10 @@ def bare_debian(base: Path) -> Path:
     step(f"creating a bare Debian ({SUITE}) in {base}")
     made = base.with_name(f"{base.name}.part")
     shutil.rmtree(made, ignore_errors=True)
-    told = run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, made, check=False, seconds=400)
-    if told.returncode:
+    result = run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, made, check=False, seconds=400)
+    if result.returncode:
         shutil.rmtree(made, ignore_errors=True)
-        raise Impossible(f"debootstrap failed: {(told.stdout + told.stderr)[-2000:]}")
+        raise Impossible(f"debootstrap failed: {(result.stdout + result.stderr)[-2000:]}")
     made.rename(base)
     return base
 
@@ -126,15 +126,15 @@ def wheelhouse(folder: Path, python: str) -> Path:
         if pins.exists() and pins.read_text(encoding="utf-8") == text:
             continue
         arguments = ("--require-hashes", "--no-deps", "--only-binary=:all:", "--python-version", python)
-        told = run(
+        result = run(
             *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
             *(*arguments, "--dest", folder, "-r", "/dev/stdin"),
             check=False,
             seconds=400,
             given=text,
         )
-        if told.returncode:
-            raise Impossible(f"the pinned packages cannot be downloaded: {told.stderr[-2000:]}")
+        if result.returncode:
+            raise Impossible(f"the pinned packages cannot be downloaded: {result.stderr[-2000:]}")
         pins.write_text(text, encoding="utf-8")
     return folder
 
@@ -187,7 +187,7 @@ def service(documents: int, **options: object) -> Iterator[tuple[Simulator, str]
         yield simulator, url
 
 
-def expect_all_home(simulator: Simulator, lines: Sequence[dict[str, object]]) -> None:
+def expect_all_stored(simulator: Simulator, lines: Sequence[dict[str, object]]) -> None:
     """Check that `lines` (of `invoices list --json`) contain every document, acknowledged, byte for byte."""
     truth: dict[tuple[object, object], TrueDocument] = {(one.account, one.id): one for one in simulator.truth()}
     found = {(line["account"], line["doc_id"]): line for line in lines}

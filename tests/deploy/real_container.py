@@ -27,7 +27,7 @@ from tests.deploy.environment import (  # noqa: E402  the path is set above
     committed,
     eventually,
     expect,
-    expect_all_home,
+    expect_all_stored,
     kept_folder,
     main,
     need,
@@ -140,16 +140,16 @@ class Trial:
         """Run the image's health check."""
         return self._engine.podman("healthcheck", "run", name, check=False).returncode == 0
 
-    def is_home(self) -> bool:
+    def is_acknowledged(self) -> bool:
         return self.simulator.marked() == frozenset(self.simulator.ids())
 
     def add_documents(self, count: int) -> None:
         for number in range(count):
             self.simulator.add_document(f"demo{number % 2 + 1}")
 
-    def expect_home(self) -> None:
-        told = self.command("invoices", "list", "--json").stdout
-        expect_all_home(self.simulator, [json.loads(line) for line in told.splitlines()])
+    def expect_stored(self) -> None:
+        result = self.command("invoices", "list", "--json").stdout
+        expect_all_stored(self.simulator, [json.loads(line) for line in result.splitlines()])
         others = [path for path in self.data.rglob("*") if path.lstat().st_uid != USER]
         expect(not others, f"files of other users: {others}")
         step(f"{len(self.simulator.ids())} documents are stored, byte for byte")
@@ -158,17 +158,17 @@ class Trial:
         step("check and catch-up")
         self.command("check")
         self.command("catch-up", "--deadline", "120")
-        self.expect_home()
+        self.expect_stored()
         step("run, health check, SIGTERM while it fetches documents")
         self.add_documents(20)
         with self.running() as name:
-            eventually(self.is_home, "new documents are acknowledged")
+            eventually(self.is_acknowledged, "new documents are acknowledged")
             eventually(lambda: self.is_healthy(name), "it is healthy", 30)
             seen = len(self.simulator.marked())
             self.add_documents(60)
             eventually(lambda: len(self.simulator.marked()) > seen, "it fetches documents", pause=0.05)
         self.command("catch-up", "--deadline", "120")
-        self.expect_home()
+        self.expect_stored()
 
 
 def import_base(engine: Engine, base: Path) -> None:
@@ -181,12 +181,12 @@ def import_base(engine: Engine, base: Path) -> None:
 
 def look_at(engine: Engine) -> None:
     """Check the image's metadata and print its version and size."""
-    told = json.loads(engine.podman("inspect", IMAGE).stdout)[0]
-    expect(told["Config"]["User"] == f"{USER}:{USER}", "the image runs as another user")
-    expect("/data" in told["Config"]["Volumes"], "the image has no volume")
-    expect(told.get("HealthCheck") or told.get("Healthcheck"), "the image has no health check")
+    result = json.loads(engine.podman("inspect", IMAGE).stdout)[0]
+    expect(result["Config"]["User"] == f"{USER}:{USER}", "the image runs as another user")
+    expect("/data" in result["Config"]["Volumes"], "the image has no volume")
+    expect(result.get("HealthCheck") or result.get("Healthcheck"), "the image has no health check")
     version = engine.podman("run", "--rm", *LEAST_PRIVILEGE, IMAGE, "version").stdout.splitlines()[0]
-    size = int(told["Size"]) // 1_000_000
+    size = int(result["Size"]) // 1_000_000
     step(f"{version}: image of {size} MB, including the replaced base")
 
 

@@ -22,7 +22,7 @@ from tests.deploy.environment import (  # noqa: E402
     committed,
     eventually,
     expect,
-    expect_all_home,
+    expect_all_stored,
     kept_folder,
     main,
     need,
@@ -105,8 +105,8 @@ class Trial:
 
     def first_installation(self) -> None:
         step("install.sh on a bare Debian")
-        told = self.install().stdout
-        expect("Next:" in told, "install.sh does not print the next steps")
+        result = self.install().stdout
+        expect("Next:" in result, "install.sh does not print the next steps")
         expect("already" in self.install().stdout, "install.sh builds the same program twice")
         score = self.machine.run(
             "systemd-analyze", "security", f"--threshold={SCORE}", f"{UNIT}.service", check=False
@@ -150,9 +150,9 @@ class Trial:
         time.sleep(1)
         expect(self.machine.show("ActiveState") == "activating", "it was ready before the migration")
         eventually(self.is_active, "the service is ready after the migration")
-        told = self.machine.run("systemctl", "show", "--value", "-p", "StatusText", UNIT).stdout
+        result = self.machine.run("systemctl", "show", "--value", "-p", "StatusText", UNIT).stdout
         eventually(
-            lambda: "2 accounts" in self.machine.show("StatusText"), f"the status text shows the accounts: {told}"
+            lambda: "2 accounts" in self.machine.show("StatusText"), f"the status text shows the accounts: {result}"
         )
 
     def killed(self) -> None:
@@ -224,8 +224,8 @@ class Trial:
         self.machine.run("install", "-d", "-m", "0755", "/srv/of-root")
         self.machine.run(*account, "ln", "-s", "/srv/of-root", f"{STATE}/before-upgrade")
         program = self.machine.run("readlink", "/opt/easytracking-sync/venv").stdout
-        told = self.install("--wheel", wheel, check=False)
-        expect(told.returncode == 2 and "nothing was changed" in told.stderr, f"it did not stop: {told.stderr}")
+        result = self.install("--wheel", wheel, check=False)
+        expect(result.returncode == 2 and "nothing was changed" in result.stderr, f"it did not stop: {result.stderr}")
         owner = self.machine.run("stat", "-c", "%U %a", "/srv/of-root").stdout.strip()
         expect(owner == "root 755", f"the owner or mode of root's folder changed: {owner}")
         expect(self.machine.run("readlink", "/opt/easytracking-sync/venv").stdout == program, "the program changed")
@@ -277,8 +277,8 @@ class Trial:
         self.machine.run("systemctl", "start", UNIT)
         eventually(self.all_marked, "every document is acknowledged")
         eventually(lambda: self.command("catch-up", check=False).returncode == 0, "the archive agrees")
-        told = self.command("invoices", "list", "--json").stdout
-        expect_all_home(self.simulator, [json.loads(line) for line in told.splitlines()])
+        result = self.command("invoices", "list", "--json").stdout
+        expect_all_stored(self.simulator, [json.loads(line) for line in result.splitlines()])
         others = self.machine.run("find", STATE, "!", "-user", UNIT).stdout
         expect(not others, f"files of other users: {others}")
         expect(not self.simulator.lapses(), f"calls violate the vendor's document: {self.simulator.lapses()}")

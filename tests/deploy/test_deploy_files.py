@@ -40,10 +40,10 @@ LOCK = pins.entries((ROOT / "requirements.lock").read_text(encoding="utf-8"))
 
 
 def pinned(*arguments: str) -> str:
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, DEPLOY / "pins.py", *arguments], text=True, capture_output=True, check=True
     )
-    return told.stdout
+    return result.stdout
 
 
 # Pinned packages
@@ -64,8 +64,8 @@ def test_the_dependencies_of_a_selected_package_are_selected() -> None:
 
 def test_an_unknown_extra_or_package_is_an_error() -> None:
     for arguments in (("--extra", "nothing"), ("--package", "nothing")):
-        told = subprocess.run([sys.executable, DEPLOY / "pins.py", *arguments], capture_output=True, check=False)
-        assert told.returncode != 0
+        result = subprocess.run([sys.executable, DEPLOY / "pins.py", *arguments], capture_output=True, check=False)
+        assert result.returncode != 0
 
 
 # systemd
@@ -79,12 +79,12 @@ def test_a_units_exposure_is_at_most_what_operations_says(service: str) -> None:
         pytest.skip("systemd-analyze is not installed")
     unit = DEPLOY / "systemd" / f"{service}.service"
     assert "IPAddress" not in unit.read_text(encoding="utf-8")
-    told = subprocess.run(
+    result = subprocess.run(
         [analyze, "security", "--offline=true", "--no-pager", unit], text=True, capture_output=True, check=False
     )
-    found = re.search(r"exposure level for \S+: ([0-9.]+)", told.stdout)
+    found = re.search(r"exposure level for \S+: ([0-9.]+)", result.stdout)
     if found is None:
-        pytest.skip(f"this systemd-analyze cannot analyze a file: {told.stderr.strip()}")
+        pytest.skip(f"this systemd-analyze cannot analyze a file: {result.stderr.strip()}")
     assert float(found[1]) <= MOST_EXPOSURE
     assert f"**{MOST_EXPOSURE}**" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -112,15 +112,15 @@ def test_the_shell_scripts_pass_shellcheck() -> None:
         assert syntax.stderr == ""
     if shellcheck is None:
         pytest.skip("shellcheck is not installed: checked only the syntax")
-    told = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
-    assert told.stdout == ""
+    result = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
+    assert result.stdout == ""
 
 
 def test_the_installer_has_help_and_refuses_unknown_options() -> None:
     script = DEPLOY / "systemd" / "install.sh"
-    told = subprocess.run(["/bin/sh", script, "--help"], capture_output=True, text=True, check=True)
-    assert "--rollback" in told.stdout
-    assert "set -eu" not in told.stdout
+    result = subprocess.run(["/bin/sh", script, "--help"], capture_output=True, text=True, check=True)
+    assert "--rollback" in result.stdout
+    assert "set -eu" not in result.stdout
     wrong = subprocess.run(["/bin/sh", script, "--frob"], capture_output=True, text=True, check=False)
     assert (wrong.returncode, "--frob" in wrong.stderr) == (2, True)
 
@@ -212,15 +212,15 @@ healthcheck = module(DEPLOY / "docker" / "healthcheck.py")
 @pytest.fixture
 def page() -> Iterator[dict[str, Any]]:
     """A page on a free port that answers with `status`."""
-    told: dict[str, Any] = {"status": 200}
+    state: dict[str, Any] = {"status": 200}
 
     class Page(QuietHandler):
         def do_GET(self) -> None:  # noqa: N802  http.server's name
-            told["path"] = self.path
-            self.answer(told["status"], body=b"the loop has not turned for 99 seconds\n")
+            state["path"] = self.path
+            self.answer(state["status"], body=b"the loop has not turned for 99 seconds\n")
 
-    with http_receiver(Page) as told["port"]:
-        yield told
+    with http_receiver(Page) as state["port"]:
+        yield state
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (401, 1)])

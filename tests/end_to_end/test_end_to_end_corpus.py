@@ -22,7 +22,7 @@ def files_in(folder: str) -> list[tuple[str, bytes]]:
     return [(path.name, path.read_bytes()) for path in sorted((CORPUS / folder).iterdir()) if path.is_file()]
 
 
-def test_real_invoices_signatures_and_metadata_come_home_byte_for_byte(quiet: Place) -> None:
+def test_real_invoices_signatures_and_metadata_are_archived_byte_for_byte(quiet: Place) -> None:
     """BYTE-IDENTITY: broken, signed twice, in old encodings, from Romania. None of them is looked into."""
     metadata = itertools.cycle(files_in("metadata"))
     originals = [

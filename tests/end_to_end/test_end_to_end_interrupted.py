@@ -29,7 +29,7 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str], sec
             process.wait(0.01)
 
 
-def test_killed_at_any_moment_and_started_again_at_once_it_loses_nothing_and_tells_nothing_early(busy: Place) -> None:
+def test_killed_and_restarted_at_any_moment_it_loses_nothing_and_acknowledges_nothing_early(busy: Place) -> None:
     """SIGKILL after so many calls and a little more; then a run to the end, and one that has nothing to do."""
     dice = random.Random("kills")
     killed = 0

@@ -1,4 +1,4 @@
-"""The log of a real process: no secret comes into it, nor anywhere else; where it cannot be written, work goes on."""
+"""The log of a real process: it contains no secret; if it cannot be written, the work continues."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_no_secret_comes_into_logs_database_pages_errors_or_the_process_s_own_en
 @pytest.mark.parametrize(
     "command", [("check",), ("config", "show"), ("status",), ("catch-up", "--deadline", "3"), ("alerts", "test")]
 )
-def test_no_secret_comes_into_what_a_command_says(secretive: Secretive, command: tuple[str, ...]) -> None:
+def test_no_command_prints_a_secret(secretive: Secretive, command: tuple[str, ...]) -> None:
     spoil(secretive)
     code, out, err = secretive.run("--log-level", "debug", *command, variables=secretive.variables)
     assert leaks(out + err) == set()
@@ -148,9 +148,7 @@ def test_no_secret_comes_into_what_a_command_says(secretive: Secretive, command:
 
 
 @pytest.mark.parametrize("command", [("check",), ("config", "show"), ("status",), ("catch-up",), ("run",)])
-def test_no_secret_comes_into_what_is_said_of_a_database_out_of_reach(
-    secretive: Secretive, command: tuple[str, ...]
-) -> None:
+def test_no_secret_is_printed_about_an_unreachable_database(secretive: Secretive, command: tuple[str, ...]) -> None:
     pytest.importorskip("psycopg")
     secretive.put("database__url", f"postgresql+psycopg://user:{CANARIES['database']}@{NOBODY}/easytracking")
     code, out, err = secretive.run("--log-level", "debug", *command, variables=secretive.variables)
@@ -159,7 +157,7 @@ def test_no_secret_comes_into_what_is_said_of_a_database_out_of_reach(
     assert NOBODY.partition(":")[0] in out + err
 
 
-def test_a_wrong_configuration_is_told_without_the_secrets_in_it(secretive: Secretive) -> None:
+def test_a_wrong_configuration_is_reported_without_its_secrets(secretive: Secretive) -> None:
     for key in ("accounts__demo1__pasword", "http__tokn", "alerts__url", "database__urls"):
         secretive.put(key, CANARIES["password"])
     code, out, err = secretive.run("check", variables=secretive.variables)
@@ -189,7 +187,7 @@ def test_row_25_with_nobody_reading_its_log_the_service_does_its_work_and_ends_i
     small.expect_all_home()
 
 
-def test_a_catch_up_whose_log_cannot_be_written_ends_well(small: Place) -> None:
+def test_a_catch_up_succeeds_although_its_log_cannot_be_written(small: Place) -> None:
     with (
         Path("/dev/full").open("wb") as full,
         small.started("--log-level", "debug", "catch-up", stderr=full) as process,

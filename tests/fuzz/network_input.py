@@ -19,6 +19,7 @@ import httpcore
 import httpx
 
 from easytracking_sync.errors import SyncError
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.remote import (
     EasyTracking,
     Endpoint,
@@ -29,7 +30,7 @@ from easytracking_sync.remote import (
     read_listing,
 )
 from easytracking_sync.remote.document_list import read_expiry, read_token
-from easytracking_sync.terms import FileType, ListedDocument, Window, WindowKind
+from easytracking_sync.terms import FileType, Window, WindowKind
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 REQUESTED = frozenset({1, 2})

@@ -189,15 +189,18 @@ def test_whatever_may_occur_once_may_occur_often() -> None:
 
 def test_what_is_to_pay_is_the_instalments_sum_else_the_total_without_what_is_kept_back() -> None:
     kept = "<DatiRitenuta><ImportoRitenuta>20.00</ImportoRitenuta></DatiRitenuta>"
-    for pairs, expected in (
-        ([], "122.00"),
-        ([("<ImportoPagamento>122.00</ImportoPagamento>", "")], "122.00"),
-        ([("<ImportoPagamento>122.00</ImportoPagamento>", ""), (STATED, kept + STATED)], "102.00"),
-        ([("<ImportoPagamento>122.00</ImportoPagamento>", ""), (">I</Esig", ">S</Esig")], "100.00"),
+    unsaid = ("<ImportoPagamento>122.00</ImportoPagamento>", "")
+    second = "<DettaglioPagamento><ImportoPagamento>3.00</ImportoPagamento></DettaglioPagamento>"
+    for pairs, expected, computed in (
+        ([], "122.00", False),
+        ([(PAYMENT_END, second + PAYMENT_END)], "125.00", True),
+        ([unsaid], "122.00", True),
+        ([unsaid, (STATED, kept + STATED)], "102.00", True),
+        ([unsaid, (">I</Esig", ">S</Esig")], "100.00", True),
     ):
         payable = only(changed(*pairs)).totals.payable
         assert payable is not None
-        assert (payable.value, payable.computed) == (Decimal(expected), True)
+        assert (payable.value, payable.computed) == (Decimal(expected), computed)
 
 
 def test_without_a_due_date_none_is_invented() -> None:

@@ -1,4 +1,4 @@
-"""What the operator may change, and what has to come again: by the same tables as everything else."""
+"""Operator actions and damaged files change documents by the same tables as everything else."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_accepting_an_unacknowledgeable_document_closes_its_batch_and_fences_it(
     assert list(builder.archive.document_search.troubled()) == []
 
 
-def test_a_document_that_a_worker_holds_is_not_accepted_from_under_it(builder: ArchiveBuilder) -> None:
+def test_a_document_that_a_worker_holds_cannot_be_accepted(builder: ArchiveBuilder) -> None:
     row_id, batch_id = builder.unacknowledgeable("acme", 1, lease_owner="x", lease_until=NOW + timedelta(seconds=1))
     with pytest.raises(BusyDocument, match="acme/1"):
         Corrections(builder.archive).accept(builder.archive.document_search.find("1"), "known", NOW)
@@ -64,7 +64,9 @@ def test_a_document_that_a_worker_holds_is_not_accepted_from_under_it(builder: A
 
 
 @pytest.mark.parametrize("state", [s for s in DocumentState if s is not DocumentState.QUARANTINED])
-def test_a_document_in_no_trouble_cannot_be_accepted(builder: ArchiveBuilder, state: DocumentState) -> None:
+def test_only_quarantined_and_unacknowledgeable_documents_can_be_accepted(
+    builder: ArchiveBuilder, state: DocumentState
+) -> None:
     builder.document("acme", 1, state)
     with pytest.raises(UsageError, match=f"acme/1 is {state}"):
         Corrections(builder.archive).accept(builder.archive.document_search.find("1"), "why not", NOW)
@@ -91,8 +93,8 @@ def test_a_retry_is_a_row_of_what_was_made_due(builder: ArchiveBuilder) -> None:
     )
 
 
-def test_what_is_being_acknowledged_at_this_moment_needs_no_retry(builder: ArchiveBuilder) -> None:
-    """It counts, and the worker's lease stays its own."""
+def test_a_document_being_acknowledged_needs_no_retry(builder: ArchiveBuilder) -> None:
+    """It counts, and the worker keeps its lease."""
     lease = {"lease_owner": "x", "lease_until": NOW + timedelta(seconds=1), "epoch": 4}
     _, batch_id = builder.unacknowledgeable("acme", 1, **lease)
     entries = list(builder.archive.document_search.documents(DocumentFilter()))
@@ -115,10 +117,10 @@ def test_any_document_can_be_held_and_released_once(builder: ArchiveBuilder, sta
 
 
 @pytest.mark.parametrize("state", DocumentState)
-def test_only_what_is_home_is_fetched_again_where_its_bytes_rotted(
+def test_only_acknowledged_documents_with_damaged_files_are_fetched_again(
     builder: ArchiveBuilder, state: DocumentState
 ) -> None:
-    """The others are on their way already, or somebody's decision."""
+    """The others are being fetched already, or an operator decided about them."""
     row_id = builder.document("acme", 1, state)
     rotten = [RottenFile("acme", row_id, 1, kind, "0" * 64, current=True) for kind in ("FA", "MT")]
     home = state is DocumentState.ACKNOWLEDGED
@@ -128,7 +130,7 @@ def test_only_what_is_home_is_fetched_again_where_its_bytes_rotted(
     assert Corrections(builder.archive).fetch_rotten(rotten, NOW) == 0
 
 
-def test_what_counts_as_home_without_a_file_is_fetched_again(builder: ArchiveBuilder) -> None:
+def test_a_document_recorded_as_stored_without_a_file_is_fetched_again(builder: ArchiveBuilder) -> None:
     bare, waits = builder.document("acme", 1), builder.document("acme", 2, DocumentState.DISCOVERED)
     builder.document("beta", 1)
     assert Corrections(builder.archive).fetch_bare(builder.account("acme"), {1, 2, 3}, NOW) == 1

@@ -1,4 +1,4 @@
-"""From an event to everything that changes with it: whatever happens, documents stand as their batch does."""
+"""From an event to everything that changes: documents always match the state of their batch."""
 
 from __future__ import annotations
 
@@ -90,9 +90,7 @@ def expect_fitting(one: Claim, transition: Transition, others: Sequence[Claim] =
 
 @pytest.mark.parametrize(("state", "happened"), PAIRS)
 @pytest.mark.parametrize("losses", [0, POLICY.most_losses - 1])
-def test_whatever_happens_documents_stand_as_their_batch_does(
-    state: BatchState, happened: BatchHappened, losses: int
-) -> None:
+def test_after_any_event_documents_match_their_batch(state: BatchState, happened: BatchHappened, losses: int) -> None:
     """MONOTONE-STATE, NO-LOSS: every pair of the batch's table, for every size."""
     for size in range(1, 101):
         one = claim(state, size, losses=losses)
@@ -100,7 +98,7 @@ def test_whatever_happens_documents_stand_as_their_batch_does(
 
 
 @given(happened=st.lists(st.sampled_from(VERDICTS), min_size=1, max_size=100))
-def test_whatever_a_parcel_held_documents_stand_as_their_batch_does(happened: list[DocumentHappened]) -> None:
+def test_whatever_a_parcel_contains_documents_match_their_batch(happened: list[DocumentHappened]) -> None:
     usable = D.STORED in happened
     one = claim(F, len(happened))
     transition = decide(one, outcome(one, H.DOCUMENTS_STORED if usable else H.NOTHING_USABLE, happened), NOW, POLICY)
@@ -111,7 +109,7 @@ def test_whatever_a_parcel_held_documents_stand_as_their_batch_does(happened: li
 
 
 @given(size=st.integers(1, 100), newer=st.sets(st.integers(1, 100)))
-def test_acknowledged_documents_of_which_a_newer_version_is_known_go_around_once_more(
+def test_documents_with_a_newer_version_are_fetched_again_after_the_acknowledgement(
     size: int, newer: set[int]
 ) -> None:
     """NO-LOSS: each is compared with the version that the batch was reserved for."""
@@ -128,7 +126,7 @@ def test_acknowledged_documents_of_which_a_newer_version_is_known_go_around_once
 
 
 @given(size=st.integers(2, 100), state=st.sampled_from([P, S]), newer=st.booleans())
-def test_two_halves_carry_every_document_once_for_the_version_it_was_carried_for(
+def test_two_halves_have_every_document_once_with_its_version(
     size: int,
     state: BatchState,
     newer: bool,  # noqa: FBT001  hypothesis'
@@ -147,7 +145,7 @@ def test_two_halves_carry_every_document_once_for_the_version_it_was_carried_for
 
 @pytest.mark.parametrize(("state", "happened"), PAIRS)
 @pytest.mark.parametrize("size", [1, 2])
-def test_permission_is_asked_for_exactly_where_it_is_decided(
+def test_permission_is_read_exactly_where_a_decision_needs_it(
     state: BatchState, happened: BatchHappened, size: int
 ) -> None:
     """A reservation that is accepted, or refused for a single document."""
@@ -159,7 +157,7 @@ def pause_status(in_row: int) -> PauseStatus:
     return PauseStatus(ACCOUNT_ID, in_row, NOW - timedelta(minutes=5) if in_row else None)
 
 
-def test_a_reservation_that_goes_through_forgets_what_was_refused() -> None:
+def test_an_accepted_reservation_resets_the_refusals() -> None:
     one = claim(P, 5)
     transition = decide(one, outcome(one, H.JOB_CREATED), NOW, POLICY, Permission(pause_status(3)))
     assert transition.account is not None
@@ -182,8 +180,8 @@ def paused(others: Sequence[Claim] = (), suspects: Sequence[int] = ()) -> tuple[
     return one, decide(one, outcome(one, H.REFUSED), NOW, POLICY, permission)
 
 
-def test_a_pause_takes_attempts_back_and_lets_nobody_travel_before_it_ends() -> None:
-    """What was refused speaks of the account: neither this document nor those before it failed."""
+def test_a_pause_takes_attempts_back_and_delays_every_document_until_it_ends() -> None:
+    """The refusals concern the account: neither this document nor those before it failed."""
     one, transition = paused(suspects=(11, 12))
     assert transition.account is not None
     assert transition.account.after.pause_reason is PauseReason.PERMISSION
@@ -196,8 +194,8 @@ def test_a_pause_takes_attempts_back_and_lets_nobody_travel_before_it_ends() -> 
     expect_fitting(one, transition)
 
 
-def test_a_pause_recalls_what_is_still_to_be_reserved_but_not_what_travels_alone() -> None:
-    """It would hold every place there is. Halves of what was refused come back as suspects."""
+def test_a_pause_recalls_unreserved_batches_but_not_single_documents() -> None:
+    """They would occupy every job slot. Halves of a refused batch become suspects."""
     fresh, half = other(8, (21, 22)), other(9, (23,), root_id=3)
     suspects, alone = other(10, (24,), purpose=Purpose.SUSPECT), other(11, (25,), purpose=Purpose.ALONE)
     others = (fresh, half, suspects, alone)
@@ -214,7 +212,7 @@ def test_a_pause_recalls_what_is_still_to_be_reserved_but_not_what_travels_alone
     expect_fitting(one, transition, others)
 
 
-def test_a_refusal_that_is_the_document_s_own_is_an_attempt_and_pauses_nobody() -> None:
+def test_a_refusal_of_a_document_counts_an_attempt_and_pauses_no_account() -> None:
     one = claim(P, 1)
     transition = decide(one, outcome(one, H.REFUSED), NOW, POLICY, Permission(pause_status(0)))
     (move,) = transition.documents
@@ -223,7 +221,7 @@ def test_a_refusal_that_is_the_document_s_own_is_an_attempt_and_pauses_nobody() 
     assert transition.account.after.pause_reason is None
 
 
-def test_what_is_decided_again_is_decided_on_the_documents_as_they_are_now() -> None:
+def test_a_repeated_decision_uses_the_current_documents() -> None:
     """A listing has changed one of them since the batch was claimed; the verdict stays as it was."""
     seen = claim(F, 2)
     now = replace(seen.documents[0], document=replace(seen.documents[0].document, version=2, wanted_at=HOUR))
@@ -247,7 +245,7 @@ def stored(have: Sequence[KnownFile], came: Sequence[tuple[str, str]], version: 
 HAVE = (KnownFile(71, "FA", "one", 1), KnownFile(72, "MT", "meta", 2))
 
 
-def test_bytes_that_are_known_make_no_second_file_and_belong_to_the_newer_version_too() -> None:
+def test_known_bytes_add_no_file_and_belong_to_the_newer_version_too() -> None:
     """SINGLE-COPY."""
     transition = stored(HAVE, [("FA", "one"), ("MT", "meta")])
     assert transition.new_files == ()
@@ -255,7 +253,7 @@ def test_bytes_that_are_known_make_no_second_file_and_belong_to_the_newer_versio
     assert [move.name for move in transition.documents] == ["document.stored"]
 
 
-def test_other_bytes_of_a_type_are_a_file_more_and_are_told() -> None:
+def test_other_bytes_of_a_type_add_a_file_and_a_journal_row() -> None:
     """NO-OVERWRITE."""
     transition = stored(HAVE, [("FA", "other"), ("FU", "new"), ("FU", "new")])
     made = [(one.ordinal, one.file.type, one.file.sha256, one.version) for one in transition.new_files]
@@ -269,9 +267,7 @@ FILES = st.tuples(st.sampled_from(["FA", "MT", "FU"]), st.sampled_from(["a", "b"
 
 
 @given(have=st.lists(FILES, unique=True, max_size=5), came=st.lists(FILES, max_size=6), version=st.integers(1, 3))
-def test_each_file_is_kept_once_whatever_comes(
-    have: list[tuple[str, str]], came: list[tuple[str, str]], version: int
-) -> None:
+def test_each_file_is_stored_once(have: list[tuple[str, str]], came: list[tuple[str, str]], version: int) -> None:
     known = [KnownFile(70 + place, kind, sha256, 1) for place, (kind, sha256) in enumerate(have)]
     transition = stored(known, came, version)
     made = [(one.file.type, one.file.sha256) for one in transition.new_files]

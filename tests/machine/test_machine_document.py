@@ -1,4 +1,4 @@
-"""The document's table, written down a second time and compared pair by pair; and what holds whatever happens."""
+"""The document's table, written down a second time and compared pair by pair; and properties of any sequence."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ OUTSIDE = [pair for pair in product(DocumentState, DocumentHappened) if pair not
 
 
 def before(state: DocumentState, **values: Any) -> Document:
-    """A document that has been through much, in this state: it is due tomorrow where it waits."""
+    """A document in this state with a history; it is due tomorrow if it waits."""
     past = {**PAST, "unacknowledgeable": state is STORED, "next_attempt_at": NOW + DAY if state in WAITING else None}
     return document(1, state, **(past | values))
 
@@ -107,7 +107,7 @@ def test_every_pair_of_the_table_changes_what_the_design_says_and_nothing_else(
 
 @pytest.mark.parametrize(("state", "happened"), OUTSIDE)
 def test_any_other_pair_is_an_error(state: DocumentState, happened: DocumentHappened) -> None:
-    """Outside the table lies a bug, and it is said with the document, the state and the event."""
+    """A pair outside the table is a bug; the error names document, state and event."""
     with pytest.raises(InvalidDocumentChange, match=rf"document 1: {happened} cannot happen in {state}"):
         change(before(state), event(happened), NOW, POLICY)
 
@@ -119,15 +119,15 @@ def test_nothing_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("state", "attempts"), list(product((BATCHED, STORED), range(POLICY.max_attempts + 2))))
-def test_a_document_that_failed_too_often_rests_in_quarantine(state: DocumentState, attempts: int) -> None:
-    """It is tried daily there; before that sooner, though ever later."""
+def test_a_document_that_failed_too_often_goes_to_quarantine(state: DocumentState, attempts: int) -> None:
+    """There it is retried daily; before, after growing pauses."""
     after = change(before(state, attempts=attempts), event(H.FAILED, not_before=None), NOW, POLICY)
     gave_up = attempts + 1 >= POLICY.max_attempts
     assert (after.state, after.attempts) == (QUARANTINED if gave_up else POOL, attempts + 1)
     assert after.next_attempt_at == NOW + (DAY if gave_up else timedelta(seconds=POLICY.backoff(attempts + 1)))
 
 
-def test_a_failure_that_is_not_the_document_s_counts_no_attempt() -> None:
+def test_a_failure_of_the_account_counts_no_attempt() -> None:
     """The account lost its permission: not even the last attempt ends in quarantine."""
     last = before(BATCHED, attempts=POLICY.max_attempts - 1)
     after = change(last, event(H.FAILED, counts=False), NOW, POLICY)
@@ -135,8 +135,8 @@ def test_a_failure_that_is_not_the_document_s_counts_no_attempt() -> None:
 
 
 @pytest.mark.parametrize("newer", [0, 1, 3])
-def test_a_newer_version_than_the_one_that_came_home_goes_around_once_more(newer: int) -> None:
-    """NO-LOSS: and it is not told of before it is home."""
+def test_a_newer_version_than_the_stored_one_is_fetched_again(newer: int) -> None:
+    """NO-LOSS: it is not acknowledged before the newest version is stored."""
     one = before(STORED, version=4 + newer)
     move = moved(one, event(H.ACKNOWLEDGED), NOW, POLICY)
     after = move.after
@@ -147,13 +147,13 @@ def test_a_newer_version_than_the_one_that_came_home_goes_around_once_more(newer
         assert (after.state, after.next_attempt_at, after.acknowledged_at) == (HOME, None, NOW)
 
 
-def test_a_service_that_was_not_told_leaves_no_instant_of_it() -> None:
+def test_without_acknowledgement_no_acknowledged_at_is_set() -> None:
     assert change(before(STORED), event(H.ACKNOWLEDGED, told=False), NOW, POLICY).acknowledged_at is None
 
 
 @pytest.mark.parametrize("suspect", [False, True])
-def test_what_is_recalled_from_half_of_a_refused_batch_is_a_suspect(suspect: bool) -> None:  # noqa: FBT001  pytest's
-    """NO-POISON: any of that half may be what was refused; it is no attempt of it."""
+def test_documents_recalled_from_half_of_a_refused_batch_are_suspects(suspect: bool) -> None:  # noqa: FBT001  pytest's
+    """NO-POISON: any document of that half may be the refused one; it counts no attempt."""
     one = before(BATCHED, suspect=False)
     after = change(one, event(H.RECALLED, suspect=suspect), NOW, POLICY)
     assert (after.suspect, after.failed_at, after.attempts) == (suspect, NOW if suspect else EARLIER, 2)
@@ -170,7 +170,7 @@ def test_a_pause_that_is_over_makes_nothing_due_before_now(happened: DocumentHap
 
 @pytest.mark.parametrize(("state", "happened"), DESIGN)
 def test_the_journal_names_what_happened(state: DocumentState, happened: DocumentHappened) -> None:
-    """Giving up, and coming home once more, have names of their own; so has what is not told of (below)."""
+    """Quarantine, storing again and overtaking have their own names."""
     for attempts in (2, POLICY.max_attempts - 1):
         move = moved(before(state, attempts=attempts), event(happened), NOW, POLICY, 9)
         name = f"document.{happened}"
@@ -183,7 +183,7 @@ def test_the_journal_names_what_happened(state: DocumentState, happened: Documen
         assert move.detail == {"reason": "because", "missing": "FU", **counted}
 
 
-def test_what_comes_home_for_the_first_time_is_told_apart() -> None:
+def test_a_document_stored_for_the_first_time_has_its_own_event() -> None:
     """The news and the deliveries read it."""
     first = moved(before(BATCHED, stored_at=None), DocumentEvent(H.STORED), NOW, POLICY)
     assert (first.name, dict(first.detail)) == ("document.stored", {})
@@ -209,8 +209,8 @@ HAPPENS_IN = {state: [happened for one, happened in DESIGN if one is state] for 
 UNCHANGEABLE = ("id", "account_id", "doc_id")
 
 
-@given(data=st.data(), roll=st.floats(0, 1, exclude_max=True), length=st.integers(1, 40))
-def test_whatever_happens_a_document_stays_sound(data: st.DataObject, roll: float, length: int) -> None:
+@given(data=st.data(), jitter=st.floats(0, 1, exclude_max=True), length=st.integers(1, 40))
+def test_after_any_events_a_document_is_consistent(data: st.DataObject, jitter: float, length: int) -> None:
     """It waits only in the pool and in quarantine, never since before now, and its version never falls.
 
     The same question has the same answer.
@@ -218,7 +218,7 @@ def test_whatever_happens_a_document_stays_sound(data: st.DataObject, roll: floa
     state = data.draw(st.sampled_from(DocumentState))
     one, policy = (
         before(state, unacknowledgeable=state is STORED and data.draw(st.booleans())),
-        replace(POLICY, roll=roll),
+        replace(POLICY, jitter=jitter),
     )
     for step in range(length):
         now = NOW + timedelta(minutes=step)
@@ -237,14 +237,14 @@ def test_whatever_happens_a_document_stays_sound(data: st.DataObject, roll: floa
 
 
 @given(data=st.data())
-def test_only_a_person_takes_a_document_out_or_gives_it_back(data: st.DataObject) -> None:
+def test_only_an_operator_holds_and_releases_a_document(data: st.DataObject) -> None:
     pair = data.draw(st.sampled_from(sorted(DESIGN)))
     held = data.draw(st.booleans())
     after = change(before(pair[0], held=held), replace(data.draw(EVENTS), happened=pair[1]), NOW, POLICY)
     assert after.held == {H.HELD: True, H.RELEASED: False}.get(pair[1], held)
 
 
-def test_the_past_of_these_documents_leaves_no_field_as_it_is_by_default() -> None:
+def test_the_test_documents_differ_from_the_default_in_every_field() -> None:
     """Otherwise a change back to the default would not show."""
     fresh, one = document(), before(STORED)
     same = {field.name for field in fields(Document) if getattr(fresh, field.name) == getattr(one, field.name)}

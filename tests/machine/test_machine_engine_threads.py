@@ -45,7 +45,7 @@ class OneLongEffect:
         if self.renewed >= self._failing + 3:
             self._enough.set()
 
-    def let_go(self) -> None:
+    def release_leases(self) -> None:
         self.let_go_after.append(self._ended)
 
 

@@ -52,7 +52,7 @@ def held(tmp_path: Path) -> Held:
     return Held(tmp_path)
 
 
-def test_a_claim_is_sure_without_asking_for_less_time_than_its_lease_lasts(held: Held) -> None:
+def test_a_claim_is_sure_for_less_time_than_its_lease_lasts(held: Held) -> None:
     held.clock.forward(held.batches.sure_seconds - 1)
     assert held.claims.are_sure(held.claim)
     assert held.batches.renewals == 0
@@ -61,7 +61,7 @@ def test_a_claim_is_sure_without_asking_for_less_time_than_its_lease_lasts(held:
     assert held.batches.renewals == 1, "a second before the lease expires the database is asked"
 
 
-def test_a_renewal_counts_from_when_it_was_asked_for(held: Held) -> None:
+def test_a_renewal_counts_from_its_request(held: Held) -> None:
     """The answer may take longer than the rest of the lease: another instance may have the batch by then."""
     held.batches.seconds = LEASE_SECONDS + 1
     held.claims.renew()

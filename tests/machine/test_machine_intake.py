@@ -1,4 +1,4 @@
-"""What a listing means, compared on values; and what a race with another instance does not do to it."""
+"""What a listing means, on values; and that races with other instances are harmless."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from tests.machine.documents import ACCOUNT_ID, NOW
 
 from easytracking_sync.errors import Outdated
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.document import DocumentHappened
-from easytracking_sync.machine.intake import MOST_TRIES, Absorbed, Listed, differences, until_current
-from easytracking_sync.terms import DocumentState, KnownDocument, ListedDocument, OnRelist
+from easytracking_sync.machine.intake import MOST_TRIES, IntakeCounts, ReceivedList, differences, retry_while_outdated
+from easytracking_sync.terms import DocumentState, KnownDocument, OnRelist
 
 H = DocumentHappened
 EARLIER = NOW - timedelta(hours=1)
@@ -32,12 +33,12 @@ def known(state: DocumentState, **values: Any) -> KnownDocument:
     return replace(made, **values)
 
 
-def listing(*elements: ListedDocument, **how: Any) -> Listed:
+def listing(*elements: ListedDocument, **how: Any) -> ReceivedList:
     given: dict[str, Any] = {"begun_at": NOW, "unmarked": True} | how
-    return Listed(ACCOUNT_ID, elements, **given)
+    return ReceivedList(ACCOUNT_ID, elements, **given)
 
 
-def happens(listed: Listed, one: KnownDocument) -> DocumentHappened | None:
+def happens(listed: ReceivedList, one: KnownDocument) -> DocumentHappened | None:
     """What the listing of document 1 means."""
     found = differences(listed, {1: one}, {1: b"{}"})
     assert found.new == ()
@@ -57,7 +58,7 @@ UNCHANGED: Mapping[DocumentState, DocumentHappened | None] = {
 
 
 @pytest.mark.parametrize("state", DocumentState)
-def test_a_document_listed_as_it_was_is_moved_only_where_it_is_home_or_gone(state: DocumentState) -> None:
+def test_an_unchanged_document_moves_only_if_acknowledged_or_withdrawn(state: DocumentState) -> None:
     assert happens(listing(element()), known(state)) is UNCHANGED[state]
 
 
@@ -67,7 +68,7 @@ def test_other_fields_are_a_change_whatever_the_state(state: DocumentState) -> N
 
 
 @pytest.mark.parametrize(("state", "fingerprint"), list(product(DocumentState, (SAME, OTHER))))
-def test_a_held_document_is_left_alone_whatever_is_listed_of_it(state: DocumentState, fingerprint: str) -> None:
+def test_a_held_document_is_ignored_whatever_is_listed(state: DocumentState, fingerprint: str) -> None:
     assert happens(listing(element(fingerprint=fingerprint)), known(state, held=True)) is None
 
 
@@ -81,7 +82,7 @@ def test_a_held_document_is_left_alone_whatever_is_listed_of_it(state: DocumentS
         ({"unmarked": False, "on_relist": OnRelist.REFETCH}, None),
     ],
 )
-def test_a_document_listed_again_as_unmarked_is_told_or_fetched_again(
+def test_a_document_listed_again_as_unmarked_is_acknowledged_or_fetched_again(
     how: dict[str, Any], happened: DocumentHappened | None
 ) -> None:
     assert happens(listing(element(), **how), known(DocumentState.ACKNOWLEDGED)) is happened
@@ -106,7 +107,7 @@ def test_only_a_listing_begun_after_the_acknowledgement_counts(
 
 
 @given(listed=st.sets(st.integers(1, 40)), there=st.sets(st.integers(1, 40)))
-def test_what_is_not_known_is_new_and_what_is_not_listed_is_left_alone(listed: set[int], there: set[int]) -> None:
+def test_unknown_documents_are_new_and_unlisted_ones_are_ignored(listed: set[int], there: set[int]) -> None:
     archive = {doc_id: known(DocumentState.ACKNOWLEDGED, id=1000 + doc_id) for doc_id in there}
     found = differences(listing(*map(element, sorted(listed))), archive, {})
     assert {one.doc_id for one in found.new} == listed - there
@@ -114,8 +115,8 @@ def test_what_is_not_known_is_new_and_what_is_not_listed_is_left_alone(listed: s
     assert all(one.doc_id + 1000 == row_id for row_id, (_, _, one) in found.happened.items())
 
 
-def test_what_chunks_meant_is_added_up() -> None:
-    assert Absorbed(1, 2, 3, 4) + Absorbed(10, 20, 30, 40) == Absorbed(11, 22, 33, 44)
+def test_counts_of_chunks_are_added() -> None:
+    assert IntakeCounts(1, 2, 3, 4) + IntakeCounts(10, 20, 30, 40) == IntakeCounts(11, 22, 33, 44)
 
 
 class Contested:
@@ -132,14 +133,14 @@ class Contested:
 
 
 @pytest.mark.parametrize("times", [0, 1, MOST_TRIES - 1])
-def test_what_was_outdated_is_decided_again(times: int) -> None:
+def test_an_outdated_decision_is_repeated(times: int) -> None:
     contested = Contested(times)
-    assert until_current(contested) == "done"
+    assert retry_while_outdated(contested) == "done"
     assert contested.tries == times + 1
 
 
-def test_what_is_always_outdated_is_a_bug_and_is_said() -> None:
+def test_endless_outdated_decisions_are_reported_as_a_bug() -> None:
     contested = Contested(MOST_TRIES)
     with pytest.raises(Outdated):
-        until_current(contested)
+        retry_while_outdated(contested)
     assert contested.tries == MOST_TRIES

@@ -14,14 +14,14 @@ from tests.support.harness import ROME, SMALL, Harness, Wish, cycle_of, list_thr
 
 from easytracking_simulator import WITHOUT_FIELD, Counts, Faults, odd_element, status
 from easytracking_sync.errors import DatabaseUnavailable, ServiceUnavailable
-from easytracking_sync.machine.intake import Absorbed, Intake, Listed
+from easytracking_sync.list_fields import ListedDocument
+from easytracking_sync.machine.intake import Intake, IntakeCounts, ReceivedList
 from easytracking_sync.machine.listing import Cycle, Scope
 from easytracking_sync.remote import EasyTracking, Listing, ListQuery
 from easytracking_sync.terms import (
     MOST_LISTED,
     AcknowledgeWith,
     DocumentState,
-    ListedDocument,
     Window,
     WindowKind,
 )
@@ -173,7 +173,7 @@ def test_a_second_with_more_documents_than_a_list_is_listed_repeatedly(make: Mak
     assert_archived(harness)
 
 
-def test_a_second_that_cannot_be_listed_is_reported_and_stops_nothing(make: Make) -> None:
+def test_a_second_that_cannot_be_listed_completely_is_reported_and_skipped(make: Make) -> None:
     """A 413 for one second makes the cycle incomplete and is reported; everything else is found."""
     harness = make(replace(SMALL, list_cap=3))
     crowd = {harness.simulator.add_document("demo1", received_at=SECOND, data=None) for _ in range(5)}
@@ -322,11 +322,11 @@ class Busy:
         self._calls = 0
         self.withdraw = intake.withdraw
 
-    def absorb(self, listed: Listed, now: datetime) -> Absorbed:
+    def take_in(self, listed: ReceivedList, now: datetime) -> IntakeCounts:
         self._calls += 1
         if self._calls % 2:
             raise DatabaseUnavailable("away")
-        return self._intake.absorb(listed, now)
+        return self._intake.take_in(listed, now)
 
 
 def test_the_cycles_of_one_rotation_list_the_whole_history(make: Make) -> None:

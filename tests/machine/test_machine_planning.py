@@ -1,4 +1,4 @@
-"""Which due documents form the next batches: fresh ones first, and what failed never beside them."""
+"""Which due documents form the next batches: fresh ones first, and never together with failed ones."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ WHOLE = [(FRESH, [1, 2, 3]), (SUSPECT, [11, 12, 13]), (ALONE, [21])]
         ((FRESH,) * 5, 4, []),
     ],
 )
-def test_fresh_first_and_beside_them_one_batch_of_suspects_and_one_document_alone(
+def test_fresh_documents_first_then_one_batch_of_suspects_and_one_single_document(
     loading: tuple[Purpose, ...], room: int, becomes: list[tuple[Purpose, list[int]]]
 ) -> None:
     """NO-POISON."""
@@ -65,7 +65,7 @@ def test_fresh_first_and_beside_them_one_batch_of_suspects_and_one_document_alon
 
 
 @pytest.mark.parametrize("there", list(product((False, True), repeat=3)))
-def test_what_is_not_due_makes_no_batch(there: tuple[bool, bool, bool]) -> None:
+def test_documents_that_are_not_due_form_no_batch(there: tuple[bool, bool, bool]) -> None:
     fresh_ones, suspect_ones, lone_ones = there
     due = Due(
         ACCOUNT_ID,
@@ -76,7 +76,7 @@ def test_what_is_not_due_makes_no_batch(there: tuple[bool, bool, bool]) -> None:
     assert planned(plan(due, NOW, POLICY, 4)) == [one for one, is_there in zip(WHOLE, there, strict=True) if is_there]
 
 
-def test_a_hundred_travel_together_at_most() -> None:
+def test_a_batch_has_at_most_a_hundred_documents() -> None:
     """BOUNDED: in the order in which they are due."""
     due = Due(ACCOUNT_ID, fresh=fresh(range(1, 251)), suspects=suspects(range(1001, 1151)))
     made = planned(plan(due, NOW, POLICY, 10))
@@ -99,7 +99,7 @@ def test_a_probe_without_fresh_documents_is_a_single_suspect() -> None:
     assert planned(plan(due, NOW, POLICY, 4)) == [(SUSPECT, [11])]
 
 
-def test_a_batch_is_planned_for_the_versions_that_are_wanted_now() -> None:
+def test_a_batch_is_planned_for_the_current_versions() -> None:
     transition = plan(Due(ACCOUNT_ID, fresh=(document(1, version=3), document(2))), NOW, POLICY, 1)
     assert transition is not None
     assert transition.new_batches == (NewBatch(BatchState.PLANNED, FRESH, {1: 3, 2: 1}),)

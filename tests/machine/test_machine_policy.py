@@ -1,4 +1,4 @@
-"""Windows and waits: pure arithmetic, and therefore properties."""
+"""Windows and waits: pure arithmetic, tested by properties."""
 
 from __future__ import annotations
 
@@ -154,15 +154,15 @@ def test_the_night_the_clocks_go_back_is_listed_whole() -> None:
     assert windows[0].holds(night.end)
 
 
-@given(attempts=st.integers(1, 1000), roll=st.floats(0, 1, exclude_max=True))
-def test_documents_wait_like_batches_and_daily_once_given_up(attempts: int, roll: float) -> None:
+@given(attempts=st.integers(1, 1000), jitter=st.floats(0, 1, exclude_max=True))
+def test_documents_wait_like_batches_and_daily_once_given_up(attempts: int, jitter: float) -> None:
     """Below `max_attempts`: full jitter under the cap. From it on: a day."""
-    policy = Policy(roll=roll)
+    policy = Policy(jitter=jitter)
     wait = policy.document_retry(attempts)
     if attempts >= policy.max_attempts:
         assert wait == 86_400
     else:
-        assert wait == pytest.approx(roll * min(300.0, 2.0 ** (attempts - 1)))
+        assert wait == pytest.approx(jitter * min(300.0, 2.0 ** (attempts - 1)))
 
 
 @given(losses=st.integers(0, 10_000))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.machine.documents import ACCOUNT_ID, NOW, batch
 
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.machine.refusals import Counted, count_refusal, forget_refusals, pause_slowly, resumed
+from easytracking_sync.machine.refusals import RefusalDecision, count_refusal, forget_refusals, pause_slowly, resumed
 from easytracking_sync.terms import PauseReason, PauseStatus, Purpose
 
 POLICY = Policy()
@@ -27,12 +27,14 @@ def pause_status(in_row: int = 0, **values: object) -> PauseStatus:
     return replace(made, **values)  # type: ignore[arg-type]
 
 
-def refused(account: PauseStatus, purpose: Purpose = Purpose.FRESH, *, kin_accepted: bool = False) -> Counted:
-    return count_refusal(account, batch(purpose=purpose), NOW, POLICY, kin_accepted=kin_accepted)
+def refused(
+    account: PauseStatus, purpose: Purpose = Purpose.FRESH, *, sibling_accepted: bool = False
+) -> RefusalDecision:
+    return count_refusal(account, batch(purpose=purpose), NOW, POLICY, sibling_accepted=sibling_accepted)
 
 
 @pytest.mark.parametrize("in_row", range(MOST - 1))
-def test_a_few_refusals_are_counted_and_are_the_documents_own(in_row: int) -> None:
+def test_a_few_refusals_are_counted_as_the_documents_attempts(in_row: int) -> None:
     counted = refused(pause_status(in_row))
     assert (counted.counts, counted.pauses) == (True, False)
     assert counted.account is not None
@@ -42,7 +44,7 @@ def test_a_few_refusals_are_counted_and_are_the_documents_own(in_row: int) -> No
     assert counted.account.name is None, "no row in the journal for each"
 
 
-def test_the_eighth_in_a_row_pauses_the_account_and_is_nobody_s_attempt() -> None:
+def test_the_eighth_refusal_in_a_row_pauses_the_account_and_counts_no_attempt() -> None:
     counted = refused(pause_status(MOST - 1))
     assert (counted.counts, counted.pauses) == (False, True)
     assert counted.account is not None
@@ -57,9 +59,9 @@ def test_the_eighth_in_a_row_pauses_the_account_and_is_nobody_s_attempt() -> Non
     assert counted.account.detail["reason"] == "permission"
 
 
-@pytest.mark.parametrize(("purpose", "kin_accepted"), list(product(Purpose, (False, True))))
-def test_a_probe_that_is_refused_pauses_again_whatever_it_carried(purpose: Purpose, *, kin_accepted: bool) -> None:
-    counted = refused(pause_status(MOST), purpose, kin_accepted=kin_accepted)
+@pytest.mark.parametrize(("purpose", "sibling_accepted"), list(product(Purpose, (False, True))))
+def test_a_refused_probe_pauses_again_whatever_its_documents(purpose: Purpose, *, sibling_accepted: bool) -> None:
+    counted = refused(pause_status(MOST), purpose, sibling_accepted=sibling_accepted)
     assert (counted.counts, counted.pauses) == (False, True)
     assert counted.account is not None
     assert counted.account.after.paused_until == AN_HOUR
@@ -67,23 +69,23 @@ def test_a_probe_that_is_refused_pauses_again_whatever_it_carried(purpose: Purpo
 
 
 @pytest.mark.parametrize("in_row", range(MOST))
-def test_where_another_part_of_the_batch_went_through_the_refusal_is_the_document_s(in_row: int) -> None:
-    assert refused(pause_status(in_row), kin_accepted=True) == Counted(None, counts=True)
+def test_if_another_part_of_the_batch_was_accepted_the_refusal_concerns_the_document(in_row: int) -> None:
+    assert refused(pause_status(in_row), sibling_accepted=True) == RefusalDecision(None, counts=True)
 
 
 @pytest.mark.parametrize(("in_row", "purpose"), list(product(range(MOST), ELSEWHERE)))
-def test_what_failed_before_tells_nothing_of_the_account(in_row: int, purpose: Purpose) -> None:
-    assert refused(pause_status(in_row), purpose) == Counted(None, counts=True)
+def test_refusals_of_documents_that_failed_before_do_not_count_for_the_account(in_row: int, purpose: Purpose) -> None:
+    assert refused(pause_status(in_row), purpose) == RefusalDecision(None, counts=True)
 
 
-def test_a_reservation_that_goes_through_ends_the_pause_and_the_count() -> None:
+def test_an_accepted_reservation_ends_the_pause_and_the_count() -> None:
     paused = pause_status(MOST, pause_reason=PauseReason.PERMISSION, paused_until=AN_HOUR, pause_message="why")
     forgotten = forget_refusals(paused)
     assert forgotten is not None
     assert (forgotten.before, forgotten.after) == (paused, PauseStatus(ACCOUNT_ID))
 
 
-def test_where_nothing_was_refused_there_is_nothing_to_forget() -> None:
+def test_without_refusals_there_is_nothing_to_reset() -> None:
     """Not even a pause for another reason: that one is ended by what it waits for."""
     assert forget_refusals(pause_status()) is None
     paused = pause_status(pause_reason=PauseReason.UNREACHABLE, paused_until=AN_HOUR, slow_pauses=2)
@@ -113,14 +115,14 @@ def test_an_account_pauses_exactly_after_eight_fresh_refusals_with_no_success_be
     accepted: list[bool], kin: list[bool], purposes: list[Purpose]
 ) -> None:
     account, in_row = pause_status(), 0
-    for went_through, kin_accepted, purpose in zip(accepted, kin, purposes, strict=False):
+    for went_through, sibling_accepted, purpose in zip(accepted, kin, purposes, strict=False):
         if went_through:
             in_row = 0
             forgotten = forget_refusals(account)
             account = account if forgotten is None else forgotten.after
         else:
-            counted = refused(account, purpose, kin_accepted=kin_accepted)
-            in_row += purpose is Purpose.FRESH and not kin_accepted and in_row < MOST
+            counted = refused(account, purpose, sibling_accepted=sibling_accepted)
+            in_row += purpose is Purpose.FRESH and not sibling_accepted and in_row < MOST
             account = account if counted.account is None else counted.account.after
             assert counted.pauses == (not counted.counts)
             assert counted.pauses == (in_row == MOST)

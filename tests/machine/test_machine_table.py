@@ -99,7 +99,7 @@ def test_any_other_pair_is_an_error(state: BatchState, happened: BatchHappened) 
         advance(batch(state, 1), event(happened), NOW, POLICY)
 
 
-def test_what_is_done_stays_done() -> None:
+def test_final_states_have_no_moves() -> None:
     """ACKNOWLEDGED, SPLIT and ABANDONED have no way out."""
     assert {state for state, _ in DESIGN} == {P, R, F, S}
     assert len(OUTSIDE) == len(BatchState) * len(BatchHappened) - len(DESIGN)
@@ -123,7 +123,7 @@ def test_the_third_loss_ends_a_batch_and_the_first_two_do_not(
 
 
 @pytest.mark.parametrize("happened", [H.JOB_CREATED, H.REFUSED, H.UNAVAILABLE])
-def test_what_is_no_lost_job_counts_no_loss(happened: BatchHappened) -> None:
+def test_other_failures_count_no_loss(happened: BatchHappened) -> None:
     """A spool file that is gone, a refusal or trouble on the way are not the job's fault."""
     assert advance(batch(P, 2, losses=1), event(happened), NOW, POLICY).batch.losses == 1
     assert advance(batch(F, 2, losses=1), event(H.PARCEL_GONE), NOW, POLICY).batch.losses == 1
@@ -140,20 +140,20 @@ def test_each_loss_doubles_the_next_deadline_up_to_23_hours() -> None:
     assert hours == [1, 2, 4, 8, 16, 23, 23]
 
 
-def test_a_reserved_batch_remembers_its_job_and_is_asked_for_soon() -> None:
+def test_a_reserved_batch_has_its_job_and_is_polled_soon() -> None:
     """RESERVED: the jobId, the instant of reservation, and the first poll after `poll_first_seconds`."""
     after = advance(batch(P, 2, failures=5, polls=9), event(H.JOB_CREATED), NOW, POLICY).batch
     assert (after.job_id, after.reserved_at, after.failures, after.polls) == ("a-job", NOW, 0, 0)
     assert in_seconds(after.next_attempt_at) == POLICY.poll_first_seconds
 
 
-def test_a_stored_batch_goes_on_with_exactly_what_was_stored() -> None:
+def test_a_stored_batch_continues_with_exactly_the_stored_documents() -> None:
     """ids ≠ ∅: the batch shrinks to them, and its parcel is forgotten."""
     after = advance(batch(F, 100, parcel="7-a-job.zip"), event(H.DOCUMENTS_STORED, stored=97), NOW, POLICY).batch
     assert (after.state, after.size, after.parcel, after.next_attempt_at) == (S, 97, None, NOW)
 
 
-def test_one_document_that_may_not_be_marked_is_tried_daily_and_shown() -> None:
+def test_an_unacknowledgeable_document_is_retried_daily_and_shown() -> None:
     """STORED, refused, n = 1: unacknowledgeable, tomorrow again; nothing else is marked so."""
     decided = advance(batch(S, 1), event(H.REFUSED), NOW, POLICY)
     assert decided.documents is D.REFUSED
@@ -163,7 +163,7 @@ def test_one_document_that_may_not_be_marked_is_tried_daily_and_shown() -> None:
             assert advance(batch(state, size), event(happened), NOW, POLICY).documents is not D.REFUSED
 
 
-def test_what_a_person_wants_tried_is_due_at_once() -> None:
+def test_a_retried_document_is_due_at_once() -> None:
     """STORED, retried: the daily wait is over, whatever it was."""
     waits = batch(S, 1, next_attempt_at=NOW + timedelta(days=1))
     assert advance(waits, event(H.RETRIED), NOW, POLICY).batch.next_attempt_at == NOW
@@ -174,33 +174,33 @@ def test_what_a_person_wants_tried_is_due_at_once() -> None:
         [pair for pair in DESIGN if pair[1] in {H.UNAVAILABLE, H.STORAGE_FAILED} and pair != (R, H.STORAGE_FAILED)]
     ),
     failures=st.integers(0, 10_000),
-    roll=st.floats(0, 1, exclude_max=True),
+    jitter=st.floats(0, 1, exclude_max=True),
 )
 def test_transient_trouble_waits_with_full_jitter_below_the_cap(
-    pair: tuple[BatchState, BatchHappened], failures: int, roll: float
+    pair: tuple[BatchState, BatchHappened], failures: int, jitter: float
 ) -> None:
     """A wait is anywhere between nothing and the doubled base, never beyond the cap; the failures are counted."""
     state, happened = pair
-    policy = replace(POLICY, roll=roll)
+    policy = replace(POLICY, jitter=jitter)
     after = advance(batch(state, 2, failures=failures), event(happened), NOW, policy).batch
     wait = in_seconds(after.next_attempt_at)
     most = min(300.0, 2.0 ** min(failures, 60))
     assert after.failures == failures + 1
-    assert wait == pytest.approx(roll * most, abs=1e-5)
+    assert wait == pytest.approx(jitter * most, abs=1e-5)
     assert 0 <= wait <= 300
 
 
-@given(roll=st.floats(0, 1, exclude_max=True))
-def test_a_parcel_that_could_not_be_kept_is_waited_for_long_at_once(roll: float) -> None:
+@given(jitter=st.floats(0, 1, exclude_max=True))
+def test_a_parcel_that_could_not_be_spooled_is_retried_after_the_longest_pause(jitter: float) -> None:
     """Each try costs the service a job and a parcel: a full disk waits up to the cap from the first time on."""
-    after = advance(batch(R, 2), event(H.STORAGE_FAILED), NOW, replace(POLICY, roll=roll)).batch
-    assert in_seconds(after.next_attempt_at) == pytest.approx(roll * 300, abs=1e-5)
+    after = advance(batch(R, 2), event(H.STORAGE_FAILED), NOW, replace(POLICY, jitter=jitter)).batch
+    assert in_seconds(after.next_attempt_at) == pytest.approx(jitter * 300, abs=1e-5)
 
 
-@given(asked=st.floats(0, 1e15), roll=st.floats(0, 1, exclude_max=True), failures=st.integers(0, 40))
-def test_retry_after_is_respected_up_to_an_hour(asked: float, roll: float, failures: int) -> None:
+@given(asked=st.floats(0, 1e15), jitter=st.floats(0, 1, exclude_max=True), failures=st.integers(0, 40))
+def test_retry_after_is_respected_up_to_an_hour(asked: float, jitter: float, failures: int) -> None:
     """Never sooner than the service asked, unless it asks for the absurd: then after an hour."""
-    policy = replace(POLICY, roll=roll)
+    policy = replace(POLICY, jitter=jitter)
     after = advance(batch(P, 2, failures=failures), event(H.UNAVAILABLE, retry_after=asked), NOW, policy).batch
     wait = in_seconds(after.next_attempt_at)
     assert min(asked, HOUR) - 1e-5 <= wait <= HOUR
@@ -229,14 +229,14 @@ def test_polls_never_speed_up() -> None:
     size=st.integers(1, 100),
     losses=st.integers(0, 5),
     failures=st.integers(0, 1000),
-    roll=st.floats(0, 1, exclude_max=True),
+    jitter=st.floats(0, 1, exclude_max=True),
 )
-def test_no_decision_looks_back_or_changes_whose_batch_it_is(
-    pair: tuple[BatchState, BatchHappened], size: int, losses: int, failures: int, roll: float
+def test_no_decision_goes_back_in_time_or_changes_the_batch_owner(
+    pair: tuple[BatchState, BatchHappened], size: int, losses: int, failures: int, jitter: float
 ) -> None:
     """`advance` is pure: the same question has the same answer, never due before now, in the same claim."""
     before = batch(pair[0], size, losses=losses, failures=failures, epoch=3)
-    policy = replace(POLICY, roll=roll)
+    policy = replace(POLICY, jitter=jitter)
     decided = advance(before, event(pair[1]), NOW, policy)
     assert decided == advance(before, event(pair[1]), NOW, policy)
     assert decided.batch.next_attempt_at >= NOW

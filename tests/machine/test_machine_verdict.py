@@ -14,7 +14,7 @@ from tests.machine.documents import document
 
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.document import DocumentHappened
-from easytracking_sync.machine.verdict import Contents, Needs, Verdict, verdicts
+from easytracking_sync.machine.verdict import ParcelContents, Requirements, Verdict, verdicts
 from easytracking_sync.remote import EasyTracking
 from easytracking_sync.terms import (
     AcknowledgeWith,
@@ -26,8 +26,8 @@ from easytracking_sync.terms import (
     ParcelFile,
 )
 
-USUAL = Needs("FA", frozenset({"FA", "MT", "FU"}), most_asks=3)
-EMPTY = Contents()
+USUAL = Requirements("FA", frozenset({"FA", "MT", "FU"}), most_asks=3)
+EMPTY = ParcelContents()
 STORED, ASKED_AGAIN = DocumentHappened.STORED, DocumentHappened.ASKED_AGAIN
 SET_APART, FAILED = DocumentHappened.SET_APART, DocumentHappened.FAILED
 
@@ -36,13 +36,13 @@ def carried(number: int, asks: int = 0, version: int = 1) -> CarriedDocument:
     return CarriedDocument(document(number, DocumentState.BATCHED, asks=asks, version=version), version)
 
 
-def held(*files: tuple[int, str]) -> Contents:
+def held(*files: tuple[int, str]) -> ParcelContents:
     """A parcel that holds these: the document's number, and the file's type."""
     found: dict[int, tuple[ParcelFile, ...]] = {}
     for number, kind in files:
         one = ParcelFile(kind, f"{number}.{kind}", 5, f"hash-{number}-{kind}")
         found[number * 100] = (*found.get(number * 100, ()), one)
-    return Contents(found)
+    return ParcelContents(found)
 
 
 def known(version: int, *types: str) -> dict[int, list[KnownFile]]:
@@ -51,11 +51,11 @@ def known(version: int, *types: str) -> dict[int, list[KnownFile]]:
 
 
 def judge(
-    contents: Contents,
+    contents: ParcelContents,
     *,
     asks: int = 0,
     asked: int = 1,
-    needs: Needs = USUAL,
+    needs: Requirements = USUAL,
     have: dict[int, list[KnownFile]] | None = None,
 ) -> Verdict:
     """The verdict on document 1 of a batch of one or more."""
@@ -84,7 +84,7 @@ def test_with_all_requested_types_a_document_is_stored() -> None:
     assert [(file.type, file.sha256) for file in verdict.files] == [(k, f"hash-1-{k}") for k in ("FA", "MT", "FU")]
 
 
-def test_types_nobody_asked_for_are_kept_too() -> None:
+def test_types_that_were_not_requested_are_stored_too() -> None:
     """RAW-FIRST: whatever came is stored."""
     verdict = judge(held((1, "FA"), (1, "MT"), (1, "FU"), (1, "XY")))
     assert verdict.event.happened is STORED
@@ -101,14 +101,14 @@ def test_missing_types_are_asked_for_three_times(asks: int, happened: DocumentHa
     assert types(verdict) == ["FA"]
 
 
-def test_types_that_came_in_different_parcels_make_a_document_whole() -> None:
+def test_types_from_different_parcels_complete_a_document() -> None:
     """What the archive holds of the version that is wanted counts."""
     verdict = judge(held((1, "MT")), asks=1, have=known(1, "FA", "FU"))
     assert verdict.event.happened is STORED
     assert types(verdict) == ["MT"]
 
 
-def test_files_of_an_older_version_make_no_newer_one_whole() -> None:
+def test_files_of_an_older_version_do_not_complete_a_newer_one() -> None:
     """NO-LOSS: the original that is there is the older one's."""
     (verdict,) = verdicts([carried(1, version=2)], held((1, "MT")), known(1, "FA", "FU"), USUAL)
     assert (verdict.event.happened, verdict.event.reason) == (FAILED, "the parcel held MT of it, but no FA")
@@ -129,7 +129,7 @@ def test_the_intermediary_s_copy_may_be_absent_silently() -> None:
         history_from=date(2019, 1, 1),
         timezone=ZoneInfo("Europe/Rome"),
     )
-    verdict = judge(WHOLE, needs=Needs("FA", frozenset(map(str, account.required_types)), most_asks=3))
+    verdict = judge(WHOLE, needs=Requirements("FA", frozenset(map(str, account.required_types)), most_asks=3))
     assert (verdict.event.happened, verdict.event.missing) == (STORED, ())
 
 
@@ -142,30 +142,30 @@ def test_without_its_original_a_document_failed_however_often_it_was_asked_for(a
     assert verdict.event.reason == "the parcel held FU, MT of it, but no FA"
 
 
-def test_where_no_fa_is_wanted_the_first_type_is_the_original() -> None:
-    only_metadata = Needs("MT", frozenset({"MT"}), most_asks=3)
+def test_without_fa_the_first_type_is_the_original() -> None:
+    only_metadata = Requirements("MT", frozenset({"MT"}), most_asks=3)
     assert judge(held((1, "MT")), needs=only_metadata).event.happened is STORED
     assert judge(held((1, "FU")), needs=only_metadata).event.happened is FAILED
 
 
-def test_nothing_of_a_document_is_said_so() -> None:
-    assert judge(EMPTY).event.reason == "the parcel held nothing of it"
+def test_a_document_without_any_file_is_reported() -> None:
+    assert judge(EMPTY).event.reason == "the parcel held none of its files"
 
 
 def test_a_refused_document_fails_with_the_parcel_s_reason() -> None:
-    event = judge(Contents(refused={100: "FA inflates to 9 bytes, more than 8"})).event
+    event = judge(ParcelContents(refused={100: "FA inflates to 9 bytes, more than 8"})).event
     assert (event.happened, event.reason) == (FAILED, "FA inflates to 9 bytes, more than 8")
 
 
 def test_documents_whose_names_collide_are_fetched_apart() -> None:
     """Who owns which cannot be known: no file of theirs is kept, and nobody has an attempt more."""
-    verdict = judge(Contents(held((2, "FA")).files, collided={100}), asked=2)
+    verdict = judge(ParcelContents(held((2, "FA")).files, collided={100}), asked=2)
     assert (verdict.event.happened, verdict.files) == (SET_APART, ())
 
 
-def test_alone_there_is_no_one_to_be_set_apart_from() -> None:
+def test_a_document_alone_in_its_batch_is_not_set_apart() -> None:
     """A document that collides even when it is alone failed, rather than going round for ever."""
-    event = judge(Contents(collided={100})).event
+    event = judge(ParcelContents(collided={100})).event
     assert event.happened is FAILED
     assert "even when it is fetched alone" in event.reason
 
@@ -174,11 +174,11 @@ KINDS = st.sets(st.sampled_from(["FA", "MT", "FU", "FI", "XY"]))
 
 
 @given(came=KINDS, there=KINDS, asks=st.integers(0, 5), required=KINDS, most_asks=st.integers(1, 4))
-def test_a_document_is_stored_exactly_where_nothing_more_is_to_be_waited_for(
+def test_a_document_is_stored_once_no_more_files_are_to_be_requested(
     came: Iterable[str], there: Iterable[str], asks: int, required: set[str], most_asks: int
 ) -> None:
     """Its original is there, and what is missing was asked for often enough, and is named."""
-    needs = Needs("FA", frozenset(required), most_asks)
+    needs = Requirements("FA", frozenset(required), most_asks)
     verdict = judge(held(*((1, kind) for kind in came)), asks=asks, needs=needs, have=known(1, *there))
     present = {*came, *there}
     missing = required - present

@@ -42,7 +42,7 @@ NO_LIST = {
 
 
 @pytest.mark.parametrize("compress", [True, False])
-def test_row_01_what_is_no_list_changes_nothing_and_is_asked_for_again(make: Make, *, compress: bool) -> None:
+def test_row_01_an_answer_that_is_no_list_changes_nothing_and_is_retried(make: Make, *, compress: bool) -> None:
     """A timeout, a 5xx, a page with 200, cut or wrong JSON: no state change, then the whole list all the same."""
     harness = make(replace(SMALL, documents=3, compress=compress))
     cycle = cycle_of(harness, harness.accounts["demo1"])
@@ -56,7 +56,7 @@ def test_row_01_what_is_no_list_changes_nothing_and_is_asked_for_again(make: Mak
     assert cycle.is_complete
 
 
-def test_row_01_a_list_that_fails_again_and_again_is_waited_for_with_jitter(make: Make) -> None:
+def test_row_01_a_failing_list_is_retried_with_jitter(make: Make) -> None:
     """Five failures wait no longer than 1 + 2 + 4 + 8 + 16 seconds, and not the same for everyone."""
     waited = set()
     for seed in range(4):
@@ -69,7 +69,7 @@ def test_row_01_a_list_that_fails_again_and_again_is_waited_for_with_jitter(make
     assert all(timedelta() < wait <= timedelta(seconds=31) for wait in waited)
 
 
-def test_row_01_every_other_call_waits_out_the_same_troubles(make: Make) -> None:
+def test_row_01_every_other_call_is_retried_likewise(make: Make) -> None:
     """Reserving and acknowledging go on where they were; nothing is stored or told twice."""
     harness = make(replace(SMALL, documents=4))
     troubles = [status(500), Fault(kind=Kind.HTML), Fault(kind=Kind.EMPTY), Fault(kind=Kind.TIMEOUT), status(502)]
@@ -122,7 +122,7 @@ def paused(harness: Harness, label: str) -> PauseReason | None:
     return harness.archive.accounts.paused(harness.accounts[label].id, harness.clock.now())
 
 
-def test_row_02_wrong_credentials_are_tried_once_and_then_ever_more_rarely(make: Make) -> None:
+def test_row_02_wrong_credentials_are_tried_once_and_then_less_and_less_often(make: Make) -> None:
     """Hammering can lock a user: one login, again after 1, 6 and 24 hours; the other account goes on meanwhile."""
     harness = make(replace(SMALL, documents=8), wishes=TWO)
     harness.simulator.set_password("demo1", "changed")
@@ -155,7 +155,7 @@ def test_row_02_no_call_is_made_with_refused_credentials_while_work_waits(make: 
     assert_archived(harness)
 
 
-def test_row_04_a_list_too_large_is_halved_and_everything_comes_home(make: Make) -> None:
+def test_row_04_a_list_too_large_is_halved_and_everything_is_archived(make: Make) -> None:
     """413: windows are narrowed until they fit; no document is lost between the halves."""
     harness = make(replace(SMALL, documents=40, list_cap=4))
     assert settle(harness).waiting == 0
@@ -223,7 +223,7 @@ def test_row_05_an_account_told_to_wait_makes_no_call_at_all_meanwhile(make: Mak
     assert later[place + 1].at - told >= timedelta(seconds=599)
 
 
-def test_row_05_no_call_is_lost_in_a_storm_of_refusals_to_answer(make: Make) -> None:
+def test_row_05_no_document_is_lost_while_most_calls_fail(make: Make) -> None:
     """ACK-LIVENESS: every second call is answered 429 or 503: everything comes home all the same."""
 
     harness = make(replace(SMALL, documents=6))

@@ -48,7 +48,7 @@ def travelled(harness: Harness) -> dict[int, list[Purpose]]:
     return found
 
 
-def test_row_03_ten_bad_ids_among_a_hundred_let_ninety_through_in_the_same_run(make: Make) -> None:
+def test_row_03_ten_bad_ids_of_a_hundred_do_not_delay_the_other_ninety(make: Make) -> None:
     """Bisected to the single bad ids, in few calls; no pause; the bad ones end in quarantine, with the reason."""
     harness = make(HUNDRED, policy=Policy(max_attempts=1))
     ids = harness.simulator.ids()
@@ -79,7 +79,7 @@ def test_row_03_one_bad_id_costs_few_calls(make: Make) -> None:
 
 @settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bad=st.sets(st.integers(0, 7), max_size=6))
-def test_row_03_whichever_ids_are_bad_all_good_ones_come_home(make: Make, bad: Collection[int]) -> None:
+def test_row_03_whichever_ids_are_bad_all_others_are_archived(make: Make, bad: Collection[int]) -> None:
     """Property: every good id is stored and acknowledged in the same run, every bad one visible."""
     harness = make(replace(SMALL, documents=8), policy=Policy(max_attempts=1))
     ids = harness.simulator.ids()
@@ -113,7 +113,7 @@ def test_row_03_bad_ids_are_bisected_when_acknowledging_too(make: Make) -> None:
     assert not entries(harness)[bad].unacknowledgeable
 
 
-def test_row_03_a_neighbour_that_is_marked_marks_no_document(make: Make) -> None:
+def test_row_03_a_marked_neighbour_does_not_mark_a_document(make: Make) -> None:
     """NO-LOSS: a refused acknowledgement counts as made before where the list shows this very document."""
     harness = make(replace(SMALL, documents=0))
     at = harness.clock.now()
@@ -126,7 +126,7 @@ def test_row_03_a_neighbour_that_is_marked_marks_no_document(make: Make) -> None
     assert (entries(harness)[bad].state, entries(harness)[bad].unacknowledgeable) == (DocumentState.STORED, True)
 
 
-def test_row_03_everything_refused_is_a_lost_permission_and_nobody_s_attempt(make: Make) -> None:
+def test_row_03_refusals_of_everything_are_a_lost_permission_and_count_no_attempt(make: Make) -> None:
     """Eight single refusals in a row, no success between: the account pauses with an alarm, no attempt counted."""
     harness = make()
     harness.simulator.faults = Faults(always={"reserve": status(403)})
@@ -136,7 +136,7 @@ def test_row_03_everything_refused_is_a_lost_permission_and_nobody_s_attempt(mak
     assert pause_of(harness) is PauseReason.PERMISSION
     assert {entry.attempts for entry in entries(harness).values()} == {0}
     assert DocumentState.QUARANTINED not in states(harness).values()
-    overview = harness.archive.document_search.overviews()[0]
+    overview = harness.archive.account_statuses.overviews()[0]
     assert overview.pause_reason is PauseReason.PERMISSION
     assert overview.pause_message
     alarms = [(level, facts["account"]) for name, level, facts in harness.observer.notes if name == "account.paused"]
@@ -183,7 +183,7 @@ def test_row_03_a_lost_permission_of_one_account_does_not_touch_the_other(make: 
     assert_archived(harness, "demo2")
 
 
-def test_row_03_a_document_that_may_be_had_is_not_held_up_by_many_that_may_not(make: Make) -> None:
+def test_row_03_an_accepted_document_is_not_delayed_by_many_refused_ones(make: Make) -> None:
     """NO-POISON: a customer's whole backlog is refused for good; what arrives for others comes home within hours."""
     harness = make(replace(SMALL, documents=20), policy=Policy(max_attempts=1))
     harness.simulator.faults = Faults(refused=frozenset(harness.simulator.ids()))
@@ -222,9 +222,7 @@ SPOILS_ITSELF: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("name", SPOILS_ITSELF)
-def test_row_03_a_bad_document_ends_in_quarantine_and_comes_home_alone_once_it_is_mended(
-    make: Make, name: str
-) -> None:
+def test_row_03_a_bad_document_is_quarantined_and_fetched_alone_once_it_is_repaired(make: Make, name: str) -> None:
     """`max_attempts`, then a day between; its reason is kept; nobody travels with it; nobody waits for it."""
     harness = make(replace(SMALL, documents=4), policy=Policy(max_attempts=4))
     bad = harness.simulator.ids()[2]

@@ -59,7 +59,7 @@ def test_row_06_a_reservation_answered_by_nonsense_is_made_again(make: Make) -> 
     assert_archived(harness)
 
 
-def test_row_07_202_for_ever_ends_at_the_deadline_and_is_reserved_again(make: Make) -> None:
+def test_row_07_a_job_pending_for_ever_is_reserved_again_at_the_deadline(make: Make) -> None:
     """Each job is given twice as long as the one before; after the third, the batch is halved."""
     harness = make(FEW, policy=Policy(job_deadline_seconds=60))
     harness.simulator.faults = Faults(always={"fetch": Fault(kind=Kind.PENDING)})
@@ -73,7 +73,7 @@ def test_row_07_202_for_ever_ends_at_the_deadline_and_is_reserved_again(make: Ma
     assert_archived(harness)
 
 
-def test_row_07_a_pending_job_is_polled_ever_more_rarely(make: Make) -> None:
+def test_row_07_a_pending_job_is_polled_less_and_less_often(make: Make) -> None:
     """Ten minutes of 202 cost some thirty polls, not three hundred; the documents come home as it is ready."""
     harness = make(replace(FEW, job_seconds=600))
     assert settle(harness).waiting == 0
@@ -96,7 +96,7 @@ def test_row_07_a_job_older_than_24_hours_is_reserved_again(make: Make) -> None:
 
 
 @pytest.mark.parametrize("code", [400, 403, 404, 410])
-def test_row_07_a_job_that_is_gone_is_reserved_again_whatever_says_so(make: Make, code: int) -> None:
+def test_row_07_a_lost_job_is_reserved_again_whatever_the_status(make: Make, code: int) -> None:
     """What a reset or expired job answers is open: each means "reserve again"."""
     harness = make(FEW)
     harness.simulator.script("fetch", status(code))
@@ -105,7 +105,7 @@ def test_row_07_a_job_that_is_gone_is_reserved_again_whatever_says_so(make: Make
     assert harness.simulator.count("reserve") == 2
 
 
-def test_row_07_a_job_that_is_lost_three_times_is_halved_until_the_culprit_is_alone(make: Make) -> None:
+def test_row_07_a_job_lost_three_times_is_halved_until_the_bad_document_is_alone(make: Make) -> None:
     """One document whose jobs always expire: the others come home, it ends in quarantine."""
     harness = make(FEW, policy=Policy(max_attempts=2))
     bad = harness.simulator.ids()[1]
@@ -269,7 +269,7 @@ def parcels(harness: Harness) -> Iterator[str]:
     return (entry.name for entry in (harness.folder / "spool").iterdir() if entry.is_file())
 
 
-def test_row_08_a_parcel_swept_away_meanwhile_is_fetched_again_and_not_counted(make: Make) -> None:
+def test_row_08_a_parcel_missing_from_the_spool_is_fetched_again_and_not_counted(make: Make) -> None:
     """Another host, a tmpfs after a reboot: FETCHED without its spool file goes back to PLANNED, no loss."""
     harness = make(FEW)
 

@@ -79,7 +79,7 @@ def events(harness: Harness, name: str) -> list[dict[str, object]]:
         return [json.loads(detail) for detail in connection.execute(query).scalars()]
 
 
-def test_row_10_what_does_no_harm_costs_no_second_parcel(make: Make) -> None:
+def test_row_10_harmless_oddities_need_no_second_parcel(make: Make) -> None:
     """Strangers, rows twice, a BOM, folders, text for ids, odd rows: what was asked for is taken at once."""
     harness = make(FEW)
     settle(harness)
@@ -105,7 +105,7 @@ def test_row_10_one_document_s_fault_costs_the_others_nothing(make: Make) -> Non
     assert_archived(harness)
 
 
-def test_row_10_11_a_parcel_that_proves_nothing_acknowledges_nothing(make: Make) -> None:
+def test_row_10_11_a_bad_parcel_acknowledges_nothing(make: Make) -> None:
     """Another batch's, empty, without or with half an index, overlapping, with a page or a zip in front."""
     harness = make(FEW)
     settle(harness)
@@ -122,7 +122,7 @@ def test_row_10_11_a_parcel_that_proves_nothing_acknowledges_nothing(make: Make)
 
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(troubles=st.lists(st.sampled_from([*HARMLESS, *SPOILS_ONE, *SPOILS_ALL]), min_size=1, max_size=3))
-def test_row_10_any_sequence_of_odd_parcels_ends_with_everything_home(make: Make, troubles: list[str]) -> None:
+def test_row_10_after_any_sequence_of_odd_parcels_everything_is_archived(make: Make, troubles: list[str]) -> None:
     """ACK-SUBSET: store what was asked for and is whole, the rest back to the pool; never acknowledge more."""
     harness = make(FEW)
     for variety in troubles:
@@ -167,7 +167,7 @@ def test_row_10_missing_types_are_asked_for_three_times_and_then_recorded(make: 
     assert [poor in ids for ids in fetched(harness)] == [True, True, True]
     assert (entry.state, entry.missing_types, entry.attempts) == (DocumentState.ACKNOWLEDGED, ("FU",), 0)
     assert {file.type for file in entry.files} == {"FA", "MT"}
-    assert harness.archive.document_search.overviews()[0].incomplete == 1
+    assert harness.archive.account_statuses.overviews()[0].incomplete == 1
     missing = [event["missing"] for event in events(harness, "document.stored") if "missing" in event]
     assert missing == ["FU"]
     others = set(harness.simulator.ids()) - {poor}
@@ -205,7 +205,7 @@ def test_row_10_the_intermediary_s_copy_is_kept_where_there_is_one_and_absent_si
     assert all(entry.missing_types == () for entry in entries(harness).values())
 
 
-def test_row_10_without_fa_the_first_type_is_what_makes_a_document(make: Make) -> None:
+def test_row_10_without_fa_the_first_type_is_the_original(make: Make) -> None:
     """An account that wants metadata only is served, and acknowledged, by it."""
     wish = Wish(file_types=frozenset({FileType.MT}), original=FileType.MT)
     harness = make(FEW, wishes={"demo1": wish})
@@ -214,7 +214,7 @@ def test_row_10_without_fa_the_first_type_is_what_makes_a_document(make: Make) -
 
 
 @pytest.mark.parametrize("variety", ["bomb", "lying-size"])
-def test_row_11_a_file_that_inflates_beyond_the_limit_is_refused_and_its_batch_comes_home(
+def test_row_11_a_file_that_inflates_beyond_the_limit_is_refused_and_the_others_are_archived(
     make: Make, variety: str
 ) -> None:
     """`max_file_bytes`, whatever size the zip claims: the others are home from that parcel, this one is shown."""
@@ -272,7 +272,7 @@ def test_row_11_a_bad_parcel_is_kept_for_inspection_byte_for_byte(make: Make) ->
     assert [path.read_bytes() for path in inspected(harness)] == [body]
 
 
-def test_row_11_garbage_is_no_parcel(make: Make) -> None:
+def test_row_11_garbage_is_refused_as_a_parcel(make: Make) -> None:
     """Random bytes with the right status and type."""
     harness = make(FEW)
     harness.simulator.script("fetch", Fault(kind=Kind.GARBAGE), times=2)

@@ -66,7 +66,7 @@ class FullDisk(LocalFiles):
     def _come_to(self, operation: str) -> None:
         if operation == self.full_at:
             self.refusals += 1
-            raise StorageFault(f"storage refused while {operation}: {os.strerror(errno.ENOSPC)}")
+            raise StorageFault(f"storage failed while {operation}: {os.strerror(errno.ENOSPC)}")
 
     def create(self, path: Path) -> BinaryIO:
         self._come_to("create")
@@ -102,7 +102,7 @@ class _FullFile(io.BufferedWriter):
 
 
 @pytest.mark.parametrize("operation", ["create", "write", "sync", "rename", "open"])
-def test_row_12_a_disk_that_is_full_while_spooling_is_said_so_and_outlived(make: Make, operation: str) -> None:
+def test_row_12_a_full_disk_while_spooling_is_reported_and_work_resumes(make: Make, operation: str) -> None:
     """Nothing half-written stays, nothing is acknowledged, nobody gets an attempt; with room again all comes home."""
     disk = FullDisk()
     harness = make(FEW, files=disk)
@@ -121,7 +121,7 @@ def test_row_12_a_disk_that_is_full_while_spooling_is_said_so_and_outlived(make:
     assert {entry.attempts for entry in entries(harness).values()} == {0}
 
 
-def test_row_12_a_full_disk_is_not_hammered(make: Make) -> None:
+def test_row_12_a_full_disk_is_retried_rarely(make: Make) -> None:
     """Each parcel that cannot be kept costs the service a job: ten minutes of it cost a few, not hundreds."""
     disk = FullDisk()
     harness = make(FEW, files=disk)

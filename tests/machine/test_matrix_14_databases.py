@@ -59,9 +59,7 @@ def impatient(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize("state", EFFECTS)
-def test_row_14_whatever_another_writer_keeps_from_being_committed_is_done_again(
-    make: Make, state: BatchState
-) -> None:
+def test_row_14_a_commit_blocked_by_another_writer_is_repeated(make: Make, state: BatchState) -> None:
     """The effect happened and cannot be noted, however often it is tried: a parcel that lies here is not lost."""
     harness = make(FEW, opened=impatient)
     if not harness.archive.database.is_sqlite:
@@ -106,7 +104,7 @@ def lossy(lose: Callable[[], Lost | None]) -> Callable[[Archive], None]:
 
 @pytest.mark.parametrize("loss", Lost)
 @pytest.mark.parametrize("state", EFFECTS)
-def test_row_15_a_commit_whose_answer_is_lost_is_looked_for_and_counts_once(
+def test_row_15_a_commit_whose_answer_is_lost_is_checked_and_counts_once(
     make: Make, state: BatchState, loss: Lost
 ) -> None:
     """FAIL-STOP: neither believed nor made twice; every effect happens once, and the engine's count is right."""
@@ -142,7 +140,7 @@ def mute(silences: list[str]) -> Callable[[Archive], None]:
     return wrap
 
 
-def test_row_14_what_cannot_be_asked_when_a_job_was_reserved_is_asked_again(make: Make) -> None:
+def test_row_14_a_database_that_fails_after_a_reservation_is_retried(make: Make) -> None:
     """The decision asks for the account's permission: a job that was reserved is not given up for that."""
     silences: list[str] = []
     harness = make(FEW, opened=mute(silences))

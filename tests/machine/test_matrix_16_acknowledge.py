@@ -34,7 +34,7 @@ def marks(harness: Harness) -> list[tuple[int, ...]]:
 
 
 def relist(harness: Harness) -> None:
-    """A later cycle, and whatever it sets going."""
+    """Run a later cycle and the work that follows."""
     harness.clock.forward(LATER)
     assert settle(harness).waiting == 0
 
@@ -103,7 +103,7 @@ def test_row_17_a_document_without_reception_time_is_confirmed_by_its_date(make:
     assert not any(entry.unacknowledgeable for entry in entries(harness).values())
 
 
-def test_row_17_what_someone_else_marked_meanwhile_is_done(make: Make) -> None:
+def test_row_17_a_document_marked_by_others_meanwhile_is_done(make: Make) -> None:
     """Between the storing and the acknowledgement the portal marks them: nothing to be refused about."""
     harness = make(replace(FEW, repeated_phase_status=400))
     until_stored(harness)
@@ -112,8 +112,8 @@ def test_row_17_what_someone_else_marked_meanwhile_is_done(make: Make) -> None:
     assert_archived(harness)
 
 
-def test_row_18_what_is_listed_again_is_acknowledged_again_and_not_fetched(make: Make) -> None:
-    """The service forgot the mark: nothing is fetched or stored twice."""
+def test_row_18_a_document_listed_again_is_acknowledged_again_and_not_fetched(make: Make) -> None:
+    """The service lost the mark: nothing is fetched or stored twice."""
     harness = make(FEW)
     settle(harness)
     forgotten = harness.simulator.ids()[1:3]
@@ -128,7 +128,7 @@ def test_row_18_what_is_listed_again_is_acknowledged_again_and_not_fetched(make:
     }
 
 
-def test_row_18_what_stays_listed_is_acknowledged_once_a_cycle(make: Make) -> None:
+def test_row_18_a_document_that_stays_listed_is_acknowledged_once_a_cycle(make: Make) -> None:
     """A mark that never shows costs one call a cycle, for ever, and no parcel."""
     harness = make(FEW)
     harness.simulator.faults = Faults(still_listed=frozenset(harness.simulator.ids()))
@@ -156,7 +156,7 @@ def test_row_18_a_listing_begun_before_the_acknowledgement_does_not_count(make: 
     assert len(marks(harness)) == 2
 
 
-def test_row_18_where_it_is_wished_what_is_listed_again_is_fetched_once_more(make: Make) -> None:
+def test_row_18_with_refetch_a_document_listed_again_is_fetched_again(make: Make) -> None:
     """`on_relist = "refetch"`: the same bytes are not stored twice."""
     harness = make(FEW, wishes=REFETCH)
     settle(harness)
@@ -218,8 +218,8 @@ def test_row_19_the_older_list_fields_stay_in_the_journal(make: Make) -> None:
     assert json.loads(before)["number"] == older
 
 
-def test_row_19_a_change_while_it_is_on_its_way_brings_the_newer_version_too(make: Make) -> None:
-    """Listed anew between the reservation and the acknowledgement: it travels once more, both are kept."""
+def test_row_19_a_change_during_the_fetch_fetches_the_newer_version_too(make: Make) -> None:
+    """Listed again between the reservation and the acknowledgement: it is fetched again; both versions stay."""
     harness = make(FEW)
     until_stored(harness)
     changed = harness.simulator.ids()[2]
@@ -235,7 +235,7 @@ def test_row_19_a_change_while_it_is_on_its_way_brings_the_newer_version_too(mak
 
 
 @pytest.mark.parametrize("state", LIVE_STATES)
-def test_row_19_a_change_listed_while_an_effect_is_under_way_spoils_neither(make: Make, state: BatchState) -> None:
+def test_row_19_a_change_listed_during_an_effect_affects_neither(make: Make, state: BatchState) -> None:
     """NO-LOSS: the effect was begun on the older documents, and is committed on those that are there now."""
     harness = make(FEW)
     account = harness.accounts["demo1"]
@@ -320,7 +320,7 @@ def vanish(harness: Harness, file: FileEntry) -> None:
 
 @pytest.mark.parametrize("spoil", [rot, vanish])
 @pytest.mark.parametrize("place", [0, 2])
-def test_row_16_what_cannot_be_read_back_is_not_acknowledged_but_fetched_again(
+def test_row_16_documents_that_cannot_be_read_back_are_fetched_again_not_acknowledged(
     make: Make, spoil: object, place: int
 ) -> None:
     """NO-ACK-BEFORE-DURABLE: bytes rot between storing and acknowledging; nothing is told, all is mended."""
@@ -336,8 +336,8 @@ def test_row_16_what_cannot_be_read_back_is_not_acknowledged_but_fetched_again(
     assert parcels(harness) == 2
 
 
-def test_row_16_an_account_that_tells_nothing_reads_back_all_the_same(make: Make) -> None:
-    """`acknowledge = "none"` is no reason to believe a disk."""
+def test_row_16_an_account_that_acknowledges_nothing_still_reads_back(make: Make) -> None:
+    """Reading back does not depend on `acknowledge`."""
     harness = make(FEW, wishes={"demo1": Wish(acknowledge=AcknowledgeWith.NONE)})
     until_stored(harness)
     rot(harness, entries(harness)[harness.simulator.ids()[1]].files[0])
@@ -346,7 +346,7 @@ def test_row_16_an_account_that_tells_nothing_reads_back_all_the_same(make: Make
     assert parcels(harness) == 2
 
 
-def test_row_18_rotten_bytes_of_a_document_listed_again_are_fetched_again(make: Make) -> None:
+def test_row_18_damaged_files_of_a_document_listed_again_are_fetched_again(make: Make) -> None:
     """Acknowledged long ago and listed again: it is read back before anything is told."""
     harness = make(FEW)
     settle(harness)

@@ -31,8 +31,8 @@ CLAIMS_AND_LISTINGS = (
         "epoch-not-raised",
         "a claim does not tell itself from the one before",
         "archive/batches.py",
-        "epoch=batch.c.epoch + 1, **_mine(",
-        "epoch=batch.c.epoch, **_mine(",
+        "epoch=batch.c.epoch + 1, **_leased(",
+        "epoch=batch.c.epoch, **_leased(",
         (f"{BATCHES}::test_a_claim_carries_its_documents_in_a_fixed_order_and_raises_the_epoch",),
     ),
     Mutant(
@@ -87,8 +87,8 @@ CLAIMS_AND_LISTINGS = (
         "dead-leases-kept",
         "what a killed instance held is held for ever",
         "archive/batches.py",
-        "        if self._alone:\n            self._void(batch.c.lease_owner.is_not(None))\n",
-        "        if not self._alone:\n            self._void(batch.c.lease_owner.is_not(None))\n",
+        "        if self._alone:\n            self._clear_leases(batch.c.lease_owner.is_not(None))\n",
+        "        if not self._alone:\n            self._clear_leases(batch.c.lease_owner.is_not(None))\n",
         (f"{TOLD}::test_row_16_killed_again_and_again_before_the_acknowledgement",),
     ),
     Mutant(
@@ -130,7 +130,7 @@ CLAIMS_AND_LISTINGS = (
         "archive/documents.py",
         "due = due.where(sa.or_(quarantined, discovered & document.c.alone))",
         "due = due.where(~quarantined, discovered & document.c.alone)",
-        (f"{REFUSALS}::test_row_03_a_bad_document_ends_in_quarantine_and_comes_home_alone_once_it_is_mended",),
+        (f"{REFUSALS}::test_row_03_a_bad_document_is_quarantined_and_fetched_alone_once_it_is_repaired",),
     ),
     Mutant(
         "documents-of-another-account",
@@ -154,7 +154,7 @@ CLAIMS_AND_LISTINGS = (
         "machine/intake.py",
         "return DocumentHappened.REFETCHED if listed.on_relist is OnRelist.REFETCH else DocumentHappened.RELISTED",
         "return DocumentHappened.REFETCHED",
-        (f"{TOLD}::test_row_18_what_is_listed_again_is_acknowledged_again_and_not_fetched",),
+        (f"{TOLD}::test_row_18_a_document_listed_again_is_acknowledged_again_and_not_fetched",),
     ),
     Mutant(
         "101-relisted-in-a-batch",

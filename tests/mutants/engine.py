@@ -24,7 +24,7 @@ ENGINE = (
         "machine/batch_effects.py",
         "if set(receipt.doc_ids) != set(claim.doc_ids):",
         "if not receipt.doc_ids:",
-        (f"{TOLD}::test_row_16_what_cannot_be_read_back_is_not_acknowledged_but_fetched_again",),
+        (f"{TOLD}::test_row_16_documents_that_cannot_be_read_back_are_fetched_again_not_acknowledged",),
     ),
     Mutant(
         "trial-believes-the-disk",
@@ -32,7 +32,7 @@ ENGINE = (
         "machine/batch_effects.py",
         "        if set(receipt.doc_ids) != set(claim.doc_ids):\n",
         "        if account.acknowledge != AcknowledgeWith.NONE and set(receipt.doc_ids) != set(claim.doc_ids):\n",
-        (f"{TOLD}::test_row_16_an_account_that_tells_nothing_reads_back_all_the_same",),
+        (f"{TOLD}::test_row_16_an_account_that_acknowledges_nothing_still_reads_back",),
     ),
     Mutant(
         "held-are-told",
@@ -56,7 +56,7 @@ ENGINE = (
         "machine/batch_effects.py",
         "return batch.deadline_at is not None and self._clock.now() >= batch.deadline_at",
         "return batch.deadline_at is None",
-        (f"{JOBS}::test_row_07_202_for_ever_ends_at_the_deadline_and_is_reserved_again",),
+        (f"{JOBS}::test_row_07_a_job_pending_for_ever_is_reserved_again_at_the_deadline",),
     ),
     Mutant(
         "spooled-parcel-fetched-again",
@@ -104,7 +104,7 @@ ENGINE = (
         "machine/batch.py",
         "(FETCHED, _H.PARCEL_GONE): _again,",
         "(FETCHED, _H.PARCEL_GONE): _lost,",
-        (f"{TABLE}::test_what_is_no_lost_job_counts_no_loss",),
+        (f"{TABLE}::test_other_failures_count_no_loss",),
     ),
     Mutant(
         "loss-not-counted",
@@ -126,7 +126,7 @@ ENGINE = (
         "backoff-without-jitter",
         "everyone who waits comes back at the same moment",
         "machine/policy.py",
-        "pause = self.roll * min(self.retry_cap_seconds, doubled)",
+        "pause = self.jitter * min(self.retry_cap_seconds, doubled)",
         "pause = min(self.retry_cap_seconds, doubled)",
         (f"{TABLE}::test_transient_trouble_waits_with_full_jitter_below_the_cap",),
     ),
@@ -141,7 +141,7 @@ ENGINE = (
     Mutant(
         "retry-after-of-one-batch",
         "an account that is told to wait makes other calls meanwhile",
-        "machine/gate.py",
+        "machine/circuit_breaker.py",
         "        if retry_after is None:\n            return\n",
         "        if retry_after is None or retry_after > 0:\n            return\n",
         (f"{ANSWERS}::test_row_05_an_account_told_to_wait_makes_no_call_at_all_meanwhile",),
@@ -192,7 +192,7 @@ ENGINE = (
         "machine/listing/cycle.py",
         "            except TooLarge:\n                return None\n",
         "            except TooLarge:\n                return Listing((), None, (), 0)\n",
-        (f"{ANSWERS}::test_row_04_a_list_too_large_is_halved_and_everything_comes_home",),
+        (f"{ANSWERS}::test_row_04_a_list_too_large_is_halved_and_everything_is_archived",),
     ),
     Mutant(
         "withdrawn-unproven",
@@ -256,7 +256,7 @@ ENGINE = (
         "machine/engine.py",
         "        if in_doubt and self._archive.transitions.was_applied(transition):\n            return\n",
         "        if in_doubt:\n            return\n",
-        (f"{DATABASES}::test_row_15_a_commit_whose_answer_is_lost_is_looked_for_and_counts_once",),
+        (f"{DATABASES}::test_row_15_a_commit_whose_answer_is_lost_is_checked_and_counts_once",),
     ),
     Mutant(
         "never-quarantined",
@@ -264,7 +264,7 @@ ENGINE = (
         "machine/document.py",
         "state=QUARANTINED if attempts >= policy.max_attempts else DISCOVERED,",
         "state=QUARANTINED if attempts < 0 else DISCOVERED,",
-        (f"{REFUSALS}::test_row_03_a_bad_document_ends_in_quarantine_and_comes_home_alone_once_it_is_mended",),
+        (f"{REFUSALS}::test_row_03_a_bad_document_is_quarantined_and_fetched_alone_once_it_is_repaired",),
     ),
     Mutant(
         "attempts-for-a-lost-permission",
@@ -272,14 +272,30 @@ ENGINE = (
         "machine/engine.py",
         "        if not concerns_permission(claim, event):\n",
         "        if event.happened is not BatchHappened.JOB_CREATED:\n",
-        (f"{REFUSALS}::test_row_03_everything_refused_is_a_lost_permission_and_nobody_s_attempt",),
+        (f"{REFUSALS}::test_row_03_refusals_of_everything_are_a_lost_permission_and_count_no_attempt",),
     ),
     Mutant(
         "reserving-on-a-full-disk",
         "parcels are reserved though the disk has no room",
         "machine/engine.py",
-        "        if self._archive.spool.has_room():\n            return True\n",
+        "        if self._archive.spool.has_space():\n            return True\n",
         "        if self._archive.spool:\n            return True\n",
         (f"{BOUNDS}::test_row_12_below_min_free_bytes_nothing_is_reserved",),
+    ),
+    Mutant(
+        "asked-for-and-not-tried",
+        "after a lost permission came back, `catch-up` lifts the pause and the documents keep waiting",
+        "machine/corrections.py",
+        "    archive.documents.try_now(account_ids, now)\n",
+        "",
+        ("tests/machine/test_machine_try_now.py::test_after_trouble_with_the_service_everything_is_tried_at_once",),
+    ),
+    Mutant(
+        "batches-asked-for-and-not-tried",
+        "after a full disk was freed, `catch-up` idles until the next attempts",
+        "machine/corrections.py",
+        "    archive.batches.try_now(account_ids, now)\n",
+        "",
+        ("tests/machine/test_machine_try_now.py::test_after_a_full_disk_everything_is_tried_at_once",),
     ),
 )

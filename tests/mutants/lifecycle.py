@@ -19,8 +19,8 @@ TRANSITIONS = "tests/archive/test_archive_transitions.py"
 WRITERS = "tests/archive/test_writers_of_states.py"
 
 PAIRS = f"{DOCUMENT}::test_every_pair_of_the_table_changes_what_the_design_says_and_nothing_else"
-SOUND = f"{DOCUMENT}::test_whatever_happens_a_document_stays_sound"
-FITTING = f"{DECISION}::test_whatever_happens_documents_stand_as_their_batch_does"
+SOUND = f"{DOCUMENT}::test_after_any_events_a_document_is_consistent"
+FITTING = f"{DECISION}::test_after_any_event_documents_match_their_batch"
 
 LIFECYCLE = (
     Mutant(
@@ -53,7 +53,7 @@ LIFECYCLE = (
         "machine/document.py",
         "failed_at=now) if event.suspect else recalled",
         "failed_at=now) if event.suspect is None else recalled",
-        (f"{DOCUMENT}::test_what_is_recalled_from_half_of_a_refused_batch_is_a_suspect",),
+        (f"{DOCUMENT}::test_documents_recalled_from_half_of_a_refused_batch_are_suspects",),
     ),
     Mutant(
         "due-before-now",
@@ -77,7 +77,7 @@ LIFECYCLE = (
         "machine/document.py",
         "attempts = document.attempts + event.counts",
         "attempts = document.attempts + 1",
-        (f"{DOCUMENT}::test_a_failure_that_is_not_the_document_s_counts_no_attempt",),
+        (f"{DOCUMENT}::test_a_failure_of_the_account_counts_no_attempt",),
     ),
     Mutant(
         "untold-and-dated",
@@ -85,7 +85,7 @@ LIFECYCLE = (
         "machine/document.py",
         "acknowledged_at=now if event.told else None)",
         "acknowledged_at=now)",
-        (f"{DOCUMENT}::test_a_service_that_was_not_told_leaves_no_instant_of_it",),
+        (f"{DOCUMENT}::test_without_acknowledgement_no_acknowledged_at_is_set",),
     ),
     Mutant(
         "accepted-without-a-reason",
@@ -120,7 +120,7 @@ LIFECYCLE = (
         "machine/document.py",
         "if event.happened is DocumentHappened.ACKNOWLEDGED and after.state is DISCOVERED:",
         "if event.happened is DocumentHappened.ACKNOWLEDGED and after.state is STORED:",
-        (f"{DOCUMENT}::test_a_newer_version_than_the_one_that_came_home_goes_around_once_more",),
+        (f"{DOCUMENT}::test_a_newer_version_than_the_stored_one_is_fetched_again",),
     ),
     Mutant(
         "quarantine-one-late",
@@ -128,7 +128,7 @@ LIFECYCLE = (
         "machine/document.py",
         "state=QUARANTINED if attempts >= policy.max_attempts else DISCOVERED,",
         "state=QUARANTINED if attempts > policy.max_attempts else DISCOVERED,",
-        (f"{DOCUMENT}::test_a_document_that_failed_too_often_rests_in_quarantine",),
+        (f"{DOCUMENT}::test_a_document_that_failed_too_often_goes_to_quarantine",),
     ),
     Mutant(
         "a-way-out-of-nowhere",
@@ -148,7 +148,7 @@ LIFECYCLE = (
         "    outcome = replace(outcome, verdicts=_as_now(claim, outcome.verdicts))\n",
         "",
         (
-            f"{DECISION}::test_what_is_decided_again_is_decided_on_the_documents_as_they_are_now",
+            f"{DECISION}::test_a_repeated_decision_uses_the_current_documents",
             f"{TRANSITIONS}::test_a_parcel_is_stored_though_a_listing_changed_its_document_meanwhile",
         ),
     ),
@@ -158,7 +158,7 @@ LIFECYCLE = (
         "machine/decision.py",
         "return tuple(one.carried.document_id for one in verdicts if not one.is_stored)",
         "return ()",
-        (f"{DECISION}::test_whatever_a_parcel_held_documents_stand_as_their_batch_does",),
+        (f"{DECISION}::test_whatever_a_parcel_contains_documents_match_their_batch",),
     ),
     Mutant(
         "halves-and-whole",
@@ -182,7 +182,7 @@ LIFECYCLE = (
         "machine/decision.py",
         "return batch.purpose in (Purpose.FRESH, Purpose.SUSPECT)",
         "return batch.purpose in tuple(Purpose)",
-        (f"{DECISION}::test_a_pause_recalls_what_is_still_to_be_reserved_but_not_what_travels_alone",),
+        (f"{DECISION}::test_a_pause_recalls_unreserved_batches_but_not_single_documents",),
     ),
     Mutant(
         "nothing-recalled",
@@ -190,7 +190,7 @@ LIFECYCLE = (
         "machine/decision.py",
         "if claim.batch.id != own and _is_recalled(claim.batch)]",
         "if claim.batch.id == own and not _is_recalled(claim.batch)]",
-        (f"{DECISION}::test_a_pause_recalls_what_is_still_to_be_reserved_but_not_what_travels_alone",),
+        (f"{DECISION}::test_a_pause_recalls_unreserved_batches_but_not_single_documents",),
     ),
     Mutant(
         "recalled-itself",
@@ -198,7 +198,7 @@ LIFECYCLE = (
         "machine/decision.py",
         "if claim.batch.id != own and _is_recalled(claim.batch)]",
         "if _is_recalled(claim.batch)]",
-        (f"{DECISION}::test_a_pause_takes_attempts_back_and_lets_nobody_travel_before_it_ends",),
+        (f"{DECISION}::test_a_pause_takes_attempts_back_and_delays_every_document_until_it_ends",),
     ),
     Mutant(
         "nobody-pardoned",
@@ -206,7 +206,7 @@ LIFECYCLE = (
         "machine/decision.py",
         "documents=transition.documents + pardoned + documents,",
         "documents=transition.documents + documents,",
-        (f"{DECISION}::test_a_pause_takes_attempts_back_and_lets_nobody_travel_before_it_ends",),
+        (f"{DECISION}::test_a_pause_takes_attempts_back_and_delays_every_document_until_it_ends",),
     ),
     Mutant(
         "recalled-unfenced",
@@ -214,7 +214,7 @@ LIFECYCLE = (
         "machine/decision.py",
         "after = replace(after, epoch=before.epoch + 1)",
         "after = replace(after, epoch=before.epoch)",
-        (f"{DECISION}::test_a_pause_recalls_what_is_still_to_be_reserved_but_not_what_travels_alone",),
+        (f"{DECISION}::test_a_pause_recalls_unreserved_batches_but_not_single_documents",),
     ),
     Mutant(
         "halves-without-a-root",
@@ -222,7 +222,7 @@ LIFECYCLE = (
         "machine/decision.py",
         "            root_id=claim.batch.root_id,\n",
         "",
-        (f"{DECISION}::test_two_halves_carry_every_document_once_for_the_version_it_was_carried_for",),
+        (f"{DECISION}::test_two_halves_have_every_document_once_with_its_version",),
     ),
     Mutant(
         "newest-version-acknowledged",
@@ -230,7 +230,7 @@ LIFECYCLE = (
         "machine/decision.py",
         "moved(one.document, replace(event, version=one.version), now, policy, own)",
         "moved(one.document, replace(event, version=one.document.version), now, policy, own)",
-        (f"{DECISION}::test_acknowledged_documents_of_which_a_newer_version_is_known_go_around_once_more",),
+        (f"{DECISION}::test_documents_with_a_newer_version_are_fetched_again_after_the_acknowledgement",),
     ),
     Mutant(
         "waits-journaled",
@@ -244,25 +244,25 @@ LIFECYCLE = (
         "job-lost-with-the-database",
         "a job that was reserved is given up when the database does not answer at that moment",
         "machine/engine.py",
-        "self._patiently(lambda _: self._permission(current, outcome.event, now))",
+        "self._with_retries(lambda _: self._permission(current, outcome.event, now))",
         "self._permission(current, outcome.event, now)",
-        (f"{DATABASES}::test_row_14_what_cannot_be_asked_when_a_job_was_reserved_is_asked_again",),
+        (f"{DATABASES}::test_row_14_a_database_that_fails_after_a_reservation_is_retried",),
     ),
     Mutant(
         "kin-ignored",
         "a refusal speaks of the account though its neighbours went through",
         "machine/refusals.py",
-        "if kin_accepted or refused.purpose is not Purpose.FRESH:",
+        "if sibling_accepted or refused.purpose is not Purpose.FRESH:",
         "if refused.purpose is not Purpose.FRESH:",
-        (f"{REFUSALS}::test_where_another_part_of_the_batch_went_through_the_refusal_is_the_document_s",),
+        (f"{REFUSALS}::test_if_another_part_of_the_batch_was_accepted_the_refusal_concerns_the_document",),
     ),
     Mutant(
         "suspects-speak-of-the-account",
         "what failed before speaks of the account",
         "machine/refusals.py",
-        "if kin_accepted or refused.purpose is not Purpose.FRESH:",
-        "if kin_accepted:",
-        (f"{REFUSALS}::test_what_failed_before_tells_nothing_of_the_account",),
+        "if sibling_accepted or refused.purpose is not Purpose.FRESH:",
+        "if sibling_accepted:",
+        (f"{REFUSALS}::test_refusals_of_documents_that_failed_before_do_not_count_for_the_account",),
     ),
     Mutant(
         "seven-are-enough",
@@ -270,7 +270,7 @@ LIFECYCLE = (
         "machine/refusals.py",
         "    if in_row < policy.refusals_to_pause:\n",
         "    if in_row + 1 < policy.refusals_to_pause:\n",
-        (f"{REFUSALS}::test_a_few_refusals_are_counted_and_are_the_documents_own",),
+        (f"{REFUSALS}::test_a_few_refusals_are_counted_as_the_documents_attempts",),
     ),
     Mutant(
         "probes-are-attempts",
@@ -278,7 +278,7 @@ LIFECYCLE = (
         "machine/refusals.py",
         '"every document is refused"), counts=False, pauses=True)',
         '"every document is refused"), counts=True, pauses=True)',
-        (f"{REFUSALS}::test_a_probe_that_is_refused_pauses_again_whatever_it_carried",),
+        (f"{REFUSALS}::test_a_refused_probe_pauses_again_whatever_its_documents",),
     ),
     Mutant(
         "paused-although-accepted",
@@ -286,7 +286,7 @@ LIFECYCLE = (
         "machine/refusals.py",
         "replace(resumed(account).after, refused_in_row=0, refused_since=None)",
         "replace(account, refused_in_row=0, refused_since=None)",
-        (f"{REFUSALS}::test_a_reservation_that_goes_through_ends_the_pause_and_the_count",),
+        (f"{REFUSALS}::test_an_accepted_reservation_ends_the_pause_and_the_count",),
     ),
     Mutant(
         "slow-pauses-stand-still",
@@ -302,7 +302,7 @@ LIFECYCLE = (
         "machine/planning.py",
         "if due.suspects and Purpose.SUSPECT not in due.loading:",
         "if due.suspects:",
-        (f"{PLANNING}::test_fresh_first_and_beside_them_one_batch_of_suspects_and_one_document_alone",),
+        (f"{PLANNING}::test_fresh_documents_first_then_one_batch_of_suspects_and_one_single_document",),
     ),
     Mutant(
         "two-alone",
@@ -310,7 +310,7 @@ LIFECYCLE = (
         "machine/planning.py",
         "if due.alone and Purpose.ALONE not in due.loading:",
         "if due.alone:",
-        (f"{PLANNING}::test_fresh_first_and_beside_them_one_batch_of_suspects_and_one_document_alone",),
+        (f"{PLANNING}::test_fresh_documents_first_then_one_batch_of_suspects_and_one_single_document",),
     ),
     Mutant(
         "alone-with-others",
@@ -318,7 +318,7 @@ LIFECYCLE = (
         "machine/planning.py",
         "batches.append((Purpose.ALONE, due.alone[:1]))",
         "batches.append((Purpose.ALONE, due.alone[:2]))",
-        (f"{PLANNING}::test_fresh_first_and_beside_them_one_batch_of_suspects_and_one_document_alone",),
+        (f"{PLANNING}::test_fresh_documents_first_then_one_batch_of_suspects_and_one_single_document",),
     ),
     Mutant(
         "probe-of-a-hundred",
@@ -342,7 +342,7 @@ LIFECYCLE = (
         "machine/planning.py",
         "batches = batches[: max(0, room)]",
         "batches = batches[: max(1, room)]",
-        (f"{PLANNING}::test_fresh_first_and_beside_them_one_batch_of_suspects_and_one_document_alone",),
+        (f"{PLANNING}::test_fresh_documents_first_then_one_batch_of_suspects_and_one_single_document",),
     ),
     Mutant(
         "planned-for-the-first-version",
@@ -350,7 +350,7 @@ LIFECYCLE = (
         "machine/planning.py",
         "{document.id: document.version for document in some}",
         "{document.id: 1 for document in some}",
-        (f"{PLANNING}::test_a_batch_is_planned_for_the_versions_that_are_wanted_now",),
+        (f"{PLANNING}::test_a_batch_is_planned_for_the_current_versions",),
     ),
     Mutant(
         "plan-not-compared",
@@ -366,7 +366,7 @@ LIFECYCLE = (
         "machine/intake.py",
         "        listed.unmarked\n        and listed.acknowledges\n",
         "        listed.acknowledges\n",
-        (f"{INTAKE}::test_a_document_listed_again_as_unmarked_is_told_or_fetched_again",),
+        (f"{INTAKE}::test_a_document_listed_again_as_unmarked_is_acknowledged_or_fetched_again",),
     ),
     Mutant(
         "trial-told-again",
@@ -374,7 +374,7 @@ LIFECYCLE = (
         "machine/intake.py",
         "        listed.unmarked\n        and listed.acknowledges\n",
         "        listed.unmarked\n",
-        (f"{INTAKE}::test_a_document_listed_again_as_unmarked_is_told_or_fetched_again",),
+        (f"{INTAKE}::test_a_document_listed_again_as_unmarked_is_acknowledged_or_fetched_again",),
     ),
     Mutant(
         "withdrawn-for-good",
@@ -382,7 +382,7 @@ LIFECYCLE = (
         "machine/intake.py",
         "    if known.state is DocumentState.WITHDRAWN:\n",
         "    if known.state is None:\n",
-        (f"{INTAKE}::test_a_document_listed_as_it_was_is_moved_only_where_it_is_home_or_gone",),
+        (f"{INTAKE}::test_an_unchanged_document_moves_only_if_acknowledged_or_withdrawn",),
     ),
     Mutant(
         "changed-twice",
@@ -414,7 +414,7 @@ LIFECYCLE = (
         "machine/intake.py",
         "    for _ in range(MOST_TRIES - 1):\n",
         "    for _ in range(MOST_TRIES - MOST_TRIES):\n",
-        (f"{INTAKE}::test_what_was_outdated_is_decided_again",),
+        (f"{INTAKE}::test_an_outdated_decision_is_repeated",),
     ),
     Mutant(
         "older-versions-sent-for",
@@ -430,7 +430,7 @@ LIFECYCLE = (
         "archive/batches.py",
         "batch.c.lease_owner == OWNER if claimed else free",
         "batch.c.lease_owner == OWNER if claimed else sa.true()",
-        (f"{CORRECTIONS}::test_a_document_that_a_worker_holds_is_not_accepted_from_under_it",),
+        (f"{CORRECTIONS}::test_a_document_that_a_worker_holds_cannot_be_accepted",),
     ),
     Mutant(
         "documents-not-compared",
@@ -563,7 +563,7 @@ LIFECYCLE = (
         "story-told-twice",
         "a document's story repeats its batch's",
         "archive/document_history.py",
-        "    rows = [row for row in rows if row.document_id is None or not _is_echo(row, batches)]\n",
+        "    rows = [row for row in rows if row.document_id is None or not _repeats_batch(row, batches)]\n",
         "",
         (
             "tests/archive/test_document_search.py::test_of_what_a_document_and_its_batch_both_tell_the_batch_s_line_is_enough",

@@ -20,7 +20,7 @@ MANUAL_REVIEW = (
         "machine/verdict.py",
         "if file.version >= carried.version}",
         "if file.version}",
-        (f"{VERDICT}::test_files_of_an_older_version_make_no_newer_one_whole",),
+        (f"{VERDICT}::test_files_of_an_older_version_do_not_complete_a_newer_one",),
     ),
     Mutant(
         "halves-forget-the-reservation",
@@ -100,7 +100,7 @@ MANUAL_REVIEW = (
         "machine/batch_effects.py",
         "any(listed.doc_id == claim.doc_ids[0] for listed in listing.documents)",
         "any(listed.doc_id for listed in listing.documents)",
-        ("tests/machine/test_matrix_03_refusals.py::test_row_03_a_neighbour_that_is_marked_marks_no_document",),
+        ("tests/machine/test_matrix_03_refusals.py::test_row_03_a_marked_neighbour_does_not_mark_a_document",),
     ),
     Mutant(
         "last-window-never-listed",
@@ -159,8 +159,8 @@ MANUAL_REVIEW = (
         "broken-sync-above",
         "a folder above that was opened and cannot be synced is passed over",
         "effects.py",
-        "with contextlib.suppress(StorageFault):  # where its parent",
-        "with contextlib.suppress(StorageFault, StorageBroken):  # where its parent",
+        "with contextlib.suppress(StorageFault):  # a parent that",
+        "with contextlib.suppress(StorageFault, StorageBroken):  # a parent that",
         (f"{FOLDERS}::test_row_12_a_sync_above_that_fails_is_a_broken_promise",),
     ),
     Mutant(

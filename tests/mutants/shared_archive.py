@@ -6,7 +6,7 @@ from tests.mutants.mutant import Mutant
 
 LEASES = "tests/postgres/test_postgres_leases.py"
 SPOOL = "tests/archive/test_archive_spool.py"
-GATE = "tests/machine/test_machine_gate.py"
+GATE = "tests/machine/test_machine_circuit_breaker.py"
 RECOVERY = "tests/machine/test_matrix_22_recovery.py"
 HELD = "tests/machine/test_machine_held_claims.py"
 
@@ -15,7 +15,7 @@ SHARED_ARCHIVE = (
         "spool-others-parts-removed",
         "a writer to a shared spool removes the parts of parcels that others are receiving",
         "archive/spool.py",
-        "if other.endswith(PART) and _whole_name(other) == name:",
+        "if other.endswith(PART) and _complete_name(other) == name:",
         "if other.endswith(PART):",
         (f"{SPOOL}::test_a_writer_to_a_shared_folder_removes_others_parts_of_its_own_parcel_only",),
     ),
@@ -23,8 +23,8 @@ SHARED_ARCHIVE = (
         "spool-read-after-the-database",
         "a parcel that arrives in the shared spool while an instance starts is swept",
         "machine/engine.py",
-        "        spool.sweep(self._archive.batches.spooled(), lying)\n",
-        "        spool.sweep(self._archive.batches.spooled(), spool.lying() if lying is not None else lying)\n",
+        "        spool.sweep(self._archive.batches.spooled(), present)\n",
+        "        spool.sweep(self._archive.batches.spooled(), spool.names() if present is not None else present)\n",
         (f"{RECOVERY}::test_a_parcel_that_arrives_while_a_host_starts_is_not_swept",),
     ),
     Mutant(
@@ -41,7 +41,7 @@ SHARED_ARCHIVE = (
         "archive/batches.py",
         "self._lease_seconds * 2 / 3",
         "self._lease_seconds * 4 / 3",
-        (f"{HELD}::test_a_claim_is_sure_without_asking_for_less_time_than_its_lease_lasts",),
+        (f"{HELD}::test_a_claim_is_sure_for_less_time_than_its_lease_lasts",),
     ),
     Mutant(
         "renewal-counts-from-its-answer",
@@ -49,12 +49,12 @@ SHARED_ARCHIVE = (
         "machine/held_claims.py",
         "replace(hold, sure_at=asked_at)",
         "replace(hold, sure_at=max(asked_at, self._clock.monotonic()))",
-        (f"{HELD}::test_a_renewal_counts_from_when_it_was_asked_for",),
+        (f"{HELD}::test_a_renewal_counts_from_its_request",),
     ),
     Mutant(
         "shorter-retry-after-ends-a-longer-one",
         "a shorter Retry-After that comes later ends a longer one",
-        "machine/gate.py",
+        "machine/circuit_breaker.py",
         "max(until, self._wait_until.get(account.id, until))",
         "until",
         (f"{GATE}::test_a_shorter_retry_after_that_comes_later_does_not_end_a_longer_one",),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
-SCENARIOS = "tests/mutants/test_simulation_invariants_fail.py::test_what_the_notary_watches_holds_in_a_small_story"
-SAME = "tests/mutants/test_simulation_invariants_fail.py::test_a_small_story_is_the_same_when_it_is_told_again"
+SCENARIOS = "tests/mutants/test_simulation_invariants_fail.py::test_the_invariants_hold_in_a_small_scenario"
+SAME = "tests/mutants/test_simulation_invariants_fail.py::test_a_small_scenario_gives_the_same_trace_twice"
 
 SIMULATION_INVARIANTS = (
     Mutant(
@@ -79,7 +79,7 @@ SIMULATION_INVARIANTS = (
         "watched-left-in-the-spool",
         "parcels stay in the spool when their batch is done",
         "archive/spool.py",
-        "            if name not in wanted and not (self._writer and _whole_name(name) in wanted):\n",
+        "            if name not in wanted and not (self._writer and _complete_name(name) in wanted):\n",
         "            if not name:\n",
         (f"{SCENARIOS}[ordinary]",),
         says="BOUNDED: .* left in the spool",
@@ -104,8 +104,8 @@ SIMULATION_INVARIANTS = (
         "watched-epochs-stand-still",
         "every claim of a batch has the same epoch",
         "archive/batches.py",
-        "epoch=batch.c.epoch + 1, **_mine(",
-        "epoch=batch.c.epoch, **_mine(",
+        "epoch=batch.c.epoch + 1, **_leased(",
+        "epoch=batch.c.epoch, **_leased(",
         (f"{SCENARIOS}[ordinary]",),
         says="FENCED: batch .* moved twice",
     ),
@@ -113,8 +113,8 @@ SIMULATION_INVARIANTS = (
         "watched-epochs-go-back",
         "a claim lowers the epoch",
         "archive/batches.py",
-        "epoch=batch.c.epoch + 1, **_mine(",
-        "epoch=batch.c.epoch - 1, **_mine(",
+        "epoch=batch.c.epoch + 1, **_leased(",
+        "epoch=batch.c.epoch - 1, **_leased(",
         (f"{SCENARIOS}[ordinary]",),
         says="FENCED: the epoch",
     ),
@@ -122,8 +122,8 @@ SIMULATION_INVARIANTS = (
         "watched-fsync-ignored",
         "a failed fsync of a parcel is passed over",
         "archive/spool.py",
-        "            self._files.sync(poured.file)\n",
-        "            with contextlib.suppress(Exception):\n                self._files.sync(poured.file)\n",
+        "            self._files.sync(received.file)\n",
+        "            with contextlib.suppress(Exception):\n                self._files.sync(received.file)\n",
         (f"{SCENARIOS}[fsync fails]",),
         says="FAIL-STOP: it goes on",
     ),

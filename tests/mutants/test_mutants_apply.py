@@ -18,7 +18,7 @@ GAP = "…"
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
-def test_a_mutant_changes_what_is_there_and_leaves_a_program(mutant: Mutant) -> None:
+def test_every_mutant_applies_and_compiles(mutant: Mutant) -> None:
     """Code that moves takes its mutants along: change their text with it."""
     for edit in mutant.edits:
         text = (ROOT / edit.path).read_text(encoding="utf-8")
@@ -30,12 +30,12 @@ def test_a_mutant_changes_what_is_there_and_leaves_a_program(mutant: Mutant) -> 
         assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text(encoding="utf-8"), node
 
 
-def test_there_are_enough_and_each_is_told_apart() -> None:
+def test_there_are_enough_mutants_with_unique_ids_and_defects() -> None:
     assert len(MUTANTS) >= LEAST
     assert len({mutant.id for mutant in MUTANTS}) == len({mutant.defect for mutant in MUTANTS}) == len(MUTANTS)
 
 
-def test_whatever_the_simulation_asserts_has_been_heard() -> None:
+def test_every_assertion_of_the_simulation_has_been_seen_to_fail() -> None:
     """From a mutant that makes it speak, or from hands that tamper: who else knows that it can fail at all?"""
     asserted = {text for path in (ROOT / "tests" / "simulation").glob("*.py") for text in _messages(path)}
     assert {"NO-LOSS: a document is carried twice", f"BOUNDED: more than {GAP} jobs in flight: {GAP}"} <= asserted

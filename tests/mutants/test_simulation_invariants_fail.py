@@ -89,7 +89,7 @@ def lived(folder: Path, tale: Tale) -> World:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_what_the_notary_watches_holds_in_a_small_story(tmp_path: Path, scenario: str) -> None:
+def test_the_invariants_hold_in_a_small_scenario(tmp_path: Path, scenario: str) -> None:
     tale = SCENARIOS[scenario]
     world = lived(tmp_path / "world", tale)
     assert set(world.checker.told) == set(world.simulator.ids()) - set(tale.quarantined)
@@ -97,7 +97,7 @@ def test_what_the_notary_watches_holds_in_a_small_story(tmp_path: Path, scenario
     assert world.lives == sum(failure in ENDING for failure in tale.failures.values())
 
 
-def test_a_small_story_is_the_same_when_it_is_told_again(tmp_path: Path) -> None:
+def test_a_small_scenario_gives_the_same_trace_twice(tmp_path: Path) -> None:
     """DETERMINISM."""
     traces = [lived(tmp_path / name, SCENARIOS["service out of reach"]).trace for name in ("once", "again")]
     assert traces[0] == traces[1], "DETERMINISM: the second trace differs"

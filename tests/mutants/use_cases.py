@@ -32,7 +32,7 @@ USE_CASES = (
         "app/status.py",
         "alarm.amount >= limits.critical_bytes:",
         "alarm.amount >= 0:",
-        (f"{PROBE}::test_a_disk_is_critical_below_the_reserve_where_nothing_is_fetched_any_more",),
+        (f"{PROBE}::test_a_disk_below_the_reserve_is_critical",),
     ),
     Mutant(
         "obstacles-untold",
@@ -40,7 +40,7 @@ USE_CASES = (
         "app/explain.py",
         "    if document.state in NOT_DONE:\n",
         "    if document.state not in NOT_DONE:\n",
-        (f"{CASES}::test_an_explanation_says_what_happens_next_and_what_keeps_it",),
+        (f"{CASES}::test_an_explanation_says_what_happens_next_and_what_prevents_it",),
     ),
     Mutant(
         "reason-writes-lines",
@@ -48,7 +48,7 @@ USE_CASES = (
         "cli/explain.py",
         "visible(one.reason) or",
         "one.reason or",
-        (f"{EXPLAIN}::test_a_reason_from_elsewhere_adds_no_line_of_its_own",),
+        (f"{EXPLAIN}::test_a_reason_with_line_breaks_adds_no_lines",),
     ),
     Mutant(
         "closed-without-a-reason",
@@ -81,8 +81,8 @@ USE_CASES = (
         "    if not mode & 0o077:\n",
         "    if not mode & 0o022:\n",
         (
-            f"{CHECK}::test_a_file_with_secrets_that_everybody_can_read_should_be_closed",
-            f"{CASES}::test_a_finding_has_the_error_that_it_is",
+            f"{CHECK}::test_a_file_with_secrets_that_everybody_can_read_is_a_warning",
+            f"{CASES}::test_a_finding_has_its_kind_of_error",
         ),
     ),
 )

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.journal import Arrivals
 from easytracking_sync.observe.alarms.messages import MOST_LINES, Tone, Writer
 from easytracking_sync.observe.alarms.rules import Alarm, Kind, Watched

@@ -18,8 +18,8 @@ from tests.archive.archive_harness import ArchiveHarness
 from tests.support.harness import Recorder, VirtualClock
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.alarm_conditions import AccountCondition
-from easytracking_sync.archive.alarms import Changes
+from easytracking_sync.archive.account_status import AccountCondition
+from easytracking_sync.archive.alarms import AlarmChanges
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.observe.alarms.heartbeat import Heart
@@ -110,7 +110,7 @@ class Bench:
             connection.execute(sa.update(table).values(**values))
 
     def quarantine(self, *doc_ids: int) -> None:
-        self.archive_harness.absorb(self.account_id, doc_ids)
+        self.archive_harness.take_in(self.account_id, doc_ids)
         self.change(tables.document, state=DocumentState.QUARANTINED, wanted_at=self.clock.now())
 
     def release(self) -> None:
@@ -250,7 +250,7 @@ def test_a_database_that_does_not_take_it_down_does_not_keep_the_alarm_about_it_
         raise DatabaseUnavailable("the disk is full")
 
     bench.disk = Disk("/srv", 1)
-    monkeypatch.setattr(Changes, "begin", full)
+    monkeypatch.setattr(AlarmChanges, "begin", full)
     assert bench.look() == ["disk nearly full: /srv"]
     assert bench.look() == []
     assert bench.observer.named("watch.troubled")
@@ -262,7 +262,7 @@ def test_whatever_goes_wrong_with_alarms_the_caller_goes_on(bench: Bench, monkey
         def break_(*_: object, error: Exception = error) -> Any:
             raise error
 
-        monkeypatch.setattr(type(bench.archive_harness.archive.alarm_conditions), "of", break_)
+        monkeypatch.setattr(type(bench.archive_harness.archive.account_statuses), "conditions", break_)
         assert bench.look() == []
         assert bench.observer.named(name)
 
@@ -280,7 +280,7 @@ def test_of_two_instances_on_one_archive_one_tells(bench: Bench) -> None:
 
 def store(bench: Bench, *doc_ids: int) -> None:
     """Documents come home and are acknowledged."""
-    bench.archive_harness.absorb(bench.account_id, doc_ids)
+    bench.archive_harness.take_in(bench.account_id, doc_ids)
     bench.change(tables.document, next_attempt_at=bench.archive_harness.now, receiver_piva="01234567890")
     bench.archive_harness.plan([bench.account_id], 10)
     bench.archive_harness.store(bench.account_id)

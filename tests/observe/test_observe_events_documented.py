@@ -153,7 +153,7 @@ def of_the_refusals() -> set[EventName]:
     """What `Engine._tell` says of the account."""
     policy = Policy()
     pause_status = PauseStatus(ACCOUNT_ID, policy.refusals_to_pause - 1, NOW)
-    counted = count_refusal(pause_status, batch(), NOW, policy, kin_accepted=False)
+    counted = count_refusal(pause_status, batch(), NOW, policy, sibling_accepted=False)
     assert counted.account is not None
     assert counted.account.name is not None
     return {counted.account.name}

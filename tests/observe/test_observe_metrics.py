@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from easytracking_sync.archive.alarm_conditions import AccountCondition
-from easytracking_sync.archive.document_entries import AccountOverview
+from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.events import EventName
 from easytracking_sync.observe.metrics import Metrics

@@ -79,9 +79,9 @@ def test_the_installed_program_finds_its_bundled_folders(installed: Path, tmp_pa
 
 
 def test_the_installed_program_prints_its_version(installed: Path, tmp_path: Path) -> None:
-    told = run(installed / "easytracking-sync", "version", cwd=tmp_path)
-    assert told.returncode == 0, told.stderr
-    assert __version__ in told.stdout
+    result = run(installed / "easytracking-sync", "version", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert __version__ in result.stdout
 
 
 def test_the_installed_program_creates_its_archive(installed: Path, tmp_path: Path) -> None:

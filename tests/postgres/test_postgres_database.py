@@ -65,7 +65,7 @@ def test_a_database_that_cannot_hold_every_name_is_refused(server: Server) -> No
     server.admin(sql.SQL("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"))
     try:
         database = Database(server.url("latin"))
-        with pytest.raises(UsageError, match=r"encoded in LATIN1.*ENCODING 'UTF8'"):
+        with pytest.raises(UsageError, match=r"has the encoding LATIN1.*ENCODING 'UTF8'"):
             ask(database, "SELECT 1")
         database.close()
     finally:
@@ -156,7 +156,10 @@ WRONG: dict[str, tuple[Callable[[Server], str], str]] = {
     "database": (lambda server: server.url("nowhere"), 'database "nowhere" does not exist.*create the database'),
     "user": (lambda server: server.url("postgres").replace("tests@", "nobody@"), 'role "nobody" does not exist'),
     "option": (lambda server: server.url("postgres") + "&colour=blue", "database.url: invalid connection option"),
-    "port": (lambda server: "postgresql+psycopg://x:canary@127.0.0.1:port/x", "database.url is no address"),
+    "port": (
+        lambda server: "postgresql+psycopg://x:canary@127.0.0.1:port/x",
+        "database.url is not the URL of a database",
+    ),
     "at sign": (lambda server: "postgresql+psycopg://x:ca@nary@127.0.0.1/x", "write an @ in the password as %40"),
 }
 
@@ -192,7 +195,7 @@ def test_a_server_that_is_away_means_wait_and_one_that_is_back_is_just_used(
     assert ask(database, "SELECT 1") == 1
     server.stop()
     try:
-        with pytest.raises(DatabaseUnavailable, match="did not answer"):
+        with pytest.raises(DatabaseUnavailable, match="does not answer"):
             ask(database, "SELECT 1")
     finally:
         server.start()

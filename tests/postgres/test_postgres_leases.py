@@ -117,7 +117,7 @@ def test_an_instance_that_starts_voids_nobodys_lease_and_one_that_ends_voids_its
     assert other is not None
     second.batches.release_all()
     assert len(seconds_left(archive_harness)) == 2
-    first.batches.let_go()
+    first.batches.release_leases()
     taken = claim(archive_harness, archive_harness.open("three"), account_id)
     assert taken is not None
     assert taken.batch.id == mine.batch.id
@@ -136,7 +136,7 @@ def test_who_fetched_a_parcel_stores_it_and_another_host_only_when_it_is_gone(
     assert archive_harness.archive.batches.next_due([account_id], archive_harness.now) == archive_harness.now
     assert other.batches.next_due([account_id], archive_harness.now) is None
     again = archive_harness.claim(account_id)
-    archive_harness.policy = Policy(roll=0.0)
+    archive_harness.policy = Policy(jitter=0.0)
     archive_harness.happen(again, H.STORAGE_FAILED)
     assert claim(archive_harness, other, account_id) is None
     run_out(archive_harness)
@@ -174,12 +174,12 @@ def test_a_name_is_held_by_one_instance_until_it_is_given_back_or_runs_out(archi
         leases.announce(archive_harness.now)
     assert two.take("cycle:1", 30, archive_harness.now)
     assert not one.take("cycle:1", 30, archive_harness.now)
-    one.give_back("cycle:1")
+    one.release("cycle:1")
     assert not one.take("cycle:1", 30, archive_harness.now), "only its holder gives it back"
     for _ in range(2):
-        two.give_back("cycle:1")
+        two.release("cycle:1")
     assert one.take("cycle:1", 30, archive_harness.now)
-    two.give_all_back()
+    two.release_all()
     assert one.take("cycle:2", 30, archive_harness.now)
 
 
@@ -243,7 +243,7 @@ def test_the_same_documents_listed_by_all_at_once_are_discovered_once(archive_ha
 
     def listing(archive: Archive) -> None:
         starts = (1, 101, 51)
-        found.extend(archive_harness.absorb(account_id, range(one, one + 100), archive).discovered for one in starts)
+        found.extend(archive_harness.take_in(account_id, range(one, one + 100), archive).discovered for one in starts)
 
     side_by_side(archive_harness, listing)
     assert sum(found) == 200
@@ -257,7 +257,7 @@ def test_what_is_listed_again_by_all_at_once_is_acknowledged_again_by_one_batch(
     archive_harness.batch(account_id, range(1, 31), STORED)
     archive_harness.happen(archive_harness.claim(account_id), H.ACCEPTED)
     archive_harness.clock.forward(60)
-    side_by_side(archive_harness, lambda archive: archive_harness.absorb(account_id, range(1, 31), archive))
+    side_by_side(archive_harness, lambda archive: archive_harness.take_in(account_id, range(1, 31), archive))
     assert live_loads(archive_harness) == dict.fromkeys(range(1, 31), 1)
     assert archive_harness.batches("state", "size")[1:] == [("stored", 30)]
 
@@ -270,7 +270,7 @@ def test_a_changed_document_is_set_in_motion_once(archive_harness: ArchiveHarnes
     archive_harness.clock.forward(60)
     new = listed(1, number="2")
     side_by_side(
-        archive_harness, lambda archive: archive_harness.absorb(account_id, [new], archive, on_relist=relist)
+        archive_harness, lambda archive: archive_harness.take_in(account_id, [new], archive, on_relist=relist)
     )
     assert len(archive_harness.events("document.changed")) == 1
     assert archive_harness.states(account_id) == {1: "discovered"}
@@ -281,7 +281,7 @@ def test_planned_and_claimed_by_all_at_once_no_document_is_in_two_live_batches(
 ) -> None:
     """And no more is in flight than may be, although each counts for itself (BOUNDED)."""
     account_id = archive_harness.account()
-    archive_harness.absorb(account_id, range(1, 701))
+    archive_harness.take_in(account_id, range(1, 701))
     taken: list[Claim] = []
 
     def work(archive: Archive) -> None:
@@ -345,7 +345,7 @@ def test_bytes_that_another_instance_stores_at_this_moment_are_read_back(
         blobs.put([source])
         assert archive_harness.archive.blobs.whole({source.sha256}) == {source.sha256}
     else:
-        with pytest.raises(DatabaseUnavailable, match="not whole"):
+        with pytest.raises(DatabaseUnavailable, match="its copy is damaged"):
             blobs.put([source])
 
 
@@ -365,7 +365,7 @@ def test_acknowledged_while_a_newer_version_is_listed_a_document_is_fetched_agai
     def listing() -> None:
         both.wait(10)
         for element in new:
-            archive_harness.absorb(account_id, [element], lister)
+            archive_harness.take_in(account_id, [element], lister)
 
     thread = threading.Thread(target=listing)
     thread.start()
@@ -418,7 +418,7 @@ def test_a_parcel_stored_beside_a_listing_of_its_documents_waits_for_nobody_that
 
     committing = threading.Thread(target=store)
     committing.start()
-    side_by_side(archive_harness, lambda archive: archive_harness.absorb(account_id, new, archive))
+    side_by_side(archive_harness, lambda archive: archive_harness.take_in(account_id, new, archive))
     committing.join()
     assert failures == []
     assert set(archive_harness.states(account_id).values()) == {"stored"}

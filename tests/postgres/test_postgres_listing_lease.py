@@ -58,6 +58,6 @@ def test_an_idle_running_instance_is_detected(archive_harness: ArchiveHarness) -
         exclusive_use(archive_harness.archive.database, "database copy", archive_harness.now),
     ):
         pass
-    two.leases.give_all_back()
+    two.leases.release_all()
     with exclusive_use(archive_harness.archive.database, "database copy", archive_harness.now):
         assert not archive_harness.rows(sa.select(tables.lease.c.name))

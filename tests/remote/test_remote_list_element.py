@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easytracking_sync.list_element import means_the_same, read_element, says_no_less
-from easytracking_sync.terms import LIST_FIELDS, ListedDocument
+from easytracking_sync.list_fields import LIST_FIELDS, ListedDocument
 
 WIRES = sorted({field.wire for field in LIST_FIELDS})
 VALUES = (

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from easytracking_sync.errors import ServiceUnavailable
 from easytracking_sync.list_element import MOST_FIELD_TEXT
+from easytracking_sync.list_fields import LIST_FIELDS, ListedDocument
 from easytracking_sync.remote import read_listing
-from easytracking_sync.terms import LIST_FIELDS, ListedDocument
 
 WHOLE: dict[str, Any] = {
     "id": 4574622,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,7 @@ from easytracking_sync.archive.service_requests import ServiceRequests
 from easytracking_sync.archive.spool import Spool
 from easytracking_sync.cli.run_service import HangingClock
 from easytracking_sync.effects import Effects, SystemClock
-from easytracking_sync.errors import DatabaseUnavailable, LockHeld, StorageFault, UsageError
+from easytracking_sync.errors import DatabaseUnavailable, LockHeld, StorageBroken, StorageFault, UsageError
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.settings import Settings
@@ -75,7 +76,7 @@ class Town:
     def home(self, account: str) -> int:
         """The number of acknowledged documents; 0 while there is no archive."""
         with contextlib.suppress(UsageError), existing_archive(self.settings()) as archive:
-            return sum(one.count(DocumentState.ACKNOWLEDGED) for one in archive.document_search.overviews([account]))
+            return sum(one.count(DocumentState.ACKNOWLEDGED) for one in archive.account_statuses.overviews([account]))
         return 0
 
 
@@ -90,7 +91,7 @@ def town(folder: Path, **options: Any) -> Iterator[Town]:
 
 @contextmanager
 def running(town: Town, **sync: Any) -> Iterator[threading.Event]:
-    """The service in a thread; stopped at the end of the block, within 10 seconds."""
+    """The service in a thread; stopped at the end of the block, within 10 seconds. Its end sets the event."""
     stop, failures = threading.Event(), []
 
     def work() -> None:
@@ -98,6 +99,7 @@ def running(town: Town, **sync: Any) -> Iterator[threading.Event]:
             serve(town.settings(**sync), Silent(), stop, reload=town.settings)
         except BaseException as failure:  # noqa: BLE001  the test raises it
             failures.append(failure)
+            stop.set()
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -314,6 +316,25 @@ def test_while_the_engine_hangs_the_supervisor_is_not_told_that_the_service_is_a
         assert told.noted("thread.hung")[0]["threads"] == "dispatch"
 
 
+def replace_with_a_copy(path: Path) -> None:
+    shutil.copy(path, path.with_name("restored"))
+    path.with_name("restored").replace(path)
+
+
+@pytest.mark.parametrize("spoil", [replace_with_a_copy, Path.unlink])
+def test_the_service_stops_if_its_database_is_another_file(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    """It would go on with the file it opened, and whatever it committed there would be lost."""
+
+    def serve_until_spoiled(place: Town) -> None:
+        with running(place) as ended:
+            eventually(lambda: all_marked(place))
+            spoil(tmp_path / "archive.db")
+            eventually(ended.is_set)
+
+    with town(tmp_path) as place, pytest.raises(StorageBroken, match="replaced or removed"):
+        serve_until_spoiled(place)
+
+
 def test_the_service_waits_for_space_on_a_full_disk_and_reports_it_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,7 +344,7 @@ def test_the_service_waits_for_space_on_a_full_disk_and_reports_it_once(
 
     def failing(accounts: Accounts, account_id: int) -> int:
         if full.is_set():
-            raise StorageFault("the disk that holds the database is full; free some space")
+            raise StorageFault("the disk of the database is full; free some space")
         return turn(accounts, account_id)
 
     monkeypatch.setattr(Accounts, "turn", failing)
@@ -343,7 +364,7 @@ def test_a_request_whose_end_could_not_be_written_is_ended_later(
     def busy_at_first(requests: ServiceRequests, request_id: int, outcome: Mapping[str, Any], now: datetime) -> None:
         tries[0] += 1
         if tries[0] == 1:
-            raise DatabaseUnavailable("the database did not answer (database is locked)")
+            raise DatabaseUnavailable("the database does not answer (database is locked)")
         end(requests, request_id, outcome, now)
 
     monkeypatch.setattr(ServiceRequests, "end", busy_at_first)
@@ -399,7 +420,7 @@ def test_next_runs_are_in_the_archive_while_the_service_runs(
 ) -> None:
     def next_runs(place: Town) -> list[datetime | None]:
         with existing_archive(place.settings()) as archive:
-            return [overview.next_run_at for overview in archive.document_search.overviews()]
+            return [overview.next_run_at for overview in archive.account_statuses.overviews()]
 
     with town(tmp_path) as place:
         begun = datetime.now(UTC)

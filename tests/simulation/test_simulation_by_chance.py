@@ -1,7 +1,7 @@
-"""Seeds: a service in a storm of faults, and failures to the engine's effects, all by chance, until the sky clears.
+"""Random scenarios: faults of the service and failures of the engine's effects, until all faults end.
 
-`make simulate SEEDS=N` lives N of them over all cores, `make simulate SEED=N` that one alone. A seed that fails says
-how to replay it.
+`make simulate SEEDS=N` runs N of them on all cores, `make simulate SEED=N` replays one. A seed that fails says how to
+replay it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_whatever_chance_brings_everything_is_home_once_the_sky_clears(folder: Path, seed: int) -> None:
+def test_after_any_random_faults_everything_is_archived(folder: Path, seed: int) -> None:
     """NO-LOSS, BYTE-IDENTITY, SINGLE-COPY, ACK-LIVENESS at the end; all the others at every commit and call."""
     figures = Scenario(seed).live(folder / "world")
     assert figures.acknowledged > 0
@@ -28,7 +28,7 @@ def test_whatever_chance_brings_everything_is_home_once_the_sky_clears(folder: P
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_a_seed_tells_the_same_story_twice(folder: Path, seed: int) -> None:
+def test_a_seed_gives_the_same_trace_twice(folder: Path, seed: int) -> None:
     """DETERMINISM."""
     traces = []
     for number in range(2):
@@ -37,8 +37,8 @@ def test_a_seed_tells_the_same_story_twice(folder: Path, seed: int) -> None:
     assert traces[0] == traces[1]
 
 
-def test_a_seed_tells_the_same_story_in_another_process() -> None:
-    """DETERMINISM: whoever replays a failure has other hashes, and so other orders of what has none of its own."""
+def test_a_seed_gives_the_same_trace_in_another_process() -> None:
+    """DETERMINISM: another process has another hash seed, and so other orders of sets."""
     assert _told("1") == _told("2")
 
 

@@ -1,4 +1,4 @@
-"""The accounts of the archive and of the configuration: compared, named, renamed."""
+"""The accounts of the archive and of the configuration: list, find and rename them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from easytracking_sync.settings import Settings
 class AccountSummary:
     """An account as the archive and the configuration know it."""
 
-    label: str  # the archive's; the configuration's where the archive does not know the account
+    label: str  # the archive's; the configuration's if the archive does not know the account
     base_url: str
     username: str
     documents: int = 0
     last_success_at: datetime | None = None
-    configured_as: str | None = None  # its label in the configuration; None where it is not there
+    configured_as: str | None = None  # its label in the configuration; None if it is not configured
     label_is_taken: bool = False  # the configuration gives this label to another account
 
 
 def list_accounts(archive: Archive, settings: Settings) -> tuple[AccountSummary, ...]:
     """Every account, in alphabetical order of the labels."""
     entries = archive.accounts.entries()
-    overviews = {overview.identity: overview for overview in archive.document_search.overviews()}
+    overviews = {overview.identity: overview for overview in archive.account_statuses.overviews()}
     known = [
         AccountSummary(
             entry.label,
@@ -51,16 +51,16 @@ def list_accounts(archive: Archive, settings: Settings) -> tuple[AccountSummary,
 
 
 def rename_account(archive: Archive, settings: Settings, old: str, new: str, now: datetime) -> None:
-    """Give an account of the archive the label that the configuration has for it by now. Its documents stay its own.
+    """Give an account of the archive its new label from the configuration. Its documents are not affected.
 
-    UsageError where `old` is unknown, `new` is another account's, or the configuration still says `old`: the next
-    start would take the old label up again, and until then commands and service would differ.
+    UsageError if `old` is unknown, `new` is another account's, or the configuration still has `old`: the next start
+    would restore the old label, and until then commands and service would differ.
     """
     entries = {entry.label: entry for entry in archive.accounts.entries()}
     if old not in entries:
         raise UsageError(f"the archive has no account {old}; it has {', '.join(sorted(entries)) or 'none'}")
     if old == new:
-        raise UsageError(f"{old} is its label already")
+        raise UsageError(f"the account is already called {old}")
     taken = settings.accounts.get(new)
     if taken is not None and taken.identity != entries[old].identity:
         raise UsageError(f"{new} is another account in the configuration; labels must be unique")
@@ -70,17 +70,17 @@ def rename_account(archive: Archive, settings: Settings, old: str, new: str, now
 
 
 def known_accounts(settings: Settings, archive: Archive, chosen: Collection[str]) -> tuple[str, ...]:
-    """The labels chosen, in lower case; UsageError for one that neither the configuration nor the archive has."""
-    known = sorted({*settings.accounts, *archive.document_search.labels()})
+    """The chosen labels in lower case; UsageError for a label that neither configuration nor archive has."""
+    known = sorted({*settings.accounts, *(entry.label for entry in archive.accounts.entries())})
     labels = tuple(label.lower() for label in chosen)
     for label in labels:
         if label not in known:
-            raise UsageError(f"there is no account {label!a}; there are {', '.join(known) or 'none'}")
+            raise UsageError(f"unknown account {label!a}; known accounts: {', '.join(known) or 'none'}")
     return labels
 
 
 def account_ids_of(settings: Settings, archive: Archive, chosen: Collection[str]) -> tuple[int, ...] | None:
-    """The archive's ids of the labels chosen; None, which means all, where none is. UsageError as above."""
+    """The archive's ids of the chosen labels; None, which means all, if none is chosen. UsageError as above."""
     if not chosen:
         return None
     labels = known_accounts(settings, archive, chosen)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from easytracking_sync.app.composition import Instance
 from easytracking_sync.app.schedule import due_after
-from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Clock, Effects
 from easytracking_sync.errors import UsageError
@@ -119,9 +119,9 @@ PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One channel by scheme and host, and why it did not accept the message; "" where it did.
+    """One channel by scheme and host, and why it did not accept the message; "" if it did.
 
-    The reason may quote what the channel's library says, secrets included: redact it before it is shown.
+    The reason may quote the channel's library, including secrets: redact it before showing it.
     """
 
     channel: str
@@ -129,9 +129,9 @@ class Trial:
 
 
 def try_channels(settings: Settings, clock: Clock, language: Language | None = None) -> Iterator[Trial]:
-    """Try each channel, and the monitor of the heartbeat, one after the other; each for 30 seconds at most.
+    """Try each channel and the heartbeat's monitor, one after the other, each for at most 30 seconds.
 
-    UsageError before any is tried where there is none, or one cannot be opened.
+    UsageError, before any is tried, if there is none or one cannot be opened.
     """
     if language is not None:
         alerts = settings.alerts.model_copy(update={"language": language})
@@ -154,7 +154,7 @@ def _refusal(send: Callable[[], str]) -> str:
     def try_it() -> None:
         try:
             answers.append(send())
-        except Exception as error:  # noqa: BLE001  a library of a hundred services: whatever it raises, it did not send
+        except Exception as error:  # noqa: BLE001  the library may raise anything; then the message was not sent
             answers.append(type(error).__name__)
 
     thread = threading.Thread(target=try_it, daemon=True)

@@ -28,8 +28,8 @@ def run_simulator(
 ) -> None:
     """Run an Easy Tracking service on this machine until a signal stops it; `options` are the simulator's.
 
-    `publish` is given a configuration for it, `announce` lines for a person. UsageError for an address that is not
-    this machine's own, since it asks for no password, and for a port that is taken.
+    `publish` gets its configuration, `announce` gets lines for a person. UsageError for an address that is not a
+    loopback address, since there is no password, and for a port in use.
     """
     _require_loopback(host)
     try:
@@ -72,13 +72,13 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedService:
-    """A running service with one account, and what is true of it."""
+    """A running service with one account, and its true contents."""
 
     login: Login
     _simulator: Simulator
 
     def hashes(self) -> dict[int, tuple[str, ...]]:
-        """docId → the sha256 of the files that a faultless fetch of FA, MT and FU brings, sorted."""
+        """docId → sorted sha256 of the files that a complete fetch of FA, MT and FU returns."""
         return {
             document.id: tuple(sorted(part.sha256 for part in document.files if part.type != "FI"))
             for document in self._simulator.truth()
@@ -93,7 +93,7 @@ class SimulatedService:
         return self._simulator.count("reserve", status=202)
 
     def misbehave(self) -> int:
-        """Let a few calls fail in different ways; how many."""
+        """Make a few calls fail in different ways; how many."""
         faults = ((Call.LIST, status(503, retry_after="0")), (Call.FETCH, torn()), (Call.SET_1, lost()))
         for call, fault in faults:
             self._simulator.script(call, fault)

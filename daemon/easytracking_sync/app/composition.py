@@ -44,7 +44,7 @@ USER_AGENT = f"easytracking-sync/{__version__}"
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """A running instance: an archive held alone, and an engine for these accounts."""
+    """A running instance: a locked archive, and an engine for these accounts."""
 
     archive: Archive
     engine: Engine
@@ -83,9 +83,9 @@ def existing_archive(settings: Settings, effects: Effects | None = None) -> Iter
 def open_instance(
     settings: Settings, labels: tuple[str, ...], observer: Observer, *, effects: Effects, command: str
 ) -> Iterator[Instance]:
-    """Hold the archive alone, migrate it, and build the engine for these accounts (all if none is named).
+    """Lock the archive, migrate it, and build the engine for these accounts (all if none is named).
 
-    LockHeld if another instance holds the archive. At the end all connections are closed; calls under way break off.
+    LockHeld if another instance holds the archive. At the end connections are closed; calls under way are aborted.
     """
     chosen = chosen_accounts(settings, labels)
     archive = archive_of(settings, effects)
@@ -134,7 +134,7 @@ def wait_for_database(
 
 
 def shut_down(engine_threads: EngineThreads, accounts: Iterable[Account]) -> None:
-    """Stop the engine's threads: let effects under way finish for a moment, then break off their calls.
+    """Stop the engine's threads: give effects under way a moment to finish, then abort their calls.
 
     The next start resumes them.
     """

@@ -29,7 +29,7 @@ Services = Mapping[str, SimulatedService]
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What was compared at the end, and whether it is as it should be."""
+    """What was compared at the end, and the results."""
 
     documents: int
     files: int
@@ -39,7 +39,7 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether everything is as it should be."""
+        """Whether every comparison succeeded."""
         return self.files_are_the_services_own and self.second_run_fetches_nothing and self.all_are_acknowledged
 
 
@@ -47,11 +47,15 @@ def prepare_folder(folder: Path) -> None:
     """Create the demo's folder, and replace one that an earlier demo left; UsageError for any other folder."""
     with storage_faults(f"making {folder}"):
         if folder.is_symlink() or (folder.exists() and not (folder / MARKER).is_file()):
-            raise UsageError(f"{folder} was not made by the demo, so it is left alone; name another with --dir")
+            raise UsageError(
+                f"{folder} was not created by the demo and is not overwritten; name another folder with --dir"
+            )
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(mode=0o700, parents=True)
-        (folder / MARKER).write_text("Made by `easytracking-sync demo`, which removes this folder as it starts.\n")
+        (folder / MARKER).write_text(
+            "Created by `easytracking-sync demo`, which deletes this folder when it starts.\n"
+        )
 
 
 def write_configuration(folder: Path, services: Services) -> Path:
@@ -75,7 +79,7 @@ def write_configuration(folder: Path, services: Services) -> Path:
 
 
 def prove(settings: Settings, effects: Effects, observer: Observer, services: Services, folder: Path) -> Proof:
-    """Export everything into the folder and compare it with the services' own files; fetch once more, and nothing."""
+    """Export everything and compare it with the services' own files; then check that a second run fetches nothing."""
     with existing_archive(settings, effects) as archive:
         export_documents(archive, settings, DocumentFilter(), folder / EXPORT, effects.files)
     true = {label: service.hashes() for label, service in services.items()}

@@ -1,4 +1,4 @@
-"""The documents of the archive: found, listed, and what an operator does about those in trouble."""
+"""The documents of the archive: list, find, retry and accept them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from easytracking_sync.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """What a retry made due: of `documents` in trouble so many fetches and acknowledgements."""
+    """What a retry made due: how many fetches and acknowledgements of these `documents`."""
 
     documents: int
     fetches: int = 0
@@ -28,7 +28,7 @@ class Retry:
 def list_documents(archive: Archive, settings: Settings, filters: DocumentFilter) -> Iterator[DocumentEntry]:
     """The documents that match, account by account, in the order of reception, in bounded memory.
 
-    UsageError for an account that neither the configuration nor the archive has.
+    UsageError for an unknown account.
     """
     known_accounts(settings, archive, filters.accounts)
     return archive.document_search.documents(filters)
@@ -45,9 +45,9 @@ def list_troubled(archive: Archive) -> tuple[DocumentEntry, ...]:
 
 
 def retry_troubled(archive: Archive, named: Sequence[str], now: datetime) -> Retry:
-    """Make these documents due now, or all that are in trouble if none is named. Repeating is safe.
+    """Make these documents due now, or all in quarantine or unacknowledgeable if none is named. Safe to repeat.
 
-    UsageError for one that is unknown, ambiguous or not in trouble.
+    UsageError for one that is unknown, ambiguous or neither.
     """
     documents = _find_troubled(archive, named) if named else archive.document_search.troubled()
     due = Corrections(archive).retry(found := list(documents), now)
@@ -55,10 +55,10 @@ def retry_troubled(archive: Archive, named: Sequence[str], now: datetime) -> Ret
 
 
 def accept_document(archive: Archive, named: str, reason: str, now: datetime) -> DocumentEntry:
-    """Close a document in trouble for good, with a reason; its files stay. The document, as it was before.
+    """Close a quarantined or unacknowledgeable document for good, with a reason; returns it as it was before.
 
-    UsageError where it is unknown, ambiguous or not in trouble, or the reason is empty; Transient where a worker
-    holds it at this moment.
+    Its files stay. UsageError if it is unknown, ambiguous or neither, or the reason is empty; Transient if a worker
+    holds it.
     """
     reason = reason.encode("utf-8", "replace").decode("utf-8").strip()
     if not reason:
@@ -67,7 +67,7 @@ def accept_document(archive: Archive, named: str, reason: str, now: datetime) ->
     try:
         Corrections(archive).accept(document, reason, now)
     except BusyDocument:
-        # A run that was killed leaves its leases behind; if nobody holds the archive, they are void.
+        # A killed run leaves its leases behind; if no instance holds the archive, they are void.
         with contextlib.suppress(LockHeld), instance_lock(archive.database, {"command": "quarantine accept"}):
             archive.batches.release_all()
         Corrections(archive).accept(document, reason, now)

@@ -8,14 +8,15 @@ from datetime import datetime
 from enum import StrEnum
 
 from easytracking_sync.app.status import shortage_of
-from easytracking_sync.archive.document_entries import AccountOverview, CarryingBatch, DocumentEntry, HistoryEntry
+from easytracking_sync.archive.account_status import AccountOverview
+from easytracking_sync.archive.document_entries import CarryingBatch, DocumentEntry, HistoryEntry
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import AcknowledgeWith, DocumentState
 
 
 class Prospect(StrEnum):
-    """What happens to a document next, or keeps it from happening; behind each what an Expectation says of it."""
+    """What happens to a document next, or what prevents it. The comments name the fields of its Expectation."""
 
     FETCHED = "fetched"  # at
     FETCHED_AGAIN = "fetched_again"  # at, reason
@@ -26,7 +27,7 @@ class Prospect(StrEnum):
     QUARANTINED = "quarantined"  # number of attempts, at, reason
     DONE = "done"
     DONE_WITHOUT_TRACE = "done_without_trace"  # the account acknowledges nothing
-    NOT_ACKNOWLEDGED = "not_acknowledged"  # but when it is listed again
+    NOT_ACKNOWLEDGED = "not_acknowledged"  # until it is listed again
     NEVER_ACKNOWLEDGED = "never_acknowledged"  # since it is held
     INCOMPLETE = "incomplete"  # reason: the missing types
     WITHDRAWN = "withdrawn"
@@ -40,7 +41,7 @@ class Prospect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One thing that is to be expected. Without `at`, or with one that has passed: as soon as possible."""
+    """One thing to expect. Without `at`, or if it has passed: as soon as possible."""
 
     what: Prospect
     at: datetime | None = None
@@ -52,7 +53,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A document, its history (the oldest first), and what is to be expected, in the order in which to say it."""
+    """A document, its history (oldest first), and what to expect, in the order to show it."""
 
     document: DocumentEntry
     history: tuple[HistoryEntry, ...]
@@ -68,9 +69,9 @@ NOT_DONE = (
 
 
 def explain_document(archive: Archive, settings: Settings, named: str, now: datetime) -> Explanation:
-    """Explain the document `[ACCOUNT/]ID`; UsageError where there is none, or where several accounts have it."""
+    """Explain the document `[ACCOUNT/]ID`; UsageError if it is unknown or several accounts have it."""
     document = archive.document_search.find(named)
-    (overview,) = archive.document_search.overviews((document.account,))
+    (overview,) = archive.account_statuses.overviews((document.account,))
     expected = [*_next(archive, settings, document, overview)]
     if document.state in NOT_DONE:
         expected += _obstacles(settings, overview, now)
@@ -101,7 +102,7 @@ def _next(
         case DocumentState.QUARANTINED:
             yield Expectation(Prospect.QUARANTINED, at, reason, document.attempts)
         case DocumentState.ACKNOWLEDGED:
-            yield from _is_home(document, acknowledge)
+            yield from _is_stored(document, acknowledge)
         case DocumentState.WITHDRAWN:
             yield Expectation(Prospect.WITHDRAWN)
         case DocumentState.ACCEPTED:
@@ -110,7 +111,7 @@ def _next(
         yield Expectation(Prospect.HELD, number=2 if acknowledge is AcknowledgeWith.PHASE2 else 1)
 
 
-def _is_home(document: DocumentEntry, acknowledge: AcknowledgeWith | None) -> Iterator[Expectation]:
+def _is_stored(document: DocumentEntry, acknowledge: AcknowledgeWith | None) -> Iterator[Expectation]:
     if document.acknowledged_at is not None:
         yield Expectation(Prospect.DONE)
     elif acknowledge is AcknowledgeWith.NONE:

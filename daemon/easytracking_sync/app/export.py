@@ -1,4 +1,4 @@
-"""Export files from the archive to a folder: never overwriting, never outside the folder, never half a file."""
+"""Exports files from the archive to a folder. Never overwrites, leaves the folder, or writes partial files."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from easytracking_sync.settings import Settings
 
 PART = ".part"
 READ_BYTES = 1 << 20
-_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}  # what some network file systems answer
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}  # returned by some network file systems
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export did. `differing` and `rotten` name what a person must look at."""
+    """The result of an export. `differing` and `rotten` need attention."""
 
     documents: int = 0
     written: int = 0
     bytes: int = 0
-    skipped: int = 0  # already there, byte for byte
-    differing: tuple[Path, ...] = ()  # already there, with other bytes: left alone
+    skipped: int = 0  # already there, identical
+    differing: tuple[Path, ...] = ()  # already there, different: not overwritten
     rotten: tuple[str, ...] = ()  # the archive's own copy is damaged
 
 
@@ -49,10 +49,10 @@ def export_documents(
 ) -> Exported:
     """Write the files of the documents that match to FOLDER/ACCOUNT/YYYY-MM/DOCID/NAME, in every version.
 
-    Every file is written under another name, checked against its sha256, synced and only then given its name, which
-    fails where there is one already. Repeating is safe and writes only what is not there. No `types` means all.
-    UsageError for an unknown account or a folder that is none; LockHeld while another export writes there;
-    StorageFault or StorageBroken where the disk refuses.
+    Every file is written under a temporary name, checked against its sha256, synced and then renamed, unless a file
+    of that name exists. Safe to repeat; writes only what is missing. No `types` means all. UsageError for an unknown
+    account or a path that is not a folder; LockHeld while another export writes there; StorageFault or StorageBroken
+    if the disk fails.
     """
     documents = list_documents(archive, settings, filters)
     with _exclusively(folder, files):
@@ -76,7 +76,7 @@ class _Export:
 
     def add(self, entry: DocumentEntry) -> None:
         """Write one document's files."""
-        names = distinct_names(part.name for part in entry.files)  # of all files: a choice of types changes no name
+        names = distinct_names(part.name for part in entry.files)  # of all files, so that `types` changes no name
         wanted = [
             (part, name)
             for part, name in zip(entry.files, names, strict=True)
@@ -126,7 +126,7 @@ class _Export:
             self._files.remove(temporary)
 
     def _write(self, part: FileEntry, temporary: Path) -> None:
-        """`Blobs.read` proves size and sha256 by its end; the temporary file lives in the folder of its target."""
+        """`Blobs.read` verifies size and sha256. The temporary file is in the folder of its target."""
         file = self._files.create(temporary)
         with contextlib.closing(file), storage_faults(f"writing {temporary.parent}"):
             for chunk in self._blobs.read(part.sha256):
@@ -142,7 +142,7 @@ class _Export:
 
 @contextlib.contextmanager
 def _exclusively(folder: Path, files: Files) -> Iterator[None]:
-    """Create the folder and lock it, so that no other export writes into it; LockHeld where one does."""
+    """Create and lock the folder; LockHeld if another export writes to it."""
     if folder.is_symlink() and not folder.exists():
         raise UsageError(f"{folder} is a symbolic link to a folder that does not exist; name another folder")
     if folder.exists() and not folder.is_dir():
@@ -168,7 +168,7 @@ def _lock(held: int, folder: Path) -> None:
 
 
 def _link(temporary: Path, target: Path) -> bool:
-    """Give the file its name; False where the name is taken. A rename would overwrite."""
+    """Give the file its name; False if the name is taken. A rename would overwrite."""
     with storage_faults(f"naming {target}"):
         try:
             os.link(temporary, target, follow_symlinks=False)
@@ -179,7 +179,7 @@ def _link(temporary: Path, target: Path) -> bool:
                 raise
             if os.path.lexists(target):
                 return False
-            temporary.rename(target)  # a file system without links: the lock keeps other exports away
+            temporary.rename(target)  # no hard links here; the lock excludes other exports
     return True
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from easytracking_sync.app.composition import Instance
 from easytracking_sync.app.supervision import Liveness
-from easytracking_sync.archive.alarm_conditions import AccountCondition
-from easytracking_sync.archive.document_entries import AccountOverview
+from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
 from easytracking_sync.archive.schema import require_current
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, UsageError
@@ -107,9 +106,9 @@ class HttpPages:
         ours = {
             account.id: account.label for account in self._instance.accounts
         }  # labels may have changed in the archive
-        conditions = archive.alarm_conditions.of(ours, self._settings.sync.max_attempts, lately)
+        conditions = archive.account_statuses.conditions(ours, self._settings.sync.max_attempts, lately)
         names = {entry.label: ours[entry.id] for entry in archive.accounts.entries() if entry.id in ours}
-        overviews = archive.document_search.overviews(tuple(names))
+        overviews = archive.account_statuses.overviews(tuple(names))
         return (
             tuple(replace(one, account=names[one.account]) for one in overviews if one.account in names),
             tuple(replace(one, label=ours[one.account_id]) for one in conditions),

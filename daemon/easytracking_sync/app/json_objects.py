@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from easytracking_sync.app.reconcile import Proof
 from easytracking_sync.app.status import AccountStatus, Status
 from easytracking_sync.archive.document_entries import DocumentEntry
-from easytracking_sync.terms import LIST_FIELDS, DocumentState
+from easytracking_sync.list_fields import LIST_FIELDS
+from easytracking_sync.terms import DocumentState
 
 
 def document_json(entry: DocumentEntry, zone: ZoneInfo) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def document_json(entry: DocumentEntry, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def status_json(status: Status) -> dict[str, Any]:
-    """The archive as a whole, with one object an account."""
+    """The whole archive, with one object per account."""
     short = status.shortage
     return {
         "archive": status.archive,
@@ -42,7 +43,7 @@ def status_json(status: Status) -> dict[str, Any]:
 
 
 def proof_json(proof: Proof) -> dict[str, Any]:
-    """What the comparison of one account found."""
+    """The result of comparing one account."""
     return {
         "account": proof.account,
         "holds": proof.holds,

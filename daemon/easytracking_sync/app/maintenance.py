@@ -15,7 +15,7 @@ from easytracking_sync.app.composition import archive_of, existing_archive
 from easytracking_sync.archive import schema
 from easytracking_sync.archive.backup import back_up
 from easytracking_sync.archive.blob_files import FileBlobs
-from easytracking_sync.archive.blob_move import CopiedBlobs, amount, copy_blobs, remove_all
+from easytracking_sync.archive.blob_move import CopiedBlobs, copy_blobs, referenced_total, remove_all
 from easytracking_sync.archive.blobs import Blobs, DatabaseBlobs
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.database_copier import CopiedArchive, DatabaseCopier, OnStep, refuse_itself
@@ -30,18 +30,18 @@ from easytracking_sync.settings.display import redacted
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """How a migration ended: the schema before (None: there was no archive), and after."""
+    """The result of a migration: the schema before (None: no archive existed) and after."""
 
     archive: str  # the database's address without its password
     before: str | None
     after: str
-    copy: Path | None  # the archive as it was
+    copy: Path | None  # a copy of the archive as it was
 
 
 def migrate_archive(settings: Settings, effects: Effects) -> Migrated:
-    """Bring the archive to this program's schema, held alone; repeating is safe, and so is a power cut midway.
+    """Migrate the archive to this program's schema, locked meanwhile. Safe to repeat, also after a power cut.
 
-    UsageError where the archive is newer than this program, LockHeld where another instance works on it.
+    UsageError if the archive is newer than this program, LockHeld if another instance works on it.
     """
     with contextlib.closing(archive_of(settings, effects)) as archive:
         with instance_lock(archive.database, {"command": "migrate"}):
@@ -50,7 +50,7 @@ def migrate_archive(settings: Settings, effects: Effects) -> Migrated:
 
 
 def why_no_backup(settings: Settings) -> str:
-    """Why there is no SQLite archive to copy; empty where there is one."""
+    """Why there is no SQLite archive to copy; empty if there is one."""
     path = settings.database.sqlite_path
     if path is None:
         return "PostgreSQL is backed up with pg_dump"
@@ -58,9 +58,9 @@ def why_no_backup(settings: Settings) -> str:
 
 
 def back_up_archive(settings: Settings, target: Path, effects: Effects) -> int:
-    """Copy a SQLite archive to a new file, as it is at one instant, and check the copy; its bytes.
+    """Copy a SQLite archive to a new file, consistently, and check the copy; its size in bytes.
 
-    UsageError where there is none, the target exists, or its folder does not.
+    UsageError if there is none, the target exists, or its folder does not.
     """
     path = settings.database.sqlite_path
     if path is None or not path.exists():
@@ -71,9 +71,9 @@ def back_up_archive(settings: Settings, target: Path, effects: Effects) -> int:
 
 
 def settings_after_copy(settings: Settings, url: str, url_file: Path | None) -> tuple[str, ...]:
-    """The configuration's lines for an archive that was copied to `url`, which `url_file` holds if it is given.
+    """The configuration lines for an archive that was copied to `url`, or to the URL in `url_file`.
 
-    Paths that an empty key places beside the database would move with it: they are named, so that they stay.
+    Names the paths that default to a folder beside the database, since they would change with it.
     """
     shown = f'url = "{redacted(DatabaseSettings(url=SecretStr(url)))["url"]}"'
     if url_file is not None:
@@ -85,7 +85,7 @@ def settings_after_copy(settings: Settings, url: str, url_file: Path | None) -> 
 
 
 def settings_after_move(settings: Settings, to: StorageBackend) -> tuple[str, ...]:
-    """The configuration's lines after all bytes were copied to this store; none where it names it already."""
+    """The configuration lines after all bytes were copied to this store; none if it is configured already."""
     if settings.storage.backend is to:
         return ()
     lines: tuple[str, ...] = ("[storage]", f'backend = "{to}"')
@@ -141,7 +141,7 @@ def move_storage(
 ) -> Moved:
     """Copy all blobs to the store `to` and check each by its hash; with `delete_source`, empty the other store then.
 
-    The archive is held alone but stays readable. Safe to kill and to repeat at any time. UsageError if the source
+    The archive is locked but stays readable. Safe to kill and to repeat at any time. UsageError if the source
     would be deleted while it is still configured; LockHeld if another instance runs.
     """
     if delete_source and settings.storage.backend is not to:
@@ -152,7 +152,7 @@ def move_storage(
         database = archive.database
         with exclusive_use(database, "storage move", effects.clock.now()):
             source, target = _stores(settings, database, to, effects)
-            blobs, weight = amount(database)
+            blobs, weight = referenced_total(database)
 
             def show(done: CopiedBlobs) -> None:
                 on_step(f"{done.blobs} of {blobs} blobs, {done.copied} copied", done.bytes, weight)

@@ -13,7 +13,7 @@ from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.scrub import RottenFile
 from easytracking_sync.effects import Effects
 from easytracking_sync.machine.corrections import Corrections
-from easytracking_sync.machine.intake import Absorbed, Listed
+from easytracking_sync.machine.intake import IntakeCounts, ReceivedList
 from easytracking_sync.machine.listing import Scope, list_read_only, reception_times
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
@@ -182,7 +182,7 @@ class _Comparison:
         self._proof = proof
         self._seen: set[int] = set()
 
-    def absorb(self, listed: Listed, now: datetime) -> Absorbed:
+    def take_in(self, listed: ReceivedList, now: datetime) -> IntakeCounts:
         del now
         fresh = {element.doc_id for element in listed.documents} - self._seen
         known: Mapping[int, KnownDocument] = {}
@@ -194,9 +194,9 @@ class _Comparison:
             self._judge(doc_id, known.get(doc_id), listed, has_files=doc_id in filed)
         self._seen |= fresh
         self._proof.listed = len(self._seen)
-        return Absorbed(listed=len(listed.documents))
+        return IntakeCounts(listed=len(listed.documents))
 
-    def _judge(self, doc_id: int, here: KnownDocument | None, listed: Listed, *, has_files: bool) -> None:
+    def _judge(self, doc_id: int, here: KnownDocument | None, listed: ReceivedList, *, has_files: bool) -> None:
         proof = self._proof
         if here is not None and here.state is DocumentState.ACCEPTED:
             proof.accepted += 1
@@ -227,6 +227,6 @@ class _Comparison:
         return len(gone)
 
 
-def _should_be_marked(here: KnownDocument, listed: Listed) -> bool:
+def _should_be_marked(here: KnownDocument, listed: ReceivedList) -> bool:
     """Whether the document was marked before the listing began, so that the list should have shown it."""
     return here.acknowledged_at is None or here.acknowledged_at < listed.begun_at

@@ -26,6 +26,7 @@ from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, StorageFault, SyncError, UsageError
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.corrections import try_now
 from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.hang_detection import HANG_SECONDS
 from easytracking_sync.machine.listing import Scope
@@ -145,7 +146,7 @@ class Service:
         """Until `stop` is set. Raises Fatal errors and bugs. The next start resumes everything."""
         for reason in ENDED_BY_A_CHANGE:
             self._archive.accounts.resume(self._instance.account_ids, reason)
-        self._archive.service_requests.give_back()
+        self._archive.service_requests.reopen()
         self._engine_threads.start()
         self._listing.start(len(self._accounts))
         self._scheduler.start()
@@ -187,6 +188,7 @@ class Service:
         return self._engine_threads.failure or self._listing.state.failure
 
     def _beat(self) -> None:
+        self._archive.database.require_same_file()
         self._scheduler.check()
         try:
             while not self._due.empty():
@@ -292,7 +294,7 @@ class Service:
         self._accounts = {**self._accounts, label: account}
         self._instance.engine.replace(account)
         self._former.append(old)
-        self._archive.accounts.resume((account.id,))
+        try_now(self._archive, (account.id,), self._effects.clock.now())
         self._observer.note(EventName.SECRET_CHANGED, account=label)
         self._changed.add(label)  # if it is being listed with its old settings, another cycle follows
         self._listing.drop(account.id)

@@ -1,4 +1,4 @@
-"""Where each account stands, what keeps it from going on, and whether all is well."""
+"""The status of each account, and the health of the whole installation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from easytracking_sync.app.alerts import fullest_disk, limits_of, silent_at
-from easytracking_sync.archive.alarm_conditions import AccountCondition
+from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
 from easytracking_sync.archive.disk_space import DiskShortage
-from easytracking_sync.archive.document_entries import AccountOverview
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.schema import require_current, revision, shown
 from easytracking_sync.errors import StorageFault
@@ -22,7 +21,7 @@ from easytracking_sync.settings import Settings
 from easytracking_sync.terms import PauseReason
 
 OVERDUE = timedelta(minutes=1)
-"""A run that is later than this does not start by itself any more."""
+"""A run is overdue after this delay."""
 
 NOT_LISTED = (PauseReason.CREDENTIALS, PauseReason.UNREACHABLE)
 """Pauses in which the account is not even listed."""
@@ -30,32 +29,32 @@ NOT_LISTED = (PauseReason.CREDENTIALS, PauseReason.UNREACHABLE)
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """One account: what the archive counts, and what the service is going to do."""
+    """One account: its counts, and its next run."""
 
     overview: AccountOverview
-    configured_as: str | None  # its label in the configuration; None where it is not there
+    configured_as: str | None  # its label in the configuration; None if it is not configured
     is_paused: bool
-    next_run_at: datetime | None  # when the running service lists it again; None where none does
+    next_run_at: datetime | None  # when the running service lists it again; None if no service runs
     is_overdue: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The archive as a whole. Configured accounts that never ran are there too, with nothing."""
+    """The whole archive, including configured accounts that never ran."""
 
     at: datetime
     archive: str  # the database's address without its password
     exists: bool  # False: there is no archive at this address yet
     accounts: tuple[AccountStatus, ...]
-    shortage: DiskShortage | None  # the disk that is too full for anything new to be fetched
+    shortage: DiskShortage | None  # the disk that is too full to fetch anything new
 
 
 def status_of(archive: Archive, settings: Settings, now: datetime) -> Status:
-    """The status now. It only reads, and is safe beside a running service; UsageError for another schema."""
+    """The status now. Read-only, safe beside a running service; UsageError for another schema version."""
     exists = revision(archive.database) is not None
     if exists:
         require_current(archive.database)
-    known = archive.document_search.overviews() if exists else ()
+    known = archive.account_statuses.overviews() if exists else ()
     identities = {one.identity for one in known}
     new = [
         AccountOverview(label, identity=identity)
@@ -73,7 +72,7 @@ def status_of(archive: Archive, settings: Settings, now: datetime) -> Status:
 
 
 def shortage_of(archive: Archive) -> DiskShortage | None:
-    """The disk that is too full for anything new to be fetched; None where there is none, or none that says so."""
+    """The disk that is too full to fetch anything new; None if there is none or it is unknown."""
     with suppress(StorageFault):
         return archive.spool.disk_space.shortage()
     return None
@@ -94,7 +93,7 @@ def _account(account: AccountOverview, settings: Settings, now: datetime) -> Acc
 
 
 class Grade(IntEnum):
-    """How bad it is; the numbers are those of Nagios, Icinga, Zabbix and Checkmk."""
+    """The severity; the numbers are those of Nagios, Icinga, Zabbix and Checkmk."""
 
     OK = 0
     WARNING = 1
@@ -104,7 +103,7 @@ class Grade(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class DiskLimits:
-    """The fullest disk, and below how much free space it is bad, and worse."""
+    """The fullest disk, and its limits for warning and critical."""
 
     disk: Disk
     warning_bytes: int
@@ -113,7 +112,7 @@ class DiskLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Something that is wrong: an alarm that stands, or, without one, an account that never ran."""
+    """A problem: an active alarm, or, without one, an account that never ran."""
 
     grade: Grade
     subject: str
@@ -122,7 +121,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The worst grade of all reasons, the reasons with the worst first, and the figures behind them."""
+    """The worst grade of all reasons, the reasons (worst first), and the figures behind them."""
 
     at: datetime
     reasons: tuple[Reason, ...]
@@ -131,16 +130,16 @@ class Health:
 
     @property
     def grade(self) -> Grade:
-        """OK where there is no reason for another one."""
+        """The worst grade; OK without reasons."""
         return self.reasons[0].grade if self.reasons else Grade.OK
 
 
 def health_of(archive: Archive, settings: Settings, now: datetime) -> Health:
-    """The health of the configured accounts and of the disk, by the same rules as the alarms."""
+    """The health of the configured accounts and of the disk, by the rules of the alarms."""
     limits, disk = limits_of(settings), fullest_disk(archive)
     ids = {label: archive.accounts.find(*one.identity) for label, one in settings.accounts.items()}
     labels = {found: label for label, found in ids.items() if found is not None}
-    conditions = archive.alarm_conditions.of(labels, settings.sync.max_attempts, now - LATELY)
+    conditions = archive.account_statuses.conditions(labels, settings.sync.max_attempts, now - LATELY)
     known = {one.key: one for one in archive.alarms.known()}
     accounts = [Watched(one, silent_at(settings, labels[one.account_id], one), one.trouble) for one in conditions]
     return judge(
@@ -159,7 +158,7 @@ def judge(
     disk: DiskLimits | None,
     now: datetime,
 ) -> Health:
-    """Grade the alarms that stand, and the accounts of the configuration that never ran."""
+    """Grade the active alarms and the configured accounts that never ran."""
     reasons = [Reason(_grade(alarm, disk), alarm.subject, alarm) for alarm in alarms]
     reasons += [Reason(Grade.WARNING, label) for label in never_ran]
     reasons.sort(key=lambda reason: -reason.grade)

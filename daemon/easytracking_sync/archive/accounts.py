@@ -1,4 +1,4 @@
-"""Accounts: who they are, and whether they are paused."""
+"""The account table: identities, labels, pauses and the schedule's notes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from easytracking_sync.transition import AccountMove
 
 @dataclass(frozen=True, slots=True)
 class AccountEntry:
-    """Who an account is."""
+    """The identity of an account."""
 
     id: int
     label: str
@@ -29,7 +29,7 @@ class AccountEntry:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """(base URL, user name): what makes two accounts the same, whatever their labels."""
+        """(base URL, user name): accounts with the same pair are the same account, whatever their labels."""
         return self.base_url, self.username
 
 
@@ -44,15 +44,15 @@ _PAUSE_STATUS = sa.select(*(account.c[name] for name in _PAUSE_FIELDS)).where(_T
 
 
 class Accounts:
-    """The account table. An account is its base URL and user name; its label may change."""
+    """The account table. Base URL and user name identify an account; its label may change."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def register(self, label: str, base_url: str, username: str, now: datetime) -> int:
-        """The id of this account, made or relabelled if need be; repeating is safe.
+        """The id of this account; adds or relabels it if necessary. Repeating is safe.
 
-        UsageError where the label already means another service or user: document ids would collide.
+        UsageError if the label belongs to another service or user: document ids would collide.
         """
         with self._database.write() as connection:
             named = connection.execute(sa.select(account).where(account.c.label == label)).one_or_none()
@@ -73,7 +73,7 @@ class Accounts:
             return int(known.id)
 
     def find(self, base_url: str, username: str) -> int | None:
-        """The id of this account, where the archive knows it."""
+        """The id of this account, or None if the archive does not know it."""
         with self._database.read() as connection:
             found: int | None = connection.execute(
                 _FIND, {"base_url": base_url, "username": username}
@@ -81,15 +81,15 @@ class Accounts:
         return found
 
     def entries(self) -> tuple[AccountEntry, ...]:
-        """Every account the archive knows, in alphabetical order of their labels."""
+        """Every account in the archive, by label."""
         query = sa.select(account.c.id, account.c.label, account.c.base_url, account.c.username)
         with self._database.read() as connection:
             return tuple(AccountEntry(*row) for row in connection.execute(query.order_by(account.c.label)))
 
     def rename(self, old: str, new: str, now: datetime) -> None:
-        """Give an account another label; its documents stay its own. Safe beside a running service.
+        """Change an account's label; it keeps its documents. Safe while the service runs.
 
-        UsageError where there is no `old`, or where `new` is another account's.
+        UsageError if `old` does not exist, or if another account has the label `new`.
         """
         with self._database.write() as connection:
             ids = {
@@ -101,13 +101,13 @@ class Accounts:
             if old not in ids:
                 raise UsageError(f"the archive has no account {old}")
             if new in ids:
-                raise UsageError(f"{new} is another account already; labels are given once")
+                raise UsageError(f"{new} is the label of another account; labels must be unique")
             connection.execute(sa.update(account).where(account.c.id == ids[old]).values(label=new))
             detail = {"from": old, "to": new}
             journal.record(connection, EventName.ACCOUNT_RENAMED, now, account_id=ids[old], detail=detail)
 
     def pause_status(self, account_id: int) -> PauseStatus:
-        """Whether it is paused, and what its refusals say of its permission."""
+        """Whether the account is paused, and its refusals in a row."""
         with self._database.read() as connection:
             return _pause_status(connection, account_id)
 
@@ -128,20 +128,20 @@ class Accounts:
             connection.execute(sa.update(account).where(account.c.id == account_id).values(trouble=trouble))
 
     def note_next_runs(self, runs: Mapping[int, datetime]) -> None:
-        """When the service means to list each of these accounts again."""
+        """Write down when the service plans to list each of these accounts again."""
         with self._database.write() as connection:
             for account_id, at in sorted(runs.items()):
                 connection.execute(sa.update(account).where(account.c.id == account_id).values(next_run_at=at))
 
     def forget_next_runs(self, runs: Mapping[int, datetime]) -> None:
-        """It means so no more; what another instance has noted since is left alone."""
+        """Clear these plans, except where another instance has written a newer one."""
         with self._database.write() as connection:
             for account_id, at in sorted(runs.items()):
                 mine = account.c.id == account_id, account.c.next_run_at == at
                 connection.execute(sa.update(account).where(*mine).values(next_run_at=None))
 
     def turn(self, account_id: int) -> int:
-        """A number that grows by one with each call: which of the older windows is listed next."""
+        """A number that grows by one with each call; it chooses which older window is listed next."""
         with self._database.write() as connection:
             turn: int = connection.execute(
                 sa.update(account)
@@ -152,7 +152,7 @@ class Accounts:
         return turn - 1
 
     def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:
-        """End these accounts' pauses (of that reason only, if one is given)."""
+        """End these accounts' pauses (only those with `reason`, if given)."""
         pauses = account.c.id.in_(account_ids) & account.c.pause_reason.is_not(None)
         if reason is not None:
             pauses &= account.c.pause_reason == reason
@@ -167,13 +167,13 @@ class Accounts:
             )
 
     def paused(self, account_id: int, now: datetime) -> PauseReason | None:
-        """Why the account is paused at this instant, if it is."""
+        """Why the account is paused now, or None."""
         with self._database.read() as connection:
             row = connection.execute(_PAUSE, {"account_id": account_id}).one()
         return PauseReason(row.pause_reason) if row.pause_reason and row.paused_until > now else None
 
     def pauses(self, now: datetime) -> Mapping[int, PauseReason]:
-        """Account → why it is paused at this instant, for those that are."""
+        """Account id → reason, for the accounts that are paused now."""
         query = sa.select(account.c.id, account.c.pause_reason).where(account.c.paused_until > now)
         with self._database.read() as connection:
             return {
@@ -182,12 +182,12 @@ class Accounts:
 
 
 def lock(connection: Connection, account_id: int) -> None:
-    """Until this transaction ends, no other one plans, lists or counts for this account."""
+    """Lock the account's row until the transaction ends: no other transaction plans, lists or counts for it."""
     connection.execute(_LOCK, {"account_id": account_id})
 
 
 def write(connection: Connection, move: AccountMove) -> None:
-    """Lock the account and change it; Outdated where it is not as it was when this was decided."""
+    """Lock the account and change it; Outdated if it has changed since the move was decided."""
     lock(connection, move.before.id)
     if _pause_status(connection, move.before.id) != move.before:
         raise Outdated(f"account {move.before.id} has changed since it was read")
@@ -207,7 +207,7 @@ def _pause_status(connection: Connection, account_id: int) -> PauseStatus:
 
 
 def _add(connection: Connection, label: str, base_url: str, username: str, now: datetime) -> int:
-    """A new account, unless another instance adds the same one at this moment: then its id."""
+    """Insert an account; returns its id, also if another instance inserts the same one at the same time."""
     row = {"label": label, "base_url": base_url, "username": username, "created_at": now}
     new = upsert(connection, account).on_conflict_do_nothing().returning(account.c.id)
     added: int | None = connection.execute(new, row).scalar_one_or_none()

@@ -1,5 +1,5 @@
-"""What was told to whoever watches over the archive, so that nothing is told twice: not after a restart, and not by
-a second instance on the same database. Every change compares before it sets."""
+"""Which alarms and news were sent, so that none is sent twice: after a restart, or by a second instance on the same
+database. Every change is a compare-and-set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from easytracking_sync.archive.tables import alarm, told, upsert
 
 @dataclass(frozen=True, slots=True)
 class KnownAlarm:
-    """An alarm that was told, is being told, or whose end is."""
+    """An alarm that was sent or is being sent, or whose end is."""
 
     key: str
     kind: str
@@ -31,26 +31,26 @@ class KnownAlarm:
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """How far news of some kind went."""
+    """The last journal row that news of one kind covered."""
 
     at: datetime
     position: int
 
 
-class Changes:
-    """What is to be told of alarms, within one transaction: nothing may be told before it is committed."""
+class AlarmChanges:
+    """Changes of alarms in one transaction. Send messages only after the commit."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def begin(self, key: str, kind: str, account_id: int | None, amount: int, now: datetime) -> bool:
-        """A new alarm; whether it is this instance that tells it."""
+        """Insert a new alarm; True if this instance is to send it."""
         row = {"key": key, "kind": kind, "account_id": account_id, "amount": amount, "begun_at": now, "taken_at": now}
         new = upsert(self._connection, alarm).on_conflict_do_nothing().returning(alarm.c.key)
         return self._connection.execute(new, row).first() is not None
 
     def end(self, key: str, now: datetime) -> bool:
-        """An alarm that was told is over; whether it is this instance that tells so."""
+        """End an alarm that was sent; True if this instance is to send its end."""
         return self._change(
             sa.update(alarm)
             .where(alarm.c.key == key, alarm.c.ended_at.is_(None), alarm.c.told_at.is_not(None))
@@ -58,13 +58,13 @@ class Changes:
         )
 
     def take_again(self, known: KnownAlarm, now: datetime) -> bool:
-        """Tell anew what nobody accepted; whether it is this instance that does."""
+        """Retry a message that was not delivered; True if this instance is to send it."""
         return self._change(
             sa.update(alarm).where(alarm.c.key == known.key, alarm.c.taken_at == known.taken_at).values(taken_at=now)
         )
 
     def grow(self, known: KnownAlarm, amount: int, now: datetime) -> bool:
-        """It became worse since it was told; whether it is this instance that tells so."""
+        """Record that a sent alarm became worse; True if this instance is to send that."""
         return self._change(
             sa.update(alarm)
             .where(alarm.c.key == known.key, alarm.c.told_at == known.told_at, alarm.c.ended_at.is_(None))
@@ -72,11 +72,11 @@ class Changes:
         )
 
     def revive(self, key: str) -> None:
-        """It came back before anybody heard of its end."""
+        """Reopen an alarm whose end was not sent yet."""
         self._change(sa.update(alarm).where(alarm.c.key == key).values(ended_at=None))
 
     def drop(self, key: str) -> None:
-        """It was over before anybody heard of it."""
+        """Delete an alarm that was not sent yet."""
         self._change(sa.delete(alarm).where(alarm.c.key == key, alarm.c.told_at.is_(None)))
 
     def _change(self, statement: sa.Update | sa.Delete) -> bool:
@@ -91,23 +91,23 @@ class Alarms:
 
     @property
     def is_alone(self) -> bool:
-        """Whether no other instance can be telling."""
+        """Whether no other instance can send alarms (SQLite)."""
         return self._database.is_sqlite
 
     def known(self) -> tuple[KnownAlarm, ...]:
-        """Every alarm that is not over, or whose end was not told."""
+        """Every alarm that is not over, or whose end was not sent yet."""
         columns = [alarm.c[name] for name in KnownAlarm.__dataclass_fields__]
         with self._database.read() as connection:
             return tuple(KnownAlarm(*row) for row in connection.execute(sa.select(*columns)))
 
     @contextlib.contextmanager
-    def changing(self) -> Iterator[Changes]:
-        """One transaction for all that a look found."""
+    def changing(self) -> Iterator[AlarmChanges]:
+        """One transaction for all changes that one check found."""
         with self._database.write() as connection:
-            yield Changes(connection)
+            yield AlarmChanges(connection)
 
     def accept(self, began: Collection[str], ended: Collection[str], now: datetime) -> None:
-        """Somebody took note that these stand, and that those are over. Repeating is safe."""
+        """Record that the messages about these alarms, and about those ends, were delivered. Repeating is safe."""
         with self._database.write() as connection:
             connection.execute(
                 sa.update(alarm).where(alarm.c.key.in_(began), alarm.c.told_at.is_(None)).values(told_at=now)
@@ -115,13 +115,13 @@ class Alarms:
             connection.execute(sa.delete(alarm).where(alarm.c.key.in_(ended), alarm.c.ended_at.is_not(None)))
 
     def bookmark(self, name: str) -> Bookmark | None:
-        """How far news of this name went; None before the first."""
+        """The bookmark of this name; None before the first news."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(told.c.at, told.c.position).where(told.c.name == name)).one_or_none()
         return None if row is None else Bookmark(row.at, row.position)
 
     def move(self, name: str, old: Bookmark | None, new: Bookmark) -> bool:
-        """News went on from `old` to `new`; whether it is this instance that tells them."""
+        """Move a bookmark from `old` to `new`; True if this instance is to send the news between them."""
         if old is None:
             with self._database.write() as connection:
                 row = {"name": name, "at": new.at, "position": new.position}

@@ -1,4 +1,4 @@
-"""Batches on their way: claimed by one worker, moved by one transaction, fenced by their epoch."""
+"""The batch table: claiming, leases, and the moves of batches, fenced by their epoch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _CARRIED = (
     .where(batch_document.c.batch_id == _OWN_ID, batch_document.c.carried)
     .order_by(document.c.id)
 )
-_KNOW = (
+_SET_VERSION = (
     sa.update(batch_document)
     .where(
         batch_document.c.batch_id == _OWN_ID, batch_document.c.document_id == sa.bindparam("known", type_=sa.Integer)
@@ -51,11 +51,11 @@ _KNOW = (
 
 
 class Batches:
-    """The batch table. `owner` names this worker in the rows it claims.
+    """The batch table. `owner` identifies this worker in the rows it claims.
 
-    On SQLite one instance works alone, and a lease runs by its clock. On PostgreSQL several share the work: a lease
-    runs by the server's clock, and whoever works longer than `renew_seconds` calls `renew` that often. A claim that
-    was not renewed for `sure_seconds` may be lost already; whatever its holder commits is fenced by the epoch.
+    On SQLite, one instance runs and leases follow its clock. On PostgreSQL, instances share the work and leases
+    follow the server's clock: call `renew` every `renew_seconds`. A claim not renewed for `sure_seconds` may be
+    lost; the epoch fences whatever its holder still commits.
     """
 
     def __init__(self, database: Database, owner: str, lease_seconds: float, *, alone: bool) -> None:
@@ -67,16 +67,16 @@ class Batches:
 
     @property
     def renew_seconds(self) -> float | None:
-        """How often leases are to be renewed; None where they need not be."""
+        """How often to renew leases; None if not necessary."""
         return None if self._alone else self._lease_seconds / 3
 
     @property
     def sure_seconds(self) -> float:
-        """How long after a claim or a renewal was begun nobody else can have taken the batch."""
+        """How long after the start of a claim or a renewal no other worker can have taken the batch."""
         return math.inf if self._alone else self._lease_seconds * 2 / 3
 
     def claim(self, wanted: ClaimCriteria, now: datetime) -> Claim | None:
-        """Take one due batch that nobody holds, and raise its epoch; None where there is none."""
+        """Claim one due batch that nobody holds, and raise its epoch; None if there is none."""
         looking, taking = (
             claimable(
                 wanted.states, is_sqlite=self._database.is_sqlite, may_reserve=wanted.may_reserve, taking=taking
@@ -89,7 +89,7 @@ class Batches:
                 return None
         with self._database.write() as connection:
             row = connection.execute(taking, parameters).first()
-            if row is None or not self._has_room(connection, row, wanted, now):
+            if row is None or not self._may_reserve(connection, row, wanted, now):
                 return None
             mine = connection.execute(
                 _taking(is_sqlite=self._database.is_sqlite),
@@ -98,9 +98,9 @@ class Batches:
             return _claimed(connection, mine)
 
     def renew(self, now: datetime) -> Mapping[int, int]:
-        """Hold all that this worker holds for a lease's length from now; those batches with their epochs.
+        """Renew all leases of this worker; returns its batches with their epochs.
 
-        One that a commit or another worker is at in this moment is passed over.
+        Skips a batch whose row is locked by a commit or by another worker.
         """
         mine = (
             sa.select(batch.c.id)
@@ -111,7 +111,7 @@ class Batches:
             rows = connection.execute(
                 sa.update(batch)
                 .where(batch.c.id.in_(mine))
-                .values(_mine(is_sqlite=self._database.is_sqlite))
+                .values(_leased(is_sqlite=self._database.is_sqlite))
                 .returning(batch.c.id, batch.c.epoch),
                 self._lease(now),
             ).all()
@@ -120,7 +120,7 @@ class Batches:
     def next_due(
         self, account_ids: Collection[int], now: datetime, performing: Collection[int] = ()
     ) -> datetime | None:
-        """When the next batch or document of these accounts falls due; None where nothing waits."""
+        """When the next batch or document of these accounts is due; None if nothing waits."""
         parameters = {
             "account_ids": list(account_ids),
             "performing": list(performing),
@@ -136,27 +136,40 @@ class Batches:
         return min((moment for moment in found if moment is not None), default=None)
 
     def release(self, claim: Claim) -> None:
-        """Give a claimed batch back as it was; nothing happens if someone else holds it by now."""
-        self._give_back(claim, _NOBODYS)
+        """Release a claimed batch unchanged; does nothing if another worker holds it by now."""
+        self._give_back(claim, _UNLEASED)
 
     def postpone(self, claim: Claim, until: datetime) -> None:
-        """Give a claimed batch back to be claimed no sooner than `until`; as `release` otherwise."""
-        self._give_back(claim, {**_NOBODYS, "next_attempt_at": until})
+        """Release a claimed batch, to be claimed no sooner than `until`; otherwise like `release`."""
+        self._give_back(claim, {**_UNLEASED, "next_attempt_at": until})
+
+    def try_now(self, account_ids: Collection[int], now: datetime) -> None:
+        """Make due what nobody holds of these accounts' batches, except those whose document is unacknowledgeable."""
+        carried = sa.select(batch_document.c.batch_id).join(document).where(document.c.unacknowledgeable)
+        waits = (
+            batch.c.account_id.in_(list(account_ids)),
+            batch.c.state.in_(LIVE_STATES),
+            batch.c.next_attempt_at > now,
+            batch.c.lease_owner.is_(None),
+            batch.c.id.not_in(carried.where(batch_document.c.batch_id == batch.c.id)),
+        )
+        with self._database.write() as connection:
+            connection.execute(sa.update(batch).where(*waits).values(next_attempt_at=now))
 
     def release_all(self) -> None:
-        """Void the leases of dead workers: all, for the one instance that holds a SQLite archive alone.
+        """Clear the leases of dead workers: all of them on SQLite, where no other instance runs.
 
-        On a server nothing is done: others may be alive, and what the dead held runs out by itself.
+        Does nothing on PostgreSQL: other instances may be running, and leases of dead ones expire.
         """
         if self._alone:
-            self._void(batch.c.lease_owner.is_not(None))
+            self._clear_leases(batch.c.lease_owner.is_not(None))
 
-    def let_go(self) -> None:
-        """Void this worker's own leases, as it ends: others need not wait for them to run out."""
-        self._void(batch.c.lease_owner == self._owner)
+    def release_leases(self) -> None:
+        """Clear this worker's leases when it ends, so that others need not wait until they expire."""
+        self._clear_leases(batch.c.lease_owner == self._owner)
 
     def spooled(self) -> set[str]:
-        """The parcels that live batches wait for; a reserved batch may have one that nobody noted yet."""
+        """The parcels that live batches wait for; that of a reserved batch may be in the spool but not committed."""
         with self._database.read() as connection:
             rows = connection.execute(
                 sa.select(batch.c.id, batch.c.job_id, batch.c.parcel).where(
@@ -165,15 +178,15 @@ class Batches:
             ).all()
         return {row.parcel or parcel_name(row.id, row.job_id) for row in rows}
 
-    def look_again(self, claim: Claim) -> Claim:
-        """The same claim with its documents as they are now; the versions it was reserved for stay."""
+    def reload(self, claim: Claim) -> Claim:
+        """The same claim with its documents as they are now; the reserved versions stay."""
         with self._database.read() as connection:
             documents = {one.document_id: one.document for one in _carried(connection, claim.batch.id)}
         carried = (replace(one, document=documents.get(one.document_id, one.document)) for one in claim.documents)
         return replace(claim, documents=tuple(carried))
 
     def carrying(self, document_id: int) -> Claim | None:
-        """The live batch that carries this document (row id), held by whomever; None where none does."""
+        """The live batch that carries this document (row id), whoever holds it; None if there is none."""
         mine = batch_document.c.document_id == document_id, batch_document.c.carried
         query = sa.select(batch).join(batch_document).where(*mine, batch.c.state.in_(LIVE_STATES))
         with self._database.read() as connection:
@@ -181,22 +194,22 @@ class Batches:
             return None if row is None else Claim(as_batch(row), _carried(connection, row.id))
 
     def to_recall(self, account_id: int) -> tuple[Claim, ...]:
-        """An account's batches that are still to be reserved and that nobody holds."""
+        """An account's planned batches that nobody holds."""
         planned = batch.c.account_id == account_id, batch.c.state == BatchState.PLANNED, batch.c.lease_owner.is_(None)
         with self._database.read() as connection:
             rows = connection.execute(sa.select(batch).where(*planned).order_by(batch.c.id)).all()
             return tuple(Claim(as_batch(row), _carried(connection, row.id)) for row in rows)
 
-    def kin_was_accepted(self, of: Batch) -> bool:
-        """Whether the service ever accepted a part of the batch that this one was split from."""
+    def sibling_was_accepted(self, of: Batch) -> bool:
+        """Whether the service ever accepted a part of the batch from which this one was split."""
         accepted = batch.c.root_id == of.root_id, batch.c.reserved_at.is_not(None)
         with self._database.read() as connection:
             return connection.execute(sa.select(batch.c.id).where(*accepted).limit(1)).first() is not None
 
     def move(self, connection: Connection, move: BatchMove, now: datetime) -> None:
-        """Move a batch within the caller's transaction.
+        """Move a batch in the caller's transaction.
 
-        StaleLease if a claimed batch is not ours any more; Outdated if one that nobody held is held, or has moved.
+        StaleLease if another worker holds a batch that we had claimed; Outdated if an unclaimed one is held or moved.
         """
         before, after = move.before, move.after
         statement = _moving(
@@ -208,11 +221,11 @@ class Batches:
         if moved.rowcount == 1:
             return
         if move.claimed:
-            raise StaleLease(f"batch {before.id}: another worker holds it by now; this result is dropped")
-        raise Outdated(f"batch {before.id} is held by a worker, or has moved since it was read")
+            raise StaleLease(f"batch {before.id}: another worker has taken it; this result is discarded")
+        raise Outdated(f"batch {before.id} is held by a worker, or has changed since it was read")
 
     def is_as_left(self, after: Batch) -> bool:
-        """Whether the row is just as a move left it, and nobody took it since."""
+        """Whether the row is exactly as a move left it and nobody has claimed it since."""
         with self._database.read() as connection:
             row = connection.execute(sa.select(batch).where(batch.c.id == after.id)).one()
         return as_batch(row) == after and (row.lease_owner is None or self._keeps(after))
@@ -221,7 +234,7 @@ class Batches:
         return {"owner": self._owner, **lease_terms(now, self._lease_seconds)}
 
     def _keeps(self, after: Batch) -> bool:
-        """Where several hosts share the work, a parcel in this one's spool is for this one to store."""
+        """Whether to keep the lease: if hosts share the work, only this one has the parcel in its spool."""
         return after.state is BatchState.FETCHED and not self._alone
 
     def _give_back(self, claim: Claim, values: Mapping[str, Any]) -> None:
@@ -229,14 +242,14 @@ class Batches:
         with self._database.write() as connection:
             connection.execute(sa.update(batch).where(_THIS).values(values), seen)
 
-    def _void(self, whose: sa.ColumnElement[bool]) -> None:
+    def _clear_leases(self, whose: sa.ColumnElement[bool]) -> None:
         with self._database.write() as connection:
-            connection.execute(sa.update(batch).where(batch.c.state.in_(LIVE_STATES), whose).values(_NOBODYS))
+            connection.execute(sa.update(batch).where(batch.c.state.in_(LIVE_STATES), whose).values(_UNLEASED))
 
-    def _has_room(
+    def _may_reserve(
         self, connection: Connection, row: Row[*tuple[Any, ...]], wanted: ClaimCriteria, now: datetime
     ) -> bool:
-        """Two instances that claim for one account at once count one after the other (BOUNDED)."""
+        """Whether the account may have another job in flight; locks the account while counting (BOUNDED)."""
         if self._database.is_sqlite or row.state != BatchState.PLANNED:
             return True
         lock_account(connection, row.account_id)
@@ -245,33 +258,33 @@ class Batches:
 
 
 _THIS = sa.and_(batch.c.id == sa.bindparam("batch_id"), batch.c.epoch == sa.bindparam("seen_epoch"))
-_NOBODYS: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
+_UNLEASED: Mapping[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
-def _mine(*, is_sqlite: bool) -> dict[str, Any]:
+def _leased(*, is_sqlite: bool) -> dict[str, Any]:
     return {"lease_owner": OWNER, "lease_until": lease_end(is_sqlite=is_sqlite)}
 
 
 @functools.cache
 def _taking(*, is_sqlite: bool) -> sa.sql.dml.ReturningUpdate[Any]:
     return (
-        sa.update(batch).where(_THIS).values(epoch=batch.c.epoch + 1, **_mine(is_sqlite=is_sqlite)).returning(batch)
+        sa.update(batch).where(_THIS).values(epoch=batch.c.epoch + 1, **_leased(is_sqlite=is_sqlite)).returning(batch)
     )
 
 
 @functools.cache
 def _moving(*, is_sqlite: bool, claimed: bool, keeping: bool) -> sa.Update:
-    """Of a batch that this worker holds, or else that nobody does; executed with the columns that it sets."""
+    """Moves a batch that this worker holds (`claimed`), or that nobody holds; the new values are its parameters."""
     clock = lease_clock(is_sqlite=is_sqlite)
     free = sa.or_(batch.c.lease_until.is_(None), batch.c.lease_until <= clock)
     still = batch.c.state == sa.bindparam("seen_state"), batch.c.lease_owner == OWNER if claimed else free
     set_to = {name: sa.bindparam(name, type_=batch.c[name].type) for name in (*_SET_BY_MOVES, "updated_at")}
-    lease = _mine(is_sqlite=is_sqlite) if keeping else _NOBODYS
+    lease = _leased(is_sqlite=is_sqlite) if keeping else _UNLEASED
     return sa.update(batch).where(_THIS, *still).values(**set_to, **lease)
 
 
 def insert_batch(connection: Connection, account_id: int, new: NewBatch, now: datetime) -> int:
-    """A new batch and what it carries; its id."""
+    """Insert a batch with its documents; returns its id."""
     row = {
         "account_id": account_id,
         "root_id": new.root_id or 0,
@@ -294,7 +307,7 @@ def insert_batch(connection: Connection, account_id: int, new: NewBatch, now: da
 
 
 def as_batch(row: Row[*tuple[Any, ...]]) -> Batch:
-    """The machine's batch of a row that has all its columns."""
+    """The Batch of a row that has all its columns."""
     values = {name: getattr(row, name) for name in FIELDS}
     return Batch(**{**values, "state": BatchState(row.state), "purpose": Purpose(row.purpose)})
 
@@ -305,13 +318,13 @@ def _carried(connection: Connection, batch_id: int) -> tuple[CarriedDocument, ..
 
 
 def _claimed(connection: Connection, row: Row[*tuple[Any, ...]]) -> Claim:
-    """The claim to the batch of this row. What is to be reserved is wanted in the versions that are known now."""
+    """The claim to the batch of this row. A planned batch is updated to the current versions of its documents."""
     carried = _carried(connection, row.id)
     if row.state == BatchState.PLANNED:
         newer = [one for one in carried if one.document.version != one.version]
         for one in newer:
             connection.execute(
-                _KNOW, {"own_id": row.id, "known": one.document_id, "version_now": one.document.version}
+                _SET_VERSION, {"own_id": row.id, "known": one.document_id, "version_now": one.document.version}
             )
         carried = tuple(replace(one, version=one.document.version) for one in carried)
     return Claim(as_batch(row), carried)

@@ -1,4 +1,4 @@
-"""Files' bytes as files, named by their sha256, under two levels of folders."""
+"""Blobs as files named by their SHA-256, in two levels of folders."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ HASH = re.compile(r"[0-9a-f]{64}")
 PAIR = re.compile(r"[0-9a-f]{2}")
 FORSAKEN_AFTER = timedelta(days=1)
 ARRIVING = "arriving"
-"""The folder for files that are being written, on the same file system as the others."""
+"""The folder for files being written, on the same file system as the blobs."""
 
 
 class FileBlobs:
-    """Blobs on a file system: temp, write, check, fsync, rename, fsync the folder. Never overwritten when whole."""
+    """Blobs on a file system: write to a temporary file, check, fsync, rename, fsync the folder. Never overwrites an
+    intact blob.
+    """
 
     def __init__(self, root: Path, files: Files, owner: str) -> None:
         self._root = root
@@ -34,7 +36,7 @@ class FileBlobs:
         self._rooted = False
 
     def put(self, sources: Iterable[BlobSource]) -> None:
-        """Durable when it returns; see Blobs. What is there already is read and synced before it is relied on."""
+        """Durable when it returns; see Blobs. Reads and syncs a blob that exists before it relies on it."""
         folders: set[Path] = set()
         for source in {source.sha256: source for source in sources}.values():
             target = self._path(source.sha256)
@@ -63,7 +65,7 @@ class FileBlobs:
                 digest.update(piece)
                 yield piece
         if digest.hexdigest() != sha256:
-            raise BlobRotten(f"blob {sha256} has rotten: its bytes are not the ones that were stored")
+            raise BlobRotten(f"blob {sha256} is damaged: its bytes do not match its hash")
 
     def whole(self, hashes: Collection[str]) -> frozenset[str]:
         """See Blobs."""
@@ -78,7 +80,7 @@ class FileBlobs:
                     yield page
 
     def sweep(self, now: datetime) -> None:
-        """See Blobs. What is older than a day is nobody's; should it be, its writer finds it gone and tries again."""
+        """See Blobs. Removes files older than a day; a writer that still needed one tries again."""
         arriving = self._root / ARRIVING
         for name in self._names(arriving):
             written_at = self._files.modified_at(arriving / name)
@@ -86,7 +88,7 @@ class FileBlobs:
                 self._files.remove(arriving / name)
 
     def remove(self, hashes: Collection[str]) -> None:
-        """See Blobs. The folders stay."""
+        """See Blobs. Keeps the folders."""
         for sha256 in hashes:
             self._files.remove(self._path(sha256))
 
@@ -124,10 +126,10 @@ class FileBlobs:
                     with storage_faults(f"writing blob {source.sha256}"):
                         file.write(piece)
                 if (digest.hexdigest(), size) != (source.sha256, source.size):
-                    raise BlobRotten(f"blob {source.sha256}: the source changed while it was stored")
+                    raise BlobRotten(f"blob {source.sha256}: its source changed while it was being stored")
                 self._files.sync(file)
             if self._files.size(arriving) != size:
-                raise StorageFault(f"blob {source.sha256}: the disk holds fewer bytes than were written")
+                raise StorageFault(f"blob {source.sha256}: the file is shorter than what was written")
             self._files.rename(arriving, target)
         except BaseException:
             with contextlib.suppress(StorageFault, OSError):
@@ -135,7 +137,7 @@ class FileBlobs:
             raise
 
     def _temporary_name(self, sha256: str) -> str:
-        """A name nobody else writes to: two threads may bring the same bytes at once."""
+        """A unique name: two threads may store the same bytes at once."""
         with self._lock:
             self._count += 1
             return f"{sha256}.{self._owner}.{self._count}"

@@ -1,4 +1,4 @@
-"""Moving files' bytes from one store to another while the archive stays whole at every moment."""
+"""Copies blobs from one store to another, and empties a store; the archive stays complete at every moment."""
 
 from __future__ import annotations
 
@@ -19,31 +19,24 @@ MOST_NAMED = 20
 
 @dataclass(slots=True)
 class CopiedBlobs:
-    """How far a move is: blobs that files refer to, and those that are whole in neither store."""
+    """Progress of a copy: the blobs that files refer to, and those that are intact in neither store."""
 
     blobs: int = 0
     bytes: int = 0
     copied: int = 0
     rotten: int = 0
-    named: list[str] = field(default_factory=list)  # the first of the rotten
+    named: list[str] = field(default_factory=list)  # the first of the rotten blobs
 
 
 def referenced(database: Database) -> Iterator[Mapping[str, int]]:
-    """Every blob that a file row names, with its size, in pages."""
+    """Every blob that a file row refers to, with its size, in pages."""
     query = sa.select(file.c.sha256, sa.func.max(file.c.size).label("size")).group_by(file.c.sha256)
-    query = query.order_by(file.c.sha256).limit(PAGE)
-    last = ""
-    while True:
-        with database.read() as connection:
-            rows = connection.execute(query.where(file.c.sha256 > last)).all()
-        if not rows:
-            return
-        last = rows[-1].sha256
+    for rows in database.pages(query, file.c.sha256, size=PAGE):
         yield {row.sha256: int(row.size) for row in rows}
 
 
-def amount(database: Database) -> tuple[int, int]:
-    """How many blobs file rows name, and their bytes."""
+def referenced_total(database: Database) -> tuple[int, int]:
+    """The number of blobs that file rows refer to, and their bytes."""
     each = sa.select(sa.func.max(file.c.size).label("size")).group_by(file.c.sha256).subquery()
     with database.read() as connection:
         row = connection.execute(sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(each.c.size), 0))).one()
@@ -58,10 +51,10 @@ def copy_blobs(
     has_room: Callable[[int], bool],
     on_step: Callable[[CopiedBlobs], object] = lambda _: None,
 ) -> CopiedBlobs:
-    """Copy every blob that a file row names and `target` has not whole; read back and hash each. Removes nothing.
+    """Copy every blob that a file row refers to and that is not intact in `target`; read each back. Removes nothing.
 
-    May be killed and repeated at any moment: what is whole in the target is hashed, synced and left. A blob that
-    is whole in neither is counted as rotten. StorageFault where `has_room` says no to so many bytes more.
+    May be killed and repeated at any moment: blobs intact in the target are hashed, synced and left. A blob that is
+    intact in neither store counts as rotten. StorageFault if `has_room` is False for the bytes to copy.
     """
     done = CopiedBlobs()
     for page in referenced(database):
@@ -70,12 +63,14 @@ def copy_blobs(
         good = source.whole(absent)
         weight = sum(page[sha256] for sha256 in good)
         if weight and not has_room(weight):
-            raise StorageFault("no room for the copy; free some space and repeat: what is copied stays")
-        wanted = sorted(good | there)  # a run that died may have left whole what it had not synced
+            raise StorageFault(
+                "not enough free space for the copy; free some space and repeat: copied blobs are kept"
+            )
+        wanted = sorted(good | there)  # a run that was killed may have left intact blobs that it had not synced
         target.put(BlobSource(sha256, page[sha256], partial(source.read, sha256)) for sha256 in wanted)
         unproven = good - target.whole(good)
         if unproven:
-            raise StorageFault(f"blob {min(unproven)} does not read back as it was copied; see to the disk")
+            raise StorageFault(f"blob {min(unproven)} cannot be read back after copying; check the disk")
         lost = sorted(absent - good)
         done.blobs += len(page)
         done.bytes += sum(page.values())
@@ -87,7 +82,7 @@ def copy_blobs(
 
 
 def remove_all(blobs: Blobs, on_step: Callable[[int], object] = lambda _: None) -> int:
-    """Remove every blob of a store that nothing is read from any more; how many. Repeating is safe."""
+    """Remove every blob of a store that is no longer read from; returns how many. Repeating is safe."""
     removed = 0
     for page in blobs.names():
         blobs.remove(page)

@@ -1,4 +1,4 @@
-"""Files' bytes, addressed by their sha256. Whoever relies on a blob reads it back first."""
+"""The bytes of files as blobs, addressed by their SHA-256. Read a blob back before you rely on it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import IDS_AT_ONCE, Database
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import DatabaseUnavailable, Permanent
+from easytracking_sync.terms import chunked
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
+T = TypeVar("T")
+
 ZSTD_LEVEL = 3
 TRANSACTION_BYTES = 32 << 20
-"""Blobs are committed in groups of about this many bytes, so that no transaction grows with a parcel."""
+"""One transaction holds blobs of about this many bytes, however large the parcel is."""
 
 AT_ONCE = 16
-"""Small blobs are read and written this many a statement: at most so many MiB in memory."""
+"""Chunks per statement: at most this many MiB in memory."""
 
 _HEADS = (
     sa.select(tables.blob.c.sha256, tables.blob.c.size, tables.blob.c.encoding, tables.blob_chunk.c.content)
@@ -38,20 +41,17 @@ _HEADS = (
     .where(tables.blob.c.sha256.in_(sa.bindparam("hashes", expanding=True)))
 )
 
-
-NAMES_AT_ONCE = 500
-
-_ONE_AFTER_THE_OTHER = sa.select(sa.func.pg_advisory_xact_lock(sa.literal(0x6561_7379_6D65_6E64, sa.BigInteger)))
-"""Any number, as long as it stays the same; the lock ends with its transaction."""
+_REPAIR_LOCK = sa.select(sa.func.pg_advisory_xact_lock(sa.literal(0x6561_7379_6D65_6E64, sa.BigInteger)))
+"""The number is arbitrary but must never change. The lock ends with its transaction."""
 
 
 class BlobRotten(Permanent):
-    """The bytes are gone or are not the ones their name promises."""
+    """The bytes are missing or do not match their hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlobSource:
-    """Bytes on their way in: `chunks()` gives them from the beginning each time it is called."""
+    """Bytes to store: each call of `chunks()` returns them from the beginning."""
 
     sha256: str
     size: int
@@ -59,54 +59,54 @@ class BlobSource:
 
 
 class Blobs(Protocol):
-    """A store of bytes. What `put` returned from is durable; `put` may be repeated and mends a rotten copy."""
+    """A store of bytes. Once `put` returns, they are durable. `put` may be repeated and replaces a rotten copy."""
 
     def put(self, sources: Iterable[BlobSource]) -> None: ...
     def read(self, sha256: str) -> Iterator[bytes]:
-        """The bytes in chunks; raises BlobRotten, at the latest at the end, unless they are exactly those."""
+        """The bytes in chunks; raises BlobRotten, at the latest at the end, if they do not match the hash."""
         ...
 
     def whole(self, hashes: Collection[str]) -> frozenset[str]:
-        """Read these blobs from end to end; those that are there and are what their name says."""
+        """Read these blobs from end to end; returns those that exist and match their hash."""
         ...
 
     def names(self) -> Iterator[Sequence[str]]:
-        """The hashes of all blobs there are, whole or not, in pages; what comes or goes meanwhile may be missed."""
+        """The hashes of all blobs, intact or not, in pages; may miss blobs added or removed meanwhile."""
         ...
 
     def sweep(self, now: datetime) -> None:
-        """Remove what instances that were killed left half-written. Repeating is safe, beside others too."""
+        """Remove what killed instances left half-written. Repeating is safe, and so are several instances at once."""
         ...
 
     def remove(self, hashes: Collection[str]) -> None:
-        """These blobs are gone afterwards, whether or not they were there. Only where nothing can be stored."""
+        """Remove these blobs, if they exist. Only call this while nothing can be stored."""
         ...
 
 
 class DatabaseBlobs:
-    """Blobs in the archive's own database: zstd, in chunks of at most 1 MiB, few of them in memory at a time."""
+    """Blobs in the archive's database: zstd, in chunks of at most 1 MiB, few of them in memory at a time."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def put(self, sources: Iterable[BlobSource]) -> None:
-        """Durable when it returns. Raises BlobRotten where a source does not give the bytes it announced.
+        """Durable when it returns. Raises BlobRotten if a source does not return the bytes it announced.
 
-        DatabaseUnavailable also where another instance was at the same blob and what it left is not whole.
+        DatabaseUnavailable also if another instance stored the same blob meanwhile and its copy is not intact.
         """
         wanted = {source.sha256: source for source in sources}
         found = {head.sha256: self._is_whole(head) for head in self._heads(tuple(wanted))}
-        # All writers go in one order, and mend apart from inserting: none waits for one that waits for it.
+        # All writers use the same order and repair apart from inserting, so that they cannot deadlock.
         missing = [source for sha256, source in sorted(wanted.items()) if sha256 not in found]
         rotten = [source for sha256, source in sorted(wanted.items()) if found.get(sha256) is False]
-        for group in _groups(missing):
+        for group in grouped_by_size(missing, lambda source: source.size):
             self._insert(group)
-        for group in _groups(rotten):
-            self._mend(group)
+        for group in grouped_by_size(rotten, lambda source: source.size):
+            self._replace(group)
 
     def read(self, sha256: str) -> Iterator[bytes]:
-        """See Blobs. Each chunk is a statement of its own, so that a long read never blocks the writer."""
+        """See Blobs. Reads each chunk in its own statement, so that a long read never blocks the writer."""
         for head in self._heads((sha256,)):
             yield from self._proven(head)
             return
@@ -117,27 +117,19 @@ class DatabaseBlobs:
         return frozenset(head.sha256 for head in self._heads(sorted(hashes)) if self._is_whole(head))
 
     def sweep(self, now: datetime) -> None:
-        """See Blobs. A transaction that was not committed leaves nothing."""
+        """See Blobs. Nothing to do: an uncommitted transaction leaves nothing."""
 
     def names(self) -> Iterator[Sequence[str]]:
         """See Blobs."""
         blob = tables.blob
-        query = sa.select(blob.c.sha256).order_by(blob.c.sha256).limit(NAMES_AT_ONCE)
-        last = ""
-        while True:
-            with self._database.read() as connection:
-                page = connection.execute(query.where(blob.c.sha256 > last)).scalars().all()
-            if not page:
-                return
-            yield page
-            last = page[-1]
+        for rows in self._database.pages(sa.select(blob.c.sha256), blob.c.sha256, size=IDS_AT_ONCE):
+            yield [row.sha256 for row in rows]
 
     def remove(self, hashes: Collection[str]) -> None:
         """See Blobs."""
-        named = sorted(hashes)
-        for start in range(0, len(named), NAMES_AT_ONCE):
+        for some in chunked(sorted(hashes), IDS_AT_ONCE):
             with self._database.write() as connection:
-                _remove(connection, named[start : start + NAMES_AT_ONCE])
+                _remove(connection, some)
 
     def _is_whole(self, head: _Head) -> bool:
         try:
@@ -148,9 +140,8 @@ class DatabaseBlobs:
         return True
 
     def _heads(self, hashes: Sequence[str]) -> Iterator[_Head]:
-        """What the database has of these blobs: the row, and the first chunk, which is often the only one."""
-        for start in range(0, len(hashes), AT_ONCE):
-            few = hashes[start : start + AT_ONCE]
+        """The rows of these blobs, each with its first chunk, which is often the only one."""
+        for few in chunked(hashes, AT_ONCE):
             with self._database.read() as connection:
                 rows = connection.execute(_HEADS, {"hashes": few}).all()
             for row in rows:
@@ -167,7 +158,7 @@ class DatabaseBlobs:
                 break
             yield piece
         if size != head.size or digest.hexdigest() != head.sha256:
-            raise BlobRotten(f"blob {head.sha256} has rotten: its bytes are not the ones that were stored")
+            raise BlobRotten(f"blob {head.sha256} is damaged: its bytes do not match its hash")
 
     def _chunks(self, head: _Head) -> Iterator[bytes]:
         chunk = tables.blob_chunk
@@ -186,26 +177,28 @@ class DatabaseBlobs:
             ours = _insert_rows(connection, group, self._clock.now())
         others = hashes - ours
         if others - self.whole(others):
-            raise DatabaseUnavailable("another instance stored the same bytes at this moment, and not whole")
+            raise DatabaseUnavailable(
+                "another instance stored the same blob at the same time, and its copy is damaged"
+            )
 
-    def _mend(self, group: Sequence[BlobSource]) -> None:
-        """Replace rotten copies. Instances mend one after the other, and leave what another has mended meanwhile."""
+    def _replace(self, group: Sequence[BlobSource]) -> None:
+        """Replace rotten copies. Instances do so one at a time and skip what another has replaced meanwhile."""
         hashes = {source.sha256 for source in group}
         with self._database.write() as connection:
             if not self._database.is_sqlite:
-                connection.execute(_ONE_AFTER_THE_OTHER)
+                connection.execute(_REPAIR_LOCK)
             still = hashes - (frozenset() if self._database.is_sqlite else self.whole(hashes))
             _remove(connection, sorted(still))
             _insert_rows(connection, [source for source in group if source.sha256 in still], self._clock.now())
 
 
-def _groups(sources: Sequence[BlobSource]) -> Iterator[Sequence[BlobSource]]:
-    """As many in each as one transaction is to hold."""
-    group: list[BlobSource] = []
+def grouped_by_size(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Items in groups of about TRANSACTION_BYTES, one for each transaction."""
+    group: list[T] = []
     weight = 0
-    for source in sources:
-        group.append(source)
-        weight += source.size
+    for item in items:
+        group.append(item)
+        weight += size(item)
         if weight >= TRANSACTION_BYTES:
             yield group
             group, weight = [], 0
@@ -214,7 +207,7 @@ def _groups(sources: Sequence[BlobSource]) -> Iterator[Sequence[BlobSource]]:
 
 
 def _insert_rows(connection: Connection, group: Sequence[BlobSource], now: datetime) -> set[str]:
-    """Insert the blobs that are not there; the hashes of those that were inserted."""
+    """Insert the blobs that are missing; returns their hashes."""
     rows = [{"sha256": one.sha256, "size": one.size, "encoding": "zstd", "stored_at": now} for one in group]
     if not rows:
         return set()
@@ -226,8 +219,7 @@ def _insert_rows(connection: Connection, group: Sequence[BlobSource], now: datet
 
 def _remove(connection: Connection, hashes: Sequence[str]) -> None:
     blob, chunk = tables.blob, tables.blob_chunk
-    for start in range(0, len(hashes), NAMES_AT_ONCE):
-        few = hashes[start : start + NAMES_AT_ONCE]
+    for few in chunked(hashes, IDS_AT_ONCE):
         connection.execute(sa.delete(chunk).where(chunk.c.sha256.in_(few)))
         connection.execute(sa.delete(blob).where(blob.c.sha256.in_(few)))
 
@@ -263,11 +255,11 @@ def _deflated(source: BlobSource) -> Iterator[bytes]:
         yield compressor.compress(chunk)
     yield compressor.flush()
     if (digest.hexdigest(), size) != (source.sha256, source.size):
-        raise BlobRotten(f"blob {source.sha256}: the source changed while it was stored")
+        raise BlobRotten(f"blob {source.sha256}: its source changed while it was being stored")
 
 
 def _inflated(sha256: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The bytes of one frame; chunks beyond its end are not asked for."""
+    """The bytes of one zstd frame; does not request chunks beyond its end."""
     inflater = zstd.ZstdDecompressor()
     try:
         for chunk in chunks:
@@ -278,7 +270,7 @@ def _inflated(sha256: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
             if inflater.eof:
                 return
     except (zstd.ZstdError, EOFError) as error:
-        raise BlobRotten(f"blob {sha256} has rotten: {error}") from error
+        raise BlobRotten(f"blob {sha256} is damaged: {error}") from error
 
 
 def _rechunked(pieces: Iterable[bytes]) -> Iterator[bytes]:

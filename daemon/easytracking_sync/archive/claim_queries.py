@@ -1,4 +1,4 @@
-"""Which batch may be claimed now. The statements are built once: building them costs more than running them."""
+"""The queries that find a batch to claim. Built once, because building them costs more than running them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from easytracking_sync.archive.leases import NOW, lease_clock
 from easytracking_sync.archive.tables import Instant, account, batch, document
-from easytracking_sync.terms import LIVE_STATES, BatchState, DocumentState, PauseReason
+from easytracking_sync.terms import LIVE_STATES, WAITING_STATES, BatchState, PauseReason
 
 ACCOUNT_IDS: sa.BindParameter[int] = sa.bindparam("account_ids", expanding=True)
 PERFORMING: sa.BindParameter[int] = sa.bindparam("performing", expanding=True)
@@ -26,16 +26,16 @@ SERVERS_LATEST_END = sa.type_coerce(
 
 @dataclass(frozen=True, slots=True)
 class ClaimCriteria:
-    """Which batches a worker may claim now."""
+    """Which batches a worker may claim."""
 
     account_ids: Collection[int]
     states: tuple[BatchState, ...]
     jobs_in_flight: int
-    may_reserve: bool = True  # False while the disk has no room
-    performing: Collection[int] = ()  # batches this worker is at; its other leases are leftovers of a lost commit
+    may_reserve: bool = True  # False while the disk is too full
+    performing: Collection[int] = ()  # batches this worker has in hand; its other leases are left from a lost commit
 
     def parameters(self, owner: str, now: datetime, longest_lease: timedelta) -> dict[str, Any]:
-        """What `claimable` is to be executed with."""
+        """The parameters of `claimable`."""
         return {
             "account_ids": list(self.account_ids),
             "performing": list(self.performing),
@@ -47,19 +47,19 @@ class ClaimCriteria:
 
 
 def lease_parameters(now: datetime, longest_lease: timedelta) -> dict[str, Any]:
-    """What tells a lease from the leftover of a clock that was set back; each database uses one of the two."""
+    """The latest plausible end of a lease; a wrong clock has set a later one. Each database uses one of the two."""
     return {"longest_lease": 2 * longest_lease, "latest_end": now + 2 * longest_lease}
 
 
 @functools.cache
 def claimable(states: tuple[BatchState, ...], *, is_sqlite: bool, may_reserve: bool, taking: bool) -> sa.Select[Any]:
-    """The batch of these states that has been due for longest and that nobody holds; `taking` locks its row."""
+    """The unleased batch in one of these states that has been due longest; `taking` locks its row."""
     paused = sa.and_(account.c.paused_until.is_not(None), account.c.paused_until > NOW)
     refused_login = paused & (account.c.pause_reason == PauseReason.CREDENTIALS)
     ready: Mapping[BatchState, sa.ColumnElement[bool]] = {
         BatchState.PLANNED: ~paused & (others_in_flight(is_sqlite=is_sqlite) < JOBS_IN_FLIGHT),
         BatchState.RESERVED: ~refused_login,
-        BatchState.FETCHED: sa.true(),  # needs no service
+        BatchState.FETCHED: sa.true(),  # does not call the service
         BatchState.STORED: ~refused_login,
     }
     due = [(batch.c.state == state) & ready[state] for state in states if may_reserve or state != BatchState.PLANNED]
@@ -80,19 +80,19 @@ def claimable(states: tuple[BatchState, ...], *, is_sqlite: bool, may_reserve: b
 
 @functools.cache
 def next_due(*, is_sqlite: bool) -> tuple[sa.Select[Any], sa.Select[Any]]:
-    """When the next batch, and the next document, of these accounts falls due."""
+    """When the next batch, and the next document, of these accounts is due."""
     batches = sa.select(sa.func.min(batch.c.next_attempt_at)).where(
         batch.c.account_id.in_(ACCOUNT_IDS), batch.c.state.in_(LIVE_STATES), _is_free(is_sqlite=is_sqlite)
     )
     documents = sa.select(sa.func.min(document.c.next_attempt_at)).where(
         document.c.account_id.in_(ACCOUNT_IDS),
-        document.c.state.in_((DocumentState.DISCOVERED, DocumentState.QUARANTINED)),
+        document.c.state.in_(WAITING_STATES),
     )
     return batches, documents
 
 
 def others_in_flight(*, is_sqlite: bool) -> sa.ScalarSelect[int]:
-    """Beside the batch itself: one whose reservation this worker could not commit must not stand in its own way."""
+    """The account's other jobs in flight. The batch itself is excluded: it may be reserved already, uncommitted."""
     other = batch.alias("other")
     being_reserved = (other.c.state == BatchState.PLANNED) & (other.c.lease_until > lease_clock(is_sqlite=is_sqlite))
     return (
@@ -108,10 +108,10 @@ def others_in_flight(*, is_sqlite: bool) -> sa.ScalarSelect[int]:
 
 
 def _is_free(*, is_sqlite: bool) -> sa.ColumnElement[bool]:
-    """Held by nobody any more, or by this worker without its being at it (kept for it, or a lost commit's rest)."""
+    """Not leased, or leased to this worker but not in its hands (kept for it, or left from a lost commit)."""
     return sa.or_(
         batch.c.lease_until.is_(None),
         batch.c.lease_until <= lease_clock(is_sqlite=is_sqlite),
-        batch.c.lease_until > (LATEST_END if is_sqlite else SERVERS_LATEST_END),  # its clock was set back since
+        batch.c.lease_until > (LATEST_END if is_sqlite else SERVERS_LATEST_END),  # set by a wrong clock
         (batch.c.lease_owner == OWNER) & batch.c.id.not_in(PERFORMING),
     )

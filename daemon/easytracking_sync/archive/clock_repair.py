@@ -1,4 +1,4 @@
-"""What a wrong clock left behind: instants ahead that no wait explains, made right once the clock is."""
+"""Repairs instants that a wrong clock has set too far in the future."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ import sqlalchemy as sa
 
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.tables import Instant, account, batch, document
-from easytracking_sync.terms import LIVE_STATES, BatchState, DocumentState
+from easytracking_sync.terms import LIVE_STATES, WAITING_STATES, BatchState, DocumentState
 
 LONGEST_WAIT = timedelta(hours=1, minutes=5)
-"""No batch or document on its way is ever put off for longer: what a service may ask for, or the cap of retries."""
+"""The longest wait of a live batch or a waiting document: Retry-After and retries are capped below it."""
 
 LONGEST_REST = timedelta(days=1, minutes=5)
-"""Nor anything else: quarantine, refused acknowledgements and refused logins are tried daily."""
+"""The longest wait of anything else: quarantine, refused acknowledgements and refused logins are retried daily."""
 
 
 def repair_instants(database: Database, now: datetime) -> int:
-    """Make due what waits for an instant that only a wrong clock can have set; how many rows. Repeating is safe.
+    """Make due what waits for an instant that only a wrong clock can have set; returns the number of rows.
 
-    For when the clock was set back, and for a start: without it, what was put off by a minute while the clock was ten
-    years ahead would wait for ten years.
+    Call it at the start and when the clock was set back: otherwise a wait of one minute that began while the clock
+    was ten years ahead would last ten years. Repeating is safe.
     """
     instants = {"now": now, "soon": now + LONGEST_WAIT, "late": now + LONGEST_REST}
     with database.read() as connection:
-        if not any(connection.execute(wrong, instants).first() for wrong, _ in _wrong_and_right()):
+        if not any(connection.execute(wrong, instants).first() for wrong, _ in _repairs()):
             return 0
     with database.write() as connection:
-        return sum(connection.execute(right, instants).rowcount for _, right in _wrong_and_right())
+        return sum(connection.execute(right, instants).rowcount for _, right in _repairs())
 
 
 @functools.cache
-def _wrong_and_right() -> tuple[tuple[sa.Select[int], sa.Update], ...]:
-    """What finds the rows of each kind, and what mends them."""
+def _repairs() -> tuple[tuple[sa.Select[int], sa.Update], ...]:
+    """For each kind of row, the query that finds it and the statement that repairs it."""
     now, soon, late = (sa.bindparam(name, type_=Instant) for name in ("now", "soon", "late"))
     live = batch.c.state.in_(LIVE_STATES)
     rests = document.c.state == DocumentState.QUARANTINED
-    waits = document.c.state.in_((DocumentState.DISCOVERED, DocumentState.QUARANTINED))
+    waits = document.c.state.in_(WAITING_STATES)
     kinds: tuple[tuple[sa.Table, sa.ColumnElement[bool], dict[str, sa.BindParameter[datetime]]], ...] = (
         (
             batch,

@@ -1,4 +1,4 @@
-"""The record of cycles: what was listed, when, and how it ended. Idle cycles renew one row."""
+"""The cycle table: what was listed, when, and how it ended. Idle cycles in a row share one row."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class CycleRecord:
     listed: int
     discovered: int
     unreadable: int
-    outcome: str  # complete | or why not
+    outcome: str  # complete, or the reason it was not
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing came of it that is worth a row of its own."""
+        """Whether nothing new was found, so that it needs no row of its own."""
         return self.discovered == 0 and self.unreadable == 0 and self.outcome == "complete"
 
 
@@ -37,7 +37,7 @@ class Cycles:
         self._database = database
 
     def record(self, record: CycleRecord, now: datetime) -> None:
-        """Write a cycle down; a complete one is the account's last success."""
+        """Record a cycle; a complete one also sets the account's last success."""
         with self._database.write() as connection:
             last = connection.execute(
                 sa.select(cycle)

@@ -1,8 +1,8 @@
-"""One database, two ways in: `read()` and `write()`. What a driver raises is translated here, once.
+"""The database: transactions through `read()` and `write()`, and the translation of drivers' errors.
 
-SQLite: `BEGIN IMMEDIATE` for every writer, journal DELETE with synchronous EXTRA (a commit survives a power cut),
-or WAL with FULL where the linked library carries the WAL-reset fix. PostgreSQL: READ COMMITTED, every transaction
-with limits of its own, and no connection to a server that forgets commits at a power cut (`archive.postgresql`).
+SQLite: `BEGIN IMMEDIATE` for every writer; journal DELETE with synchronous EXTRA (a commit survives a power cut),
+or WAL with FULL if the linked library has the WAL-reset fix. PostgreSQL: READ COMMITTED, limits for every
+transaction, and no connection to a server that could lose commits at a power cut (`archive.postgresql`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import math
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
@@ -32,33 +34,49 @@ from easytracking_sync.errors import (
 )
 
 BUSY_SECONDS = 30
+
+IDS_AT_ONCE = 500
+"""The most ids in one statement; both databases accept this many."""
+
+SYNCHRONOUS_NAMES = {1: "normal", 2: "full", 3: "extra"}
+"""SQLite's values of `PRAGMA synchronous`."""
+
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs"}
 )
 LEAST_SYNCHRONOUS = {"delete": 3, "wal": 2}
-"""By journal mode: EXTRA, so that a removed journal stays removed; FULL, so that the last commit is on the disk."""
+"""By journal mode: EXTRA, so that a removed journal stays removed; FULL, so that the last commit is on disk."""
 
 WAL_RESET_FIXED = {(3, 50): 7, (3, 44): 6}
-"""Patch releases of older lines that carry the fix; 3.51.3 and later have it all."""
+"""Patch releases of older versions that have the fix; so do 3.51.3 and all later versions."""
 
 
 def wal_is_safe(version: tuple[int, int, int]) -> bool:
-    """Whether this SQLite cannot lose a commit by the WAL-reset bug."""
+    """Whether this SQLite version has the fix for the WAL-reset bug, which can lose a commit."""
     if version >= (3, 51, 3):
         return True
     patch = WAL_RESET_FIXED.get(version[:2])
     return patch is not None and version[2] >= patch
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseFacts:
+    """What `check` reports about the database."""
+
+    engine: str
+    version: str
+    journal: str | None  # SQLite: the journal mode and the synchronous setting
+
+
 class Database:
     """The archive's database.
 
-    `write()` runs one transaction, alone in this process on SQLite; it either commits as its block ends or leaves
-    nothing, and when DatabaseUnavailable came of the commit itself, which of the two is found by reading. `read()`
-    sees one committed state per statement and never blocks a writer for long.
+    `write()` runs one transaction; on SQLite, one at a time in this process. It commits at the end of its block or
+    changes nothing. If the commit itself raised DatabaseUnavailable, read to find out which. `read()` sees one
+    committed state per statement and never blocks a writer for long.
 
     Both raise DatabaseUnavailable (wait), StorageFault (disk full), StorageBroken or UsageError (stop).
-    At most `connections` to a server are open at a time.
+    At most `connections` to a PostgreSQL server are open at a time.
     """
 
     def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS, connections: int = 16) -> None:
@@ -66,20 +84,21 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._busy_seconds = busy_seconds
         self._writing = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._opened: tuple[int, int] | None = None
         self._engine = self._sqlite_engine() if self.is_sqlite else self._postgresql_engine(connections)
 
     @property
     def path(self) -> Path | None:
-        """The file of a SQLite database; None elsewhere."""
+        """The file of a SQLite database; None for PostgreSQL."""
         return sqlite_path(self.url) if self.is_sqlite else None
 
     def exists(self) -> bool:
-        """Whether there is anything to open (a database server always counts)."""
+        """Whether the SQLite file exists; always True for PostgreSQL."""
         return self.path is None or self.path.exists()
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction; committed when the block ends, rolled back when it raises."""
+        """One transaction: committed when the block ends, rolled back if it raises."""
         with self._writing, self._translated(), self._engine.connect() as connection:
             connection.execution_options(write=True)
             with connection.begin(), journal.collected(connection):
@@ -87,12 +106,54 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read from; keep it short."""
+        """A connection for reading; keep the block short."""
         with self._translated(), self._engine.connect() as connection:
             yield connection
 
+    def pages(self, query: sa.Select[Any], *key: sa.ColumnElement[Any], size: int) -> Iterator[Sequence[sa.Row[Any]]]:
+        """The rows of a query in the order of its unique key, `size` at a time; no connection is held between pages.
+
+        The key's columns must be selected under their own names.
+        """
+        query = query.order_by(*key).limit(size)
+        page = query
+        while True:
+            with self.read() as connection:
+                rows = connection.execute(page).all()
+            if not rows:
+                return
+            yield rows
+            last = [sa.literal(getattr(rows[-1], str(column.key)), column.type) for column in key]
+            page = query.where(key[0] > last[0] if len(key) == 1 else sa.tuple_(*key) > sa.tuple_(*last))
+
+    def facts(self) -> DatabaseFacts:
+        """What the database reports about itself."""
+        with self.read() as connection:
+            version = ".".join(map(str, connection.dialect.server_version_info or ()))
+            engine = connection.dialect.name
+            journal = None
+            if self.is_sqlite:
+                mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+                synchronous = SYNCHRONOUS_NAMES.get(
+                    connection.exec_driver_sql("PRAGMA synchronous").scalar_one(), "off"
+                )
+                journal = f"{mode}, synchronous {synchronous}"
+        return DatabaseFacts(engine, version, journal)
+
+    def require_same_file(self) -> None:
+        """StorageBroken if the SQLite file was replaced or removed since it was first opened.
+
+        Open connections continue with the old file, and what they commit there is lost.
+        """
+        if self.path is None or self._opened is None:
+            return
+        if file_identity(self.path) != self._opened:
+            raise StorageBroken(
+                f"the database {self.path} was replaced or removed while the program used it; restart the program"
+            )
+
     def close(self) -> None:
-        """Give all connections back; the object can be used again afterwards."""
+        """Close all connections; the object can be used again afterwards."""
         self._engine.dispose()
 
     def _sqlite_engine(self) -> Engine:
@@ -127,18 +188,20 @@ class Database:
 
     def _prepare_sqlite(self, connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         del record
-        connection.isolation_level = None  # the driver's own transactions lose updates
+        if self._opened is None and self.path is not None:
+            self._opened = file_identity(self.path)
+        connection.isolation_level = None  # the driver's implicit transactions lose updates
         journal, synchronous = ("WAL", "FULL") if wal_is_safe(sqlite3.sqlite_version_info) else ("DELETE", "EXTRA")
         connection.execute(f"PRAGMA busy_timeout = {int(self._busy_seconds * 1000)}")
         for pragma in (f"journal_mode = {journal}", f"synchronous = {synchronous}", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("PRAGMA trusted_schema = OFF")
-        insist_on_durability(connection)
+        require_durability(connection)
 
     def _prepare_postgresql(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         del record
         try:
-            postgresql.insist(connection)
+            postgresql.require_durability(connection)
         except UsageError:
             connection.close()
             raise
@@ -149,7 +212,7 @@ class Database:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn what SQLAlchemy and the drivers raise into what the caller must do."""
+        """Translate the errors of SQLAlchemy and the drivers into errors that say what the caller must do."""
         try:
             yield
         except SyncError:
@@ -157,7 +220,7 @@ class Database:
         except DBAPIError as error:
             raise self._translation(error) from error
         except sa.exc.TimeoutError as error:
-            raise DatabaseUnavailable("the database has no connection free") from error
+            raise DatabaseUnavailable("no free connection to the database") from error
 
     def _translation(self, error: DBAPIError) -> SyncError | SQLAlchemyError:
         if self.is_sqlite:
@@ -167,19 +230,19 @@ class Database:
         return postgresql.meaning(state, self._shown(error.orig), lost=lost) or error
 
     def _shown(self, error: BaseException | None) -> str:
-        """What a driver says, without the password, whatever it quotes."""
+        """The driver's message without the password."""
         said, password = str(error), self.url.password
         return said.replace(str(password), "********") if password else said
 
 
-def insist_on_durability(connection: sqlite3.Connection) -> None:
-    """StorageBroken unless a commit over this connection survives a power cut: SQLite may grant less than asked."""
+def require_durability(connection: sqlite3.Connection) -> None:
+    """StorageBroken unless a commit survives a power cut: SQLite may grant less than was requested."""
     journal = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
     synchronous = int(connection.execute("PRAGMA synchronous").fetchone()[0])
     if synchronous < LEAST_SYNCHRONOUS.get(journal, math.inf):
         raise StorageBroken(
-            f"SQLite would forget commits at a power cut (journal_mode {journal}, synchronous {synchronous}); "
-            "put the database on a file system that lets it work, or use PostgreSQL"
+            f"SQLite could lose commits at a power cut (journal_mode {journal}, synchronous {synchronous}); "
+            "move the database to another file system, or use PostgreSQL"
         )
 
 
@@ -187,7 +250,7 @@ def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise UsageError("database.url is no address of a database") from error
+        raise UsageError("database.url is not the URL of a database") from error
     if "@" in (parsed.host or ""):
         raise UsageError("database.url: write an @ in the password as %40, and other special characters likewise")
     return parsed
@@ -199,14 +262,25 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def sqlite_path(url: URL) -> Path:
-    """The file a SQLite URL points at, links followed."""
+    """The file of a SQLite URL, with links resolved."""
     if not url.database:
-        raise UsageError("database.url names no file; write sqlite:////absolute/path/archive.db")
-    return Path(url.database).resolve()  # a link must lead past neither the lock nor the check of the file system
+        raise UsageError("database.url has no file; write sqlite:////absolute/path/archive.db")
+    return Path(url.database).resolve()  # a link must not bypass the lock or the check of the file system
+
+
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageFault(f"cannot look at the database {path}: {error.strerror}") from error
+    return found.st_dev, found.st_ino
 
 
 def prepare_private_file(path: Path) -> None:
-    """The database's folder (0700) and file (0600) exist afterwards; repeating is safe."""
+    """Create the database's folder (mode 0700) and file (0600) if they do not exist; repeating is safe."""
     try:
         make_durable_folder(LocalFiles(), path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
@@ -215,7 +289,7 @@ def prepare_private_file(path: Path) -> None:
 
 
 def refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
-    """SQLite's locks do not hold on network file systems: UsageError there."""
+    """UsageError if the file is on a network file system, where SQLite's locks do not work."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -228,22 +302,22 @@ def refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) 
             best, kind = point, parts[2]
     if kind in NETWORK_FILE_SYSTEMS:
         raise UsageError(
-            f"database.url lies on a network file system ({kind} at {best}), where SQLite's locks do not hold; "
-            "put it on a local disk, or use PostgreSQL"
+            f"database.url is on a network file system ({kind} at {best}), where SQLite's locks do not work; "
+            "move it to a local disk, or use PostgreSQL"
         )
 
 
 def _sqlite_translation(error: DBAPIError, file: str | None) -> SyncError | SQLAlchemyError:
     said = str(error.orig)
     if "disk is full" in said or "No space left" in said:
-        return StorageFault("the disk that holds the database is full; free some space")
+        return StorageFault("the disk of the database is full; free some space")
     if "disk I/O error" in said or "malformed" in said or "not a database" in said:
-        advice = "see database.url and the disk, then restore it or restart"
-        return StorageBroken(f"the database {file} cannot be trusted ({said}); {advice}")
+        advice = "check database.url and the disk, then restore a backup or restart"
+        return StorageBroken(f"the database {file} is damaged or unreadable ({said}); {advice}")
     if "readonly" in said or "unable to open" in said:
         return StorageFault(f"the database {file} cannot be written ({said}); check its path and permissions")
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         if "no such" in said or "syntax error" in said:
             return error
-        return DatabaseUnavailable(f"the database did not answer ({said.splitlines()[0] if said else 'no reason'})")
+        return DatabaseUnavailable(f"the database does not answer ({said.splitlines()[0] if said else 'no reason'})")
     return error

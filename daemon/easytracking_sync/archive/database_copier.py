@@ -1,8 +1,8 @@
-"""An archive from one database to another, whichever of the two kinds they are."""
+"""Copies an archive from one database to another, SQLite or PostgreSQL, and verifies the copy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import schema, tables
-from easytracking_sync.archive.blob_move import MOST_NAMED, amount, referenced
-from easytracking_sync.archive.blobs import AT_ONCE, TRANSACTION_BYTES, Blobs
+from easytracking_sync.archive.blob_move import MOST_NAMED, referenced, referenced_total
+from easytracking_sync.archive.blobs import AT_ONCE, Blobs, grouped_by_size
 from easytracking_sync.archive.database import Database
 from easytracking_sync.errors import StorageFault, UsageError
 
@@ -21,26 +21,26 @@ PAGE = 500
 COPYING = schema.UNFINISHED_COPY + tables.SCHEMA
 
 OnStep = Callable[[str, int, int], object]
-"""Told what is being done, how much is done, and how much there is."""
+"""Receives the current step, how much of it is done, and its total."""
 
 
 @dataclass(slots=True)
 class CopiedArchive:
-    """What the target holds. `rotten` blobs are not whole in the source either."""
+    """What the target holds. `rotten` blobs are damaged in the source too."""
 
     rows: dict[str, int] = field(default_factory=dict)
     files: int = 0
     bytes: int = 0
     rotten: int = 0
-    named: list[str] = field(default_factory=list)  # the first of the rotten
+    named: list[str] = field(default_factory=list)  # the first of the rotten blobs
 
 
 class DatabaseCopier:
-    """Copies an archive that is held alone to a database that is empty, or holds an unfinished copy.
+    """Copies an archive in exclusive use to a database that is empty or holds an unfinished copy.
 
-    Bytes go on where an earlier copy was killed, rows start over. Until all is copied and proven, the target says
-    that it is an unfinished copy, and no command takes it for an archive. `in_source` and `in_target` are where the
-    files' bytes are read; with `with_bytes` they are the databases' own and are copied too.
+    After a kill, blobs continue where the earlier copy stopped; rows start over. Until everything is copied and
+    verified, the target is marked as an unfinished copy, and every command refuses it. `in_source` and `in_target`
+    are where files are read; with `with_bytes` they are the databases' own blobs and are copied too.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class DatabaseCopier:
         self._on_step = on_step
 
     def run(self) -> CopiedArchive:
-        """Copy, prove and only then make an archive of the target. May be killed and repeated at any moment.
+        """Copy, verify, and only then mark the target as an archive. May be killed and repeated at any moment.
 
-        UsageError for a target that holds an archive, or is of another schema.
+        UsageError if the target holds an archive or has another schema.
         """
         self._prepare()
         if self._with_bytes:
             self._copy_bytes()
         copied = self._copy_rows()
         self._set_sequences()
-        self._prove_bytes(copied)
+        self._verify_bytes(copied)
         with self._target.write() as connection:
             _mark(connection, tables.SCHEMA)
         return copied
@@ -78,7 +78,9 @@ class DatabaseCopier:
     def _prepare(self) -> None:
         found = schema.revision(self._target)
         if found is not None and found.startswith(schema.UNFINISHED_COPY) and found != COPYING:
-            raise UsageError("--to holds an unfinished copy by another version of this program; empty that database")
+            raise UsageError(
+                "--to holds an unfinished copy made by another version of this program; empty that database"
+            )
         if found is None or not found.startswith(schema.UNFINISHED_COPY):
             schema.migrate(self._target)
             self._require_empty()
@@ -96,7 +98,7 @@ class DatabaseCopier:
                     )
 
     def _copy_bytes(self) -> None:
-        """Blobs as they lie there, compressed; those the target has are left."""
+        """Copy blobs as they are stored, compressed; skip those the target has."""
         blob = tables.blob
         with self._source.read() as connection:
             total = int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(blob.c.size), 0))).scalar_one())
@@ -105,12 +107,13 @@ class DatabaseCopier:
             hashes = [row["sha256"] for row in page]
             with self._target.read() as connection:
                 there = set(connection.execute(sa.select(blob.c.sha256).where(blob.c.sha256.in_(hashes))).scalars())
-            for group in _groups([row for row in page if row["sha256"] not in there]):
+            missing = [row for row in page if row["sha256"] not in there]
+            for group in grouped_by_size(missing, lambda row: int(row["size"])):
                 self._copy_group(group)
             done += sum(row["size"] for row in page)
             self._on_step("copying the files' bytes", done, total)
 
-    def _copy_group(self, group: Sequence[dict[str, Any]]) -> None:
+    def _copy_group(self, group: list[dict[str, Any]]) -> None:
         chunk = tables.blob_chunk
         with self._target.write() as writing:
             writing.execute(sa.insert(tables.blob), list(group))
@@ -126,7 +129,7 @@ class DatabaseCopier:
                     position = few[-1]["position"]
 
     def _remove_surplus(self) -> None:
-        """Bytes of an earlier copy that are not to be copied now."""
+        """Remove blobs of an earlier copy that are not part of this one."""
         blob = tables.blob
         for page in _pages(self._target, blob):
             hashes = {row["sha256"] for row in page}
@@ -140,7 +143,7 @@ class DatabaseCopier:
                     connection.execute(sa.delete(table).where(table.c.sha256.in_(hashes)))
 
     def _copy_rows(self) -> CopiedArchive:
-        """Every table in the order of its references, then counted on both sides. A SQLite source cannot change."""
+        """Copy every table in the order of its references, then compare the counts. Locks a SQLite source."""
         copied = CopiedArchive()
         with _unchanging(self._source):
             expected = {table.name: _count(self._source, table) for table in self._tables()}
@@ -156,7 +159,7 @@ class DatabaseCopier:
         if copied.rows != expected:
             odd = ", ".join(name for name, count in expected.items() if copied.rows[name] != count)
             raise StorageFault(
-                f"the copy has other row counts than the archive ({odd}); stop what writes, and repeat"
+                f"the copy and the archive differ in row counts ({odd}); stop what writes to the archive, and repeat"
             )
         return copied
 
@@ -164,7 +167,7 @@ class DatabaseCopier:
         return (*ROWS, *BYTES) if self._with_bytes else ROWS
 
     def _set_sequences(self) -> None:
-        """New rows are numbered behind the copied ones; SQLite does so by itself."""
+        """Continue the numbering of rows after the copied ones; SQLite does so by itself."""
         if self._target.is_sqlite:
             return
         with self._target.write() as connection:
@@ -174,25 +177,25 @@ class DatabaseCopier:
                     sequence = sa.func.pg_get_serial_sequence(table.name, "id")
                     connection.execute(sa.select(sa.func.setval(sequence, following, sa.false())))
 
-    def _prove_bytes(self, copied: CopiedArchive) -> None:
-        """Read every file's bytes by way of the target, and hash them."""
-        _, total = amount(self._target)
+    def _verify_bytes(self, copied: CopiedArchive) -> None:
+        """Read every file through the target, and hash it."""
+        _, total = referenced_total(self._target)
         for page in referenced(self._target):
             rotten = page.keys() - self._in_target.whole(page)
             spoilt = self._in_source.whole(rotten)
             if spoilt:
-                raise StorageFault(f"blob {min(spoilt)} is not in the copy as it is in the archive; see to the disk")
+                raise StorageFault(f"blob {min(spoilt)} is damaged in the copy; check the disk")
             copied.files += len(page)
             copied.bytes += sum(page.values())
             copied.rotten += len(rotten)
             copied.named += sorted(rotten)[: MOST_NAMED - len(copied.named)]
-            self._on_step("proving the files' bytes", copied.bytes, total)
+            self._on_step("verifying the files", copied.bytes, total)
 
 
 def refuse_itself(source: Database, target: Database) -> None:
-    """UsageError where both are the same database, as far as their addresses tell."""
+    """UsageError if both have the same address."""
     if _address(source) == _address(target):
-        raise UsageError("--to names the archive itself; name another database")
+        raise UsageError("the database in --to is the archive itself; give another database")
 
 
 def _address(database: Database) -> str:
@@ -204,7 +207,7 @@ def _mark(connection: Connection, revision: str) -> None:
 
 
 def _empty(connection: Connection) -> None:
-    """All rows but the bytes' go, at once however many there are."""
+    """Delete all rows except blobs, in one step however many there are."""
     emptied = (*ROWS, tables.lease)
     if connection.dialect.name == "sqlite":
         for table in reversed(emptied):
@@ -214,7 +217,7 @@ def _empty(connection: Connection) -> None:
 
 
 def _unchanging(source: Database) -> Any:
-    """SQLite: nobody else writes while this is open. A server's tables are only read, page by page."""
+    """SQLite: lock out other writers. PostgreSQL: read only; `_copy_rows` compares the counts."""
     return source.write() if source.is_sqlite else source.read()
 
 
@@ -224,36 +227,12 @@ def _count(database: Database, table: sa.Table) -> int:
 
 
 def _pages(database: Database, table: sa.Table) -> Iterator[list[dict[str, Any]]]:
-    """A table's rows in the order of its key, a page at a time, no connection held between."""
-    key = tuple(table.primary_key.columns)
-    query = sa.select(table).order_by(*key).limit(PAGE)
-    page = query
-    while True:
-        with database.read() as connection:
-            rows = [dict(row) for row in connection.execute(page).mappings()]
-        if not rows:
-            return
-        yield rows
-        last = [sa.literal(rows[-1][column.name], column.type) for column in key]
-        page = query.where(sa.tuple_(*key) > sa.tuple_(*last))
-
-
-def _groups(rows: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Blobs for one transaction each."""
-    group: list[dict[str, Any]] = []
-    weight = 0
-    for row in rows:
-        group.append(row)
-        weight += row["size"]
-        if weight >= TRANSACTION_BYTES:
-            yield group
-            group, weight = [], 0
-    if group:
-        yield group
+    for rows in database.pages(sa.select(table), *table.primary_key.columns, size=PAGE):
+        yield [dict(row._mapping) for row in rows]  # noqa: SLF001  SQLAlchemy's public name
 
 
 def _fitted(row: dict[str, Any], table: sa.Table, target: Database) -> dict[str, Any]:
-    """The row as the target takes it: leases void, and without the NUL that PostgreSQL's text cannot hold."""
+    """The row with its leases removed, and NUL, which PostgreSQL cannot store in text, replaced."""
     if table is tables.batch:
         row |= {"lease_owner": None, "lease_until": None}
     if not target.is_sqlite:

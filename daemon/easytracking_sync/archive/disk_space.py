@@ -1,4 +1,4 @@
-"""DiskSpace on the disks that the archive writes to: how much there is, and how much must stay."""
+"""Free space on the disks that the archive writes to, and the minimum that must stay free."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from easytracking_sync.errors import StorageFault
 
 @dataclass(frozen=True, slots=True)
 class FreeSpace:
-    """What is left on the disk under a folder."""
+    """Free space on the disk of a folder."""
 
     folder: Path
     free_bytes: int
@@ -20,7 +20,7 @@ class FreeSpace:
 
 @dataclass(frozen=True, slots=True)
 class DiskShortage:
-    """A folder whose disk has less left than must stay free."""
+    """A folder whose disk has less free space than required."""
 
     folder: Path
     free_bytes: int
@@ -32,7 +32,7 @@ class DiskShortage:
 
 
 class DiskSpace:
-    """Folders, each perhaps on a disk of its own, and the `least_bytes` that must stay free under each."""
+    """Folders, possibly on different disks, and the `least_bytes` that must stay free on each."""
 
     def __init__(self, folders: Sequence[Path], files: Files, least_bytes: int = 0) -> None:
         self._folders = tuple(folders)
@@ -40,17 +40,17 @@ class DiskSpace:
         self._least_bytes = least_bytes
 
     def fullest(self) -> FreeSpace | None:
-        """The folder with the least left, among those that say how much they have."""
+        """The folder with the least free space, of those whose free space can be read."""
         found = []
         for folder in self._folders:
             try:
                 found.append(self._free(folder))
-            except StorageFault:  # not to be reached: whoever needs it says so
+            except StorageFault:  # unreachable: whoever writes there reports it
                 continue
         return min(found, key=lambda free: free.free_bytes, default=None)
 
     def shortage(self) -> DiskShortage | None:
-        """The shortest of those that are short; StorageFault where one does not say how much it has."""
+        """The folder with the least free space, if that is too little; StorageFault if it cannot be read."""
         if self._least_bytes == 0:
             return None
         fullest = min(map(self._free, self._folders), key=lambda free: free.free_bytes)
@@ -59,10 +59,10 @@ class DiskSpace:
         return DiskShortage(fullest.folder, fullest.free_bytes, self._least_bytes)
 
     def _free(self, folder: Path) -> FreeSpace:
-        """A folder that is not there yet will lie on the disk of what is there of the way to it."""
+        """A folder that does not exist yet will be on the disk of its nearest existing parent."""
         for nearest in (folder, *folder.absolute().parents):
             try:
                 return FreeSpace(folder, self._files.free_bytes(nearest))
             except FileNotFoundError:
                 continue
-        raise StorageFault(f"nothing is there of {folder}")
+        raise StorageFault(f"neither {folder} nor any of its parents exists")

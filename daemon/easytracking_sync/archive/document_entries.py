@@ -1,19 +1,20 @@
-"""What the catalogue gives out: documents, files, backlog and history as frozen values."""
+"""Documents, their files and their history, as commands show them: frozen values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 
-from easytracking_sync.terms import BatchState, DocumentState, ListedFields, PauseReason
+from easytracking_sync.list_fields import ListedFields
+from easytracking_sync.terms import BatchState, DocumentState
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentFilter:
-    """Which documents are meant; everything that is given must hold. Days are inclusive at both ends."""
+    """Which documents are wanted; all conditions given must hold. Both ends of a range of days are included."""
 
-    accounts: tuple[str, ...] = ()  # labels; none means all
+    accounts: tuple[str, ...] = ()  # labels; empty means all
     states: tuple[DocumentState, ...] = ()
     received_from: date | None = None
     received_to: date | None = None
@@ -29,11 +30,11 @@ class DocumentFilter:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """One file of a document; several of one type are versions, the first ordinal the oldest."""
+    """One file of a document. Several files of one type are versions; the lowest ordinal is the oldest."""
 
     ordinal: int
     type: str
-    name: str  # as the service gave it: never to be trusted as a path
+    name: str  # as the service sent it; never use it as a path
     size: int
     sha256: str
     fetched_at: datetime
@@ -48,7 +49,7 @@ class DocumentEntry(ListedFields):
     doc_id: int
     state: DocumentState
     unacknowledgeable: bool
-    held: bool  # its phase was cleared through us: left alone until it is set again
+    held: bool  # the operator cleared its phase: not listed or acknowledged until the phase is set again
     attempts: int
     reason: str | None
     failed_at: datetime | None
@@ -61,7 +62,7 @@ class DocumentEntry(ListedFields):
 
     @property
     def shown_id(self) -> str:
-        """How a command line names it: ACCOUNT/ID."""
+        """ACCOUNT/ID, as on the command line."""
         return f"{self.account}/{self.doc_id}"
 
     @property
@@ -72,52 +73,19 @@ class DocumentEntry(ListedFields):
 
 
 @dataclass(frozen=True, slots=True)
-class AccountOverview:
-    """Where one account stands."""
-
-    account: str
-    by_state: Mapping[DocumentState, int] = field(default_factory=dict)
-    unacknowledgeable: int = 0
-    incomplete: int = 0
-    unreadable: int = 0  # list elements without an id, in the last cycle that found any change
-    oldest_waiting_at: datetime | None = None  # since when the oldest document that is not home is wanted
-    last_success_at: datetime | None = None
-    next_attempt_at: datetime | None = None
-    pause_reason: PauseReason | None = None
-    paused_until: datetime | None = None
-    pause_message: str | None = None
-    next_run_at: datetime | None = None  # when the service means to list it again; None where none does
-    trouble: str | None = None  # why its list did not come last
-    identity: tuple[str, str] = ("", "")  # base URL and user name, which no relabelling changes
-
-    def count(self, *states: DocumentState) -> int:
-        """Documents in these states."""
-        return sum(self.by_state.get(state, 0) for state in states)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAmount:
-    """How much came home in some time."""
-
-    documents: int
-    files: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One line of a document's history, its own or of a batch that carried it."""
+    """One event in a document's history: its own, or one of a batch that carried it."""
 
     at: datetime
     name: str
     batch: int | None
     detail: Mapping[str, object]
-    left: bool = False  # the batch went on without this document
+    left: bool = False  # the document left the batch after this event
 
 
 @dataclass(frozen=True, slots=True)
 class CarryingBatch:
-    """The batch that carries a document now."""
+    """The live batch that carries a document."""
 
     batch: int
     state: BatchState
@@ -126,12 +94,3 @@ class CarryingBatch:
     deadline_at: datetime | None
     losses: int
     failures: int
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseFacts:
-    """What `check` tells about the database itself."""
-
-    engine: str
-    version: str
-    journal: str | None  # SQLite's journal mode, and how it syncs

@@ -1,4 +1,4 @@
-"""The file table: which bytes belong to which version of which document."""
+"""The file table: which blobs belong to which version of which document."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _OF = (
 
 
 class DocumentFiles:
-    """What the machine asks of the file table."""
+    """What the machine reads from the file table."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def of(self, document_ids: Collection[int]) -> Mapping[int, Sequence[KnownFile]]:
-        """The files of each of these documents (row ids), the oldest first."""
+        """The files of each of these documents (row ids), oldest first."""
         found: dict[int, list[KnownFile]] = defaultdict(list)
         with self._database.read() as connection:
             for row in connection.execute(_OF, {"ids": list(document_ids)}):
@@ -37,7 +37,7 @@ class DocumentFiles:
 
 
 def write(connection: Connection, new: Sequence[NewFile], seen: Sequence[SeenFile], now: datetime) -> None:
-    """Rows for bytes that were not known; those that came again belong to a newer version of their document too."""
+    """Insert rows for new files; files received again are marked with the newer version of their document."""
     if new:
         rows = [
             {

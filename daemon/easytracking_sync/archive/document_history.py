@@ -1,4 +1,4 @@
-"""What happened to one document, and what carries it now."""
+"""The history of one document, and the batch that carries it now."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from easytracking_sync.archive.tables import batch, batch_document, event
 from easytracking_sync.events import EventName
 from easytracking_sync.terms import LIVE_STATES, BatchState
 
-ECHOES: Mapping[EventName, Collection[EventName]] = {
+SAME_IN_BATCH: Mapping[EventName, Collection[EventName]] = {
     EventName.DOCUMENT_STORED: (EventName.BATCH_STORED,),
     EventName.DOCUMENT_STORED_AGAIN: (EventName.BATCH_STORED,),
     EventName.DOCUMENT_ACKNOWLEDGED: (EventName.BATCH_ACKNOWLEDGED, EventName.BATCH_ACKNOWLEDGED_AGAIN),
@@ -22,37 +22,41 @@ ECHOES: Mapping[EventName, Collection[EventName]] = {
     EventName.DOCUMENT_DAMAGED: (EventName.BATCH_LOST, EventName.BATCH_SPLIT),
     EventName.DOCUMENT_RECALLED: (EventName.BATCH_ABANDONED,),
 }
-"""A document's own event → those of its batch that say the same of it."""
+"""A document's own event → the events of its batch that say the same."""
 
-PARTINGS = (EventName.BATCH_STORED, EventName.BATCH_ABANDONED)
-"""Where a document may leave its batch: what a parcel held is stored, or the batch is given up."""
+LEAVING_EVENTS = (EventName.BATCH_STORED, EventName.BATCH_ABANDONED)
+"""The events at which a document may leave its batch: the parcel was stored, or the batch was abandoned."""
 
 
 def history(connection: Connection, document_id: int) -> tuple[HistoryEntry, ...]:
-    """A document's own events and those of the batches it travelled with, the oldest first.
+    """A document's own events and those of its batches, oldest first.
 
-    What became of a batch after the document had left it is not the document's history. Its own event is left out
-    where the batch's says the same.
+    Omits what happened to a batch after the document had left it, and events of the document that repeat one of its
+    batch.
     """
     travelled: sa.Select[Any] = (
         sa.select(batch.c.id, batch.c.root_id, batch_document.c.carried)
         .join(batch_document, batch_document.c.batch_id == batch.c.id)
         .where(batch_document.c.document_id == document_id)
     )
-    rides = connection.execute(travelled).all()
+    memberships = connection.execute(travelled).all()
     columns: sa.Select[Any] = sa.select(
         event.c.id, event.c.at, event.c.name, event.c.batch_id, event.c.document_id, event.c.detail
     )
     rows = list(connection.execute(columns.where(event.c.document_id == document_id)))
-    for ride in rides:
+    for membership in memberships:
         shared = connection.execute(
-            columns.where(event.c.batch_id == ride.id, event.c.document_id.is_(None)).order_by(event.c.id)
+            columns.where(event.c.batch_id == membership.id, event.c.document_id.is_(None)).order_by(event.c.id)
         ).all()
-        rows += _while_aboard(shared) if _was_left(ride, rides) else shared
+        rows += _while_carried(shared) if _has_left(membership, memberships) else shared
     last = {row.batch_id: row.id for row in rows if row.document_id is None}
     batches = [row for row in rows if row.document_id is None]
-    rows = [row for row in rows if row.document_id is None or not _is_echo(row, batches)]
-    left = {last[ride.id] for ride in rides if ride.id in last and _was_left(ride, rides)}
+    rows = [row for row in rows if row.document_id is None or not _repeats_batch(row, batches)]
+    left = {
+        last[membership.id]
+        for membership in memberships
+        if membership.id in last and _has_left(membership, memberships)
+    }
     return tuple(
         HistoryEntry(row.at, row.name, row.batch_id, json.loads(row.detail), left=row.id in left)
         for row in sorted(rows, key=lambda row: int(row.id))
@@ -60,7 +64,7 @@ def history(connection: Connection, document_id: int) -> tuple[HistoryEntry, ...
 
 
 def carrying_batch(connection: Connection, document_id: int) -> CarryingBatch | None:
-    """The live batch that carries a document; None where none does."""
+    """The live batch that carries a document, or None."""
     row = connection.execute(
         sa.select(batch)
         .join(batch_document, batch_document.c.batch_id == batch.c.id)
@@ -80,23 +84,25 @@ def carrying_batch(connection: Connection, document_id: int) -> CarryingBatch | 
     )
 
 
-def _is_echo(own: Row[Any], batches: Sequence[Row[Any]]) -> bool:
-    """Whether a document's own event tells nothing that an event of its batch does not tell."""
+def _repeats_batch(own: Row[Any], batches: Sequence[Row[Any]]) -> bool:
+    """Whether an event of the batch contains everything that the document's own event says."""
     mine = [row for row in batches if row.batch_id == own.batch_id]
     if own.name == EventName.DOCUMENT_BATCHED:
         return bool(mine)
     detail = json.loads(own.detail).items()
     return any(
-        row.at == own.at and row.name in ECHOES.get(own.name, ()) and detail <= json.loads(row.detail).items()
+        row.at == own.at and row.name in SAME_IN_BATCH.get(own.name, ()) and detail <= json.loads(row.detail).items()
         for row in mine
     )
 
 
-def _was_left(ride: Row[Any], rides: Sequence[Row[Any]]) -> bool:
-    """Whether the document got off, rather than on to one of the batch's halves."""
-    return not ride.carried and not any(other.root_id == ride.root_id and other.id > ride.id for other in rides)
+def _has_left(membership: Row[Any], memberships: Sequence[Row[Any]]) -> bool:
+    """Whether the document left the batch other than for one of its halves."""
+    return not membership.carried and not any(
+        other.root_id == membership.root_id and other.id > membership.id for other in memberships
+    )
 
 
-def _while_aboard(shared: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    parting = next((place for place, row in enumerate(shared, start=1) if row.name in PARTINGS), len(shared))
-    return shared[:parting]
+def _while_carried(shared: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    leaving = next((place for place, row in enumerate(shared, start=1) if row.name in LEAVING_EVENTS), len(shared))
+    return shared[:leaving]

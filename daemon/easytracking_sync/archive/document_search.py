@@ -1,10 +1,11 @@
-"""What commands ask of the archive: reads only, in short statements, so that a writer beside them is not held up."""
+"""Finds documents for the commands. Reads only, in short statements, so that it never delays a writer for long."""
 
 from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
@@ -12,31 +13,24 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from easytracking_sync.archive import document_history
-from easytracking_sync.archive.account_overview import account_overview, incomplete_by_account
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.account_status import UNACKNOWLEDGEABLE
+from easytracking_sync.archive.database import IDS_AT_ONCE, Database
 from easytracking_sync.archive.document_entries import (
-    AccountOverview,
     CarryingBatch,
-    DatabaseFacts,
     DocumentEntry,
     DocumentFilter,
     FileEntry,
     HistoryEntry,
-    StoredAmount,
 )
-from easytracking_sync.archive.documents import IDS_AT_ONCE
 from easytracking_sync.archive.tables import INCOMPLETE, account, document, file
 from easytracking_sync.errors import UsageError
 from easytracking_sync.terms import DocumentState, chunked
 
 PAGE = 500
-"""Documents read at once."""
+"""Documents per statement."""
 
 FEW = 20_000
-"""Up to so many documents in the states asked for, the states lead the search, else the reception time does."""
-
-SYNCHRONOUS = {1: "normal", 2: "full", 3: "extra"}
-"""SQLite's numbers for how much is on the disk when a commit returns."""
+"""Search by state while at most this many documents are in the wanted states, otherwise by reception time."""
 
 MOST_INT64 = (1 << 63) - 1
 MOST_DIGITS = 20
@@ -49,21 +43,25 @@ _PLAIN = tuple(
 _COLUMNS = (document.c.id, document.c.state, document.c.missing_types, *(document.c[name] for name in _PLAIN))
 
 
+@dataclass(frozen=True, slots=True)
+class StoredAmount:
+    """How much was stored in a period."""
+
+    documents: int
+    files: int
+    bytes: int
+
+
 class DocumentSearch:
-    """Questions about documents, files and backlog."""
+    """Finds documents, their files and their history."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def labels(self) -> tuple[str, ...]:
-        """The accounts the archive knows, in alphabetical order."""
-        with self._database.read() as connection:
-            return tuple(connection.execute(sa.select(account.c.label).order_by(account.c.label)).scalars())
-
     def documents(self, filters: DocumentFilter) -> Iterator[DocumentEntry]:
-        """The documents that match, account by account, in the order of reception, page by page.
+        """The matching documents, account by account, in the order of reception, read page by page.
 
-        What changes meanwhile may be seen before or after its change; no document comes twice.
+        A document that changes meanwhile appears as it was before or after the change, never twice.
         """
         found = itertools.chain.from_iterable(
             self._of_account(account_id, label, filters) for account_id, label in self._accounts(filters.accounts)
@@ -71,11 +69,11 @@ class DocumentSearch:
         return itertools.islice(found, filters.limit)
 
     def find(self, named: str) -> DocumentEntry:
-        """The document `[ACCOUNT/]ID` names; UsageError where there is none, or where several accounts have it."""
+        """The document that `[ACCOUNT/]ID` names; UsageError if there is none, or if several accounts have it."""
         label, _, number = named.rpartition("/")
         plain = named.isprintable() and number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
         if not (plain and int(number) <= MOST_INT64):
-            raise UsageError(f"{named[:80]!a} names no document: write ACCOUNT/ID or ID, like acme/4574622")
+            raise UsageError(f"{named[:80]!a} is not a document id; write ACCOUNT/ID or ID, for example acme/4574622")
         query = (
             sa.select(document.c.id, document.c.doc_id, account.c.label)
             .join(account, account.c.id == document.c.account_id)
@@ -91,19 +89,18 @@ class DocumentSearch:
         return self._entries([rows[0].id], rows[0].label)[0]
 
     def history(self, entry: DocumentEntry) -> tuple[HistoryEntry, ...]:
-        """What happened to a document, and to the batches while they carried it, the oldest first."""
+        """The events of a document and of the batches while they carried it, oldest first."""
         with self._database.read() as connection:
             return document_history.history(connection, entry.row_id)
 
     def carrying_batch(self, entry: DocumentEntry) -> CarryingBatch | None:
-        """The live batch that carries a document; None where none does."""
+        """The live batch that carries a document, if any."""
         with self._database.read() as connection:
             return document_history.carrying_batch(connection, entry.row_id)
 
     def troubled(self) -> Iterator[DocumentEntry]:
-        """Quarantined documents, and stored ones the service does not let us acknowledge, account by account."""
-        stuck = (document.c.state == DocumentState.STORED) & document.c.unacknowledgeable
-        for condition in (document.c.state == DocumentState.QUARANTINED, stuck):
+        """Quarantined documents, then stored ones whose acknowledgement the service refuses, account by account."""
+        for condition in (document.c.state == DocumentState.QUARANTINED, UNACKNOWLEDGEABLE):
             for account_id, label in self._accounts(()):
                 query = sa.select(document.c.id).where(document.c.account_id == account_id, condition)
                 with self._database.read() as connection:
@@ -111,16 +108,8 @@ class DocumentSearch:
                 for page in chunked(ids, IDS_AT_ONCE):
                     yield from self._entries(page, label)
 
-    def overviews(self, labels: Collection[str] = ()) -> tuple[AccountOverview, ...]:
-        """Where the accounts stand (all unless some are named), in alphabetical order."""
-        query = sa.select(account).order_by(account.c.label)
-        with self._database.read() as connection:
-            rows = connection.execute(query.where(account.c.label.in_(labels)) if labels else query).all()
-            incomplete = incomplete_by_account(connection)
-            return tuple(account_overview(connection, row, incomplete.get(row.id, 0)) for row in rows)
-
     def stored_since(self, labels: Collection[str], since: datetime) -> StoredAmount:
-        """What these accounts have stored from an instant on; it reads every document of theirs."""
+        """What these accounts have stored since an instant; reads all their documents."""
         query = (
             sa.select(
                 sa.func.count(sa.distinct(document.c.id)),
@@ -134,18 +123,6 @@ class DocumentSearch:
         with self._database.read() as connection:
             documents, files, size = connection.execute(query).one()
         return StoredAmount(int(documents), int(files), int(size))
-
-    def facts(self) -> DatabaseFacts:
-        """What the database says about itself."""
-        with self._database.read() as connection:
-            version = ".".join(map(str, connection.dialect.server_version_info or ()))
-            engine = connection.dialect.name
-            journal = None
-            if self._database.is_sqlite:
-                mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
-                synchronous = SYNCHRONOUS.get(connection.exec_driver_sql("PRAGMA synchronous").scalar_one(), "off")
-                journal = f"{mode}, synchronous {synchronous}"
-        return DatabaseFacts(engine, version, journal)
 
     def _accounts(self, labels: Sequence[str]) -> tuple[tuple[int, str], ...]:
         query = sa.select(account.c.id, account.c.label).order_by(account.c.label)
@@ -161,7 +138,7 @@ class DocumentSearch:
             yield from self._entries(ids, label)
 
     def _is_few(self, account_id: int, filters: DocumentFilter) -> bool:
-        """Whether the index on states leads to so little that it can be sorted here."""
+        """Whether so few documents are in the wanted states that they can be sorted in memory."""
         if not filters.states:
             return False
         reached = _reached(account_id, filters).limit(FEW + 1).subquery()
@@ -179,30 +156,22 @@ class DocumentSearch:
 
     def _many(self, account_id: int, filters: DocumentFilter) -> Iterator[Sequence[int]]:
         size = min(PAGE, filters.limit or PAGE)
-        states = document.c.state.concat("").in_(filters.states)  # an expression: its index would mean a sort a page
+        states = document.c.state.concat("").in_(
+            filters.states
+        )  # an expression, so that the index on states is not used: it would sort every page
         base = sa.select(document.c.id, document.c.received).where(
             document.c.account_id == account_id, *_conditions(filters), *((states,) if filters.states else ())
         )
-        dated = base.where(document.c.received.is_not(None)).order_by(document.c.received, document.c.id)
-        yield from self._keyset(dated, size, lambda row: _after(row.received, row.id))
+        dated = base.where(document.c.received.is_not(None))
+        pages = [self._database.pages(dated, document.c.received, document.c.id, size=size)]
         if filters.received_from is None and filters.received_to is None:
-            undated = base.where(document.c.received.is_(None)).order_by(document.c.id)
-            yield from self._keyset(undated, size, lambda row: document.c.id > row.id)
-
-    def _keyset(
-        self, query: sa.Select[Any], size: int, after: Callable[[Row[Any]], sa.ColumnElement[bool]]
-    ) -> Iterator[Sequence[int]]:
-        page = query
-        while True:
-            with self._database.read() as connection:
-                rows = connection.execute(page.limit(size)).all()
-            if not rows:
-                return
-            yield [row.id for row in rows]
-            page = query.where(after(rows[-1]))
+            undated = base.where(document.c.received.is_(None))
+            pages.append(self._database.pages(undated, document.c.id, size=size))
+        for page in itertools.chain(*pages):
+            yield [row.id for row in page]
 
     def _entries(self, ids: Sequence[int], label: str) -> list[DocumentEntry]:
-        """These documents with their files, in this order."""
+        """The documents of these row ids with their files, in this order."""
         with self._database.read() as connection:
             rows = {row.id: row for row in connection.execute(sa.select(*_COLUMNS).where(document.c.id.in_(ids)))}
             parts = connection.execute(
@@ -226,16 +195,12 @@ def _entry(row: Row[Any], label: str, files: Sequence[FileEntry]) -> DocumentEnt
     )
 
 
-def _after(received: datetime, row_id: int) -> sa.ColumnElement[bool]:
-    return sa.tuple_(document.c.received, document.c.id) > sa.tuple_(sa.literal(received), sa.literal(row_id))
-
-
 def _reached(account_id: int, filters: DocumentFilter) -> sa.Select[tuple[int]]:
     return sa.select(document.c.id).where(document.c.account_id == account_id, document.c.state.in_(filters.states))
 
 
 def _conditions(filters: DocumentFilter) -> list[sa.ColumnElement[bool]]:
-    """What must hold besides account and state."""
+    """The conditions other than account and state."""
     columns = document.c
     first, last = filters.received_from, filters.received_to
     ranges = (
@@ -258,6 +223,6 @@ def _conditions(filters: DocumentFilter) -> list[sa.ColumnElement[bool]]:
 
 
 def _is_party(piva: sa.Column[Any], cf: sa.Column[Any], code: str) -> sa.ColumnElement[bool]:
-    """The code as VAT number or tax code, with or without Italy's prefix, whichever way it was listed."""
+    """Whether the code is listed as VAT number or tax code, with or without the prefix IT."""
     bare = code.strip().upper().removeprefix("IT")
     return sa.or_(piva.in_((bare, f"IT{bare}")), cf.in_((bare, f"IT{bare}")))

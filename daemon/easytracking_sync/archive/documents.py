@@ -1,4 +1,4 @@
-"""The document table: what the machine reads of it, and the one place where a document's state is written."""
+"""The document table: what the machine reads, and the only place that writes a document's state."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import IDS_AT_ONCE, Database
 from easytracking_sync.archive.leases import NOW
 from easytracking_sync.archive.tables import LISTED_COLUMNS, account, batch, document, upsert
 from easytracking_sync.errors import Outdated
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.terms import (
     MOST_IDS_PER_CALL,
+    WAITING_STATES,
     BatchState,
     Document,
     DocumentState,
     Due,
     KnownDocument,
-    ListedDocument,
     PauseReason,
     Purpose,
     Window,
@@ -32,10 +33,6 @@ from easytracking_sync.terms import (
 )
 from easytracking_sync.transition import DocumentMove
 
-IDS_AT_ONCE = 500
-"""So many ids go into one statement at most; every database takes them."""
-
-NOT_HOME = (DocumentState.DISCOVERED, DocumentState.QUARANTINED)
 LOADING = (BatchState.PLANNED, BatchState.RESERVED, BatchState.FETCHED)
 
 FIELDS = tuple(field.name for field in fields(Document))
@@ -58,7 +55,7 @@ _LOADING = sa.select(batch.c.purpose).where(batch.c.account_id == _ACCOUNT_ID, b
 
 
 def as_document(row: Row[*tuple[Any, ...]]) -> Document:
-    """The machine's document of a row that has all of COLUMNS, first and in order."""
+    """The Document of a row that begins with COLUMNS."""
     values = dict(zip(FIELDS, row, strict=False))
     values["state"] = DocumentState(values["state"])
     values["missing_types"] = tuple(part for part in values["missing_types"].split(",") if part)
@@ -66,7 +63,7 @@ def as_document(row: Row[*tuple[Any, ...]]) -> Document:
 
 
 class Documents:
-    """What the machine asks of the document table. Reads only, without locks: `transitions` compares again."""
+    """The document table for the machine, without locks; `transitions` compares again."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -80,7 +77,7 @@ class Documents:
         return tuple(found)
 
     def known(self, account_id: int, doc_ids: Iterable[int]) -> Mapping[int, KnownDocument]:
-        """What the archive has of these docIds; those it has not heard of are absent."""
+        """What the archive knows about these docIds; unknown ones are absent."""
         found: dict[int, KnownDocument] = {}
         with self._database.read() as connection:
             for some in chunked(tuple(doc_ids), IDS_AT_ONCE):
@@ -96,7 +93,7 @@ class Documents:
         return found
 
     def raw(self, ids: Iterable[int]) -> Mapping[int, bytes]:
-        """The list's elements that were kept of these documents (row ids)."""
+        """The stored list elements of these documents (row ids)."""
         found: dict[int, bytes] = {}
         with self._database.read() as connection:
             for some in chunked(sorted(ids), IDS_AT_ONCE):
@@ -105,17 +102,17 @@ class Documents:
         return found
 
     def with_due(self, account_ids: Collection[int], now: datetime, jobs_in_flight: int) -> Sequence[int]:
-        """Those accounts that are not paused, have documents due and fewer than `jobs_in_flight` batches loading."""
+        """The accounts that are not paused, have documents due, and fewer than `jobs_in_flight` batches loading."""
         parameters = {"account_ids": list(account_ids), "now": now, "jobs_in_flight": jobs_in_flight}
         with self._database.read() as connection:
             return connection.execute(_with_due(), parameters).scalars().all()
 
     def due(self, account_id: int, now: datetime, jobs_in_flight: int) -> Due:
-        """What of an account is due to travel, as much as there is room for."""
+        """An account's due documents, as many as its free jobs can carry."""
         parameters = {"account_id": account_id, "now": now}
         with self._database.read() as connection:
             loading, probing = _under_way(connection, account_id)
-            room = max(0, jobs_in_flight - len(loading))
+            free_jobs = max(0, jobs_in_flight - len(loading))
 
             def first(purpose: Purpose, most: int) -> tuple[Document, ...]:
                 query = _due(purpose, newest_first=probing and purpose is Purpose.FRESH)
@@ -126,13 +123,23 @@ class Documents:
                 account_id=account_id,
                 loading=loading,
                 probing=probing,
-                fresh=first(Purpose.FRESH, 1 if probing else room * MOST_IDS_PER_CALL),
+                fresh=first(Purpose.FRESH, 1 if probing else free_jobs * MOST_IDS_PER_CALL),
                 suspects=first(Purpose.SUSPECT, MOST_IDS_PER_CALL),
                 alone=first(Purpose.ALONE, 1),
             )
 
+    def try_now(self, account_ids: Collection[int], now: datetime) -> None:
+        """Make due what waits in the pool of these accounts; quarantined documents keep their day."""
+        waits = (
+            document.c.account_id.in_(list(account_ids)),
+            document.c.state == DocumentState.DISCOVERED,
+            document.c.next_attempt_at > now,
+        )
+        with self._database.write() as connection:
+            connection.execute(sa.update(document).where(*waits).values(next_attempt_at=now))
+
     def failed_once_since(self, account_id: int, since: datetime) -> tuple[Document, ...]:
-        """An account's documents in the pool whose only attempt failed since then."""
+        """An account's documents in the pool whose only attempt failed at `since` or later."""
         query = sa.select(*COLUMNS).where(
             document.c.account_id == account_id,
             document.c.state == DocumentState.DISCOVERED,
@@ -144,7 +151,7 @@ class Documents:
             return tuple(as_document(row) for row in connection.execute(query.order_by(document.c.id)))
 
     def waiting(self, account_ids: Collection[int]) -> Mapping[int, int]:
-        """Per account, the documents that are neither home and acknowledged, nor given up on, nor closed."""
+        """Per account, the documents still to be stored or acknowledged; quarantined and closed ones do not count."""
         with self._database.read() as connection:
             return {
                 account_id: int(count)
@@ -152,7 +159,7 @@ class Documents:
             }
 
     def not_listed(self, account_id: int, window: Window, present: Collection[int], before: datetime) -> list[int]:
-        """docIds received in this window and known before that instant which the service does not list."""
+        """The docIds received in this window, wanted before that instant, and absent from `present`."""
         query = sa.select(document.c.doc_id).where(
             document.c.account_id == account_id,
             document.c.received.between(window.start, window.end),
@@ -161,7 +168,7 @@ class Documents:
         with self._database.read() as connection:
             return [doc_id for doc_id in connection.execute(query).scalars() if doc_id not in present]
 
-    def not_home(
+    def never_stored(
         self,
         account_id: int,
         window: Window,
@@ -170,11 +177,11 @@ class Documents:
         receiver_piva: str | None = None,
         receiver_cf: str | None = None,
     ) -> Sequence[tuple[int, int]]:
-        """(row id, docId) of what never came home, was received in this window and is known since before then."""
+        """(row id, docId) of waiting documents received in this window, wanted before that instant, never stored."""
         query = sa.select(document.c.id, document.c.doc_id).where(
             document.c.account_id == account_id,
             document.c.received.between(window.start, window.end),
-            document.c.state.in_(NOT_HOME),
+            document.c.state.in_(WAITING_STATES),
             document.c.wanted_at < before,
             document.c.stored_at.is_(None),
         )
@@ -185,13 +192,13 @@ class Documents:
             return [(row.id, row.doc_id) for row in connection.execute(query.order_by(document.c.id))]
 
     def narrowest_window(self, document_id: int) -> Window | None:
-        """In which window the list shows a document: its second of reception, else its date; None without either."""
+        """The smallest window in which a document is listed: its second of reception, or its date, or None."""
         columns = (document.c.received, document.c.document_date)
         with self._database.read() as connection:
             row = connection.execute(sa.select(*columns).where(document.c.id == document_id)).one()
         if row.received is not None:
             second = row.received.replace(microsecond=0)
-            return Window(WindowKind.RECEIVED, second, second + timedelta(seconds=1))  # the list may hide fractions
+            return Window(WindowKind.RECEIVED, second, second + timedelta(seconds=1))  # the list may omit fractions
         if row.document_date is not None:
             day = datetime.combine(row.document_date, datetime.min.time())
             return Window(WindowKind.DOCUMENT_DATE, day, day)
@@ -199,35 +206,35 @@ class Documents:
 
 
 def expect(connection: Connection, moves: Sequence[DocumentMove]) -> None:
-    """Lock the documents, and raise Outdated unless each still is just as it was when its change was decided."""
+    """Lock the documents; Outdated unless each is still as it was when its change was decided."""
     before = {move.before.id: move.before for move in moves}
     for some in chunked(sorted(before), IDS_AT_ONCE):
         rows = connection.execute(_LOCKED, {"ids": some}).all()
         now = {document.id: document for document in map(as_document, rows)}
         moved_on = [document_id for document_id in some if now.get(document_id) != before[document_id]]
         if moved_on:
-            raise Outdated(f"documents {', '.join(map(str, moved_on[:5]))} have moved since they were read")
+            raise Outdated(f"documents {', '.join(map(str, moved_on[:5]))} have changed since they were read")
 
 
 def expect_due(connection: Connection, due: Due) -> None:
-    """Raise Outdated where batches were made for the account since this was read, or it is probing by now.
+    """Outdated if the account has new batches, or began or ended probing, since `due` was read.
 
-    The caller has locked the account.
+    The caller must have locked the account.
     """
     loading, probing = _under_way(connection, due.account_id)
     if Counter(loading) - Counter(due.loading) or probing is not due.probing:
-        raise Outdated(f"account {due.account_id} has other batches, or another pause, since its documents were read")
+        raise Outdated(f"account {due.account_id} has new batches or another pause since its documents were read")
 
 
 def _under_way(connection: Connection, account_id: int) -> tuple[tuple[Purpose, ...], bool]:
-    """The purposes of an account's batches that are loading, and whether it is probing."""
+    """The purposes of an account's loading batches, and whether the account is probing."""
     parameters = {"account_id": account_id}
     probing = connection.execute(_PAUSE, parameters).scalar_one() == PauseReason.PERMISSION
     return tuple(Purpose(purpose) for purpose in connection.execute(_LOADING, parameters).scalars()), probing
 
 
 def write(connection: Connection, moves: Sequence[DocumentMove]) -> None:
-    """Write what the moves change: one statement for all documents whose changes are the same."""
+    """Write the moves' changes, with one statement for all documents with equal changes."""
     same: dict[tuple[tuple[str, Any], ...], list[int]] = defaultdict(list)
     for move in moves:
         changes = [
@@ -246,7 +253,7 @@ def write(connection: Connection, moves: Sequence[DocumentMove]) -> None:
 
 
 def insert(connection: Connection, account_id: int, listed: Sequence[ListedDocument], now: datetime) -> Sequence[int]:
-    """Insert documents that a list showed for the first time; their row ids. Outdated where another was faster."""
+    """Insert newly listed documents; returns their row ids. Outdated if another instance inserted some first."""
     rows = [
         {
             **_listed_values(element),
@@ -262,7 +269,7 @@ def insert(connection: Connection, account_id: int, listed: Sequence[ListedDocum
     new = upsert(connection, document).on_conflict_do_nothing()
     made = connection.execute(new, rows, execution_options={"preserve_rowcount": True}).rowcount
     if made != len(rows):
-        raise Outdated("some of these documents were discovered by another instance meanwhile")
+        raise Outdated("another instance discovered some of these documents first")
     doc_ids = [element.doc_id for element in listed]
     ids = sa.select(document.c.id).where(document.c.account_id == account_id, document.c.doc_id.in_(doc_ids))
     return connection.execute(ids.order_by(document.c.id)).scalars().all()
@@ -276,7 +283,7 @@ def _listed_values(element: ListedDocument) -> dict[str, Any]:
 def _with_due() -> sa.Select[Any]:
     due = sa.exists().where(
         document.c.account_id == account.c.id,
-        document.c.state.in_(NOT_HOME),
+        document.c.state.in_(WAITING_STATES),
         document.c.next_attempt_at <= NOW,
     )
     loading = (
@@ -299,7 +306,7 @@ def _with_due() -> sa.Select[Any]:
 
 @functools.cache
 def _due(purpose: Purpose, *, newest_first: bool) -> sa.Select[Any]:
-    """The documents to travel next; a probe is the newest: it tells soonest whether some may be had."""
+    """The due documents of one purpose; for a probe, the newest first."""
     due = sa.select(*COLUMNS).where(document.c.account_id == _ACCOUNT_ID, document.c.next_attempt_at <= NOW)
     discovered = document.c.state == DocumentState.DISCOVERED
     if purpose is Purpose.ALONE:

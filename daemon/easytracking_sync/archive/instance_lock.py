@@ -1,4 +1,4 @@
-"""Having an archive to oneself, for work that must not meet a service."""
+"""Exclusive use of an archive: the instance lock of SQLite, and the check for running instances on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from easytracking_sync.errors import LockHeld, StorageFault
 
 @contextlib.contextmanager
 def instance_lock(database: Database, holder: Mapping[str, str]) -> Iterator[None]:
-    """Hold a SQLite archive for this process: a lock on a file beside it, which dies with the process.
+    """Lock a SQLite archive for this process with a lock file beside it. The lock ends with the process.
 
-    Raises LockHeld, saying who holds it, at once. Elsewhere nothing needs to be held.
+    Raises LockHeld at once, with the holder's details, if it is locked. Does nothing on PostgreSQL.
     """
     if database.path is None:
         yield
@@ -33,14 +33,14 @@ def instance_lock(database: Database, holder: Mapping[str, str]) -> Iterator[Non
         make_durable_folder(LocalFiles(), path.parent)
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StorageFault(f"cannot open the lock {path}: {error.strerror}") from error
+        raise StorageFault(f"cannot open the lock file {path}: {error.strerror}") from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             told = _holder(lock)
             who = ", ".join(f"{key} {value}" for key, value in told.items()) or "another instance"
-            message = f"{database.path} is in use by {who}; wait for it, or stop it"
+            message = f"{database.path} is in use by {who}; wait until it ends, or stop it"
             raise LockHeld(message, command=told.get("command", "")) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, json.dumps(dict(holder)).encode(), 0)
@@ -51,14 +51,16 @@ def instance_lock(database: Database, holder: Mapping[str, str]) -> Iterator[Non
 
 @contextlib.contextmanager
 def exclusive_use(database: Database, command: str, now: datetime) -> Iterator[None]:
-    """Hold a SQLite archive alone; LockHeld at once where an instance works on it.
+    """Lock a SQLite archive for exclusive use; LockHeld at once if another instance uses it.
 
-    A PostgreSQL archive cannot be held: LockHeld where an instance's lease is alive there, which the busy ones' are;
-    that none is started meanwhile is up to the operator.
+    A PostgreSQL archive cannot be locked: LockHeld if an instance holds a valid lease. The operator must not start
+    one meanwhile.
     """
     with instance_lock(database, {"command": command}):
-        if not database.is_sqlite and _is_worked_on(database, now):
-            raise LockHeld(f"a service works on {shown(database)}; stop it, and wait half a minute for its leases")
+        if not database.is_sqlite and _is_in_use(database, now):
+            raise LockHeld(
+                f"a service uses {shown(database)}; stop it, and wait half a minute until its leases expire"
+            )
         yield
 
 
@@ -70,7 +72,7 @@ def _holder(lock: int) -> dict[str, str]:
     return {str(key): str(value) for key, value in told.items()} if isinstance(told, dict) else {}
 
 
-def _is_worked_on(database: Database, now: datetime) -> bool:
+def _is_in_use(database: Database, now: datetime) -> bool:
     clock = lease_clock(is_sqlite=database.is_sqlite)
     alive = (
         sa.select(batch.c.id).where(batch.c.lease_until > clock),

@@ -1,8 +1,8 @@
-"""The append-only record of what changed: one row a change, never one a poll.
+"""The journal: an append-only table with one row for each change, none for a poll.
 
-Its row ids are sequence numbers. They are given out last in a transaction, under the lock of one counter that is
-held until the commit: whoever has read up to N has seen every row up to N, and none comes in below it later. So
-"which documents were stored since N" is one query over one index.
+Row ids are sequence numbers. A transaction assigns them last, under the lock of one counter that it holds until the
+commit: after a reader has read up to N, no row below N can appear. So "which documents were stored since N" is one
+query over one index.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 _APPEND = sa.insert(event).inline()
 _ROWS = "journal_rows"
-"""The execution option that holds them: unlike `Connection.info`, it can be had when the server is gone."""
+"""The execution option that holds the rows: unlike `Connection.info`, it is available without the server."""
 _COUNTER = "event"
 _LAST = sa.select(counter.c.last).where(counter.c.name == _COUNTER)
 
 
 @contextmanager
 def collected(connection: Connection) -> Iterator[None]:
-    """Write what `record` was given while the block ran, as the last thing in the caller's transaction."""
+    """Write the rows that `record` received during the block, as the last step of the caller's transaction."""
     rows: list[dict[str, Any]] = []
     connection.execution_options(**{_ROWS: rows})
     yield
@@ -51,7 +51,7 @@ def record(
     document_id: int | None = None,
     detail: Detail | None = None,
 ) -> None:
-    """One event of the transaction under way."""
+    """Add an event to the current transaction."""
     connection.get_execution_options()[_ROWS].append(
         {
             "name": name,
@@ -77,7 +77,7 @@ def _write(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class DocumentNews:
-    """One event of a document, as whoever follows the journal reads it."""
+    """One event of a document."""
 
     sequence: int
     at: datetime
@@ -88,25 +88,25 @@ class DocumentNews:
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """Documents that came home for the first time, by account and receiver; `position` is where to go on."""
+    """Documents stored for the first time, by account and receiver; continue reading after `position`."""
 
     position: int
     counts: Mapping[str, Mapping[str, int]]  # label → receiver ("" unknown) → documents
 
 
 class Journal:
-    """What the journal has for those who follow it."""
+    """Reads the journal."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def last(self) -> int:
-        """The newest sequence number; 0 while the journal is empty."""
+        """The newest sequence number; 0 if the journal is empty."""
         with self._database.read() as connection:
             return int(connection.execute(_LAST).scalar_one_or_none() or 0)
 
     def since(self, after: int, names: Collection[EventName], most: int) -> tuple[DocumentNews, ...]:
-        """The first `most` events of documents with these names behind this sequence number, in their order."""
+        """The first `most` document events with these names after this sequence number, in order."""
         columns = (event.c.id, event.c.at, event.c.name, event.c.document_id, event.c.account_id)
         query = (
             sa.select(*columns).where(event.c.name.in_(names), event.c.id > after).order_by(event.c.id).limit(most)
@@ -115,7 +115,7 @@ class Journal:
             return tuple(DocumentNews(*row) for row in connection.execute(query))
 
     def arrivals(self, after: int) -> Arrivals:
-        """Documents that were stored for the first time behind this sequence number."""
+        """Documents stored for the first time after this sequence number."""
         upto = self.last()
         receiver = sa.func.coalesce(document.c.receiver_piva, document.c.receiver_cf, "")
         query = (
@@ -134,7 +134,7 @@ class Journal:
         return Arrivals(max(after, upto), counts)
 
     def note(self, document_ids: Collection[int], name: EventName, detail: Detail, now: datetime) -> None:
-        """Write down what was done to these documents outside the archive."""
+        """Record what was done to these documents outside the archive."""
         owners = sa.select(document.c.id, document.c.account_id).where(document.c.id.in_(document_ids))
         with self._database.write() as connection:
             for row in connection.execute(owners.order_by(document.c.id)).all():

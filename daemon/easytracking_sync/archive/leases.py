@@ -1,4 +1,4 @@
-"""Leases: who may work on something now, counted by one clock that all instances share."""
+"""Leases: which instance may work on something, measured by one clock that all instances share."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _SERVER_ENDS = sa.type_coerce(sa.func.clock_timestamp() + sa.bindparam("lasts", 
 
 
 def lease_clock(*, is_sqlite: bool) -> sa.ColumnElement[datetime]:
-    """The instant leases are counted by: the server's, or ours (`now`) where one instance works alone (SQLite)."""
+    """The clock that leases are measured by: the server's on PostgreSQL, ours (`now`) on SQLite."""
     return NOW if is_sqlite else _SERVER_CLOCK
 
 
 def lease_end(*, is_sqlite: bool) -> sa.ColumnElement[datetime]:
-    """The end of a lease that begins now, in a statement that is executed with `lease_terms`."""
+    """The end of a lease that begins now; execute the statement with `lease_terms`."""
     return _ENDS if is_sqlite else _SERVER_ENDS
 
 
 def lease_terms(now: datetime, seconds: float) -> dict[str, Any]:
-    """What a statement with `lease_clock` and `lease_end` is executed with; each database uses its own part of it."""
+    """The parameters of `lease_clock` and `lease_end`; each database uses some of them."""
     lasts = timedelta(seconds=seconds)
     return {"now": now, "ends": now + lasts, "lasts": lasts}
 
 
 class Leases:
-    """Names that one instance at a time may hold, such as "cycle:17". `owner` names this instance.
+    """Named leases that one instance at a time may hold, such as "cycle:17". `owner` is this instance.
 
-    An instance holds its names as long as it announces itself; what a dead one held is free. Names keep instances
-    from doing the same work twice; what must never happen twice is fenced by a batch's epoch.
+    An instance holds its names as long as it announces itself; the names of a dead instance are free. Names keep
+    instances from doing the same work twice. Correctness does not depend on them: batches are fenced by their epoch.
     """
 
     def __init__(self, database: Database, owner: str) -> None:
@@ -50,11 +50,11 @@ class Leases:
 
     @property
     def are_shared(self) -> bool:
-        """Whether there may be other instances; a SQLite archive is one instance's own."""
+        """Whether there may be other instances (PostgreSQL)."""
         return not self._database.is_sqlite
 
     def take(self, name: str, seconds: float, now: datetime) -> bool:
-        """Hold this name for so long from now; False while another living instance does."""
+        """Hold this name for `seconds` from now; False while another living instance holds it."""
         clock = lease_clock(is_sqlite=self._database.is_sqlite)
         until = lease_end(is_sqlite=self._database.is_sqlite)
         with self._database.write() as connection:
@@ -68,17 +68,17 @@ class Leases:
             return epoch.scalar_one_or_none() is not None
 
     def announce(self, now: datetime) -> None:
-        """By an instance at work, before it takes a name and then every ten seconds: it is alive meanwhile."""
+        """Show that this instance is alive: call it before taking a name, then about every ten seconds."""
         if self.are_shared:
             self.take(f"{INSTANCE}{self._owner}", INSTANCE_SECONDS, now)
 
-    def give_back(self, name: str) -> None:
-        """Nobody holds it afterwards, or another instance, which took it meanwhile. Repeating is safe."""
+    def release(self, name: str) -> None:
+        """Release this name, unless another instance has taken it meanwhile. Repeating is safe."""
         with self._database.write() as connection:
             connection.execute(sa.delete(lease).where(lease.c.name == name, lease.c.owner == self._owner))
 
-    def give_all_back(self) -> None:
-        """As this instance ends: others need not wait until its names run out."""
+    def release_all(self) -> None:
+        """Release all names when this instance ends, so that others need not wait until they expire."""
         with self._database.write() as connection:
             connection.execute(sa.delete(lease).where(lease.c.owner == self._owner))
 

@@ -1,12 +1,12 @@
-"""The archive in one hand: the database, the bytes, the spool, and the rooms that work on them."""
+"""Builds the archive from its parts: the database, the blobs, the spool, and the classes that read and write them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from easytracking_sync.archive.account_status import AccountStatuses
 from easytracking_sync.archive.accounts import Accounts
-from easytracking_sync.archive.alarm_conditions import AlarmConditions
 from easytracking_sync.archive.alarms import Alarms
 from easytracking_sync.archive.batches import Batches
 from easytracking_sync.archive.blob_files import FileBlobs
@@ -25,15 +25,15 @@ from easytracking_sync.archive.transitions import Transitions
 from easytracking_sync.effects import Effects
 
 ALONE_FOREVER_SECONDS = 10 * 365 * 86_400.0
-"""On SQLite one instance works alone: its leases never run out, and the next instance voids them as it starts."""
+"""SQLite: only one instance runs. Its leases never expire; the next instance clears them when it starts."""
 
 LEASE_SECONDS = 30.0
-"""On PostgreSQL instances come and go: what one held goes to the others so long after it was last heard of."""
+"""PostgreSQL: other instances take over the work of one that has not renewed its leases for this long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Everything that is durable. All methods of its parts may be called from any thread."""
+    """Everything durable. All methods of its parts may be called from any thread."""
 
     database: Database
     blobs: Blobs
@@ -50,10 +50,10 @@ class Archive:
     document_search: DocumentSearch
     scrubber: Scrubber
     alarms: Alarms
-    alarm_conditions: AlarmConditions
+    account_statuses: AccountStatuses
 
     def close(self) -> None:
-        """Give the database's connections back."""
+        """Close the database's connections."""
         self.database.close()
 
 
@@ -69,14 +69,14 @@ def open_archive(
     lease_seconds: float = LEASE_SECONDS,
     shared: bool | None = None,
 ) -> Archive:
-    """The archive at this address; nothing is touched until it is used. With `blobs_folder`, bytes lie in files.
+    """The archive at this URL; nothing is opened until it is used. With `blobs_folder`, blobs are stored as files.
 
-    `connections` and `lease_seconds` are for a server, which several instances share; SQLite is one instance's own,
-    unless whoever calls says that it is `shared`, and counts all leases by one clock.
+    `connections` and `lease_seconds` apply to PostgreSQL, which several instances share. SQLite belongs to one
+    instance unless `shared` is True (for tests, whose instances share one clock).
     """
     database = Database(url, connections=connections)
     alone = database.is_sqlite if shared is None else not shared
-    writer = "" if alone else owner  # others may spool into the same folder
+    writer = "" if alone else owner  # other instances may use the same spool folder
     blobs: Blobs = (
         DatabaseBlobs(database, effects.clock)
         if blobs_folder is None
@@ -100,5 +100,5 @@ def open_archive(
         document_search=DocumentSearch(database),
         scrubber=Scrubber(database, blobs),
         alarms=Alarms(database),
-        alarm_conditions=AlarmConditions(database),
+        account_statuses=AccountStatuses(database),
     )

@@ -1,4 +1,4 @@
-"""The proof that documents are home: only what was read back from durable storage may be acknowledged."""
+"""Reads stored documents back: only what was read back from durable storage may be acknowledged."""
 
 from __future__ import annotations
 
@@ -27,30 +27,29 @@ _FILES = sa.select(file.c.document_id, file.c.type, file.c.sha256, file.c.versio
 
 @dataclass(frozen=True, slots=True)
 class DurableReceipt:
-    """These docIds' rows and bytes were committed, and have been read back whole. Only the archive can make one."""
+    """Proof that these docIds are committed and were read back intact. Only `read_back` can create one."""
 
     batch_id: int
     doc_ids: tuple[int, ...]
     _seal: object = field(repr=False)
-    untold: frozenset[int] = frozenset()  # docIds that are home, and of which the service is not told
+    untold: frozenset[int] = frozenset()  # docIds that are stored but must not be acknowledged at the service
 
     @property
     def to_tell(self) -> tuple[int, ...]:
-        """The docIds that the service is told about."""
+        """The docIds to acknowledge at the service."""
         return tuple(doc_id for doc_id in self.doc_ids if doc_id not in self.untold)
 
     def __post_init__(self) -> None:
         if self._seal is not _SEAL:
-            raise TypeError("a DurableReceipt is made by the archive alone, after reading back")
+            raise TypeError("only read_back may create a DurableReceipt")
 
 
 def read_back(database: Database, blobs: Blobs, claim: Claim, originals: Collection[str]) -> DurableReceipt:
-    """Read the files of the batch's stored documents to their ends; the receipt names the documents that are whole.
+    """Read the files of the batch's stored documents from end to end; the receipt names the intact documents.
 
-    Only files of the version that was fetched count. `originals` are the types of which a document must have one at
-    least. A document with a rotten or absent blob, or without its original, is left out of the receipt. The service
-    is told neither of documents whose phase the operator cleared, nor of those that are wanted in a newer version by
-    now. Repeating is safe.
+    Only files of the fetched version count. A document needs at least one file of a type in `originals`. The receipt
+    omits documents with a rotten or missing blob, or without an original. Documents whose phase the operator cleared,
+    or of which a newer version is listed by now, are `untold`. Repeating is safe.
     """
     ids = [carried.document_id for carried in claim.documents]
     with database.read() as connection:

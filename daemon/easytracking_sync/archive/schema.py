@@ -1,9 +1,7 @@
-"""Bringing a database to this program's schema, and refusing one from the future."""
+"""Migrates a database to this program's schema; refuses a newer schema."""
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -11,16 +9,17 @@ from alembic import command
 from alembic.config import Config
 
 from easytracking_sync.archive import postgresql, tables
+from easytracking_sync.archive.backup import copy_database_file
 from easytracking_sync.archive.database import Database, prepare_private_file
 from easytracking_sync.bundled import bundled_folder
-from easytracking_sync.errors import StorageFault, UsageError
+from easytracking_sync.errors import UsageError
 
 UNFINISHED_COPY = "copying-"
-"""Instead of a schema, with the schema behind it, in a database that an archive is being copied to."""
+"""Prefix of the schema revision in a database to which an archive is being copied."""
 
 
 def revision(database: Database) -> str | None:
-    """The schema the database is at; None where it is empty or not there."""
+    """The database's schema revision; None if it is empty or does not exist."""
     if not database.exists():
         return None
     with database.read() as connection:
@@ -30,24 +29,25 @@ def revision(database: Database) -> str | None:
 
 
 def require_current(database: Database) -> None:
-    """Return only for a database at this program's schema; UsageError with what to do otherwise."""
+    """UsageError, with what to do, unless the database has this program's schema."""
     found = revision(database)
     if found == tables.SCHEMA:
         return
     if found is None:
-        raise UsageError(f"there is no archive at {shown(database)} yet; `easytracking-sync catch-up` creates it")
+        raise UsageError(
+            f"there is no archive at {shown(database)} yet; run `easytracking-sync catch-up` to create it"
+        )
     _refuse_newer(found)
     raise UsageError(
-        f"the archive is at schema {found}, this program at {tables.SCHEMA}; run `easytracking-sync migrate`"
+        f"the archive has schema {found}, this program needs {tables.SCHEMA}; run `easytracking-sync migrate`"
     )
 
 
 def migrate(database: Database) -> tuple[str | None, Path | None]:
-    """Bring the database to this program's schema; repeating is safe, a kill midway leaves the old schema.
+    """Migrate the database to this program's schema. Repeating is safe; after a kill the old schema remains.
 
-    Two instances that start together on one server migrate one after the other, and the second finds nothing to do.
-
-    A SQLite file that holds something is copied first. Returns the schema before, and the copy if one was made.
+    Instances that start together on one server migrate one after the other. A SQLite archive is copied first.
+    Returns the revision before, and the path of the copy if one was made.
     """
     if database.path is not None:
         prepare_private_file(database.path)
@@ -69,7 +69,7 @@ def migrate(database: Database) -> tuple[str | None, Path | None]:
 
 
 def shown(database: Database) -> str:
-    """The database's address without its password, and a file as it is called."""
+    """The database's URL without its password; for SQLite, the file as configured."""
     if database.path is not None:
         return f"sqlite:///{database.url.database}"
     return database.url.render_as_string(hide_password=True)
@@ -78,12 +78,12 @@ def shown(database: Database) -> str:
 def _refuse_newer(found: str) -> None:
     if found.startswith(UNFINISHED_COPY):
         raise UsageError(
-            "this database holds an unfinished copy of an archive: repeat the `easytracking-sync database copy` that "
-            "began it, with the configuration it was begun with"
+            "this database holds an unfinished copy of an archive; repeat the `easytracking-sync database copy` that "
+            "started it, with the same configuration"
         )
     if found > tables.SCHEMA:
         raise UsageError(
-            f"the archive is at schema {found}, newer than this program's {tables.SCHEMA}; "
+            f"the archive has schema {found}, newer than this program's {tables.SCHEMA}; "
             "install the newer easytracking-sync again, or restore the copy made before its migration"
         )
 
@@ -93,12 +93,5 @@ def _copy(database: Database, before: str) -> Path | None:
         return None
     copy = database.path.with_name(f"{database.path.name}.before-{tables.SCHEMA}-from-{before}")
     prepare_private_file(copy)
-    try:
-        with (
-            contextlib.closing(sqlite3.connect(database.path)) as source,
-            contextlib.closing(sqlite3.connect(copy)) as target,
-        ):
-            source.backup(target)
-    except sqlite3.Error as error:
-        raise StorageFault(f"cannot copy the database to {copy} before migrating: {error}") from error
+    copy_database_file(database.path, copy)
     return copy

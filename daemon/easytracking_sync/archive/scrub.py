@@ -1,4 +1,4 @@
-"""Whether what is stored is still what was stored."""
+"""The scrub: reads stored files from end to end and compares their hashes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from easytracking_sync.archive.blobs import Blobs
-from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.documents import IDS_AT_ONCE
+from easytracking_sync.archive.database import IDS_AT_ONCE, Database
 from easytracking_sync.archive.tables import account, document, file
 from easytracking_sync.errors import StorageFault
 from easytracking_sync.terms import chunked
@@ -20,12 +19,12 @@ from easytracking_sync.terms import chunked
 PAGE = 100
 
 Between = tuple[datetime, datetime]
-"""The first and the last reception time that count, naive and local."""
+"""The first and the last reception time, both included; naive and local."""
 
 
 @dataclass(frozen=True, slots=True)
 class RottenFile:
-    """A file whose bytes are gone or wrong. One that is not `current` is an older version: it cannot come again."""
+    """A file whose bytes are missing or damaged. If not `current`, it is an old version and lost."""
 
     account: str
     document_id: int
@@ -37,7 +36,7 @@ class RottenFile:
 
 @dataclass(frozen=True, slots=True)
 class ScrubbedPage:
-    """A page of files that was read and hashed."""
+    """One page of files that were read and hashed."""
 
     files: int
     bytes: int
@@ -53,14 +52,14 @@ class ScrubTotal:
 
 
 class Scrubber:
-    """Reads stored bytes from end to end, page by page."""
+    """Reads stored files and compares their hashes, page by page."""
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
         self._blobs = blobs
 
     def total(self, account_ids: Collection[int] | None = None, between: Between | None = None) -> ScrubTotal:
-        """What `scrub` of the same would read."""
+        """What `scrub` with the same arguments reads."""
         counted = _of(sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(file.c.size), 0)), account_ids, between)
         with self._database.read() as connection:
             files, size = connection.execute(counted).one()
@@ -69,27 +68,20 @@ class Scrubber:
     def scrub(
         self, account_ids: Collection[int] | None = None, between: Between | None = None
     ) -> Iterator[ScrubbedPage]:
-        """Each page of files as it was read (of these accounts, received in between); changes nothing.
+        """Read the files of these accounts, received in between, and yield each page; changes nothing.
 
-        It may run beside a service. What the disk does not let be read counts as rotten.
+        May run while the service runs. A file that the disk cannot read counts as rotten.
         """
         columns = sa.select(file.c.id, file.c.document_id, document.c.doc_id, account.c.label).add_columns(
             file.c.type, file.c.sha256, file.c.size, (file.c.version >= document.c.version).label("current")
         )
-        query = _of(columns, account_ids, between).order_by(file.c.id).limit(PAGE)
-        last = 0
-        while True:
-            with self._database.read() as connection:
-                rows = connection.execute(query.where(file.c.id > last)).all()
-            if not rows:
-                return
-            last = rows[-1].id
+        for rows in self._database.pages(_of(columns, account_ids, between), file.c.id, size=PAGE):
             whole = self._whole({row.sha256 for row in rows})
             rotten = tuple(_rotten(row) for row in rows if row.sha256 not in whole)
             yield ScrubbedPage(len(rows), sum(row.size for row in rows), rotten)
 
     def filed(self, account_id: int, doc_ids: Collection[int]) -> frozenset[int]:
-        """Of these docIds those that have a file, of whatever type, since the version that is wanted was listed."""
+        """The docIds among these that have a file of their current version, of any type."""
         found: set[int] = set()
         with self._database.read() as connection:
             for chunk in chunked(tuple(doc_ids), IDS_AT_ONCE):
@@ -107,7 +99,7 @@ class Scrubber:
         return frozenset(found)
 
     def unreferenced(self) -> int:
-        """How many stored blobs no file row names: leftovers of a kill, or a parcel that is being stored now."""
+        """How many stored blobs no file row refers to: left by a killed process, or of a parcel being stored now."""
         count = 0
         for page in self._blobs.names():
             with self._database.read() as connection:
@@ -120,7 +112,7 @@ class Scrubber:
     def _whole(self, hashes: Collection[str]) -> frozenset[str]:
         try:
             return self._blobs.whole(hashes)
-        except StorageFault:  # one bad sector must not hide what is wrong elsewhere
+        except StorageFault:  # one bad sector must not hide other damage
             return frozenset(sha256 for sha256 in hashes if self._is_readable(sha256))
 
     def _is_readable(self, sha256: str) -> bool:

@@ -1,4 +1,4 @@
-"""Work handed to the running service, as rows: it takes them, does them, and says how they ended."""
+"""Requests from commands to the running service, as rows: it takes them, does the work, and records the outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from easytracking_sync.archive.tables import request
 
 @dataclass(frozen=True, slots=True)
 class ServiceRequest:
-    """One piece of work; `outcome` is there once it ended."""
+    """One request; `outcome` is set when it has ended."""
 
     id: int
     kind: str
@@ -32,18 +32,18 @@ class ServiceRequests:
         self._database = database
 
     def ask(self, kind: str, parameters: Mapping[str, Any], now: datetime) -> int:
-        """Hand work over; the request's id."""
+        """Add a request; returns its id."""
         row = {"kind": kind, "parameters": json.dumps(dict(parameters)), "created_at": now}
         with self._database.write() as connection:
             return int(connection.execute(sa.insert(request).returning(request.c.id), row).scalar_one())
 
     def find(self, request_id: int) -> ServiceRequest:
-        """The request as it stands."""
+        """The request as it is now."""
         with self._database.read() as connection:
             return _as_request(connection.execute(sa.select(request).where(request.c.id == request_id)).one())
 
     def take(self, now: datetime) -> ServiceRequest | None:
-        """The oldest request that nobody has taken, taken now."""
+        """Take the oldest request that nobody has taken; None if there is none."""
         waiting = sa.select(request.c.id).where(request.c.taken_at.is_(None), request.c.ended_at.is_(None))
         oldest = waiting.order_by(request.c.id).limit(1)
         with self._database.read() as connection:
@@ -59,7 +59,7 @@ class ServiceRequests:
         return None if row is None else _as_request(row)
 
     def end(self, request_id: int, outcome: Mapping[str, Any], now: datetime) -> None:
-        """Say how it ended."""
+        """Record the outcome of a request."""
         with self._database.write() as connection:
             connection.execute(
                 sa.update(request)
@@ -68,7 +68,7 @@ class ServiceRequests:
             )
 
     def drop(self, now: datetime) -> None:
-        """As somebody else does all the work alone: end what nobody ended."""
+        """End all open requests, because another command has exclusive use and does the work."""
         with self._database.read() as connection:
             if (
                 connection.execute(sa.select(request.c.id).where(request.c.ended_at.is_(None)).limit(1)).first()
@@ -81,8 +81,8 @@ class ServiceRequests:
                 sa.update(request).where(request.c.ended_at.is_(None)).values(ended_at=now, outcome=dropped)
             )
 
-    def give_back(self) -> None:
-        """As a service starts alone: what a dead one took and did not end is there to be taken again."""
+    def reopen(self) -> None:
+        """When a service starts: make the requests that a dead service took and did not end available again."""
         with self._database.write() as connection:
             connection.execute(sa.update(request).where(request.c.ended_at.is_(None)).values(taken_at=None))
 

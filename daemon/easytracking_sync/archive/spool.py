@@ -1,4 +1,4 @@
-"""The spool: where a parcel lies, whole, between the service's one answer and the archive."""
+"""The spool: keeps a parcel on disk between the service's only answer and its storage in the archive."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FREE_CHECK_BYTES = 16 << 20
 
 
 @dataclass(slots=True)
-class _Poured:
+class _Received:
     file: BinaryIO | None = None
     count: int = 0
     kept: bool = False
@@ -30,10 +30,10 @@ class _Poured:
 
 
 class Spool:
-    """A folder of parcels, and beside it `inspection/` with the bad ones, capped by count and bytes.
+    """A folder of parcels, with `inspection/` for unusable ones, limited by count and bytes.
 
-    A name that `holds` answers True for is a parcel that was written whole, synced and renamed. Several instances may
-    put parcels into one folder, if each has a `writer` of its own: its parts are then nobody else's.
+    A parcel that `holds` reports was written completely, synced and renamed. Several instances may share one folder
+    if each has its own `writer`, which marks its partial files.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Spool:
         beside: Collection[Path] = (),
         writer: str = "",
     ) -> None:
-        """What is spooled goes on to the folders `beside`: without room there, nothing is to be asked for either."""
+        """Parcels are later stored in the folders `beside`: without space there, nothing may be reserved either."""
         self.disk_space = DiskSpace((folder, *beside), files, min_free_bytes)
         self._own_disk = DiskSpace((folder,), files, min_free_bytes)
         self._folder = folder
@@ -54,67 +54,67 @@ class Spool:
         self._writer = "".join(letter if letter.isalnum() else "-" for letter in writer)
 
     def prepare(self) -> None:
-        """The folders exist afterwards."""
+        """Create the folders."""
         self._files.make_folder(self._folder)
         self._files.make_folder(self._inspection)
 
-    def has_room(self) -> bool:
-        """Whether `min_free_bytes` are still free on every disk; where they are not, nothing is reserved."""
+    def has_space(self) -> bool:
+        """Whether `min_free_bytes` are free on every disk; if not, nothing may be reserved."""
         return self.disk_space.shortage() is None
 
     @contextlib.contextmanager
     def receiving(self, name: str) -> Iterator[Callable[[bytes], object]]:
-        """Give a sink for the parcel's bytes. When the block ends, the parcel is whole and durable under `name`.
+        """Yield a sink for the parcel's bytes. When the block ends, the parcel is complete and durable under `name`.
 
-        When the block raises, or nothing was poured, nothing is left under that name, unless its last sync alone
-        failed: then it is the whole parcel. StorageFault before the reserve is eaten.
+        If the block raises, or the sink received nothing, no parcel exists under that name, unless only the last sync
+        failed: then it is complete. StorageFault before the free space falls below the minimum.
 
-        Parts of this parcel that other writers left are removed: whoever still wrote one has lost the batch.
+        Removes partial files of this parcel that other writers left: they have lost the batch.
         """
         if self._writer:
-            for other in self.lying():
-                if other.endswith(PART) and _whole_name(other) == name:
+            for other in self.names():
+                if other.endswith(PART) and _complete_name(other) == name:
                     self.remove(other)
         part = self._folder / (f"{name}.{self._writer}{PART}" if self._writer else name + PART)
         with contextlib.ExitStack() as closing:
-            poured = _Poured()
+            received = _Received()
 
             def sink(chunk: bytes) -> None:
-                if poured.file is None:
-                    poured.file = self._files.create(part)
-                    closing.callback(self._drop, poured, part)
-                if poured.crosses(FREE_CHECK_BYTES, len(chunk)) and (short := self._own_disk.shortage()):
+                if received.file is None:
+                    received.file = self._files.create(part)
+                    closing.callback(self._drop, received, part)
+                if received.crosses(FREE_CHECK_BYTES, len(chunk)) and (short := self._own_disk.shortage()):
                     raise StorageFault(f"{short}; free some space")
                 with storage_faults("writing a parcel to the spool"):
-                    poured.file.write(chunk)
-                poured.count += len(chunk)
+                    received.file.write(chunk)
+                received.count += len(chunk)
 
             yield sink
-            if poured.file is None:
+            if received.file is None:
                 return
-            self._files.sync(poured.file)
+            self._files.sync(received.file)
             with storage_faults("closing a parcel in the spool"):
-                poured.file.close()
-            if self._files.size(part) != poured.count:
-                raise StorageFault("the spool holds fewer bytes than were written")
+                received.file.close()
+            if self._files.size(part) != received.count:
+                raise StorageFault("the parcel in the spool is shorter than what was written")
             self._files.rename(part, self._folder / name)
             self._files.sync_folder(self._folder)
-            poured.kept = True
+            received.kept = True
 
     def holds(self, name: str) -> bool:
-        """Whether a whole parcel lies under this name."""
+        """Whether a complete parcel has this name."""
         return self._files.size(self._folder / name) is not None
 
     def open(self, name: str) -> BinaryIO:
-        """The parcel for reading; FileNotFoundError where it is gone."""
+        """The parcel, open for reading; FileNotFoundError if it does not exist."""
         return self._files.open(self._folder / name)
 
     def remove(self, name: str) -> None:
-        """The parcel is gone afterwards; repeating is safe."""
+        """Remove the parcel; repeating is safe."""
         self._files.remove(self._folder / name)
 
     def keep_for_inspection(self, name: str) -> str | None:
-        """Put a bad parcel aside for a person to look at, and the oldest away; the name it has there."""
+        """Move an unusable parcel to `inspection/` and remove the oldest ones there; returns its name there."""
         size = self._files.size(self._folder / name)
         if size is None:
             return None
@@ -127,29 +127,29 @@ class Spool:
             self._files.remove(self._inspection / kept.pop(0)[1])
         return name
 
-    def lying(self) -> list[str]:
-        """The names of all parcels and parts that lie here now."""
+    def names(self) -> list[str]:
+        """The names of all parcels and partial files in the spool."""
         return [
             name
             for name in self._files.names(self._folder)
             if name.endswith(ZIP) or (ZIP in name and name.endswith(PART))
         ]
 
-    def sweep(self, wanted: Collection[str], lying: Collection[str] | None = None) -> None:
-        """Remove what no batch waits for: parts of a run that died, parcels whose batch is done.
+    def sweep(self, wanted: Collection[str], names: Collection[str] | None = None) -> None:
+        """Remove what no batch waits for: partial files of a killed run, parcels whose batch is done.
 
-        Where others put parcels here too, `lying` is what lay here before `wanted` was read, so that one that comes
-        meanwhile stays; and so do the parts of parcels that are waited for, whoever writes them.
+        If other instances use the folder too, pass the `names` read before `wanted`, so that a parcel added meanwhile
+        is kept. Partial files of wanted parcels are kept, whoever writes them.
         """
-        for name in self.lying() if lying is None else lying:
-            if name not in wanted and not (self._writer and _whole_name(name) in wanted):
+        for name in self.names() if names is None else names:
+            if name not in wanted and not (self._writer and _complete_name(name) in wanted):
                 self.remove(name)
 
-    def _drop(self, poured: _Poured, part: Path) -> None:
-        if poured.file is not None and not poured.kept:
+    def _drop(self, received: _Received, part: Path) -> None:
+        if received.file is not None and not received.kept:
             with contextlib.suppress(OSError):
-                poured.file.close()
-            with contextlib.suppress(StorageFault):  # the sweep takes it; what went wrong before must be heard
+                received.file.close()
+            with contextlib.suppress(StorageFault):  # the sweep removes it; the first error must be reported
                 self._files.remove(part)
 
     def _by_age(self) -> list[str]:
@@ -160,11 +160,11 @@ class Spool:
         return sorted(self._files.names(self._inspection), key=batch_number)
 
 
-def _whole_name(part: str) -> str:
-    """The parcel that a part is to become."""
+def _complete_name(part: str) -> str:
+    """The name of the parcel that a partial file belongs to."""
     return part.partition(ZIP)[0] + ZIP
 
 
 def parcel_name(batch_id: int, job_id: str) -> str:
-    """One name for one job of one batch, so that a parcel found after a crash is known to be the right one."""
+    """The parcel's name, unique to the job and the batch, so that a parcel found after a crash can be identified."""
     return f"{batch_id}-{job_id}{ZIP}"

@@ -1,6 +1,6 @@
 """The archive's tables. Instants are UTC; reception times are naive, local to the service.
 
-`SCHEMA` is the revision of the newest migration: a database at another one is migrated or refused.
+`SCHEMA` is the revision of the newest migration; a database with another revision is migrated or refused.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.types import TypeDecorator
 
-from easytracking_sync.terms import LIST_FIELDS, BatchState, DocumentState, PauseReason, Purpose
+from easytracking_sync.list_fields import LIST_FIELDS
+from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purpose
 
 SCHEMA = "0002"
 
 CHUNK_BYTES = 1 << 20
-"""A blob's bytes lie in rows of at most this many."""
+"""The most bytes of a blob in one row."""
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC datetime, whatever the database keeps."""
+    """An aware UTC datetime, however the database stores it."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
@@ -45,7 +46,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 class AnyText(TypeDecorator[str]):
-    """Text that may hold what databases refuse (NUL, lone surrogates): kept as bytes, given back as it came."""
+    """Text that may contain what databases refuse (NUL, lone surrogates); stored as bytes."""
 
     impl = sa.LargeBinary
     cache_ok = True
@@ -70,7 +71,7 @@ _LISTED: Mapping[type, sa.types.TypeEngine[Any]] = {
     date: sa.Date(),
     datetime: sa.DateTime(),  # naive, local to the service
 }
-"""How the fields of a list element are kept."""
+"""The column types of the list's fields."""
 
 BigInt = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 Text = sa.Text()
@@ -93,14 +94,16 @@ account = sa.Table(
     sa.Column("base_url", Text, nullable=False),
     sa.Column("username", Text, nullable=False),
     sa.Column("created_at", Instant, nullable=False),
-    sa.Column("last_success_at", Instant),  # the last cycle that listed everything it meant to
+    sa.Column("last_success_at", Instant),  # the last cycle that listed all its windows
     sa.Column("pause_reason", Text),
     sa.Column("paused_until", Instant),
     sa.Column("pause_message", Text),
-    sa.Column("trouble", Text),  # why its list did not come last; NULL when it did
-    sa.Column("next_run_at", Instant),  # when the service means to list it again
+    sa.Column("trouble", Text),  # why the last listing failed; NULL if it did not
+    sa.Column("next_run_at", Instant),  # when the service plans to list it again
     sa.Column("slow_pauses", sa.Integer, nullable=False, server_default="0"),  # in a row
-    sa.Column("rotation", sa.Integer, nullable=False, server_default="0"),  # which older window is listed next
+    sa.Column(
+        "rotation", sa.Integer, nullable=False, server_default="0"
+    ),  # chooses which older window is listed next
     sa.Column("refused_in_row", sa.Integer, nullable=False, server_default="0"),
     sa.Column("refused_since", Instant),
     sa.UniqueConstraint("base_url", "username"),
@@ -114,13 +117,13 @@ document = sa.Table(
     sa.Column("account_id", BigInt, sa.ForeignKey("account.id"), nullable=False),
     sa.Column("doc_id", sa.BigInteger, nullable=False),
     sa.Column("state", Text, nullable=False),
-    sa.Column("version", sa.Integer, nullable=False, server_default="1"),  # of what is wanted of it
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),  # the version that is wanted
     sa.Column("next_attempt_at", Instant),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("asks", sa.Integer, nullable=False, server_default="0"),  # how often missing types were asked for
     sa.Column("suspect", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("alone", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("held", sa.Boolean, nullable=False, server_default=sa.false()),  # its phase was cleared through us
+    sa.Column("held", sa.Boolean, nullable=False, server_default=sa.false()),  # the operator cleared its phase
     sa.Column("unacknowledgeable", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("reason", Text),  # why it failed last, or why it was accepted
     sa.Column("failed_at", Instant),
@@ -143,7 +146,7 @@ document = sa.Table(
 LISTED_COLUMNS = (*(field.name for field in LIST_FIELDS), "raw", "fingerprint")
 
 INCOMPLETE = document.c.missing_types != sa.literal_column("''")
-"""Word for word the partial index's own condition: only so do databases use it."""
+"""Must be the partial index's condition word for word: otherwise databases do not use the index."""
 
 sa.Index("ix_document_incomplete", document.c.account_id, sqlite_where=INCOMPLETE, postgresql_where=INCOMPLETE)
 
@@ -158,7 +161,7 @@ file = sa.Table(
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False, index=True),
     sa.Column("fetched_at", Instant, nullable=False),
-    sa.Column("version", sa.Integer, nullable=False),  # the newest version of the document that has these bytes
+    sa.Column("version", sa.Integer, nullable=False),  # the newest version of the document with these bytes
     sa.UniqueConstraint("document_id", "type", "sha256"),
 )
 
@@ -213,8 +216,8 @@ batch_document = sa.Table(
     metadata,
     sa.Column("batch_id", BigInt, sa.ForeignKey("batch.id"), primary_key=True),
     sa.Column("document_id", BigInt, sa.ForeignKey("document.id"), primary_key=True),
-    sa.Column("version", sa.Integer, nullable=False),  # of the document, when it was planned or last reserved
-    # False once the document went back to the pool, or on to one of the halves
+    sa.Column("version", sa.Integer, nullable=False),  # of the document when it was planned or last reserved
+    # False once the document has left for the pool or for one of the halves
     sa.Column("carried", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Index(None, "document_id"),
 )
@@ -222,7 +225,7 @@ batch_document = sa.Table(
 event = sa.Table(
     "event",
     metadata,
-    sa.Column("id", BigInt, primary_key=True, autoincrement=False),  # given out by `counter`: see `archive.journal`
+    sa.Column("id", BigInt, primary_key=True, autoincrement=False),  # assigned by `counter`, see `archive.journal`
     sa.Column("at", Instant, nullable=False),
     sa.Column("name", Text, nullable=False),
     sa.Column("account_id", BigInt, sa.ForeignKey("account.id")),
@@ -234,7 +237,7 @@ event = sa.Table(
 
 OF_DOCUMENT = event.c.document_id.is_not(None)
 OF_BATCH = event.c.document_id.is_(None) & event.c.batch_id.is_not(None)
-"""Word for word the partial indices' own conditions, as above."""
+"""Must be the partial indices' conditions word for word, as above."""
 
 sa.Index("ix_event_document_id", event.c.document_id, sqlite_where=OF_DOCUMENT, postgresql_where=OF_DOCUMENT)
 sa.Index("ix_event_batch_id", event.c.batch_id, sqlite_where=OF_BATCH, postgresql_where=OF_BATCH)
@@ -243,7 +246,7 @@ counter = sa.Table(
     "counter",
     metadata,
     sa.Column("name", Text, primary_key=True),
-    sa.Column("last", sa.BigInteger, nullable=False),  # the last number that was given out
+    sa.Column("last", sa.BigInteger, nullable=False),  # the last number assigned
 )
 
 cycle = sa.Table(
@@ -254,7 +257,7 @@ cycle = sa.Table(
     sa.Column("kind", Text, nullable=False),
     sa.Column("begun_at", Instant, nullable=False),
     sa.Column("ended_at", Instant),
-    sa.Column("repeats", sa.Integer, nullable=False, server_default="0"),  # idle cycles after it, in the same row
+    sa.Column("repeats", sa.Integer, nullable=False, server_default="0"),  # later idle cycles recorded in this row
     sa.Column("windows", sa.Integer, nullable=False, server_default="0"),
     sa.Column("listed", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("discovered", sa.BigInteger, nullable=False, server_default="0"),
@@ -288,14 +291,14 @@ request = sa.Table(
 alarm = sa.Table(
     "alarm",
     metadata,
-    sa.Column("key", Text, primary_key=True),  # its kind, and whom it is about
+    sa.Column("key", Text, primary_key=True),  # its kind and its account
     sa.Column("kind", Text, nullable=False),
-    sa.Column("account_id", BigInt, sa.ForeignKey("account.id")),  # none: the machine itself
-    sa.Column("amount", sa.BigInteger, nullable=False),  # what was last told: documents, bytes
+    sa.Column("account_id", BigInt, sa.ForeignKey("account.id")),  # NULL: the computer itself
+    sa.Column("amount", sa.BigInteger, nullable=False),  # last sent: documents or bytes
     sa.Column("begun_at", Instant, nullable=False),
-    sa.Column("taken_at", Instant, nullable=False),  # when an instance last began to tell
-    sa.Column("told_at", Instant),  # when somebody accepted that it stands
-    sa.Column("ended_at", Instant),  # it is over, and that is still to be told
+    sa.Column("taken_at", Instant, nullable=False),  # when an instance last began to send it
+    sa.Column("told_at", Instant),  # when the message was delivered
+    sa.Column("ended_at", Instant),  # when it ended; its end is still to be sent
 )
 
 told = sa.Table(
@@ -303,11 +306,11 @@ told = sa.Table(
     metadata,
     sa.Column("name", Text, primary_key=True),
     sa.Column("at", Instant, nullable=False),
-    sa.Column("position", sa.BigInteger, nullable=False),  # the last row of `event` that was told of
+    sa.Column("position", sa.BigInteger, nullable=False),  # the last row of `event` that was covered
 )
 
 
 def upsert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT in the database's own form, which can say what to do with a row whose key is there already."""
+    """An INSERT in the database's dialect, which can say what to do if the key exists."""
     kind = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     return kind(table)

@@ -1,7 +1,7 @@
-"""The commit: everything that changes together, in one transaction. Read it from top to bottom.
+"""The commit: applies the machine's decisions, each with all its changes in one transaction.
 
-The order of the locks is that of every transaction here, so that none waits for one that waits for it: batches,
-accounts, documents, and last the journal's counter.
+Every transaction takes its locks in this order, so that none can deadlock: batches, accounts, documents, and last
+the journal's counter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from easytracking_sync.transition import Transition
 
 
 class Transitions:
-    """Applies what the machine decided, whole or not at all."""
+    """Applies what the machine decided, completely or not at all."""
 
     def __init__(self, database: Database, batches: Batches) -> None:
         self._database = database
@@ -35,8 +35,8 @@ class Transitions:
     def apply_all(self, transitions: Sequence[Transition], now: datetime) -> None:
         """Apply all of them or none.
 
-        StaleLease where a claimed batch is not ours any more; Outdated where anything else is not as it was when it
-        was decided on. An unknown outcome (the commit's answer lost) is found by reading again: `was_applied`.
+        StaleLease if another worker has taken a claimed batch; Outdated if anything else has changed since the
+        decision. If the commit's answer is lost, `was_applied` finds out whether it took effect.
         """
         with self._database.write() as connection:
             for transition in transitions:
@@ -55,9 +55,9 @@ class Transitions:
                 _write(connection, transition, now)
 
     def was_applied(self, transition: Transition) -> bool:
-        """Whether this very move of its first batch is in the database, even where others moved the batch on since.
+        """Whether this move of its first batch was committed, even if others have moved the batch since.
 
-        A batch moves once an epoch at most: the journal says so for ever, the row as long as it stays as it was left.
+        A batch moves at most once per epoch: the journal records the move, and the row shows it until the next one.
         """
         move = transition.batches[0]
         told = sa.select(event.c.detail).where(
@@ -76,7 +76,7 @@ def _write(connection: Connection, transition: Transition, now: datetime) -> Non
     document_files.write(connection, transition.new_files, transition.seen_files, now)
     for move in transition.batches:
         if move.leaving:
-            _part(connection, move.before.id, move.leaving)
+            _leave(connection, move.before.id, move.leaving)
         if move.name is not None and move.name.in_journal:
             journal.record(
                 connection, move.name, now, account_id=account_id, batch_id=move.before.id, detail=move.detail
@@ -106,7 +106,7 @@ def _write(connection: Connection, transition: Transition, now: datetime) -> Non
         journal.record(connection, changed.name, now, account_id=account_id, detail=changed.detail)
 
 
-def _part(connection: Connection, batch_id: int, document_ids: Sequence[int]) -> None:
-    """These documents go on without this batch."""
+def _leave(connection: Connection, batch_id: int, document_ids: Sequence[int]) -> None:
+    """Mark these documents as no longer carried by this batch."""
     leaving = batch_document.c.batch_id == batch_id, batch_document.c.document_id.in_(document_ids)
     connection.execute(sa.update(batch_document).where(*leaving).values(carried=False))

@@ -49,7 +49,7 @@ Exit codes:
   0    everything is archived and acknowledged
   1    a bug in this program
   2    the configuration or the command line is wrong
-  3    finished, but something needs a person (quarantine, findings)
+  3    finished, but something needs attention (quarantine, findings)
   4    the service refuses an account's credentials
   5    another instance works on this archive
   74   the storage failed (disk full, I/O error)
@@ -146,7 +146,7 @@ class Commands(click.Group):
 )
 @click.pass_context
 def commands(ctx: click.Context, config: Path | None, log_level: str | None, log_format: str | None) -> None:
-    """Download every invoice that VarHub's or Ditech's Easy Tracking holds for you, once, and prove it.
+    """Download every invoice that VarHub's or Ditech's Easy Tracking holds for you, and prove that none is missing.
 
     \b
     Try it:           easytracking-sync demo
@@ -204,7 +204,7 @@ def _resumption(error: BaseException) -> str:
 
 def _refusal(error: OSError) -> str:
     about = "" if error.filename is None else f" {os.fsdecode(error.filename)}:"
-    return f"storage refused:{about} {error.strerror or error}"
+    return f"storage failed:{about} {error.strerror or error}"
 
 
 def _usage(error: click.ClickException) -> int:

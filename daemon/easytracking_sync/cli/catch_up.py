@@ -41,7 +41,7 @@ on this archive, 74 the disk is full or failed, 75 not finished, 130 interrupted
 @options.ACCOUNTS
 @options.FROM
 @options.TO
-@click.option("--new-only", is_flag=True, help="Only documents that nobody has marked at the service yet.")
+@click.option("--new-only", is_flag=True, help="Only documents that are not marked at the service yet.")
 @click.option("--dry-run", is_flag=True, help="List and count; change nothing, here or at the service.")
 @click.option(
     "--deadline", metavar="SECONDS", type=SECONDS, help="Stop after this time; the next run continues the work."

@@ -22,6 +22,7 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 It logs in once per account and asks for one list element; nothing is fetched or acknowledged.
 A line marked warn should be repaired, but works and does not count in the exit code.
 
+\b
 Example:
   easytracking-sync --config acme.toml check
 

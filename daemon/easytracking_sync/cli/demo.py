@@ -25,6 +25,7 @@ from easytracking_sync.settings import load_settings
 It needs no account, no network and no configuration. The folder is created anew each time; a folder
 that the demo did not create is never touched.
 
+\b
 Example:
   easytracking-sync demo --dir /tmp/demo
 

@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from easytracking_sync.archive.document_entries import DocumentEntry
+from easytracking_sync.list_fields import LIST_FIELDS, ListField
 from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Settings
-from easytracking_sync.terms import LIST_FIELDS, ListField
 
 MEASURED_ROWS: Final = 200
 """Column widths are measured on the first rows only, so that long lists can be streamed."""

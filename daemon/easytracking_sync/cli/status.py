@@ -52,7 +52,7 @@ def status(given: GlobalOptions, *, as_json: bool, as_check: bool) -> int:
     """Show each account's last success, backlog, problems and next run. Safe while another process writes."""
     if as_check:
         if as_json:
-            raise click.UsageError("--json and --check exclude each other")
+            raise click.UsageError("--json and --check cannot be combined")
         return _check(given)
     runtime = start(given)
     with contextlib.closing(archive_of(runtime.settings, runtime.effects)) as archive:

@@ -40,9 +40,9 @@ def payable(
     rows: Sequence[VatRow],
 ) -> Number | None:
     """What is to be paid: the instalments' sum, else the total without what is withheld and without split VAT."""
-    amounts = [one.amount.value for one in instalments if one.amount and one.amount.value is not None]
+    amounts = [one.amount for one in instalments if one.amount and one.amount.value is not None]
     if amounts:
-        return computed(total(amounts))
+        return amounts[0] if len(amounts) == 1 else summed(amounts)
     if whole is None or whole.value is None:
         return None
     kept = [one.amount for one in withholdings] + [row.tax for row in rows if row.due == "S"]

@@ -94,6 +94,7 @@ def discounts(part: Taking) -> tuple[Discount, ...]:
 def line(part: Taking, quantity: str) -> Line:
     """An InvoiceLine or a CreditNoteLine; `quantity` is the name of its quantity."""
     amount = part.part(quantity)
+    part.said("Item/ClassifiedTaxCategory/TaxScheme/ID")  # VAT, as above
     name, description = part.said("Item/Name"), part.said("Item/Description")
     return Line(
         number=part.said("ID"),
@@ -115,6 +116,7 @@ def line(part: Taking, quantity: str) -> Line:
 
 def vat_row(part: Taking) -> VatRow:
     """A TaxSubtotal."""
+    part.said("TaxCategory/TaxScheme/ID")  # VAT, which the table's heading says
     return VatRow(
         rate=part.number("TaxCategory/Percent"),
         nature=part.said("TaxCategory/ID"),

@@ -1,8 +1,8 @@
-"""The machine on one screen: what may happen to a batch in each state, and what follows.
+"""The lifecycle of a batch: what may happen in each state, and what follows.
 
 A batch is 1 to 100 documents of one account. Its state alone says which effect comes next; waiting is not a
-state but `next_attempt_at`. `TABLE` is the whole truth: a (state, event) pair that is not in it is an error.
-`advance` is pure: no clock, no chance, no effect.
+state but `next_attempt_at`. `TABLE` is complete: a (state, event) pair that is not in it is an error.
+`advance` is pure: no clock, no randomness, no effects.
 """
 
 from __future__ import annotations
@@ -20,44 +20,44 @@ PLANNED, RESERVED, FETCHED, STORED, ACKNOWLEDGED, SPLIT, ABANDONED = BatchState
 
 
 class BatchHappened(StrEnum):
-    """What an effect came back with, or what a person or the account's pause did to the batch."""
+    """The result of an effect, or what an operator or the account's pause did to the batch."""
 
     JOB_CREATED = "job_created"
     REFUSED = "refused"  # the service said 403 or 400
-    PAUSED = "paused"  # the account pauses: everything it reserves is refused
+    PAUSED = "paused"  # the account pauses because every reservation is refused
     PENDING = "pending"  # 202: the job is not ready
-    PARCEL_SPOOLED = "parcel_spooled"  # the zip lies whole in the spool
+    PARCEL_SPOOLED = "parcel_spooled"  # the complete zip is in the spool
     JOB_LOST = "job_lost"  # 403, 404, 400, a torn body, or overdue
-    DOCUMENTS_STORED = "documents_stored"  # committed; the batch goes on with these alone
-    NOTHING_USABLE = "nothing_usable"  # the parcel is whole but holds nothing that was asked for
+    DOCUMENTS_STORED = "documents_stored"  # committed; the batch continues with these only
+    NOTHING_USABLE = "nothing_usable"  # the parcel is intact but holds nothing that was requested
     PARCEL_BAD = "parcel_bad"
-    PARCEL_GONE = "parcel_gone"  # the spool file is not there (another host, a tmpfs)
+    PARCEL_GONE = "parcel_gone"  # the spool file is missing (another host, a tmpfs)
     STORAGE_FAILED = "storage_failed"  # disk full, I/O error
-    READ_BACK_FAILED = "read_back_failed"  # what was stored is not there whole: nothing may be acknowledged
-    ACCEPTED = "accepted"  # the phase is set, was set already, or is not wanted
-    CLOSED = "closed"  # a person accepted its one document as it is
-    RETRIED = "retried"  # a person wants its one document tried now
-    UNAVAILABLE = "unavailable"  # transient: no answer, or not one of the service's own
+    READ_BACK_FAILED = "read_back_failed"  # stored files are missing or damaged: nothing may be acknowledged
+    ACCEPTED = "accepted"  # the phase is set, was already set, or is not to be set
+    CLOSED = "closed"  # an operator accepted its only document
+    RETRIED = "retried"  # an operator retries its only document now
+    UNAVAILABLE = "unavailable"  # transient: no answer, or an unexpected one
 
 
 @dataclass(frozen=True, slots=True)
 class BatchEvent:
-    """What happened, with what the next state needs to know of it."""
+    """What happened, with the details that the next state needs."""
 
     happened: BatchHappened
     reason: str = ""  # for people; never a secret, never a document's content
     job_id: str | None = None
     parcel: str | None = None
-    stored: int = 0  # how many documents go on
+    stored: int = 0  # how many documents stay in the batch
     retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """The decision: the batch as it shall be, and what happens to every document it carries, if anything does.
+    """The decision: the batch afterwards, and what happens to each of its documents, if anything.
 
-    `halves_in` names the state of the halves that take its place. What a parcel means to its documents differs from
-    one to the next (`machine.verdict`): `by_verdict` says so.
+    `halves_in` is the state of the two halves that replace it. With `by_verdict`, each document has its own outcome
+    (`machine.verdict`).
     """
 
     batch: Batch
@@ -114,7 +114,7 @@ def _refused(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> 
 
 
 def _recalled(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
-    # Left where it is, it would hold a place in flight while the account is tried one document an hour.
+    # Otherwise it would occupy a job slot while the account is probed with one document an hour.
     del event, policy
     return Advance(replace(batch, state=ABANDONED, next_attempt_at=now), DocumentHappened.RECALLED)
 
@@ -146,7 +146,7 @@ def _again(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Ad
 
 
 def _unspooled(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
-    # The service resets a job as it answers, so each try costs it a parcel: the longest pause at once.
+    # The service resets a job when it answers, so each attempt costs a new job: use the longest pause at once.
     del event
     return Advance(replace(_emptied(batch), next_attempt_at=_later(now, policy.longest_pause)))
 

@@ -1,4 +1,4 @@
-"""The four effects of a batch, one a state. Each comes back with what happened; none decides what follows."""
+"""The four effects of a batch, one per state. Each returns what happened; none decides what follows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from easytracking_sync.errors import JobLost, ParcelBad, Refused, ServiceUnavail
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
+from easytracking_sync.machine.circuit_breaker import CircuitBreaker
 from easytracking_sync.machine.decision import Outcome
-from easytracking_sync.machine.gate import Gate
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.machine.verdict import Contents, Needs, verdicts
+from easytracking_sync.machine.verdict import ParcelContents, Requirements, verdicts
 from easytracking_sync.remote import (
     EasyTracking,
     ListQuery,
@@ -32,7 +32,7 @@ from easytracking_sync.remote import (
 from easytracking_sync.terms import AcknowledgeWith, Batch, Claim, FileType, ParcelFile, Window
 
 JOBS_TYPES = frozenset({FileType.FA, FileType.MT, FileType.FU})
-"""What the plain reservation gives; any other choice names its types (sections 5 and 6)."""
+"""What a reservation without types fetches; any other choice names its types (sections 5 and 6)."""
 
 
 def _nothing() -> None:
@@ -41,7 +41,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Performed:
-    """What an effect came back with; `afterwards` is done once the commit stands, and may be lost."""
+    """The result of an effect. `afterwards` runs after the commit, or not at all if the process dies."""
 
     outcome: Outcome
     afterwards: Callable[[], object] = _nothing
@@ -62,19 +62,19 @@ def _performed(
 
 
 class BatchEffects:
-    """Reserve, fetch, store, acknowledge. Transient errors escape, and so do refused logins."""
+    """Reserve, fetch, store, acknowledge. Raises Transient errors and CredentialsRefused."""
 
     def __init__(
         self,
         archive: Archive,
-        gate: Gate,
+        circuit_breaker: CircuitBreaker,
         clock: Clock,
         limits: ParcelLimits,
         most_asks: int,
         observer: Observer,
     ) -> None:
         self._archive = archive
-        self._gate = gate
+        self._circuit_breaker = circuit_breaker
         self._clock = clock
         self._limits = limits
         self._most_asks = most_asks
@@ -82,7 +82,7 @@ class BatchEffects:
 
     def reserve(self, claim: Claim, account: Account) -> Performed:
         """PLANNED: ask the service for a job."""
-        with self._gate.calling(account) as service:
+        with self._circuit_breaker.calling(account) as service:
             try:
                 if account.file_types == JOBS_TYPES:
                     job_id = service.reserve(claim.doc_ids)
@@ -93,19 +93,19 @@ class BatchEffects:
         return _performed(BatchHappened.JOB_CREATED, job_id=job_id)
 
     def fetch(self, claim: Claim, account: Account) -> Performed:
-        """RESERVED: bring the parcel into the spool. One that lies there already needs no second answer."""
+        """RESERVED: fetch the parcel into the spool, unless it is there already."""
         batch = claim.batch
         job_id = batch.job_id or ""
         name = parcel_name(batch.id, job_id)
         if self._archive.spool.holds(name):
             return _performed(BatchHappened.PARCEL_SPOOLED, parcel=name)
         try:
-            with self._gate.calling(account) as service, self._archive.spool.receiving(name) as sink:
+            with self._circuit_breaker.calling(account) as service, self._archive.spool.receiving(name) as sink:
                 answer = service.fetch(job_id, sink, self._limits.most_total_bytes)
         except JobLost as lost:
             return _performed(BatchHappened.JOB_LOST, str(lost))
         except ServiceUnavailable as trouble:
-            if self._is_overdue(batch):  # one document may be what the service fails over
+            if self._is_overdue(batch):  # a single document may make the service fail
                 return _performed(BatchHappened.JOB_LOST, f"the job is overdue; {trouble}")
             raise
         if not isinstance(answer, Pending):
@@ -115,7 +115,7 @@ class BatchEffects:
         return _performed(BatchHappened.PENDING, retry_after=answer.retry_after)
 
     def store(self, claim: Claim, account: Account) -> Performed:
-        """FETCHED: prove the parcel, keep its bytes, and judge each document."""
+        """FETCHED: verify the parcel, store its files, and decide what happens to each document."""
         name = claim.batch.parcel or ""
         try:
             file = self._archive.spool.open(name)
@@ -141,27 +141,31 @@ class BatchEffects:
         return Performed(outcome, afterwards=partial(away, name))
 
     def acknowledge(self, claim: Claim, account: Account) -> Performed:
-        """STORED: read back what was stored, and tell the service about exactly that."""
+        """STORED: read back the stored files, and acknowledge exactly the documents that are intact."""
         receipt = read_back(self._archive.database, self._archive.blobs, claim, {account.original})
         if set(receipt.doc_ids) != set(claim.doc_ids):
             gone = len(claim.documents) - len(receipt.doc_ids)
-            return _performed(BatchHappened.READ_BACK_FAILED, f"{gone} documents are not whole in the archive")
+            return _performed(
+                BatchHappened.READ_BACK_FAILED, f"{gone} documents are missing or damaged in the archive"
+            )
         if account.acknowledge is AcknowledgeWith.NONE:
-            return _performed(BatchHappened.ACCEPTED, "the account leaves no trace", told=False)
+            return _performed(BatchHappened.ACCEPTED, "the account acknowledges nothing", told=False)
         if not receipt.to_tell:
-            return _performed(BatchHappened.ACCEPTED, "they are held, or wanted in a newer version", told=False)
-        with self._gate.calling(account) as service:
+            return _performed(
+                BatchHappened.ACCEPTED, "they are held, or a newer version is to be fetched", told=False
+            )
+        with self._circuit_breaker.calling(account) as service:
             try:
                 acknowledge(service, receipt, account.acknowledge)
             except Refused as refusal:
                 if self._is_marked(service, claim, account):
-                    return _performed(BatchHappened.ACCEPTED, "it was marked already")
+                    return _performed(BatchHappened.ACCEPTED, "it was already marked")
                 return _performed(BatchHappened.REFUSED, str(refusal))
         return _performed(BatchHappened.ACCEPTED)
 
-    def _needs(self, account: Account) -> Needs:
+    def _needs(self, account: Account) -> Requirements:
         types = frozenset(str(wanted) for wanted in account.required_types)
-        return Needs(account.original.value, types, self._most_asks)
+        return Requirements(account.original.value, types, self._most_asks)
 
     def _is_overdue(self, batch: Batch) -> bool:
         return batch.deadline_at is not None and self._clock.now() >= batch.deadline_at
@@ -172,7 +176,7 @@ class BatchEffects:
         )
 
     def _is_marked(self, service: EasyTracking, claim: Claim, account: Account) -> bool:
-        """Whether a single refused document shows in the listing of the marked ones: then it needs no marking."""
+        """Whether a single refused document is listed as marked already, so that it needs no acknowledgement."""
         if len(claim.documents) != 1:
             return False
         window = self._archive.documents.narrowest_window(claim.documents[0].document_id)
@@ -196,16 +200,16 @@ class BatchEffects:
                 self._observer.note(name, account=account.label, batch=claim.batch.id, count=len(found))
 
 
-def _contents(parcel: Parcel) -> Contents:
+def _contents(parcel: Parcel) -> ParcelContents:
     files: dict[int, tuple[ParcelFile, ...]] = {}
     for part in parcel.files:
         file = ParcelFile(part.file_type, part.name, part.size, part.sha256)
         files[part.doc_id] = (*files.get(part.doc_id, ()), file)
-    return Contents(files, parcel.collided, parcel.refused)
+    return ParcelContents(files, parcel.collided, parcel.refused)
 
 
 def acknowledge(service: EasyTracking, receipt: DurableReceipt, how: AcknowledgeWith) -> None:
-    """Tell the service which documents are home: possible only with the archive's receipt."""
+    """Acknowledge documents at the service; requires the archive's receipt that they are stored."""
     tell = service.set_phase_2 if how is AcknowledgeWith.PHASE2 else service.set_phase_1
     tell(receipt.to_tell)
 

@@ -1,4 +1,4 @@
-"""Changes of documents outside their batches: what a person asks for, and bytes that have to come again."""
+"""Changes of documents outside their batches: operator actions, and damaged files to fetch again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from easytracking_sync.events import EventName
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened, advance
 from easytracking_sync.machine.decision import unclaimed
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
-from easytracking_sync.machine.intake import until_current
+from easytracking_sync.machine.intake import retry_while_outdated
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import Batch, BatchState, Document, DocumentState, chunked
 from easytracking_sync.transition import Detail, Transition
@@ -25,7 +25,7 @@ DOCUMENTS_AT_ONCE = 200
 DEFAULT_POLICY = Policy()
 
 Concerns = Callable[[Document], bool]
-"""Whether a change is still to be made, as the document stands now."""
+"""Whether the change still applies to the document as it is now."""
 
 
 class BusyDocument(Transient):
@@ -40,6 +40,16 @@ class Retried:
     acknowledgements: int = 0
 
 
+def try_now(archive: Archive, account_ids: Collection[int], now: datetime) -> None:
+    """Somebody asks: end these accounts' pauses, and make due what waits after a failure. Safe to repeat.
+
+    What is quarantined or unacknowledgeable keeps its daily attempt; `Corrections.retry` is for those.
+    """
+    archive.accounts.resume(account_ids)
+    archive.documents.try_now(account_ids, now)
+    archive.batches.try_now(account_ids, now)
+
+
 class Corrections:
     """Safe beside a running service, and safe to repeat."""
 
@@ -48,9 +58,9 @@ class Corrections:
         self._policy = policy
 
     def retry(self, entries: Iterable[DocumentEntry], now: datetime) -> Retried:
-        """Make these due now: quarantined documents to be fetched, unacknowledgeable ones to be acknowledged.
+        """Make these due now: fetch quarantined documents, acknowledge unacknowledgeable ones.
 
-        A document that is in neither trouble any more is left alone and not counted.
+        A document that is neither any more is ignored and not counted.
         """
         ids = [entry.row_id for entry in entries]
         retried = DocumentEvent(DocumentHappened.RETRIED)
@@ -58,9 +68,9 @@ class Corrections:
         return Retried(fetches, sum(self._acknowledge_now(document_id, now) for document_id in ids))
 
     def accept(self, entry: DocumentEntry, reason: str, now: datetime) -> None:
-        """Close a troubled document for good, with a reason; whatever files came stay.
+        """Close a quarantined or unacknowledgeable document for good, with a reason; fetched files stay.
 
-        UsageError where it is in no trouble; BusyDocument where a worker holds its batch.
+        UsageError if it is neither; BusyDocument if a worker holds its batch.
         """
         (document,) = self._archive.documents.of((entry.row_id,))
         batch = self._stuck_batch(document)
@@ -81,25 +91,25 @@ class Corrections:
             raise BusyDocument(f"{entry.shown_id} is being worked on right now; try again in a moment") from busy
 
     def hold(self, entries: Iterable[DocumentEntry], now: datetime, *, held: bool) -> None:
-        """Leave these documents alone, since their phase is cleared on purpose; or, with `held` False, no longer."""
+        """Hold these documents, whose phase an operator cleared; with `held` False, release them."""
         event = DocumentEvent(DocumentHappened.HELD if held else DocumentHappened.RELEASED)
         self._change([entry.row_id for entry in entries], event, now, lambda document: document.held is not held)
 
     def note(self, entries: Iterable[DocumentEntry], name: EventName, detail: Detail, now: datetime) -> None:
-        """Write down what a person had done to these documents at the service."""
+        """Record what an operator did to these documents at the service."""
         for some in chunked([entry.row_id for entry in entries], DOCUMENTS_AT_ONCE):
             self._archive.journal.note(some, name, detail, now)
 
     def fetch_rotten(self, rotten: Iterable[RottenFile], now: datetime) -> int:
-        """Send documents whose bytes are damaged to be fetched anew; how many.
+        """Have documents with damaged files fetched again; how many.
 
-        Only documents that are home are sent, for the version they have now: the others are on their way already, or
-        somebody's decision.
+        Only acknowledged documents, for their current version: the others are being fetched already, or an operator
+        decided about them.
         """
         return self._fetch_again([one.document_id for one in rotten if one.current], DocumentHappened.ROTTEN, now)
 
     def fetch_bare(self, account_id: int, doc_ids: Collection[int], now: datetime) -> int:
-        """The same for documents (docIds) that count as home and have no file."""
+        """The same for documents (docIds) that count as stored but have no file."""
         known = self._archive.documents.known(account_id, doc_ids)
         return self._fetch_again([one.id for one in known.values()], DocumentHappened.BARE, now)
 
@@ -110,7 +120,7 @@ class Corrections:
 
     def _change(self, ids: Collection[int], event: DocumentEvent, now: datetime, concerns: Concerns) -> int:
         return sum(
-            until_current(partial(self._change_some, some, event, now, concerns))
+            retry_while_outdated(partial(self._change_some, some, event, now, concerns))
             for some in chunked(sorted(set(ids)), DOCUMENTS_AT_ONCE)
         )
 
@@ -130,15 +140,15 @@ class Corrections:
         if batch is None:
             return False
         after = advance(batch, BatchEvent(BatchHappened.RETRIED), now, self._policy).batch
-        move = unclaimed(batch, after, EventName.BATCH_RETRIED, "a person asked for it")
+        move = unclaimed(batch, after, EventName.BATCH_RETRIED, "retried by an operator")
         try:
             self._archive.transitions.apply(Transition(document.account_id, batches=(move,)), now)
         except Outdated:
-            return True  # it is being acknowledged at this moment
+            return True  # it is being acknowledged right now
         return True
 
     def _stuck_batch(self, document: Document) -> Batch | None:
-        """The batch that carries an unacknowledgeable document; it carries nothing else."""
+        """The batch of an unacknowledgeable document, which is its only document."""
         if not document.unacknowledgeable:
             return None
         claim = self._archive.batches.carrying(document.id)

@@ -1,4 +1,4 @@
-"""From what an effect came back with to everything that changes with it, as one transition. Pure."""
+"""From the result of an effect to everything that changes with it, as one transition. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from easytracking_sync.events import EventName
 from easytracking_sync.machine.batch import Advance, BatchEvent, BatchHappened, advance
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.machine.refusals import Counted, count_refusal, forget_refusals
+from easytracking_sync.machine.refusals import RefusalDecision, count_refusal, forget_refusals
 from easytracking_sync.machine.verdict import Verdict
 from easytracking_sync.terms import Batch, BatchState, Claim, Document, KnownFile, PauseStatus, Purpose
 from easytracking_sync.transition import (
@@ -26,22 +26,22 @@ from easytracking_sync.transition import (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an effect came back with: the batch's event, and what the documents' changes need to know besides."""
+    """The result of an effect: the batch's event, and details for the documents' changes."""
 
     event: BatchEvent
     verdicts: tuple[Verdict, ...] = ()
     known: Mapping[int, Sequence[KnownFile]] = field(default_factory=dict)  # the documents' files, by row id
-    told: bool = True  # the service was told that they are home
+    told: bool = True  # the service was told that they are stored
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What the archive knows when a reservation was accepted or refused: it decides whether the account pauses."""
+    """What the archive knows when a reservation was accepted or refused; decides whether the account pauses."""
 
     account: PauseStatus
-    kin_accepted: bool = False  # another part of the batch that the refused one was split from went through
+    sibling_accepted: bool = False  # another part of the original batch was accepted
     suspects: tuple[Document, ...] = ()  # in the pool, failed once, since the refusals began
-    planned: tuple[Claim, ...] = ()  # the account's batches that are still to be reserved
+    planned: tuple[Claim, ...] = ()  # the account's batches that are not reserved yet
 
 
 def concerns_permission(claim: Claim, event: BatchEvent) -> bool:
@@ -53,7 +53,7 @@ def concerns_permission(claim: Claim, event: BatchEvent) -> bool:
 def decide(
     claim: Claim, outcome: Outcome, now: datetime, policy: Policy, permission: Permission | None = None
 ) -> Transition:
-    """The batch's move, its documents', the halves', the files' and the account's.
+    """Everything that changes: the batch, its documents, halves, files and the account.
 
     `permission` is needed where `concerns_permission` says so. Raises what the two tables raise.
     """
@@ -76,23 +76,23 @@ def decide(
 
 
 def _as_now(claim: Claim, verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
-    """The verdicts on the documents as the claim has them: it is looked at again where one of them has changed."""
+    """The verdicts with the documents as the claim has them; the claim is read again if one has changed."""
     carried = {one.document_id: one for one in claim.documents}
     return tuple(replace(one, carried=carried[one.carried.document_id]) for one in verdicts)
 
 
 def _counted(
     claim: Claim, event: BatchEvent, now: datetime, policy: Policy, permission: Permission | None
-) -> Counted:
+) -> RefusalDecision:
     if permission is None or not concerns_permission(claim, event):
-        return Counted(None, counts=True)
+        return RefusalDecision(None, counts=True)
     if event.happened is BatchHappened.JOB_CREATED:
-        return Counted(forget_refusals(permission.account), counts=True)
-    return count_refusal(permission.account, claim.batch, now, policy, kin_accepted=permission.kin_accepted)
+        return RefusalDecision(forget_refusals(permission.account), counts=True)
+    return count_refusal(permission.account, claim.batch, now, policy, sibling_accepted=permission.sibling_accepted)
 
 
 def _document_moves(
-    claim: Claim, outcome: Outcome, advanced: Advance, counted: Counted, now: datetime, policy: Policy
+    claim: Claim, outcome: Outcome, advanced: Advance, counted: RefusalDecision, now: datetime, policy: Policy
 ) -> tuple[DocumentMove, ...]:
     own = claim.batch.id
     if advanced.by_verdict:
@@ -132,7 +132,7 @@ def _batch_move(
 def _leaving(
     claim: Claim, advanced: Advance, verdicts: Sequence[Verdict], documents: Sequence[DocumentMove]
 ) -> tuple[int, ...]:
-    """Who gets off: all that go on with halves or back to the pool; what was acknowledged or accepted stays noted."""
+    """The documents that leave the batch for a half or the pool. Acknowledged and accepted documents stay linked."""
     if advanced.halves_in is not None:
         return claim.document_ids
     if advanced.by_verdict:
@@ -158,7 +158,7 @@ def _halves(claim: Claim, advanced: Advance) -> tuple[NewBatch, ...]:
 
 
 def _new_files(outcome: Outcome) -> tuple[NewFile, ...]:
-    """Bytes not seen before, each once (SINGLE-COPY, NO-OVERWRITE)."""
+    """Files that were not stored before, each once (SINGLE-COPY, NO-OVERWRITE)."""
     made: list[NewFile] = []
     for one in outcome.verdicts:
         known = outcome.known.get(one.carried.document_id, ())
@@ -173,7 +173,7 @@ def _new_files(outcome: Outcome) -> tuple[NewFile, ...]:
 
 
 def _seen_files(outcome: Outcome) -> tuple[SeenFile, ...]:
-    """The same bytes again: they are this version's too."""
+    """Files that were already stored, and belong to this version too."""
     return tuple(
         SeenFile(known, one.carried.version)
         for one in outcome.verdicts
@@ -184,7 +184,7 @@ def _seen_files(outcome: Outcome) -> tuple[SeenFile, ...]:
 
 
 def _changed_bytes(claim: Claim, outcome: Outcome) -> tuple[DocumentMove, ...]:
-    """A row in the journal for each new file of a type that the document had already."""
+    """A journal row for each new file of a type that the document already had."""
     types = {document_id: {file.type for file in known} for document_id, known in outcome.known.items()}
     documents = {one.carried.document_id: one.carried.document for one in outcome.verdicts}
     changed = [new for new in _new_files(outcome) if new.file.type in types.get(new.document_id, ())]
@@ -201,10 +201,10 @@ def _changed_bytes(claim: Claim, outcome: Outcome) -> tuple[DocumentMove, ...]:
 
 
 def _paused(transition: Transition, permission: Permission, now: datetime, policy: Policy) -> Transition:
-    """The account pauses: attempts are taken back, and the batches still to be reserved are recalled.
+    """The account pauses: do not count the attempts, and recall the batches that are not reserved yet.
 
-    Left where they are, those batches would take every place there is, and each hourly probe would be one of them:
-    what arrives meanwhile, and may well be had, would never be asked for. Halves of what was refused are suspects.
+    Otherwise these batches would occupy every job slot, each hourly probe would be one of them, and documents that
+    arrive meanwhile would never be requested. Halves of a refused batch are suspects.
     """
     move = transition.account
     until = move.after.paused_until if move is not None else None
@@ -236,7 +236,7 @@ def _is_recalled(batch: Batch) -> bool:
 
 
 def _recall(claim: Claim, now: datetime, policy: Policy) -> BatchMove:
-    reason = "the account pauses, since every document is refused"
+    reason = "the account pauses because every document is refused"
     recalled = advance(claim.batch, BatchEvent(BatchHappened.PAUSED, reason), now, policy).batch
     return unclaimed(claim.batch, recalled, EventName.BATCH_ABANDONED, reason, leaving=claim.document_ids)
 
@@ -244,14 +244,14 @@ def _recall(claim: Claim, now: datetime, policy: Policy) -> BatchMove:
 def unclaimed(
     before: Batch, after: Batch, name: EventName, reason: str, *, leaving: tuple[int, ...] = ()
 ) -> BatchMove:
-    """The move of a batch that nobody holds: it is fenced by its epoch like any other."""
+    """The move of a batch that no worker holds; its epoch fences it like any other."""
     after = replace(after, epoch=before.epoch + 1)
     detail: Detail = {"reason": reason, "epoch": after.epoch}
     return BatchMove(before, after, name, detail, claimed=False, leaving=leaving)
 
 
 def batch_event_name(before: Batch, after: Batch, event: BatchEvent) -> EventName | None:
-    """What the journal and the log call it; None for a job that is not ready."""
+    """The event's name in the journal and the log; None for a job that is not ready."""
     if event.happened is BatchHappened.PENDING:
         return None
     if after.state is BatchState.PLANNED and before.state is not BatchState.PLANNED:

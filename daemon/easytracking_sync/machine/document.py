@@ -1,9 +1,9 @@
 """The lifecycle of a document: what may happen to it in each state, and what follows.
 
-The twin of `machine.batch`. A document waits in the pool (DISCOVERED) or in quarantine until `next_attempt_at`,
+Built like `machine.batch`. A document waits in the pool (DISCOVERED) or in quarantine until `next_attempt_at`,
 travels with exactly one live batch (BATCHED, STORED), and ends ACKNOWLEDGED, WITHDRAWN or ACCEPTED, from where only
-the service or a person brings it back. `TABLE` is the whole truth: a (state, event) pair that is not in it is an
-error. `change` is pure: no clock, no chance, no effect.
+the service or an operator brings it back. `TABLE` is complete: a (state, event) pair that is not in it is an
+error. `change` is pure: no clock, no randomness, no effects.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ DISCOVERED, BATCHED, STORED, ACKNOWLEDGED, QUARANTINED, WITHDRAWN, ACCEPTED = Do
 
 
 class DocumentHappened(StrEnum):
-    """What can happen to a document. The journal calls it `document.` and this word."""
+    """What can happen to a document; the journal's event is `document.` and this word."""
 
-    BATCHED = "batched"  # a batch takes it along
-    STORED = "stored"  # its original is committed, and whatever else came
-    ASKED_AGAIN = "asked_again"  # a requested type is missing, and may still come
+    BATCHED = "batched"  # a batch includes it
+    STORED = "stored"  # its original, and what else was fetched, is committed
+    ASKED_AGAIN = "asked_again"  # a requested type is missing and is requested again
     SET_APART = "set_apart"  # its file names collide with another document's
-    FAILED = "failed"  # it was refused, or came without its original
-    RECALLED = "recalled"  # its batch was taken back before it was reserved
-    PARDONED = "pardoned"  # an attempt is taken back: the account lost its permission, not the document
-    DAMAGED = "damaged"  # what was stored cannot be read back
-    REFUSED = "refused"  # the service refuses to mark it
-    ACKNOWLEDGED = "acknowledged"  # read back, and the service told where it is to be told
+    FAILED = "failed"  # it was refused, or fetched without its original
+    RECALLED = "recalled"  # its batch was recalled before it was reserved
+    PARDONED = "pardoned"  # an attempt is not counted: the account lost its permission
+    DAMAGED = "damaged"  # its stored files cannot be read back
+    REFUSED = "refused"  # the service refuses the acknowledgement
+    ACKNOWLEDGED = "acknowledged"  # read back, and acknowledged if the account does so
     WITHDRAWN = "withdrawn"  # a complete listing of both phases no longer has it
-    RETURNED = "returned"  # a listing has it again
-    CHANGED = "changed"  # a listing says something else of it
-    RELISTED = "relisted"  # acknowledged here, and listed as unmarked all the same
-    REFETCHED = "refetched"  # the same, for an account that wants its bytes again
-    ROTTEN = "rotten"  # stored bytes are damaged or gone
-    BARE = "bare"  # it counts as home and has no file
-    RETRIED = "retried"  # a person wants it tried now
-    ACCEPTED = "accepted"  # a person closes it as it is
-    HELD = "held"  # a person cleared its phase through us
-    RELEASED = "released"  # and set it again
+    RETURNED = "returned"  # it is listed again
+    CHANGED = "changed"  # its list fields changed
+    RELISTED = "relisted"  # acknowledged here, but listed as unmarked
+    REFETCHED = "refetched"  # the same, for an account with on_relist = refetch
+    ROTTEN = "rotten"  # stored files are damaged or missing
+    BARE = "bare"  # it counts as stored but has no file
+    RETRIED = "retried"  # an operator retries it now
+    ACCEPTED = "accepted"  # an operator closes it as it is
+    HELD = "held"  # an operator cleared its phase with this program
+    RELEASED = "released"  # an operator set it again
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentEvent:
-    """What happened, with what the next state needs to know of it."""
+    """What happened, with the details that the next state needs."""
 
     happened: DocumentHappened
     reason: str = ""  # for people; never a secret, never a document's content
-    missing: tuple[str, ...] = ()  # STORED: the types that were asked for in vain
-    version: int | None = None  # ACKNOWLEDGED: the version that came home
+    missing: tuple[str, ...] = ()  # STORED: requested types that the service did not give
+    version: int | None = None  # ACKNOWLEDGED: the version that is stored
     told: bool = True  # ACKNOWLEDGED: the service was told
-    counts: bool = True  # FAILED: it is an attempt of this document
+    counts: bool = True  # FAILED: it counts as an attempt
     suspect: bool = False  # RECALLED: its batch was half of a refused one
     not_before: datetime | None = None  # FAILED, RECALLED, PARDONED: the account is paused until then
 
@@ -79,7 +79,7 @@ def change(document: Document, event: DocumentEvent, now: datetime, policy: Poli
 def moved(
     document: Document, event: DocumentEvent, now: datetime, policy: Policy, batch_id: int | None = None
 ) -> DocumentMove:
-    """The change together with its row in the journal."""
+    """The change together with its journal row."""
     after = change(document, event, now, policy)
     detail: dict[str, str | int] = {}
     if event.reason:
@@ -92,7 +92,7 @@ def moved(
 
 
 def _journal_name(before: Document, event: DocumentEvent, after: Document) -> EventName:
-    """Three have names of their own: people look for the first, news and deliveries tell the others apart."""
+    """Three changes have their own names, so that operators, notifications and deliveries can tell them apart."""
     if event.happened is DocumentHappened.FAILED and after.state is QUARANTINED:
         return EventName.DOCUMENT_QUARANTINED
     if event.happened is DocumentHappened.ACKNOWLEDGED and after.state is DISCOVERED:
@@ -155,7 +155,7 @@ def _refused(document: Document, event: DocumentEvent, now: datetime, policy: Po
 
 
 def _acknowledged(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    """A newer version than the one that came home sends the document around once more, to be told of then."""
+    """If a newer version is listed than the one stored, the document is fetched again and acknowledged then."""
     del policy
     home = replace(document, unacknowledgeable=False, reason=None)
     if event.version is not None and document.version > event.version:
@@ -174,13 +174,13 @@ def _withdrawn(document: Document, event: DocumentEvent, now: datetime, policy: 
 
 
 def _newer(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    """The bytes that are wanted are other ones by now; the document goes on as it was."""
+    """A newer version is to be fetched; the state does not change."""
     del event, policy
     return replace(document, version=document.version + 1, wanted_at=now)
 
 
 def _anew(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    """Its bytes are wanted as if for the first time."""
+    """Fetch it as if for the first time."""
     fresh = replace(document, attempts=0, asks=0, suspect=False, alone=False, reason=None)
     return replace(_newer(fresh, event, now, policy), state=DISCOVERED, next_attempt_at=now)
 
@@ -208,37 +208,37 @@ TABLE: Mapping[tuple[DocumentState, DocumentHappened], Move] = {
     (DISCOVERED, _H.PARDONED): _pardoned,
     (DISCOVERED, _H.CHANGED): _newer,
     (DISCOVERED, _H.WITHDRAWN): _withdrawn,
-    # carried by a batch that is to be reserved, fetched, stored
+    # in a batch that is to be reserved, fetched or stored
     (BATCHED, _H.STORED): _stored,
     (BATCHED, _H.ASKED_AGAIN): _asked_again,
     (BATCHED, _H.SET_APART): _set_apart,
     (BATCHED, _H.FAILED): _failed,
     (BATCHED, _H.RECALLED): _recalled,
     (BATCHED, _H.CHANGED): _newer,
-    # carried by a batch that is to be acknowledged
+    # in a batch that is to be acknowledged
     (STORED, _H.ACKNOWLEDGED): _acknowledged,
     (STORED, _H.REFUSED): _refused,
     (STORED, _H.DAMAGED): _batched,
     (STORED, _H.FAILED): _failed,
     (STORED, _H.ACCEPTED): _accepted,
     (STORED, _H.CHANGED): _newer,
-    # home
+    # stored and acknowledged
     (ACKNOWLEDGED, _H.RELISTED): _relisted,
     (ACKNOWLEDGED, _H.REFETCHED): _anew,
     (ACKNOWLEDGED, _H.CHANGED): _anew,
     (ACKNOWLEDGED, _H.ROTTEN): _anew,
     (ACKNOWLEDGED, _H.BARE): _anew,
-    # given up on, retried daily and alone
+    # in quarantine: retried daily and alone
     (QUARANTINED, _H.BATCHED): _batched,
     (QUARANTINED, _H.RETRIED): _retried,
     (QUARANTINED, _H.ACCEPTED): _accepted,
     (QUARANTINED, _H.CHANGED): _anew,
     (QUARANTINED, _H.WITHDRAWN): _withdrawn,
-    # gone from the list
+    # no longer listed
     (WITHDRAWN, _H.RETURNED): _anew,
     (WITHDRAWN, _H.CHANGED): _anew,
-    # closed by a person
+    # closed by an operator
     (ACCEPTED, _H.CHANGED): _newer,
-    # a person may take any document out of the sync, and give it back
+    # an operator may hold and release a document in any state
     **{(state, happened): _held for state in DocumentState for happened in (_H.HELD, _H.RELEASED)},
 }

@@ -1,4 +1,4 @@
-"""The engine: claim one due batch, perform its effect with no transaction open, decide, commit. Then the next.
+"""The engine: claims a due batch, performs its effect outside any transaction, decides, and commits.
 
 Any number of threads may call `step`, or `claim` and `perform`, side by side.
 """
@@ -29,10 +29,10 @@ from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.batch_effects import BatchEffects, Performed
+from easytracking_sync.machine.circuit_breaker import CircuitBreaker
 from easytracking_sync.machine.decision import Outcome, Permission, concerns_permission, decide
-from easytracking_sync.machine.gate import Gate
 from easytracking_sync.machine.held_claims import HeldClaims
-from easytracking_sync.machine.intake import until_current
+from easytracking_sync.machine.intake import retry_while_outdated
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.pauses import Pauses
 from easytracking_sync.machine.planning import plan
@@ -50,7 +50,7 @@ SET_BACK_SECONDS = 60.0
 
 
 class Lane(Enum):
-    """Long fetches have their own threads, so that slow downloads never hold up anything else."""
+    """Fetches have their own threads, so that slow downloads never delay other work."""
 
     SHORT = (BatchState.STORED, BatchState.FETCHED, BatchState.PLANNED)
     FETCH = (BatchState.RESERVED,)
@@ -59,7 +59,7 @@ class Lane(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the engine never exceeds."""
+    """Limits that the engine never exceeds."""
 
     jobs_in_flight: int = 4  # per account
     parcel: ParcelLimits = field(default_factory=ParcelLimits)
@@ -67,9 +67,9 @@ class Bounds:
 
 @dataclass(slots=True)
 class Tally:
-    """What the engine has done since it began."""
+    """What the engine has done since it started."""
 
-    moves: int = 0  # batches that changed their state
+    moves: int = 0  # state changes of batches
     documents: int = 0  # stored, to be acknowledged
     files: int = 0
     bytes: int = 0
@@ -77,10 +77,10 @@ class Tally:
 
 
 class Engine:
-    """Moves batches of these accounts through the machine's table.
+    """Moves the batches of these accounts through their lifecycle.
 
-    Errors of one batch become its events. What escapes `perform` is Fatal (stop), DatabaseUnavailable (the commit
-    did not go through; the batch is claimed again later), or a bug.
+    An error of one batch becomes its event. `perform` raises Fatal (stop), DatabaseUnavailable (not committed; the
+    batch is claimed again later), or a bug's exception.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Engine:
         observer: Observer,
         bounds: Bounds,
     ) -> None:
-        self.gate = Gate(Pauses(archive.accounts, policy), effects.clock, observer, policy)
+        self.circuit_breaker = CircuitBreaker(Pauses(archive.accounts, policy), effects.clock, observer, policy)
         self.policy = policy
         self.tally = Tally()
         self.storage_failure: str | None = None
@@ -105,7 +105,7 @@ class Engine:
         self._claiming = threading.Lock()
         self._holds = HeldClaims(archive.batches, effects.clock)
         self._seen_clock = effects.clock.now(), effects.clock.monotonic()
-        effect = BatchEffects(archive, self.gate, effects.clock, bounds.parcel, policy.most_asks, observer)
+        effect = BatchEffects(archive, self.circuit_breaker, effects.clock, bounds.parcel, policy.most_asks, observer)
         self._effect_of: Mapping[BatchState, Callable[[Claim, Account], Performed]] = {
             BatchState.PLANNED: effect.reserve,
             BatchState.RESERVED: effect.fetch,
@@ -114,18 +114,18 @@ class Engine:
         }
 
     def recover(self) -> None:
-        """Once, before the first step: void what a dead instance held, if this one is alone, and sweep the spool."""
+        """Once, before the first step: release what a dead instance held if this is the only one; sweep the spool."""
         self._archive.batches.release_all()
         repair_instants(self._archive.database, self._effects.clock.now())
         self._archive.leases.announce(self._effects.clock.now())
         self._archive.blobs.sweep(self._effects.clock.now())
         spool = self._archive.spool
         spool.prepare()
-        lying = spool.lying()  # before it is asked what is waited for: what comes meanwhile stays
-        spool.sweep(self._archive.batches.spooled(), lying)
+        present = spool.names()  # before asking which parcels are needed, so that one that arrives meanwhile stays
+        spool.sweep(self._archive.batches.spooled(), present)
 
     def step(self, lane: Lane = Lane.ANY) -> bool:
-        """Claim one due batch of this lane and perform it; False where nothing is due."""
+        """Claim and perform one due batch of this lane; False if nothing is due."""
         claim = self.claim(lane)
         if claim is None:
             return False
@@ -133,11 +133,11 @@ class Engine:
         return True
 
     def claim(self, lane: Lane) -> Claim | None:
-        """Take one due batch, after planning new ones where there is room; None where nothing is due."""
+        """Claim one due batch, after planning new ones if the disk has space; None if nothing is due."""
         clock = self._effects.clock
         now = clock.now()
         with self._claiming:
-            self._mind_the_clock()
+            self._check_clock()
             may_reserve = lane is Lane.FETCH or self._has_room()
             if may_reserve and lane is not Lane.FETCH:
                 self._plan(now)
@@ -150,7 +150,7 @@ class Engine:
             return claim
 
     def perform(self, claim: Claim) -> None:
-        """The claimed batch's next effect, and the commit of what came of it."""
+        """Perform the claimed batch's effect and commit the result."""
         with self._holds.performing(claim):
             account = self._accounts[claim.batch.account_id]
             try:
@@ -171,36 +171,36 @@ class Engine:
 
     @property
     def renew_seconds(self) -> float | None:
-        """How often `renew` is to be called while anything is performed; None where leases do not run out."""
+        """How often to call `renew` while effects are under way; None if leases do not expire."""
         return self._archive.batches.renew_seconds
 
     def renew(self) -> None:
-        """Hold on to what is being performed, and be seen. Where that fails for long, the results are dropped."""
+        """Renew the leases of effects under way. If this fails for long, their results are discarded."""
         self._holds.renew()
         self._archive.leases.announce(self._effects.clock.now())
 
-    def let_go(self) -> None:
-        """At the end, when nothing is performed any more: others need not wait for leases to run out."""
-        self._archive.batches.let_go()
-        self._archive.leases.give_all_back()
+    def release_leases(self) -> None:
+        """At the end, when no effect is under way: release the leases before they expire."""
+        self._archive.batches.release_leases()
+        self._archive.leases.release_all()
 
     def replace(self, account: Account) -> None:
-        """Go on with this account in another way (another secret, another service)."""
+        """Use the account's new settings (secret, service) from now on."""
         with self._lock:
             self._accounts = {**self._accounts, account.id: account}
-        self.gate.forget(account.id)
+        self.circuit_breaker.forget(account.id)
 
-    def put_off(self, claim: Claim) -> None:
-        """After a bug: leave this batch alone for the longest pause, so that the others get on."""
+    def postpone(self, claim: Claim) -> None:
+        """After a bug: postpone this batch by the longest pause, so that others continue."""
         until = self._effects.clock.now() + timedelta(seconds=self.policy.retry_cap_seconds)
         self._archive.batches.postpone(claim, until)
 
     def next_due(self) -> datetime | None:
-        """When there is something to claim again; None where nothing waits."""
+        """When the next batch is due; None if nothing waits."""
         return self._archive.batches.next_due(self._accounts, self._effects.clock.now(), self._holds.batch_ids)
 
-    def _mind_the_clock(self) -> None:
-        """Where the wall clock was set back, nothing is to wait until it has caught up."""
+    def _check_clock(self) -> None:
+        """If the wall clock was set back, correct stored times, so that nothing waits until it has caught up."""
         clock = self._effects.clock
         wall, monotonic = clock.now(), clock.monotonic()
         seen_wall, seen_monotonic = self._seen_clock
@@ -211,7 +211,7 @@ class Engine:
         self._seen_clock = wall, monotonic
 
     def _plan(self, now: datetime) -> None:
-        """Put due documents into new batches; where another instance was faster, the next claim looks again."""
+        """Put due documents into new batches; if another instance was faster, the next claim plans again."""
         most, documents = self._bounds.jobs_in_flight, self._archive.documents
         for some in chunked(documents.with_due(self._accounts, now, most), ACCOUNTS_AT_ONCE):
             planned = (plan(documents.due(account_id, now, most), now, self.policy, most) for account_id in some)
@@ -220,21 +220,21 @@ class Engine:
                 self._archive.transitions.apply_all(transitions, now)
 
     def _commit(self, claim: Claim, account: Account, outcome: Outcome) -> bool:
-        """Whether what came of the effect is in the database; False where another worker holds the batch by now."""
+        """Whether the result of the effect was committed; False if another worker holds the batch now."""
         now = self._effects.clock.now()
-        policy = replace(self.policy, roll=self._effects.dice.random())
+        policy = replace(self.policy, jitter=self._effects.dice.random())
 
         def attempt() -> Transition:
-            current = self._patiently(lambda _: self._archive.batches.look_again(claim)) if tried else claim
+            current = self._with_retries(lambda _: self._archive.batches.reload(claim)) if tried else claim
             tried.append(claim)
-            permission = self._patiently(lambda _: self._permission(current, outcome.event, now))
+            permission = self._with_retries(lambda _: self._permission(current, outcome.event, now))
             transition = decide(current, outcome, now, policy, permission)
-            self._patiently(lambda in_doubt: self._persist(transition, now, in_doubt=in_doubt))
+            self._with_retries(lambda in_doubt: self._persist(transition, now, in_doubt=in_doubt))
             return transition
 
         tried: list[Claim] = []
         try:
-            transition = until_current(attempt)
+            transition = retry_while_outdated(attempt)
         except StaleLease:
             return False
         self._count(transition, outcome)
@@ -242,7 +242,7 @@ class Engine:
         return True
 
     def _permission(self, claim: Claim, event: BatchEvent, now: datetime) -> Permission | None:
-        """What the archive knows of the account's permission, where that matters."""
+        """What the archive knows about the account's permission, if that matters."""
         if not concerns_permission(claim, event):
             return None
         pause_status = self._archive.accounts.pause_status(claim.batch.account_id)
@@ -251,13 +251,13 @@ class Engine:
         since = pause_status.refused_since or now
         return Permission(
             pause_status,
-            kin_accepted=self._archive.batches.kin_was_accepted(claim.batch),
+            sibling_accepted=self._archive.batches.sibling_was_accepted(claim.batch),
             suspects=self._archive.documents.failed_once_since(pause_status.id, since),
             planned=self._archive.batches.to_recall(pause_status.id),
         )
 
-    def _patiently(self, work: Callable[[bool], T]) -> T:
-        """What comes of some work with the archive, once it answers; `work` is told whether an answer was lost."""
+    def _with_retries(self, work: Callable[[bool], T]) -> T:
+        """Retry work with the database while it is unavailable; `work` is told whether an answer was lost."""
         tries = 0
         while True:
             tries += 1
@@ -269,19 +269,19 @@ class Engine:
                 self._effects.clock.wait(threading.Event(), self.policy.backoff(tries))
 
     def _persist(self, transition: Transition, now: datetime, *, in_doubt: bool) -> None:
-        """Commit; where an answer was lost, read again before anything is assumed."""
+        """Commit; if an earlier answer was lost, first check whether it was committed."""
         if in_doubt and self._archive.transitions.was_applied(transition):
             return
         try:
             self._archive.transitions.apply(transition, now)
         except (StaleLease, Outdated):
-            # A server may finish an earlier try after its client lost it, and after it was looked for.
+            # The server may have committed the earlier attempt after that check.
             if not (in_doubt and self._archive.transitions.was_applied(transition)):
                 raise
 
     def _has_room(self) -> bool:
-        """Below `min_free_bytes` nothing is reserved, and it is said once."""
-        if self._archive.spool.has_room():
+        """Below `min_free_bytes` nothing is reserved; this is reported once."""
+        if self._archive.spool.has_space():
             return True
         if self.storage_failure is None:
             short = self._archive.spool.disk_space.shortage()

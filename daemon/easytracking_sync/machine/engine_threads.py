@@ -61,7 +61,7 @@ class EngineThreads:
         self._groups = [_Group(lane, threading.Semaphore(workers)) for lane in (Lane.SHORT, Lane.FETCH)]
         self._workers = workers
         self._dispatcher = threading.Thread(target=self._dispatch, name="dispatch", daemon=True)
-        self._ended = threading.Event()  # no effect is under way any more
+        self._ended = threading.Event()  # no effect is under way
         self._released = threading.Event()  # and no lease is held
 
     def start(self) -> None:
@@ -157,7 +157,7 @@ class EngineThreads:
             self.hang_detector.begin()
             pause = renew_seconds if self._try(self._engine.renew) else renew_seconds / 5
             self.hang_detector.pause()
-        self._try(self._engine.let_go)
+        self._try(self._engine.release_leases)
         self.hang_detector.end()
         self._released.set()
 
@@ -209,7 +209,7 @@ class EngineThreads:
         self.bugs += 1
         self._observer.note(EventName.BATCH_CRASHED, batch=claim.batch.id, error=type(bug).__name__, exc_info=bug)
         try:
-            self._engine.put_off(claim)
+            self._engine.postpone(claim)
         except (Transient, Permanent) as trouble:
             self._note_trouble(trouble)
         except Fatal as error:

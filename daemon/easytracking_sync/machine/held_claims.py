@@ -14,7 +14,7 @@ from easytracking_sync.terms import Claim
 
 @dataclass(frozen=True, slots=True)
 class _Hold:
-    """The epoch of a claim, and the last monotonic time at which it was certainly held."""
+    """The epoch of a claim, and the last monotonic time at which it was known to be held."""
 
     epoch: int
     sure_at: float

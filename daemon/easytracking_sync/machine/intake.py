@@ -1,4 +1,4 @@
-"""What a listing means to the archive: what is new, changed, returned, or listed again although acknowledged."""
+"""Takes listings in: finds what is new, changed, returned, or listed again although acknowledged."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TypeVar
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import Outdated
 from easytracking_sync.list_element import means_the_same, says_no_less
+from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import (
@@ -20,7 +21,6 @@ from easytracking_sync.terms import (
     Document,
     DocumentState,
     KnownDocument,
-    ListedDocument,
     OnRelist,
     Purpose,
     Window,
@@ -33,23 +33,23 @@ T = TypeVar("T")
 LONGEST_LISTING = timedelta(days=1)
 
 DOCUMENTS_AT_ONCE = 500
-"""One transaction takes in so many elements of a list at most."""
+"""Elements of a list that one transaction takes in."""
 
 MOST_TRIES = 100
-"""Each try that fails means that somebody else's change was committed: more than work on one account at a time."""
+"""Each failed attempt means that another worker's change was committed; more never compete for one account."""
 
 
 @dataclass(frozen=True, slots=True)
-class Absorbed:
-    """What a listing meant to the archive."""
+class IntakeCounts:
+    """How many documents of a listing were new or changed."""
 
     listed: int = 0
     discovered: int = 0
-    changed: int = 0  # other list fields under an id that is known
-    relisted: int = 0  # acknowledged here, listed as unmarked all the same
+    changed: int = 0  # known id, other list fields
+    relisted: int = 0  # acknowledged here, but listed as unmarked
 
-    def __add__(self, other: Absorbed) -> Absorbed:
-        return Absorbed(
+    def __add__(self, other: IntakeCounts) -> IntakeCounts:
+        return IntakeCounts(
             self.listed + other.listed,
             self.discovered + other.discovered,
             self.changed + other.changed,
@@ -58,8 +58,8 @@ class Absorbed:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A listing to be taken in: when it began, and whether it shows what is still unmarked."""
+class ReceivedList:
+    """A list as the service gave it: when the call began, and whether it lists unmarked documents."""
 
     account_id: int
     documents: Sequence[ListedDocument]
@@ -71,21 +71,21 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """How a listing differs from what the archive knows: new elements, and what happened to known documents."""
+    """How a listing differs from what the archive knows: new elements, and events of known documents."""
 
     new: tuple[ListedDocument, ...] = ()
     happened: Mapping[int, tuple[DocumentHappened, KnownDocument, ListedDocument]] = field(default_factory=dict)
-    restated: Mapping[int, ListedDocument] = field(default_factory=dict)  # the same in another notation
+    restated: Mapping[int, ListedDocument] = field(default_factory=dict)  # same meaning, other notation
 
     def __bool__(self) -> bool:
         return bool(self.new or self.happened or self.restated)
 
 
-def differences(listed: Listed, known: Mapping[int, KnownDocument], raw: Mapping[int, bytes]) -> Differences:
-    """Compare a listing with what the archive knows of its docIds. Held documents are left alone.
+def differences(listed: ReceivedList, known: Mapping[int, KnownDocument], raw: Mapping[int, bytes]) -> Differences:
+    """Compare a listing with the known documents of its docIds. Held documents are ignored.
 
-    `raw` holds, by row id, the elements that were kept of documents whose fingerprint is another: where an element
-    means the same in another notation, or has a field that was not known before, nothing has changed.
+    `raw` holds, by row id, the stored elements of documents whose fingerprint differs. An element with the same
+    meaning in another notation, or with a field that was not known before, is not a change.
     """
     new = tuple(element for element in listed.documents if element.doc_id not in known)
     happened = {}
@@ -105,7 +105,7 @@ def differences(listed: Listed, known: Mapping[int, KnownDocument], raw: Mapping
     return Differences(new, happened, restated)
 
 
-def _what_happened(known: KnownDocument, listed: Listed) -> DocumentHappened | None:
+def _what_happened(known: KnownDocument, listed: ReceivedList) -> DocumentHappened | None:
     if known.state is DocumentState.WITHDRAWN:
         return DocumentHappened.RETURNED
     if not _is_relisted(known, listed):
@@ -113,7 +113,7 @@ def _what_happened(known: KnownDocument, listed: Listed) -> DocumentHappened | N
     return DocumentHappened.REFETCHED if listed.on_relist is OnRelist.REFETCH else DocumentHappened.RELISTED
 
 
-def _is_relisted(known: KnownDocument, listed: Listed) -> bool:
+def _is_relisted(known: KnownDocument, listed: ReceivedList) -> bool:
     return (
         listed.unmarked
         and listed.acknowledges
@@ -123,7 +123,7 @@ def _is_relisted(known: KnownDocument, listed: Listed) -> bool:
 
 
 def _was_just_told(acknowledged_at: datetime, begun_at: datetime) -> bool:
-    """Whether the listing may have begun before; an acknowledgement from the day after was noted by a wrong clock."""
+    """Whether the listing may have begun before the acknowledgement. One a day later was dated by a wrong clock."""
     return begun_at <= acknowledged_at <= begun_at + LONGEST_LISTING
 
 
@@ -134,15 +134,15 @@ class Intake:
         self._archive = archive
         self._policy = policy
 
-    def absorb(self, listed: Listed, now: datetime) -> Absorbed:
-        """Insert what is new, note what changed, and send to be acknowledged what was forgotten.
+    def take_in(self, listed: ReceivedList, now: datetime) -> IntakeCounts:
+        """Insert new documents, record changes, and acknowledge again what is listed as unmarked.
 
-        One transaction a chunk, and none where the chunk says nothing new.
+        One transaction per chunk, and none if the chunk contains nothing new.
         """
-        absorbed = Absorbed(listed=len(listed.documents))
+        absorbed = IntakeCounts(listed=len(listed.documents))
         for chunk in chunked(listed.documents, DOCUMENTS_AT_ONCE):
             part = replace(listed, documents=chunk)
-            absorbed += until_current(partial(self._absorb, part, now))
+            absorbed += retry_while_outdated(partial(self._take_in_chunk, part, now))
         return absorbed
 
     def withdraw(
@@ -155,20 +155,20 @@ class Intake:
         receiver_piva: str | None = None,
         receiver_cf: str | None = None,
     ) -> int:
-        """Mark what is not home, lies in this window, and is in neither of its complete listings; how many.
+        """Withdraw documents of this window that are not stored and in neither complete listing; how many.
 
-        Only documents that the listings' receiver filter would show count. One that is listed again later comes back.
+        Only documents that match the listings' receiver filter count. A document that is listed again later returns.
         """
-        candidates = self._archive.documents.not_home(
+        candidates = self._archive.documents.never_stored(
             account_id, window, begun_at, receiver_piva=receiver_piva, receiver_cf=receiver_cf
         )
         gone = [document_id for document_id, doc_id in candidates if doc_id not in present]
         return sum(
-            until_current(partial(self._withdraw, account_id, some, begun_at))
+            retry_while_outdated(partial(self._withdraw, account_id, some, begun_at))
             for some in chunked(gone, DOCUMENTS_AT_ONCE)
         )
 
-    def _absorb(self, listed: Listed, now: datetime) -> Absorbed:
+    def _take_in_chunk(self, listed: ReceivedList, now: datetime) -> IntakeCounts:
         doc_ids = [element.doc_id for element in listed.documents]
         known = self._archive.documents.known(listed.account_id, doc_ids)
         pairs = ((known[one.doc_id], one) for one in listed.documents if one.doc_id in known)
@@ -176,13 +176,13 @@ class Intake:
         raw = self._archive.documents.raw(other)
         found = differences(listed, known, raw)
         if not found:
-            return Absorbed()
+            return IntakeCounts()
         documents = self._archive.documents.of({*found.happened, *found.restated})
         transition = _transition(listed.account_id, found, raw, documents, now, self._policy)
         self._archive.transitions.apply(transition, now)
         happened = [what for what, _, _ in found.happened.values()]
         relisted = happened.count(DocumentHappened.RELISTED) + happened.count(DocumentHappened.REFETCHED)
-        return Absorbed(0, len(found.new), happened.count(DocumentHappened.CHANGED), relisted)
+        return IntakeCounts(0, len(found.new), happened.count(DocumentHappened.CHANGED), relisted)
 
     def _withdraw(self, account_id: int, ids: Sequence[int], now: datetime) -> int:
         documents = self._archive.documents.of(ids)
@@ -240,8 +240,8 @@ def _is_as_known(document: Document, known: KnownDocument) -> bool:
     )
 
 
-def until_current(attempt: Callable[[], T]) -> T:
-    """Read and decide again where another worker was faster; Outdated escapes after a few times."""
+def retry_while_outdated(attempt: Callable[[], T]) -> T:
+    """Repeat the attempt while another worker was faster; raises Outdated after MOST_TRIES."""
     for _ in range(MOST_TRIES - 1):
         with contextlib.suppress(Outdated):
             return attempt()

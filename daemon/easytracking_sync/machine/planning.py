@@ -1,4 +1,4 @@
-"""Which due documents form the next batches. Pure."""
+"""Chooses which due documents form the next batches. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from easytracking_sync.transition import DocumentMove, NewBatch, Transition
 
 
 def plan(due: Due, now: datetime, policy: Policy, jobs_in_flight: int) -> Transition | None:
-    """New batches, up to `jobs_in_flight` loading; None where there is nothing to plan.
+    """New batches, up to `jobs_in_flight` being loaded; None if there is nothing to plan.
 
     Fresh documents first; beside them at most one batch of suspects and one of a single document. An account that is
     probing gets one batch of one document at a time.

@@ -12,20 +12,20 @@ DAY_SECONDS = 86_400.0
 HOUR_SECONDS = 3_600.0
 
 LONGEST_WINDOW = timedelta(days=364)
-"""The service counts "365 days" in a way its document leaves open (section 4); one less is safe."""
+"""The document does not define how "365 days" are counted (section 4); one day less is safe."""
 
 NEWEST_WINDOW_AHEAD = timedelta(days=2)
 """The newest window ends in the future, so that no skew between the clocks hides a document."""
 
 LONGEST_DEADLINE_SECONDS = 23 * HOUR_SECONDS
-"""A job lives 24 hours (section 5); waiting longer for it is waiting for nothing."""
+"""A job lives 24 hours (section 5); waiting longer is useless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The numbers that the machine decides by; all durations in seconds.
+    """The limits and durations (in seconds) that decisions depend on.
 
-    `roll` is the chance of this one decision, a number in [0, 1) drawn at the edge: `advance` stays pure.
+    `jitter` is a random number in [0, 1) drawn for this decision by the caller, so that `advance` stays pure.
     """
 
     retry_base_seconds: float = 1.0
@@ -42,43 +42,43 @@ class Policy:
     slow_pauses: tuple[float, ...] = (HOUR_SECONDS, 6 * HOUR_SECONDS, DAY_SECONDS)
     quarantine_retry_seconds: float = DAY_SECONDS
     unacknowledgeable_retry_seconds: float = DAY_SECONDS
-    roll: float = 1.0
+    jitter: float = 1.0
 
     def backoff(self, attempts: int, retry_after: float | None = None) -> float:
         """Seconds to wait after the `attempts`-th failure in a row (1, 2, …): full jitter, doubled, capped.
 
-        What the service asks for with Retry-After is respected, up to the cap or an hour, whichever is more.
+        A Retry-After is respected up to the cap or an hour, whichever is more.
         """
         doubled = self.retry_base_seconds * 2.0 ** min(max(attempts, 1) - 1, 32)
-        pause = self.roll * min(self.retry_cap_seconds, doubled)
+        pause = self.jitter * min(self.retry_cap_seconds, doubled)
         return pause if retry_after is None else max(pause, self.respected(retry_after))
 
     @property
     def longest_pause(self) -> float:
-        """Seconds to wait where trying at once again costs something: jittered below the cap."""
-        return self.roll * self.retry_cap_seconds
+        """Seconds to wait if another attempt is expensive: the cap with jitter."""
+        return self.jitter * self.retry_cap_seconds
 
     def respected(self, retry_after: float) -> float:
-        """Of the seconds the service asks for, those that it gets."""
+        """How many of the seconds that the service asks for to wait."""
         return min(retry_after, max(self.retry_cap_seconds, HOUR_SECONDS))
 
     def poll(self, polls: int) -> float:
-        """Seconds before a pending job is asked for again, after `polls` answers of "in progress"."""
+        """Seconds until a pending job is polled again, after `polls` answers of "in progress"."""
         return min(self.poll_cap_seconds, self.poll_first_seconds * 1.5 ** min(polls, 32))
 
     def deadline(self, losses: int) -> float:
-        """Seconds a job is given, doubled with each loss so that a slow service is not asked in vain."""
+        """Seconds until a job counts as lost, doubled with each loss to allow for a slow service."""
         return min(LONGEST_DEADLINE_SECONDS, self.job_deadline_seconds * 2.0 ** min(losses, 16))
 
     def document_retry(self, attempts: int) -> float:
-        """Seconds before a document that failed `attempts` times travels again; daily once in quarantine."""
+        """Seconds until a document that failed `attempts` times is fetched again; daily in quarantine."""
         if attempts >= self.max_attempts:
             return self.quarantine_retry_seconds
         return self.backoff(attempts)
 
 
 def local_now(now: datetime, timezone: ZoneInfo) -> datetime:
-    """The naive local time at an aware instant: what the service's clock on the wall shows."""
+    """The naive local time at an aware instant: as the service writes times."""
     return now.astimezone(timezone).replace(tzinfo=None, microsecond=0)
 
 

@@ -1,4 +1,4 @@
-"""Is it the document that is refused, or has the account lost its permission? Pure."""
+"""Decides whether a refusal concerns the document or the account's permission. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from easytracking_sync.transition import AccountMove
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class RefusalDecision:
     """What the refusal of a single document means: the account's change, and whether it counts as an attempt.
 
-    `pauses` is set where this refusal is the one that makes the account pause.
+    `pauses` tells that this refusal makes the account pause.
     """
 
     account: AccountMove | None
@@ -24,27 +24,27 @@ class Counted:
 
 
 def count_refusal(
-    account: PauseStatus, refused: Batch, now: datetime, policy: Policy, *, kin_accepted: bool
-) -> Counted:
-    """Fresh documents refused one after the other, with no success between, mean that the permission is gone.
+    account: PauseStatus, refused: Batch, now: datetime, policy: Policy, *, sibling_accepted: bool
+) -> RefusalDecision:
+    """Fresh documents refused in a row, without a success in between, mean that the account lost its permission.
 
-    A refusal tells nothing of the account where another part of the batch that this one was split from went through
-    (`kin_accepted`), nor where the document failed before.
+    A refusal says nothing about the account if another part of the original batch was accepted (`sibling_accepted`),
+    or if the document failed before.
     """
     if account.refused_in_row >= policy.refusals_to_pause:
-        return Counted(_pause(account, now, policy, "every document is refused"), counts=False, pauses=True)
-    if kin_accepted or refused.purpose is not Purpose.FRESH:
-        return Counted(None, counts=True)
+        return RefusalDecision(_pause(account, now, policy, "every document is refused"), counts=False, pauses=True)
+    if sibling_accepted or refused.purpose is not Purpose.FRESH:
+        return RefusalDecision(None, counts=True)
     in_row = account.refused_in_row + 1
     counted = replace(account, refused_in_row=in_row, refused_since=account.refused_since or now)
     if in_row < policy.refusals_to_pause:
-        return Counted(AccountMove(account, counted), counts=True)
+        return RefusalDecision(AccountMove(account, counted), counts=True)
     pause = _pause(counted, now, policy, f"{in_row} documents in a row were refused")
-    return Counted(replace(pause, before=account), counts=False, pauses=True)
+    return RefusalDecision(replace(pause, before=account), counts=False, pauses=True)
 
 
 def forget_refusals(account: PauseStatus) -> AccountMove | None:
-    """A reservation went through: whatever was refused before was the documents' own fault."""
+    """A reservation was accepted, so earlier refusals concerned the documents."""
     if not account.refused_in_row:
         return None
     return AccountMove(account, replace(resumed(account).after, refused_in_row=0, refused_since=None))
@@ -53,14 +53,14 @@ def forget_refusals(account: PauseStatus) -> AccountMove | None:
 def pause_slowly(
     account: PauseStatus, reason: PauseReason, message: str, now: datetime, policy: Policy
 ) -> AccountMove:
-    """Pause by the next of the slow pauses; the last one stays until the account is resumed."""
+    """Pause for the next of `Policy.slow_pauses`; the last one repeats until the account is resumed."""
     seconds = policy.slow_pauses[min(account.slow_pauses, len(policy.slow_pauses) - 1)]
     slower = replace(account, slow_pauses=account.slow_pauses + 1)
     return replace(_paused(slower, reason, now + timedelta(seconds=seconds), message), before=account)
 
 
 def resumed(account: PauseStatus) -> AccountMove:
-    """The account's pause is over."""
+    """End the account's pause."""
     after = replace(account, pause_reason=None, paused_until=None, pause_message=None, slow_pauses=0)
     return AccountMove(account, after)
 

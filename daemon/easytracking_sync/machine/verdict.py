@@ -1,4 +1,4 @@
-"""What a parcel, proven whole, means for each document that was asked for. Pure."""
+"""What an intact parcel means for each requested document. Pure."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from easytracking_sync.terms import CarriedDocument, KnownFile, ParcelFile
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """What a parcel held, by docId."""
+class ParcelContents:
+    """What a parcel contains, by docId."""
 
     files: Mapping[int, tuple[ParcelFile, ...]] = field(default_factory=dict)
-    collided: Collection[int] = ()  # their file names are another document's too
-    refused: Mapping[int, str] = field(default_factory=dict)  # why nothing of them can be believed
+    collided: Collection[int] = ()  # another document has the same file names
+    refused: Mapping[int, str] = field(default_factory=dict)  # why none of their files is accepted
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """What an account wants of each document."""
+class Requirements:
+    """The file types that an account requires of each document."""
 
-    original: str  # the file type without which a document is not home
-    types: frozenset[str]  # the types that are asked for again where they are missing
+    original: str  # without this file type a document is not stored
+    types: frozenset[str]  # types to request again if they are missing
     most_asks: int
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What happens to one carried document. Its files are kept in every case."""
+    """What happens to one document of the batch. Its files are stored in every case."""
 
     carried: CarriedDocument
     event: DocumentEvent
@@ -37,29 +37,29 @@ class Verdict:
 
     @property
     def is_stored(self) -> bool:
-        """Whether it goes on to be acknowledged."""
+        """Whether it stays in the batch, to be acknowledged."""
         return self.event.happened is DocumentHappened.STORED
 
 
 def verdicts(
     documents: Sequence[CarriedDocument],
-    contents: Contents,
+    contents: ParcelContents,
     known: Mapping[int, Sequence[KnownFile]],
-    needs: Needs,
+    needs: Requirements,
 ) -> tuple[Verdict, ...]:
-    """One verdict for each carried document, in the batch's order; `known` are the files it has, by row id.
+    """One verdict per document, in the batch's order; `known` are the files already stored, by row id.
 
-    With its original there, a document is stored; requested types that are absent are asked for `most_asks` times
-    first. Without it, it goes back with an attempt more.
+    A document with its original is stored; other missing types are requested `most_asks` times first. Without its
+    original, the attempt has failed.
     """
     return tuple(_verdict(one, contents, known, needs, alone=len(documents) == 1) for one in documents)
 
 
 def _verdict(
     carried: CarriedDocument,
-    contents: Contents,
+    contents: ParcelContents,
     known: Mapping[int, Sequence[KnownFile]],
-    needs: Needs,
+    needs: Requirements,
     *,
     alone: bool,
 ) -> Verdict:
@@ -79,9 +79,9 @@ def _verdict(
     return Verdict(carried, DocumentEvent(DocumentHappened.STORED, missing=missing), files)
 
 
-def _absence(carried: CarriedDocument, files: Sequence[ParcelFile], contents: Contents, original: str) -> str:
+def _absence(carried: CarriedDocument, files: Sequence[ParcelFile], contents: ParcelContents, original: str) -> str:
     if carried.doc_id in contents.collided:
         return "its file names are also another document's, even when it is fetched alone"
     if not files:
-        return "the parcel held nothing of it"
+        return "the parcel held none of its files"
     return f"the parcel held {', '.join(sorted({file.type for file in files}))} of it, but no {original}"

@@ -25,8 +25,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from easytracking_sync import __version__
-from easytracking_sync.archive.alarm_conditions import AccountCondition
-from easytracking_sync.archive.document_entries import AccountOverview
+from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
 from easytracking_sync.effects import Clock
 from easytracking_sync.events import EventName
 from easytracking_sync.observe.snapshot_cache import Readings

@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from easytracking_sync.archive.alarm_conditions import AccountCondition
-from easytracking_sync.archive.document_entries import AccountOverview
+from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import SyncError
 

@@ -14,7 +14,8 @@ import msgspec
 from easytracking_sync.errors import ServiceUnavailable
 from easytracking_sync.lenient_json import BOM, integer_or_none, read_value, split_object
 from easytracking_sync.list_element import ROME, read_element
-from easytracking_sync.terms import MOST_LISTED, ListedDocument, Window, WindowKind
+from easytracking_sync.list_fields import ListedDocument
+from easytracking_sync.terms import MOST_LISTED, Window, WindowKind
 
 MOST_DAYS: Final = 31
 MOST_DAYS_WITH_A_PHASE: Final = 365

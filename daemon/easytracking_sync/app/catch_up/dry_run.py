@@ -12,7 +12,7 @@ from easytracking_sync.app.composition import archive_of, chosen_accounts, clien
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.schema import require_current, revision
 from easytracking_sync.effects import Effects
-from easytracking_sync.machine.intake import Absorbed, Listed
+from easytracking_sync.machine.intake import IntakeCounts, ReceivedList
 from easytracking_sync.machine.listing import Scope, list_read_only
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
@@ -72,12 +72,12 @@ class _Counter:
         self._archive = archive
         self.unknown: set[int] = set()
 
-    def absorb(self, listed: Listed, now: datetime) -> Absorbed:
+    def take_in(self, listed: ReceivedList, now: datetime) -> IntakeCounts:
         del now
         ids = {element.doc_id for element in listed.documents}
         known = {} if self._archive is None else self._archive.documents.known(listed.account_id, ids)
         self.unknown |= ids - known.keys()
-        return Absorbed(listed=len(listed.documents))
+        return IntakeCounts(listed=len(listed.documents))
 
     def withdraw(
         self,

@@ -17,12 +17,13 @@ from easytracking_sync.app.catch_up.outcome import (
     count_of,
 )
 from easytracking_sync.app.composition import Instance, chosen_accounts, existing_archive
+from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.archive.cycles import CycleRecord
-from easytracking_sync.archive.document_entries import AccountOverview
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.service_requests import ServiceRequest
 from easytracking_sync.effects import Clock, Effects
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.corrections import try_now
 from easytracking_sync.machine.listing import Scope
 from easytracking_sync.machine.listing.threads import ListingThreads
 from easytracking_sync.settings import Settings
@@ -70,7 +71,7 @@ class HandoverClient:
 
     def _send(self, archive: Archive, labels: tuple[str, ...]) -> None:
         self._requested_at = self._clock.now()
-        self._stored_before = sum(map(_stored, archive.document_search.overviews(labels)))
+        self._stored_before = sum(map(_stored, archive.account_statuses.overviews(labels)))
         self._request_id = archive.service_requests.ask(KIND, _parameters(self._request), self._requested_at)
 
     def _is_late(self) -> bool:
@@ -80,7 +81,7 @@ class HandoverClient:
     def _show(self, archive: Archive, labels: tuple[str, ...]) -> None:
         if self._progress is None:
             return
-        overviews = archive.document_search.overviews(labels)
+        overviews = archive.account_statuses.overviews(labels)
         archived = sum(map(_stored, overviews)) - self._stored_before
         waiting = sum(count_of(overview).waiting for overview in overviews)
         doing = "the running service is working"
@@ -89,7 +90,7 @@ class HandoverClient:
     def _outcome(self, archive: Archive, labels: tuple[str, ...], result: Mapping[str, Any]) -> CatchUpOutcome:
         assert self._requested_at is not None
         stored = archive.document_search.stored_since(labels, self._requested_at)
-        overviews = archive.document_search.overviews(labels)
+        overviews = archive.account_statuses.overviews(labels)
         why = str(result.get("why_unfinished", ""))
         return CatchUpOutcome(
             counts=tuple(count_of(overview) for overview in overviews),
@@ -156,10 +157,10 @@ class HandoverServer:
             why = f"the running service does not know {', '.join(sorted(unknown))}; restart it"
             self._archive.service_requests.end(request.id, {"why_unfinished": why}, self._clock.now())
             return
-        self._archive.accounts.resume([account.id for account in chosen])
+        try_now(self._archive, [account.id for account in chosen], self._clock.now())
         taken = _TakenRequest(request, chosen, self._clock.monotonic(), {account.id for account in chosen})
         for account in chosen:
-            self._engine.gate.forget(account.id)
+            self._engine.circuit_breaker.forget(account.id)
             self._listing.retry_now(account.id)
             now = self._clock.now()
             scope = Scope.of_days(account, now, wanted.start, wanted.end, marked_too=not wanted.new_only)

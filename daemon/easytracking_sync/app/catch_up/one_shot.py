@@ -26,6 +26,7 @@ from easytracking_sync.app.composition import (
 )
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, LockHeld, UsageError
+from easytracking_sync.machine.corrections import try_now
 from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.listing import Scope
 from easytracking_sync.machine.listing.threads import ListingThreads
@@ -87,7 +88,7 @@ def _run(
     wait_for_database(settings, effects, observer, threading.Event(), seconds=patience)
     with open_instance(settings, request.accounts, observer, effects=effects, command="catch-up") as instance:
         instance.archive.service_requests.drop(effects.clock.now())
-        instance.archive.accounts.resume(instance.account_ids)  # a person asks: try paused accounts at once
+        try_now(instance.archive, instance.account_ids, effects.clock.now())
         run = _Run(instance, request, effects, observer, workers=settings.sync.workers)
         alarms = alarm_watch(lambda: settings, instance, effects, observer, reasons=lambda: run.troubles)
         why_unfinished = run.work(begun, deadline, progress)
@@ -173,6 +174,7 @@ class _Run:
             if now - counted_at < COUNT_EVERY_SECONDS and not is_idle:
                 continue
             counted_at = now
+            self._instance.archive.database.require_same_file()
             waiting = self._count_waiting()
             if progress is not None:
                 doing = "fetching" if self._listing.is_idle else "listing and fetching"
@@ -234,10 +236,10 @@ class _Run:
 def _outcome(instance: Instance, run: _Run, why_unfinished: str, seconds: float) -> CatchUpOutcome:
     ids = instance.account_ids  # labels may have changed meanwhile
     labels = [entry.label for entry in instance.archive.accounts.entries() if entry.id in ids]
-    refused = instance.engine.gate.refused
+    refused = instance.engine.circuit_breaker.refused
     tally = instance.engine.tally
     return CatchUpOutcome(
-        counts=tuple(count_of(overview) for overview in instance.archive.document_search.overviews(labels)),
+        counts=tuple(count_of(overview) for overview in instance.archive.account_statuses.overviews(labels)),
         documents=tally.documents,
         files=tally.files,
         bytes=tally.bytes,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
 
-from easytracking_sync.archive.document_entries import AccountOverview
+from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.terms import DocumentState
 
 NO_PROGRESS_SECONDS = 900.0

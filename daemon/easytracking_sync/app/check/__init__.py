@@ -13,7 +13,7 @@ __all__ = ["Finding", "run_checks"]
 
 
 def run_checks(settings: Settings, effects: Effects, *, offline: bool = False) -> Iterator[Finding]:
-    """Findings about configuration, folders, disks, database, alerts and every account, as they are made.
+    """Check configuration, folders, disks, database, alerts and every account; yields findings as they are made.
 
     Unless `offline`, it logs in once per account and asks for one list element.
     """

@@ -25,7 +25,7 @@ from easytracking_sync.terms import AcknowledgeWith
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line about one thing, each for a person. `fault` is the kind of error that it is, if it is one."""
+    """One finding: what was checked and how to repair it. `fault` is the kind of error, if it is one."""
 
     what: str
     fault: type[SyncError] | None = None
@@ -33,7 +33,7 @@ class Finding:
 
     @property
     def severity(self) -> Literal["ok", "warn", "fail"]:
-        """A warning works, but should be repaired."""
+        """A warning does not prevent work, but should be repaired."""
         if self.fault is not None:
             return "fail"
         return "warn" if self.repair else "ok"
@@ -41,14 +41,14 @@ class Finding:
 
 ADDRESSES = frozenset({"urls", "heartbeat_url"})
 SECRETS = frozenset({"password", "client_secret", "token", "proxy", "url", *ADDRESSES})
-"""Keys whose values others must not read in a file."""
+"""Keys whose values other users must not read."""
 
 MOUNTED = Path("/run")
-"""Where containers and systemd put files, with modes of their own choice."""
+"""Where containers and systemd mount files, with modes that the user cannot change."""
 
 
 def check_installation(settings: Settings, effects: Effects) -> Iterator[Finding]:
-    """All of them, in the order in which to repair."""
+    """All checks of this machine, in the order to repair them."""
     yield from _configuration(settings)
     yield from _storage(settings, effects)
     yield from _database(settings, effects)
@@ -56,7 +56,7 @@ def check_installation(settings: Settings, effects: Effects) -> Iterator[Finding
 
 
 def _configuration(settings: Settings) -> Iterator[Finding]:
-    """What the settings amount to, and who else can read the secrets among them."""
+    """What is configured, and whether other users can read the secrets."""
     if not settings.accounts:
         yield Finding("configuration: no account", UsageError, "add a table [accounts.NAME] with its login")
     else:
@@ -120,7 +120,7 @@ def _space(name: str, free: int, settings: Settings) -> Finding:
 
 
 def _database(settings: Settings, effects: Effects) -> Iterator[Finding]:
-    """Whether the archive opens, at which schema, how it keeps commits, and whether others can read it."""
+    """Whether the archive opens, its schema and journal mode, and whether other users can read it."""
     try:
         with contextlib.closing(archive_of(settings, effects)) as archive:
             yield from _look_into(archive)
@@ -137,7 +137,7 @@ def _look_into(archive: Archive) -> Iterator[Finding]:
         yield Finding(f"database: no archive at {where} yet; the first catch-up creates it")
         return
     require_current(archive.database)
-    facts = archive.document_search.facts()
+    facts = archive.database.facts()
     journal = f", journal {facts.journal}" if facts.journal else ""
     yield Finding(f"database: {where}, schema {found}, {facts.engine} {facts.version}{journal}")
     path = archive.database.path
@@ -149,7 +149,7 @@ def _look_into(archive: Archive) -> Iterator[Finding]:
 
 
 def _alerts(settings: Settings) -> Iterator[Finding]:
-    """Whether anybody is told when something goes wrong."""
+    """Whether alerts are sent anywhere."""
     heartbeat = settings.alerts.heartbeat_url.get_secret_value()
     try:
         names = [channel.name for channel in channels_of(settings)]
@@ -166,9 +166,9 @@ def _alerts(settings: Settings) -> Iterator[Finding]:
 
 
 def _privacy(name: str, path: Path) -> Finding:
-    """A file that others can read is a fault; an open folder only a warning, since the files in it are private.
+    """A readable file is a fault; a readable folder only a warning, since the files in it are private.
 
-    Never advise to close a folder that others use: that would lock everybody out of it.
+    Never advise chmod for a folder that other users share.
     """
     mode = _mode(path)
     if mode is None:

@@ -31,7 +31,7 @@ MOST_SKEW_SECONDS = 300.0
 """Beyond this, valid tokens seem expired, and the newest documents may not be listed."""
 
 EXPIRED, NOT_YET_VALID, WRONG_NAME = 10, 9, 62
-"""OpenSSL's codes for what is wrong with a certificate; most others mean an authority that is not trusted."""
+"""OpenSSL's verification errors; most others mean an untrusted authority."""
 
 
 def check_accounts(settings: Settings, effects: Effects) -> Iterator[Finding]:
@@ -58,7 +58,7 @@ def check_accounts(settings: Settings, effects: Effects) -> Iterator[Finding]:
 
 
 def clock_finding(ahead: float) -> Finding:
-    """What it means that the service's clock is so many seconds ahead of ours."""
+    """The finding for a service's clock that is this many seconds ahead of ours."""
     if abs(ahead) <= WARN_SKEW_SECONDS:
         return Finding(f"clock: agrees with the service's within {max(1, round(abs(ahead)))} s")
     return Finding(

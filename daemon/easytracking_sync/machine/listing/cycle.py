@@ -14,8 +14,8 @@ from easytracking_sync.errors import Refused, TooLarge
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch_effects import marked_query
-from easytracking_sync.machine.gate import Gate
-from easytracking_sync.machine.intake import Absorbed, Listed
+from easytracking_sync.machine.circuit_breaker import CircuitBreaker
+from easytracking_sync.machine.intake import IntakeCounts, ReceivedList
 from easytracking_sync.machine.listing.scope import Scope
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.remote import Listing
@@ -26,11 +26,11 @@ from easytracking_sync.terms import MOST_LISTED, AcknowledgeWith, Window, Window
 class _Task:
     window: Window
     marked: bool
-    area: _Area
+    area: _WindowProgress
 
 
 @dataclass(slots=True)
-class _Area:
+class _WindowProgress:
     """A window of the scope, and what was found in its parts."""
 
     window: Window
@@ -43,7 +43,7 @@ class _Area:
 class Intake(Protocol):
     """Receives what is listed: the archive's pool, or a comparison that stores nothing."""
 
-    def absorb(self, listed: Listed, now: datetime) -> Absorbed: ...
+    def take_in(self, listed: ReceivedList, now: datetime) -> IntakeCounts: ...
 
     def withdraw(
         self,
@@ -68,19 +68,19 @@ class Cycle:
     def __init__(
         self,
         intake: Intake,
-        gate: Gate,
+        circuit_breaker: CircuitBreaker,
         clock: Clock,
         observer: Observer,
         account: Account,
         scope: Scope,
     ) -> None:
         self.account = account
-        self.absorbed = Absorbed()
+        self.absorbed = IntakeCounts()
         self.unreadable = 0
         self.truncated: list[Window] = []
         self.problems: list[str] = []
         self._intake = intake
-        self._gate = gate
+        self._circuit_breaker = circuit_breaker
         self._clock = clock
         self._observer = observer
         self._begun_at = clock.now()
@@ -130,7 +130,7 @@ class Cycle:
     def _list(self, task: _Task) -> Listing | None:
         """The service's list; None if it is too large. Empty if the service refuses the window."""
         query = marked_query(self.account, task.window, marked=task.marked)
-        with self._gate.calling(self.account) as service:
+        with self._circuit_breaker.calling(self.account) as service:
             try:
                 return service.list_documents(query)
             except TooLarge:
@@ -164,7 +164,7 @@ class Cycle:
 
     def _take_in(self, task: _Task, listing: Listing, begun_at: datetime) -> None:
         account = self.account
-        listed = Listed(
+        listed = ReceivedList(
             account_id=account.id,
             documents=listing.documents,
             begun_at=begun_at,
@@ -172,7 +172,7 @@ class Cycle:
             on_relist=account.on_relist,
             acknowledges=account.acknowledge is not AcknowledgeWith.NONE,
         )
-        self.absorbed += self._intake.absorb(listed, self._clock.now())
+        self.absorbed += self._intake.take_in(listed, self._clock.now())
         self.unreadable += len(listing.unreadable)
         if listing.unreadable:
             self._observer.note(EventName.ELEMENT_UNREADABLE, account=account.label, count=len(listing.unreadable))
@@ -205,7 +205,7 @@ class Cycle:
 def _tasks(scope: Scope) -> Iterable[_Task]:
     phases: Sequence[bool] = (False, True) if scope.marked_too else (False,)
     for window in scope.windows:
-        area = _Area(window, left=len(phases))
+        area = _WindowProgress(window, left=len(phases))
         for marked in phases:
             yield _Task(window, marked, area)
 

@@ -30,7 +30,7 @@ class ListingLease:
         finally:
             if has and self.leases.are_shared:
                 with suppress(DatabaseUnavailable):  # the lease expires by itself
-                    self.leases.give_back(_name(account_id))
+                    self.leases.release(_name(account_id))
 
     def renew(self, account_id: int) -> bool:
         """Take or extend the account's lease; False if another instance holds it."""

@@ -11,7 +11,7 @@ from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, SyncError, Transient, Unreachable
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
-from easytracking_sync.machine.gate import Gate, NoPauses, Pauses
+from easytracking_sync.machine.circuit_breaker import CircuitBreaker, NoPauses, Pauses
 from easytracking_sync.machine.listing.cycle import Cycle, Intake
 from easytracking_sync.machine.listing.scope import Scope
 from easytracking_sync.machine.observer import Observer
@@ -42,7 +42,7 @@ class Patience:
 
     def pause_seconds(self, failures: int, trouble: Transient) -> float:
         """How long to wait after this many failures in a row."""
-        policy = replace(self._policy, roll=self.effects.dice.random())
+        policy = replace(self._policy, jitter=self.effects.dice.random())
         return policy.backoff(failures, trouble.retry_after)
 
     def gives_up(self, account: Account, trouble: Transient, failing_seconds: float) -> bool:
@@ -169,7 +169,9 @@ def list_read_only(
     on_answer: Callable[[Cycle], object] = lambda _: None,
 ) -> ReadOnlyListing:
     """List the scope for an `intake` that stores nothing. Pauses no account, whatever happens."""
-    cycle = Cycle(intake, Gate(NoPauses(), effects.clock, observer, policy), effects.clock, observer, account, scope)
+    cycle = Cycle(
+        intake, CircuitBreaker(NoPauses(), effects.clock, observer, policy), effects.clock, observer, account, scope
+    )
     patience = Patience(NoPauses(), policy, effects, observer)
     run = PatientCycle(cycle, patience, threading.Event(), until=until, on_answer=on_answer)
     problems, credentials_refused = list[str](), False

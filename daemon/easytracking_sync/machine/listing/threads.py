@@ -132,8 +132,8 @@ class ListingThreads:
         with self._lock:
             if not waits and self._has_work(account.id):
                 return False
-            gate, acknowledged = self._engine.gate, self._engine.tally.acknowledged
-            cycle = Cycle(self._intake, gate, self._clock, self._observer, account, scope)
+            circuit_breaker, acknowledged = self._engine.circuit_breaker, self._engine.tally.acknowledged
+            cycle = Cycle(self._intake, circuit_breaker, self._clock, self._observer, account, scope)
             run = PatientCycle(
                 cycle, self._patience, self._stop, on_answer=self._note_answer, on_failure=self._note_trouble
             )

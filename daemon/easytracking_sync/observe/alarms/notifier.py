@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from easytracking_sync.archive.alarm_conditions import AccountCondition
-from easytracking_sync.archive.alarms import Bookmark, Changes, KnownAlarm
+from easytracking_sync.archive.account_status import AccountCondition
+from easytracking_sync.archive.alarms import AlarmChanges, Bookmark, KnownAlarm
 from easytracking_sync.archive.journal import Arrivals
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Clock
@@ -118,7 +118,7 @@ class AlarmWatch:
         if not due:
             return
         self._looked_at, now = self._clock.monotonic(), self._clock.now()
-        conditions = self._archive.alarm_conditions.of(account_ids, self._wishes.max_attempts, now - LATELY)
+        conditions = self._archive.account_statuses.conditions(account_ids, self._wishes.max_attempts, now - LATELY)
         accounts = [self._look(condition) for condition in conditions]
         known = {one.key: one for one in self._archive.alarms.known()}
         disk = self._disk()
@@ -178,7 +178,7 @@ class AlarmWatch:
 
     def _some(self, alarms: Sequence[Alarm], now: datetime) -> Mapping[str, Sequence[int]]:
         return {
-            alarm.key: self._archive.alarm_conditions.some(
+            alarm.key: self._archive.account_statuses.doc_ids(
                 alarm.account_id, COUNTED[alarm.kind], now - LATELY, MOST_NAMED
             )
             for alarm in alarms[:MOST_LINES]
@@ -248,7 +248,7 @@ def _subject(known: KnownAlarm, labels: Mapping[int, str]) -> str:
     return "" if known.account_id is None else labels.get(known.account_id, "?")
 
 
-def _is_mine(changes: Changes, step: Step, now: datetime) -> bool:
+def _is_mine(changes: AlarmChanges, step: Step, now: datetime) -> bool:
     """Take a step down; whether there is something to tell, and it is this instance that tells it."""
     alarm, known = step.alarm, step.known
     if alarm is not None and known is None:

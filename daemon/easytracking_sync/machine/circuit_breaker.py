@@ -1,4 +1,4 @@
-"""The gate before each account's service: pauses an account after a refused login and honours Retry-After."""
+"""The circuit breaker: pauses an account after a refused login and honours Retry-After."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFUSED_LATELY_SECONDS = 60.0
 """For this long after a refused login, other threads do not try to log in."""
 
 LEAST_WAIT_SECONDS = 0.05
-"""A shorter rest of a pause is ignored."""
+"""Ignore a remaining wait that is shorter."""
 
 
 class Pauses(Protocol):
@@ -42,8 +42,8 @@ class NoPauses:
         del account_ids, reason
 
 
-class Gate:
-    """Every call to the service passes this gate.
+class CircuitBreaker:
+    """Every call to the service goes through it.
 
     A refused login pauses its account at once. A Retry-After applies to the user, so all calls of the account wait.
     """

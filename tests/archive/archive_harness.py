@@ -1,4 +1,4 @@
-"""An archive on a clock that only tests move, with short words for what the machine does to it."""
+"""An archive with a clock that only tests move, and shortcuts for what the machine does to it."""
 
 from __future__ import annotations
 

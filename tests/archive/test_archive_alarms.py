@@ -1,4 +1,4 @@
-"""What is alarming, counted; and what was told, so that nothing is told twice by whichever instance."""
+"""Account conditions are counted correctly, and no alarm is sent twice by any instance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every query of the engine and of `status` goes through an index: none reads a table that grows from end to end."""
+"""Every query of the engine and of `status` uses an index; none scans a growing table."""
 
 from __future__ import annotations
 

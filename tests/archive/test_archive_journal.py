@@ -1,4 +1,4 @@
-"""The journal: numbers without gaps, in the order of the commits, so that a reader who follows misses no row."""
+"""The journal: numbers have no gaps and follow the order of the commits, so that a reader misses no row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the document_search finds, and in which order."""
+"""Which documents a search finds, and in which order."""
 
 from __future__ import annotations
 

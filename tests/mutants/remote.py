@@ -82,8 +82,8 @@ REMOTE = (
     Mutant(
         "cut-gzip-accepted",
         "a compressed answer that breaks off passes for whole",
-        "remote/http_client.py",
-        '        raise EOFError("cut short")\n',
+        "remote/inflate.py",
+        '        raise CutShort("the compressed content is cut short")\n',
         "        return\n",
         (f"{CALLS}::test_a_compressed_list_that_is_not_whole_is_no_list",),
     ),
@@ -98,7 +98,7 @@ REMOTE = (
     Mutant(
         "secret-in-an-error",
         "what the service echoes is shown with the password in it",
-        "remote/speech.py",
+        "remote/error_excerpts.py",
         "for secret in (*self._lasting, *tuple(self._tokens)):",
         "for secret in tuple(self._tokens):",
         (f"{CALLS}::test_what_the_service_echoes_never_shows_a_secret",),
@@ -243,7 +243,7 @@ REMOTE = (
     Mutant(
         "torn-parcel-stored",
         "a parcel larger than its bound goes on into the spool",
-        "remote/reply.py",
+        "remote/reply_checks.py",
         "        if count > most_bytes:\n",
         "        if count < 0:\n",
         (f"{FETCH}::test_a_parcel_beyond_the_cap_stops_there",),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import journal
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import ACCOUNT_ID, Database
 from easytracking_sync.archive.tables import account, upsert
 from easytracking_sync.errors import Outdated, UsageError
 from easytracking_sync.events import EventName
@@ -33,7 +33,7 @@ class AccountEntry:
         return self.base_url, self.username
 
 
-_THIS = account.c.id == sa.bindparam("account_id", type_=sa.Integer)
+_THIS = account.c.id == ACCOUNT_ID
 _FIND = sa.select(account.c.id).where(
     account.c.base_url == sa.bindparam("base_url"), account.c.username == sa.bindparam("username")
 )

@@ -29,12 +29,11 @@ from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.batch_effects import BatchEffects, Performed
-from easytracking_sync.machine.circuit_breaker import CircuitBreaker
+from easytracking_sync.machine.circuit_breaker import ArchivePauses, CircuitBreaker
 from easytracking_sync.machine.decision import Outcome, Permission, concerns_permission, decide
 from easytracking_sync.machine.held_claims import HeldClaims
 from easytracking_sync.machine.intake import retry_while_outdated
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.machine.pauses import Pauses
 from easytracking_sync.machine.planning import plan
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import ParcelLimits
@@ -92,7 +91,9 @@ class Engine:
         observer: Observer,
         bounds: Bounds,
     ) -> None:
-        self.circuit_breaker = CircuitBreaker(Pauses(archive.accounts, policy), effects.clock, observer, policy)
+        self.circuit_breaker = CircuitBreaker(
+            ArchivePauses(archive.accounts, policy), effects.clock, observer, policy
+        )
         self.policy = policy
         self.tally = Tally()
         self.storage_failure: str | None = None

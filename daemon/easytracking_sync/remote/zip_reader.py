@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 
 from easytracking_sync.effects import storage_faults
 from easytracking_sync.errors import ParcelBad
+from easytracking_sync.remote.inflate import RAW, CutShort, TrailingBytes, inflated
 
 MOST_DIRECTORY_BYTES: Final = 16 * 1024 * 1024
 MOST_PIECE_BYTES: Final = 1024 * 1024
@@ -252,15 +253,9 @@ def _unpacked(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
     if entry.method == _STORED:
         yield from pieces
         return
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    for piece in pieces:
-        rest = piece
-        while rest and not inflater.eof:
-            yield inflater.decompress(rest, MOST_PIECE_BYTES)
-            rest = inflater.unconsumed_tail
-        if inflater.unused_data or (inflater.eof and rest):
-            raise EntryBad("is followed by something")
-    while not inflater.eof and (last := inflater.decompress(b"", MOST_PIECE_BYTES)):
-        yield last
-    if not inflater.eof:
-        raise EntryBad("is cut short")
+    try:
+        yield from inflated(pieces, RAW, MOST_PIECE_BYTES)
+    except TrailingBytes:
+        raise EntryBad("is followed by something") from None
+    except CutShort:
+        raise EntryBad("is cut short") from None

@@ -19,6 +19,7 @@ from easytracking_sync.errors import (
 )
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.circuit_breaker import ArchivePauses
 from easytracking_sync.machine.engine import Engine
 from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.intake import Intake
@@ -27,7 +28,6 @@ from easytracking_sync.machine.listing.lease import ListingLease
 from easytracking_sync.machine.listing.patience import Patience, PatientCycle
 from easytracking_sync.machine.listing.scope import Scope
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.machine.pauses import Pauses
 
 MOST_THREADS = 8
 LOOK_SECONDS = 0.25
@@ -106,7 +106,7 @@ class ListingThreads:
         self._running: set[int] = set()  # account ids
         self._intake = Intake(archive, engine.policy)
         self._lease = ListingLease(archive.leases, effects.clock)
-        self._patience = Patience(Pauses(archive.accounts, engine.policy), engine.policy, effects, observer)
+        self._patience = Patience(ArchivePauses(archive.accounts, engine.policy), engine.policy, effects, observer)
 
     def start(self, accounts: int) -> None:
         """Start enough threads for this many accounts; call it once."""

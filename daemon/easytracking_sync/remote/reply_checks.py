@@ -1,4 +1,4 @@
-"""What a status means, where a call has no meaning of its own for it."""
+"""What a reply means where its call gives it no meaning of its own: refused, unavailable, or not the service's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def refuse(reply: Reply) -> NoReturn:
     status = reply.status
     in_json = reply.media_type.endswith("json") and 400 <= status < 500 and status not in _ABOUT_THE_MOMENT
     if status in {400, 403} or in_json:
-        said = reply.said()
+        said = reply.error_text()
         raise Refused(reply.problem(f"refused ({status}){_in_quotes(said)}"), status=status, reply=said)
     raise unavailable(reply)
 
@@ -53,14 +53,14 @@ def expect_no_page(reply: Reply) -> None:
 
 def quoted(reply: Reply) -> str:
     """What the service said, to be put into a sentence."""
-    return _in_quotes(reply.said())
+    return _in_quotes(reply.error_text())
 
 
 def _in_quotes(said: str) -> str:
     return f' and said "{said}"' if said else ""
 
 
-def pour(reply: Reply, sink: Callable[[bytes], object], most_bytes: int) -> int:
+def receive_parcel(reply: Reply, sink: Callable[[bytes], object], most_bytes: int) -> int:
     """A parcel's body into the sink; its bytes. JobLost for anything but a whole body within bounds.
 
     A page may not have reset the job, but that cannot be known, and to reserve again is safe.

@@ -32,7 +32,7 @@ class Notes:
     heard: list[str] = field(default_factory=list)
     told: threading.Event = field(default_factory=threading.Event)
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+    def note(self, name: str, /, level: str = "", **facts: object) -> None:
         self.heard.append(name)
         if name == "http.failed":
             self.told.set()

@@ -30,6 +30,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Observer
 
 KEY = "http.listen"
@@ -206,7 +207,7 @@ class Server:
     def start(self) -> None:
         """Start serving; call it once."""
         host, port, *_ = self._socket.getsockname()
-        self._observer.note("http.listening", address=_shown(host, port))
+        self._observer.note(EventName.HTTP_LISTENING, address=_shown(host, port))
         threading.Thread(target=self._work, name="http", daemon=True).start()
 
     def stop(self) -> None:
@@ -224,4 +225,4 @@ class Server:
             self._socket.close()
             self._ended.set()
         if not self._server.should_exit:
-            self._observer.note("http.failed", level="error", error=error)
+            self._observer.note(EventName.HTTP_FAILED, error=error)

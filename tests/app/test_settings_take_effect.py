@@ -247,7 +247,7 @@ def workers_sets_the_number_of_threads(bench: Bench) -> None:
     seen: set[str] = set()
 
     class Watching(Silent):
-        def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+        def note(self, name: str, /, level: str = "", **facts: object) -> None:
             if name == "service.started":
                 seen.update(thread.name for thread in threading.enumerate())
                 stop.set()

@@ -13,6 +13,7 @@ from easytracking_sync.archive import journal, tables
 from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.alarms import Bookmark, KnownAlarm
 from easytracking_sync.archive.opening import Archive
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
@@ -98,11 +99,11 @@ def test_changed_and_rotten_documents_are_counted_once_each_and_only_lately(arch
     ids = [archive_harness.document(account_id, doc_id).id for doc_id in (1, 2)]
     with archive_harness.archive.database.write() as connection:
         for name, document_id in (
-            ("document.changed", ids[0]),
-            ("document.bytes_changed", ids[0]),
-            ("document.bytes_changed", ids[1]),
-            ("document.rotten", ids[1]),
-            ("document.failed", ids[1]),
+            (EventName.DOCUMENT_CHANGED, ids[0]),
+            (EventName.DOCUMENT_BYTES_CHANGED, ids[0]),
+            (EventName.DOCUMENT_BYTES_CHANGED, ids[1]),
+            (EventName.DOCUMENT_ROTTEN, ids[1]),
+            (EventName.DOCUMENT_FAILED, ids[1]),
         ):
             journal.record(connection, name, archive_harness.now, account_id=account_id, document_id=document_id)
     assert (condition(archive_harness, account_id).changed, condition(archive_harness, account_id).rotten) == (2, 1)

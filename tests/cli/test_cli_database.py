@@ -18,6 +18,7 @@ from easytracking_sync.archive.database_copier import DatabaseCopier
 from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.errors import StorageFault, UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.terms import BatchState, DocumentState
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def fill(builder: ArchiveBuilder) -> None:
     batch = builder.batch("acme", *rows, state=BatchState.RESERVED, epoch=9, lease_owner="dead", lease_until=NOW)
     with builder.archive.database.write() as connection:
         detail = {"reason": "\0 and \u20ac"}
-        journal.record(connection, "batch.reserved", NOW, batch_id=batch, detail=detail)
+        journal.record(connection, EventName.BATCH_RESERVED, NOW, batch_id=batch, detail=detail)
         connection.execute(sa.insert(tables.lease).values(name="x", owner="y", epoch=1, taken_at=NOW, until=NOW))
     builder.archive.service_requests.ask("catch-up", {"accounts": []}, NOW)
     builder.insert(tables.cycle, account_id=builder.account("acme"), kind="sync", begun_at=NOW)

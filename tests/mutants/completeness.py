@@ -78,7 +78,7 @@ COMPLETENESS = (
     Mutant(
         "503-blames-the-batch",
         "a service that says it is unavailable counts as failing over one call",
-        "remote/reply.py",
+        "remote/reply_checks.py",
         "if status >= 500 and status != 503",
         "if status >= 500",
         ("tests/remote/test_remote_calls.py::test_only_a_service_that_breaks_down_over_a_call_blames_it",),

@@ -28,6 +28,7 @@ from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.effects import Effects, Files, LocalFiles
 from easytracking_sync.errors import CredentialsRefused
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.circuit_breaker import ArchivePauses
 from easytracking_sync.machine.engine import Bounds, Engine
@@ -83,8 +84,8 @@ class Recorder:
 
     notes: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
-        self.notes.append((name, level, dict(facts)))
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
+        self.notes.append((name, level or name.level, dict(facts)))
 
     def named(self, name: str) -> list[dict[str, Any]]:
         """The facts of every note of this name, in order."""

@@ -18,6 +18,7 @@ from easytracking_sync.archive.account_status import AccountCondition, AccountOv
 from easytracking_sync.archive.schema import require_current
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.host.http_server import LOOPBACK_NAMES, Admission, Pages, Server, application, bind
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.observe.metrics import Metrics
@@ -90,7 +91,7 @@ class HttpPages:
         except UsageError as trouble:
             if http.is_chosen:
                 raise
-            observer.note("http.unavailable", level="warning", reason=str(trouble))
+            observer.note(EventName.HTTP_UNAVAILABLE, reason=str(trouble))
             return None
 
     def _page(self) -> tuple[str, bytes]:

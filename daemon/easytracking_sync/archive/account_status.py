@@ -15,10 +15,11 @@ from sqlalchemy.engine import Connection, Row
 
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.tables import INCOMPLETE, account, batch, batch_document, cycle, document, event
+from easytracking_sync.events import EventName
 from easytracking_sync.terms import LIVE_STATES, WAITING_STATES, BatchState, DocumentState, PauseReason
 
-CHANGED = ("document.changed", "document.bytes_changed")
-ROTTEN = ("document.rotten", "document.bare")
+CHANGED = (EventName.DOCUMENT_CHANGED, EventName.DOCUMENT_BYTES_CHANGED)
+ROTTEN = (EventName.DOCUMENT_ROTTEN, EventName.DOCUMENT_BARE)
 
 UNDER_WAY = (DocumentState.DISCOVERED, DocumentState.BATCHED)
 NOT_STORED = (*UNDER_WAY, DocumentState.QUARANTINED)

@@ -11,6 +11,7 @@ from typing import Protocol
 from easytracking_sync.archive.accounts import Accounts
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import CredentialsRefused, ServiceUnavailable
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.intake import retry_while_outdated
 from easytracking_sync.machine.observer import Observer
@@ -128,7 +129,7 @@ class CircuitBreaker:
                     account.id, PauseReason.CREDENTIALS, str(refusal), self._clock.now()
                 )
                 self._observer.note(
-                    "credentials.refused", level="error", account=account.label, reason=str(refusal), until=until
+                    EventName.CREDENTIALS_REFUSED, account=account.label, reason=str(refusal), until=until
                 )
             raise
         self._on_answer(account.id)

@@ -17,6 +17,7 @@ from easytracking_sync.errors import (
     StorageFault,
     Transient,
 )
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.circuit_breaker import ArchivePauses
 from easytracking_sync.machine.engine import Engine
@@ -198,11 +199,11 @@ class ListingThreads:
                     pause, record = self._list(request)
                 else:
                     pause = LEASE_RETRY_SECONDS if request.waits else None
-                    self._observer.note("cycle.elsewhere", level="debug", account=account.label)
+                    self._observer.note(EventName.CYCLE_ELSEWHERE, account=account.label)
         except (Transient, Permanent) as trouble:
             pause = None
             self._note_trouble(account, trouble)
-            self._observer.note("cycle.failed", level="error", account=account.label, reason=str(trouble))
+            self._observer.note(EventName.CYCLE_FAILED, account=account.label, reason=str(trouble))
         except (Fatal, Exception) as failure:  # noqa: BLE001  whoever watches these threads raises it
             pause = None
             self.state.failure = failure
@@ -270,7 +271,7 @@ class ListingThreads:
         record = cycle.record(self._kind, outcome)
         self._archive.cycles.record(record, self._clock.now())
         self._observer.note(
-            "cycle.ended",
+            EventName.CYCLE_ENDED,
             level="info" if record.outcome in {"complete", INTERRUPTED} else "warning",
             account=cycle.account.label,
             windows=record.windows,

@@ -12,6 +12,7 @@ from easytracking_sync.archive.journal import Arrivals
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Permanent, Transient
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.observe.alarms.heartbeat import Heart
 from easytracking_sync.observe.alarms.messages import MOST_LINES, Letter, Writer
@@ -108,9 +109,9 @@ class AlarmWatch:
         try:
             work()
         except (Transient, Permanent) as trouble:
-            self._observer.note("watch.troubled", level="warning", reason=str(trouble))
+            self._observer.note(EventName.WATCH_TROUBLED, reason=str(trouble))
         except Exception as bug:  # noqa: BLE001  whatever is wrong with alarms, the invoices come first
-            self._observer.note("watch.crashed", level="critical", error=type(bug).__name__, exc_info=bug)
+            self._observer.note(EventName.WATCH_CRASHED, error=type(bug).__name__, exc_info=bug)
 
     def _turn(self, account_ids: Collection[int], *, due: bool, healthy: bool = True) -> None:
         self._settle()
@@ -150,7 +151,7 @@ class AlarmWatch:
             with self._archive.alarms.changing() as changes:
                 return [step for step in todo if _is_mine(changes, step, now)]
         except Transient as trouble:
-            self._observer.note("watch.troubled", level="warning", reason=str(trouble))
+            self._observer.note(EventName.WATCH_TROUBLED, reason=str(trouble))
             fresh = [step for step in todo if step.telling is Telling.BEGIN and step.key not in self._unwritten]
             self._unwritten.update(step.key for step in fresh)
             return fresh
@@ -166,14 +167,14 @@ class AlarmWatch:
                     grew = Telling.GROW in tellings
                     letter = self._writer.began(kind, alarms, self._some(alarms, now), now, grew=grew)
                     self._send(letter, began=() if grew else tuple(step.key for step in found))
-                    self._note("alarm.grew" if grew else "alarm.began", alarms)
+                    self._note(EventName.ALARM_GREW if grew else EventName.ALARM_BEGAN, alarms)
             over = [step.known for step in mine if step.telling in (Telling.END, Telling.END_AGAIN) and step.known]
             over = [one for one in over if one.kind == kind]
             if over:
                 subjects = [_subject(one, labels) for one in over]
                 self._send(self._writer.ended(kind, subjects, now), ended=tuple(one.key for one in over))
                 for subject in subjects:
-                    self._observer.note("alarm.ended", kind=kind.value, subject=subject)
+                    self._observer.note(EventName.ALARM_ENDED, kind=kind.value, subject=subject)
 
     def _some(self, alarms: Sequence[Alarm], now: datetime) -> Mapping[str, Sequence[int]]:
         return {
@@ -237,11 +238,9 @@ class AlarmWatch:
         assert self._post is not None
         self._post.put(Posted(letter, began, ended))
 
-    def _note(self, name: str, alarms: Sequence[Alarm]) -> None:
+    def _note(self, name: EventName, alarms: Sequence[Alarm]) -> None:
         for alarm in alarms:
-            self._observer.note(
-                name, level="warning", kind=alarm.kind.value, subject=alarm.subject, amount=alarm.amount
-            )
+            self._observer.note(name, kind=alarm.kind.value, subject=alarm.subject, amount=alarm.amount)
 
 
 def _subject(known: KnownAlarm, labels: Mapping[int, str]) -> str:

@@ -24,12 +24,12 @@ from tests.support.running_service import running_service
 
 from easytracking_simulator import Options, Simulator, status
 from easytracking_simulator.httpx_transport import SimulatorTransport
+from easytracking_sync.alarm_terms import AccountCondition
 from easytracking_sync.app import CatchUpRequest, catch_up
 from easytracking_sync.app.alerts import channels_of, limits_of, silent_at, wishes_of, writer_of
 from easytracking_sync.app.composition import archive_of, bounds_of, client_of, machine_account, policy_of
 from easytracking_sync.app.schedule import trigger_of
 from easytracking_sync.app.service import serve
-from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter
 from easytracking_sync.effects import Effects

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from tests.archive.archive_harness import DAWN, ON_SQLITE, ArchiveHarness, listed
 
+from easytracking_sync.alarm_terms import AlarmKind
 from easytracking_sync.archive.read_back import read_back
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.batch import BatchHappened
@@ -127,7 +128,7 @@ WORK: dict[str, Callable[[ArchiveHarness, int], object]] = {
     ),
     "naming what changed": lambda archive_harness, account_id: [
         archive_harness.archive.account_statuses.doc_ids(account_id, what, archive_harness.now, 5)
-        for what in ("changed", "quarantined", "incomplete")
+        for what in (AlarmKind.CHANGED, AlarmKind.QUARANTINE, AlarmKind.INCOMPLETE)
     ],
     "arrivals": lambda archive_harness, _: [
         archive_harness.archive.journal.last(),

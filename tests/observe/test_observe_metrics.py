@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind
+from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.events import EventName
 from easytracking_sync.observe.metrics import Metrics
@@ -31,11 +32,13 @@ CONDITION = AccountCondition(
     last_success_at=NOON - timedelta(minutes=10),
     waiting=3,
     waiting_since=NOON - timedelta(minutes=2),
-    quarantined=1,
-    unacknowledgeable=4,
-    incomplete=5,
-    changed=6,
-    rotten=8,
+    counts={
+        AlarmKind.QUARANTINE: 1,
+        AlarmKind.UNACKNOWLEDGEABLE: 4,
+        AlarmKind.INCOMPLETE: 5,
+        AlarmKind.CHANGED: 6,
+        AlarmKind.ROTTEN: 8,
+    },
 )
 
 

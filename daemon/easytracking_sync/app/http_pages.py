@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from easytracking_sync.alarm_terms import AccountCondition
 from easytracking_sync.app.composition import Instance
 from easytracking_sync.app.supervision import Liveness
-from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
+from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.archive.schema import require_current
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, UsageError

@@ -60,9 +60,9 @@ def serve(
     hang_seconds: float | None = None,
     preparing: Callable[[str], object] = lambda _: None,
 ) -> None:
-    """Hold the archive and run the service for all configured accounts until `stop` is set.
+    """Lock the archive and run the service for all configured accounts until `stop` is set.
 
-    Waits for a database server that is not up yet. `preparing` is told what the start is at.
+    Waits for a database server that is not up yet. `preparing` is called with each stage of the start.
     When `reload_requested` is set, `reload` loads the configuration again; a wrong one changes nothing. If a step of
     a thread takes longer than `hang_seconds`, the supervisor is no longer told that the service is alive.
 

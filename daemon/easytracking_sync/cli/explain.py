@@ -117,7 +117,7 @@ def _details(happening: HistoryEntry) -> str:
     reason = str(facts.pop("reason", None) or "")
     if facts.get("documents") == 1:
         del facts["documents"]
-    names = {"before": "the list said before", "documents": "documents in the batch"}
+    names = {"before": "the list before the change", "documents": "documents in the batch"}
     return "; ".join(
         [reason] * bool(reason) + [f"{names.get(name, name)}: {value}" for name, value in facts.items() if value]
     )

@@ -23,7 +23,7 @@ class BatchHappened(StrEnum):
     """The result of an effect, or what an operator or the account's pause did to the batch."""
 
     JOB_CREATED = "job_created"
-    REFUSED = "refused"  # the service said 403 or 400
+    REFUSED = "refused"  # the service answered 403 or 400
     SINGLED_OUT = "singled_out"  # the service fails over this batch again and again, but answers other calls
     PAUSED = "paused"  # the account pauses because every reservation is refused
     PENDING = "pending"  # 202: the job is not ready

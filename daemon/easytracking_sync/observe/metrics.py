@@ -25,7 +25,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from easytracking_sync import __version__
-from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind
+from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.effects import Clock
 from easytracking_sync.events import EventName
 from easytracking_sync.observe.snapshot_cache import Readings
@@ -83,18 +84,24 @@ CONDITIONS: Mapping[str, tuple[str, Callable[[AccountCondition, datetime], float
     "oldest_waiting_seconds": ("For how long the oldest of those has waited; 0 where none does.", _waiting_seconds),
     "documents_quarantined": (
         "Documents in quarantine, those included that are being tried once more.",
-        lambda one, _: one.quarantined,
+        lambda one, _: one.count(AlarmKind.QUARANTINE),
     ),
     "documents_unacknowledgeable": (
         "Documents stored here that the service does not let us mark.",
-        lambda one, _: one.unacknowledgeable,
+        lambda one, _: one.count(AlarmKind.UNACKNOWLEDGEABLE),
     ),
-    "documents_incomplete": ("Documents that lack a file asked for in vain.", lambda one, _: one.incomplete),
+    "documents_incomplete": (
+        "Documents that lack a file asked for in vain.",
+        lambda one, _: one.count(AlarmKind.INCOMPLETE),
+    ),
     "documents_altered": (
         "Documents that changed under their id in the last seven days; both versions are kept.",
-        lambda one, _: one.changed,
+        lambda one, _: one.count(AlarmKind.CHANGED),
     ),
-    "documents_rotten": ("Documents whose stored bytes were found rotten in those days.", lambda one, _: one.rotten),
+    "documents_rotten": (
+        "Documents whose stored bytes were found rotten in those days.",
+        lambda one, _: one.count(AlarmKind.ROTTEN),
+    ),
     "last_success_timestamp_seconds": (
         "When a cycle was last complete; 0 for never.",
         lambda one, _: one.last_success_at.timestamp() if one.last_success_at else 0.0,

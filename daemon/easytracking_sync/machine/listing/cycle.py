@@ -155,7 +155,7 @@ class Cycle:
             self._finish(task)
             return
         if listing is not None and task.window.end - task.window.start <= task.window.grain:
-            task.area.complete = False  # documents may lie between the two seconds
+            task.area.complete = False  # documents may have times between the two seconds
             self._take_in(task, listing, begun_at)
         self._tasks.popleft()
         task.area.left += 1

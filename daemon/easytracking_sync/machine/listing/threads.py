@@ -204,7 +204,7 @@ class ListingThreads:
             pause = None
             self._note_trouble(account, trouble)
             self._observer.note(EventName.CYCLE_FAILED, account=account.label, reason=str(trouble))
-        except (Fatal, Exception) as failure:  # noqa: BLE001  whoever watches these threads raises it
+        except (Fatal, Exception) as failure:  # noqa: BLE001  raised by the caller that watches these threads
             pause = None
             self.state.failure = failure
         with self._lock:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from easytracking_sync.archive.account_status import AccountCondition
-from easytracking_sync.archive.alarms import AlarmChanges, Bookmark, KnownAlarm
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind, KnownAlarm
+from easytracking_sync.archive.alarms import AlarmChanges, Bookmark
 from easytracking_sync.archive.journal import Arrivals
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Clock
@@ -20,7 +20,6 @@ from easytracking_sync.observe.alarms.rules import (
     COUNTED,
     Alarm,
     Disk,
-    Kind,
     Limits,
     Step,
     Telling,
@@ -159,7 +158,7 @@ class AlarmWatch:
     def _tell(self, mine: Sequence[Step], conditions: Sequence[AccountCondition], now: datetime) -> None:
         """One letter for each kind and each way of telling, whatever the number of accounts."""
         labels = {condition.account_id: condition.label for condition in conditions}
-        for kind in Kind:
+        for kind in AlarmKind:
             for tellings in ((Telling.BEGIN, Telling.BEGIN_AGAIN), (Telling.GROW,)):
                 found = [step for step in mine if step.telling in tellings and step.alarm and step.alarm.kind is kind]
                 alarms = [step.alarm for step in found if step.alarm is not None]
@@ -178,9 +177,7 @@ class AlarmWatch:
 
     def _some(self, alarms: Sequence[Alarm], now: datetime) -> Mapping[str, Sequence[int]]:
         return {
-            alarm.key: self._archive.account_statuses.doc_ids(
-                alarm.account_id, COUNTED[alarm.kind], now - LATELY, MOST_NAMED
-            )
+            alarm.key: self._archive.account_statuses.doc_ids(alarm.account_id, alarm.kind, now - LATELY, MOST_NAMED)
             for alarm in alarms[:MOST_LINES]
             if alarm.kind in COUNTED and alarm.account_id is not None
         }

@@ -1,4 +1,4 @@
-"""The database: no update is lost, a commit is durable, and what a driver raises says what to do."""
+"""The database: no update is lost, commits are durable, and drivers' errors are translated."""
 
 from __future__ import annotations
 

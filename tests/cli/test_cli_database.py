@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from easytracking_sync.archive import database_copier, journal, schema, tables
+from easytracking_sync.archive import blobs, database_copier, journal, schema, tables
 from easytracking_sync.archive.blobs import DatabaseBlobs
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.database_copier import DatabaseCopier
 from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.errors import StorageFault, UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.terms import BatchState, DocumentState
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def fill(builder: ArchiveBuilder) -> None:
     batch = builder.batch("acme", *rows, state=BatchState.RESERVED, epoch=9, lease_owner="dead", lease_until=NOW)
     with builder.archive.database.write() as connection:
         detail = {"reason": "\0 and \u20ac"}
-        journal.record(connection, "batch.reserved", NOW, batch_id=batch, detail=detail)
+        journal.record(connection, EventName.BATCH_RESERVED, NOW, batch_id=batch, detail=detail)
         connection.execute(sa.insert(tables.lease).values(name="x", owner="y", epoch=1, taken_at=NOW, until=NOW))
     builder.archive.service_requests.ask("catch-up", {"accounts": []}, NOW)
     builder.insert(tables.cycle, account_id=builder.account("acme"), kind="sync", begun_at=NOW)
@@ -190,7 +191,7 @@ def test_bytes_that_cannot_be_read_back_do_not_count_as_copied(builder: ArchiveB
             with copy.write() as connection:
                 connection.execute(sa.update(tables.blob_chunk).values(content=b"torn"))
 
-    with pytest.raises(StorageFault, match="not in the copy"):
+    with pytest.raises(StorageFault, match="damaged in the copy"):
         copier(builder, copy, spoil).run()
     assert schema.revision(copy) == database_copier.COPYING
     copy.close()
@@ -272,7 +273,7 @@ def test_pages_of_one_row_copy_the_same(
     """Bounded memory: tables go by pages and blobs by groups, whatever their sizes."""
     fill(builder)
     monkeypatch.setattr(database_copier, "PAGE", 1)
-    monkeypatch.setattr(database_copier, "TRANSACTION_BYTES", 1)
+    monkeypatch.setattr(blobs, "TRANSACTION_BYTES", 1)
     monkeypatch.setattr(database_copier, "AT_ONCE", 1)
     copy = Database(f"sqlite:///{tmp_path}/copy.db")
     copier(builder, copy).run()

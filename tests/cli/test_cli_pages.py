@@ -36,7 +36,7 @@ def test_run_reports_a_port_in_use_with_code_2_but_first_another_instance(tmp_pa
         ran = run("--config", config, "run")
         said = ran.err.splitlines()
         assert ran.code == 2
-        assert said[-1].startswith(f"easytracking-sync: http.listen: {listen} is taken by another program; ")
+        assert said[-1].startswith(f"easytracking-sync: http.listen: {listen} is in use by another program; ")
         assert not any("service.started" in line for line in said)
         with instance_lock(Database(f"sqlite:///{path}"), {"command": "run"}):
             assert run("--config", config, "run").code == 5

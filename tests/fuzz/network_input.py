@@ -29,7 +29,7 @@ from easytracking_sync.remote import (
     open_file,
     read_listing,
 )
-from easytracking_sync.remote.document_list import read_expiry, read_token
+from easytracking_sync.remote.auth import read_expiry, read_token
 from easytracking_sync.terms import FileType, Window, WindowKind
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

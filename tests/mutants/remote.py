@@ -11,6 +11,7 @@ CONTAINER = "tests/remote/test_remote_zip_reader.py"
 ELEMENT = "tests/remote/test_remote_list_element.py"
 FETCH = "tests/remote/test_remote_fetch.py"
 LISTING = "tests/remote/test_remote_listing.py"
+HTTP_SERVER = "tests/host/test_host_http_server.py"
 PARCEL = "tests/remote/test_remote_parcel.py"
 POOL = "tests/archive/test_archive_pool.py"
 
@@ -82,8 +83,8 @@ REMOTE = (
     Mutant(
         "cut-gzip-accepted",
         "a compressed answer that breaks off passes for whole",
-        "remote/http_client.py",
-        '        raise EOFError("cut short")\n',
+        "remote/inflate.py",
+        '        raise CutShort("the compressed content is cut short")\n',
         "        return\n",
         (f"{CALLS}::test_a_compressed_list_that_is_not_whole_is_no_list",),
     ),
@@ -98,7 +99,7 @@ REMOTE = (
     Mutant(
         "secret-in-an-error",
         "what the service echoes is shown with the password in it",
-        "remote/speech.py",
+        "remote/error_excerpts.py",
         "for secret in (*self._lasting, *tuple(self._tokens)):",
         "for secret in tuple(self._tokens):",
         (f"{CALLS}::test_what_the_service_echoes_never_shows_a_secret",),
@@ -243,9 +244,33 @@ REMOTE = (
     Mutant(
         "torn-parcel-stored",
         "a parcel larger than its bound goes on into the spool",
-        "remote/reply.py",
+        "remote/reply_checks.py",
         "        if count > most_bytes:\n",
         "        if count < 0:\n",
         (f"{FETCH}::test_a_parcel_beyond_the_cap_stops_there",),
+    ),
+    Mutant(
+        "endless-name-normalised",
+        "a name of any length is normalised, which freezes the program",
+        "remote/entry_names.py",
+        "        if len(name) > MOST_COMPARED_CHARS:\n            return None\n",
+        "",
+        (f"{PARCEL}::test_a_name_that_takes_hours_to_normalise_is_only_compared_as_it_is",),
+    ),
+    Mutant(
+        "base-name-before-path",
+        "a folder a document: a file of another document's folder is taken",
+        "remote/entry_names.py",
+        "_STEPS: tuple[Callable[[str], str], ...] = (path_of, _caseless_path, _composed_path, _base_name)",
+        "_STEPS: tuple[Callable[[str], str], ...] = (_base_name,)",
+        (f"{PARCEL}::test_whole_paths_are_compared_before_base_names",),
+    ),
+    Mutant(
+        "idle-clients-keep-checks-out",
+        "idle connections are kept, and a new one is refused",
+        "host/http_server.py",
+        "min(waiting, key=lambda one: one.opened_at, default=self)",
+        "min([], key=lambda one: one.opened_at, default=self)",
+        (f"{HTTP_SERVER}::test_connections_are_few_and_a_new_one_replaces_the_oldest_idle_one",),
     ),
 )

@@ -1,4 +1,4 @@
-"""PostgreSQL as the archive uses it: refused where it forgets, limited in every transaction, and understood."""
+"""PostgreSQL: servers that lose commits are refused, transactions have limits, errors are translated."""
 
 from __future__ import annotations
 

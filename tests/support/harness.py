@@ -28,11 +28,12 @@ from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.effects import Effects, Files, LocalFiles
 from easytracking_sync.errors import CredentialsRefused
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.circuit_breaker import ArchivePauses
 from easytracking_sync.machine.engine import Bounds, Engine
 from easytracking_sync.machine.intake import Intake
 from easytracking_sync.machine.listing import Cycle, Patience, PatientCycle, Scope
-from easytracking_sync.machine.pauses import Pauses
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import EasyTracking, Endpoint
 from easytracking_sync.terms import LIVE_STATES, AcknowledgeWith, DocumentState, FileType, OnRelist
@@ -83,8 +84,8 @@ class Recorder:
 
     notes: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
-        self.notes.append((name, level, dict(facts)))
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
+        self.notes.append((name, level or name.level, dict(facts)))
 
     def named(self, name: str) -> list[dict[str, Any]]:
         """The facts of every note of this name, in order."""
@@ -326,7 +327,7 @@ def cycle_of(harness: Harness, account: Account, scope: Scope | None = None, *, 
 def list_through(harness: Harness, cycle: Cycle) -> Cycle:
     """Step through a cycle to its end, waiting out what is transient. CredentialsRefused escapes."""
     endless = replace(harness.policy, list_patience_seconds=math.inf)
-    patience = Patience(Pauses(harness.archive.accounts, endless), endless, harness.effects, harness.observer)
+    patience = Patience(ArchivePauses(harness.archive.accounts, endless), endless, harness.effects, harness.observer)
     PatientCycle(cycle, patience, threading.Event()).run()
     return cycle
 

@@ -14,6 +14,7 @@ import httpx
 from easytracking_sync.app import serve
 from easytracking_sync.app.http_pages import HttpPages
 from easytracking_sync.effects import Effects
+from easytracking_sync.events import EventName
 from easytracking_sync.observe.observers import Several
 from easytracking_sync.settings import Settings
 
@@ -29,9 +30,9 @@ class RunningService:
     listens: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
         """See Observer."""
-        self.notes.append((name, level, facts))
+        self.notes.append((name, level or name.level, facts))
         if name == "http.listening":
             self.address = f"http://{facts['address']}"
             self.listens.set()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,16 @@ from easytracking_sync.errors import (
     SyncError,
     UsageError,
 )
+from easytracking_sync.terms import chunked
 
 BUSY_SECONDS = 30
 
 IDS_AT_ONCE = 500
 """The most ids in one statement; both databases accept this many."""
+
+IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
+ACCOUNT_ID = sa.bindparam("account_id", type_=sa.Integer)
+ACCOUNT_IDS: sa.BindParameter[int] = sa.bindparam("account_ids", expanding=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,15 @@ class Database:
             yield rows
             last = [sa.literal(getattr(rows[-1], str(column.key)), column.type) for column in key]
             page = query.where(key[0] > last[0] if len(key) == 1 else sa.tuple_(*key) > sa.tuple_(*last))
+
+    def rows_of(self, query: sa.Select[Any], ids: Iterable[int], **parameters: object) -> list[sa.Row[Any]]:
+        """The rows of a query with the parameter IDS, read in statements of IDS_AT_ONCE ids."""
+        with self.read() as connection:
+            return [
+                row
+                for some in chunked(tuple(ids), IDS_AT_ONCE)
+                for row in connection.execute(query, {**parameters, "ids": some})
+            ]
 
     def facts(self) -> DatabaseFacts:
         """What the database reports about itself."""

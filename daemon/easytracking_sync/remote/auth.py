@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +11,7 @@ from typing import Final
 
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import CredentialsRefused, ServiceUnavailable
-from easytracking_sync.remote.document_list import read_expiry
+from easytracking_sync.lenient_json import BOM, read_value
 
 MOST_MARGIN_SECONDS: Final = 60.0
 """A token is renewed this long before its `exp`, or at four fifths of its life where that comes later."""
@@ -89,3 +91,32 @@ def _again(failure: CredentialsRefused | ServiceUnavailable) -> CredentialsRefus
     if isinstance(failure, ServiceUnavailable):
         return ServiceUnavailable(str(failure), retry_after=failure.retry_after)
     return CredentialsRefused(str(failure))
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}", re.ASCII)
+
+
+def read_token(body: bytes) -> str | None:
+    """The token of section 3, with or without its double quotes; None where this is none."""
+    text = body.removeprefix(BOM).decode("latin-1").strip()
+    if text[:1] == '"':
+        try:
+            text = str(read_value(text.encode("latin-1"))).strip()
+        except ValueError:
+            return None
+    return text if _TOKEN.fullmatch(text) else None
+
+
+def read_expiry(token: str) -> float | None:
+    """The `exp` of a readable JWT in seconds since 1970, unverified; None where there is none."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = read_value(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return None
+    expiry = claims.get("exp") if isinstance(claims, dict) else None
+    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
+        return None
+    return float(expiry) if abs(expiry) < 1e12 else None

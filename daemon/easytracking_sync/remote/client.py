@@ -8,31 +8,29 @@ connecting, and one fresh login after a 401. Every call may be repeated, except 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeGuard
 
 import msgspec
 
 from easytracking_sync.effects import Clock, Network
 from easytracking_sync.environments import API_NAME, CLIENT_NAME
-from easytracking_sync.errors import CredentialsRefused, JobLost, ServiceUnavailable, TooLarge
-from easytracking_sync.lenient_json import MOST_INT64
+from easytracking_sync.errors import CallFailed, CredentialsRefused, JobLost, ServiceUnavailable, TooLarge
+from easytracking_sync.lenient_json import BOM, MOST_INT64, read_value
 from easytracking_sync.list_element import ROME
-from easytracking_sync.remote.auth import Tokens
+from easytracking_sync.remote.auth import Tokens, read_token
 from easytracking_sync.remote.document_list import (
     Listing,
     ListQuery,
-    is_job_id,
-    read_job_id,
     read_listing,
-    read_token,
 )
 from easytracking_sync.remote.endpoint import Endpoint
-from easytracking_sync.remote.http_client import Call, CallEnded, Line, Reply
-from easytracking_sync.remote.reply import expect_no_page, pour, quoted, refuse, unavailable
+from easytracking_sync.remote.http_client import Call, CallEnded, HttpClient, Reply
+from easytracking_sync.remote.reply_checks import expect_no_page, quoted, receive_parcel, refuse, unavailable
 from easytracking_sync.terms import MOST_IDS_PER_CALL, FileType
 
 MOST_LIST_BYTES: Final = 256 * 1024 * 1024
@@ -63,6 +61,14 @@ class Received:
     """The body came to its end and `count` bytes went to the sink; only the parcel itself proves that it is whole."""
 
     count: int
+
+
+_JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+def _is_job_id(text: object) -> TypeGuard[str]:
+    """Whether this is a GUID of 36 characters (section 5)."""
+    return isinstance(text, str) and _JOB_ID.fullmatch(text) is not None
 
 
 def _checked(doc_ids: Collection[int]) -> list[int]:
@@ -100,16 +106,16 @@ class EasyTracking:
         self._endpoint = endpoint
         self._clock = clock
         self._zone = zone
-        self._line = Line(
+        self._http = HttpClient(
             endpoint, account=account, clock=clock, user_agent=user_agent, network=network, on_call=on_call
         )
-        self._tokens = Tokens(self._ask_for_token, clock)
+        self._tokens = Tokens(self._log_in, clock)
         self._base = f"{endpoint.base_url}/api/{endpoint.route}"
 
     @property
     def clock_ahead(self) -> float | None:
         """How many seconds the service's clock was ahead of ours in its last answer; None where it did not say."""
-        return self._line.clock_ahead
+        return self._http.clock_ahead
 
     def log_in(self) -> None:
         """A login in any case, whatever token is held (section 3)."""
@@ -130,7 +136,7 @@ class EasyTracking:
                 refuse(reply)
             expect_no_page(reply)
             body = bytearray()
-            for piece in reply.pieces(ServiceUnavailable):
+            for piece in reply.pieces(CallFailed):
                 body += piece
                 if len(body) > MOST_LIST_BYTES:
                     raise TooLarge(reply.problem(f"the list is longer than {MOST_LIST_BYTES} bytes"))
@@ -160,7 +166,7 @@ class EasyTracking:
         `most_bytes` or takes too long; a page instead of a zip, which is not written to the sink. What the sink
         raises escapes unchanged, and the job must then be taken for lost.
         """
-        if not is_job_id(job_id):
+        if not _is_job_id(job_id):
             raise ValueError("a jobId is a GUID of 36 characters")
         with self._authorised(
             _FETCH,
@@ -169,13 +175,13 @@ class EasyTracking:
         ) as reply:
             if reply.status == 202:
                 pause = reply.retry_after
-                reply.said()  # to its end, so that the connection can be used again
+                reply.error_text()  # to its end, so that the connection can be used again
                 return Pending(pause)
             if reply.status in {400, 403, 404, 410}:
                 raise JobLost(reply.problem(f"the job is gone{quoted(reply)}; its documents are reserved again"))
             if not 200 <= reply.status < 300:
                 raise unavailable(reply)
-            return Received(pour(reply, sink, most_bytes))
+            return Received(receive_parcel(reply, sink, most_bytes))
 
     def set_phase_1(self, doc_ids: Collection[int]) -> None:
         """Marks 1 to 100 documents as downloaded (section 8). Refused for 400 and 403, with what the service said."""
@@ -195,7 +201,7 @@ class EasyTracking:
 
     def close(self) -> None:
         """Closes the connections; calls under way break off."""
-        self._line.close()
+        self._http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -209,8 +215,12 @@ class EasyTracking:
         with self._authorised(_RESERVE, "POST", path, request=request) as reply:
             if reply.status not in {200, 201, 202}:
                 refuse(reply)
-            job_id = read_job_id(reply.small_body())
-            if job_id is None:
+            try:
+                answer = read_value(reply.small_body().removeprefix(BOM))
+            except ValueError:
+                answer = None
+            job_id = answer.get("jobId") if isinstance(answer, dict) else None
+            if not _is_job_id(job_id):
                 raise ServiceUnavailable(
                     reply.problem(f"{reply.status}, but no jobId of 36 characters in its answer")
                 )
@@ -244,7 +254,7 @@ class EasyTracking:
         def send(token: str) -> contextlib.AbstractContextManager[Reply]:
             until = self._clock.monotonic() + call.most_seconds
             bearing = {**shared, "Authorization": f"Bearer {token}"}
-            return self._line.exchange(
+            return self._http.exchange(
                 call, method, url, until=until, headers=bearing, params=params, content=content
             )
 
@@ -253,13 +263,20 @@ class EasyTracking:
             if reply.status != 401:
                 yield reply
                 return
-            reply.said()
+            reply.error_text()
         with send(self._tokens.renewed(token).text) as reply:
             if reply.status == 401:
                 raise CredentialsRefused(
                     reply.problem(f"a fresh token was refused (401){quoted(reply)}; ask the vendor about this user")
                 )
             yield reply
+
+    def _log_in(self) -> str:
+        """A new token. A login that fails says nothing about the call that needs it."""
+        try:
+            return self._ask_for_token()
+        except CallFailed as failed:
+            raise ServiceUnavailable(str(failed), retry_after=failed.retry_after) from failed
 
     def _ask_for_token(self) -> str:
         request = {
@@ -271,7 +288,7 @@ class EasyTracking:
         }
         url = f"{self._endpoint.auth_base_url}/api/Token/AccessToken"
         until = self._clock.monotonic() + _LOG_IN.most_seconds
-        with self._line.exchange(
+        with self._http.exchange(
             _LOG_IN,
             "POST",
             url,
@@ -288,5 +305,5 @@ class EasyTracking:
             token = read_token(reply.small_body())
             if token is None:
                 raise ServiceUnavailable(reply.problem("200, but its answer is not a token; check auth_base_url"))
-            self._line.censor.learn(token)
+            self._http.censor.learn(token)
             return token

@@ -1,9 +1,7 @@
-"""Pure translation between the service's JSON and our values (vendor's document, sections 3 to 5)."""
+"""The list of documents: what is asked for, and how the answer is read (vendor's document, section 4). Pure."""
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
@@ -117,48 +115,3 @@ def _split_slowly(body: bytes | bytearray) -> tuple[Iterator[bytes], object]:
     if elements is None and ("invoices" not in rest or rest["invoices"] is not None or rest.get("total") != 0):
         raise ServiceUnavailable(f"the answer holds no invoices ({len(body)} bytes)")
     return (element.encode("latin-1") for element in elements or ()), rest.get("total")
-
-
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}", re.ASCII)
-_JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-
-
-def read_token(body: bytes) -> str | None:
-    """The token of section 3, with or without its double quotes; None where this is none."""
-    text = body.removeprefix(BOM).decode("latin-1").strip()
-    if text[:1] == '"':
-        try:
-            text = str(read_value(text.encode("latin-1"))).strip()
-        except ValueError:
-            return None
-    return text if _TOKEN.fullmatch(text) else None
-
-
-def read_expiry(token: str) -> float | None:
-    """The `exp` of a readable JWT in seconds since 1970, unverified; None where there is none."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = read_value(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
-        return None
-    expiry = claims.get("exp") if isinstance(claims, dict) else None
-    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
-        return None
-    return float(expiry) if abs(expiry) < 1e12 else None
-
-
-def is_job_id(text: object) -> bool:
-    """Whether this is a GUID of 36 characters (section 5)."""
-    return isinstance(text, str) and _JOB_ID.fullmatch(text) is not None
-
-
-def read_job_id(body: bytes) -> str | None:
-    """The jobId of a reservation's answer; None where there is no GUID."""
-    try:
-        answer = read_value(body.removeprefix(BOM))
-    except ValueError:
-        return None
-    job_id = answer.get("jobId") if isinstance(answer, dict) else None
-    return job_id if is_job_id(job_id) else None

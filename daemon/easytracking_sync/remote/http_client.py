@@ -1,4 +1,4 @@
-"""The line to the service: one reply at a time, under a deadline, with httpx's errors translated once and here."""
+"""HTTP exchanges under a deadline. The errors of httpx are translated here, and only here."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from easytracking_sync.effects import Clock, Network
-from easytracking_sync.errors import ServiceUnavailable, SyncError, Unreachable, UsageError
+from easytracking_sync.errors import CallFailed, ServiceUnavailable, SyncError, Unreachable, UsageError
 from easytracking_sync.remote.endpoint import Endpoint
-from easytracking_sync.remote.speech import Censor
+from easytracking_sync.remote.error_excerpts import Censor
+from easytracking_sync.remote.inflate import inflated
 
 CONNECT_SECONDS: Final = 5.0
 CONNECT_RETRIES: Final = 2
@@ -33,6 +34,7 @@ _INFLATE_STEP = 64 * 1024
 _LONGEST_SECONDS_TEXT = 15
 
 _NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+_NO_ANSWER = (httpx.ReadTimeout, httpx.WriteTimeout, httpx.NetworkError, httpx.RemoteProtocolError, OSError)
 _NETWORK_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
 
 
@@ -58,18 +60,18 @@ class CallEnded:
 class Reply:
     """An answer whose status has come and whose body has not been read yet."""
 
-    def __init__(self, response: httpx.Response, line: Line, call: Call, until: float) -> None:
+    def __init__(self, response: httpx.Response, client: HttpClient, call: Call, until: float) -> None:
         self.status = response.status_code
         self.received_bytes = 0
         self.is_torn = False
         self._response = response
-        self._line = line
+        self._http = client
         self._call = call
         self._until = until
 
     def problem(self, text: str) -> str:
         """The text of an error about this call."""
-        return self._line.message(self._call, text)
+        return self._http.message(self._call, text)
 
     @property
     def media_type(self) -> str:
@@ -82,13 +84,13 @@ class Reply:
         text = str(self._response.headers.get("retry-after", "")).strip()
         if re.fullmatch(r"[0-9]+", text, re.ASCII):
             return float(text[:_LONGEST_SECONDS_TEXT])
-        seconds = _seconds_ahead(text, self._line.clock)
+        seconds = _seconds_ahead(text, self._http.clock)
         return seconds if seconds is not None and seconds >= 0 else None
 
     @property
     def clock_ahead(self) -> float | None:
         """How many seconds the service's clock is ahead of ours, by its `Date`; None where it does not say."""
-        return _seconds_ahead(str(self._response.headers.get("date", "")), self._line.clock)
+        return _seconds_ahead(str(self._response.headers.get("date", "")), self._http.clock)
 
     @property
     def target(self) -> str:
@@ -108,28 +110,28 @@ class Reply:
         """The body, inflated, in pieces of bounded size; `torn` makes the error for one that breaks off."""
         received = self._received(torn)
         try:
-            yield from _inflated(received, self._encoding)
-        except (zlib.error, EOFError) as error:
+            yield from _decoded(received, self._encoding)
+        except zlib.error as error:
             raise torn(self.problem(f"the compressed answer is broken ({error})")) from error
 
     def small_body(self) -> bytes:
-        """The body of an answer that is short by nature; ServiceUnavailable where it breaks off or is not short."""
+        """The body of an answer that is short by nature; CallFailed where it breaks off, else ServiceUnavailable."""
         body = bytearray()
-        for piece in self.pieces(ServiceUnavailable):
+        for piece in self.pieces(CallFailed):
             body += piece
             if len(body) > SMALL_BODY_BYTES:
                 raise ServiceUnavailable(self.problem(f"the answer is longer than {SMALL_BODY_BYTES} bytes"))
         return bytes(body)
 
-    def said(self) -> str:
-        """What an error's body says, in one line; empty where it says nothing or breaks off."""
+    def error_text(self) -> str:
+        """The message in an error's body, on one line; empty if there is none or the body breaks off."""
         body = bytearray()
         with contextlib.suppress(ServiceUnavailable):
             for piece in self.pieces(ServiceUnavailable):
                 body += piece
                 if len(body) > SMALL_BODY_BYTES:
                     break
-        return self._line.censor.reply(bytes(body[:SMALL_BODY_BYTES]))
+        return self._http.censor.reply(bytes(body[:SMALL_BODY_BYTES]))
 
     @property
     def _encoding(self) -> str:
@@ -146,18 +148,18 @@ class Reply:
                 piece = next(pieces, None)
             except _NETWORK_ERRORS as error:
                 self.is_torn = True
-                raise torn(self.problem(f"the answer broke off ({self._line.censor.line(_named(error))})")) from error
+                raise torn(self.problem(f"the answer broke off ({self._http.censor.line(_named(error))})")) from error
             if piece is None:
                 return
             self.received_bytes += len(piece)
-            if self._line.clock.monotonic() > self._until:
+            if self._http.clock.monotonic() > self._until:
                 self.is_torn = True
                 raise torn(self.problem(f"the answer took longer than {self._call.most_seconds:.0f} seconds"))
             yield piece
 
 
-class Line:
-    """The connections of one account, shared by its threads. Cookies are refused, redirects are not followed."""
+class HttpClient:
+    """The connections of one account; its threads share them. Refuses cookies and follows no redirect."""
 
     def __init__(
         self,
@@ -202,7 +204,7 @@ class Line:
     ) -> Iterator[Reply]:
         """Send, and give the reply with its body unread; closed afterwards whatever happens.
 
-        ServiceUnavailable where no status came, Unreachable where not even a connection did.
+        CallFailed where the service gave no answer, Unreachable where no connection to it came about.
         What the body of the `with` raises escapes unchanged.
         """
         timeout = httpx.Timeout(call.silence_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
@@ -214,8 +216,7 @@ class Line:
             response = self._client.send(request, stream=True)
         except _NETWORK_ERRORS as error:
             self._tell(call, "none", begun)
-            kind = Unreachable if isinstance(error, _NO_CONNECTION) else ServiceUnavailable
-            raise kind(self.message(call, self._no_answer(error))) from error
+            raise _failure(error)(self.message(call, self._no_answer(error))) from error
         reply = Reply(response, self, call, until)
         self.clock_ahead = reply.clock_ahead
         try:
@@ -272,28 +273,23 @@ def _seconds_ahead(text: str, clock: Clock) -> float | None:
         return None
 
 
+def _failure(error: Exception) -> type[ServiceUnavailable]:
+    if isinstance(error, _NO_CONNECTION):
+        return Unreachable
+    return CallFailed if isinstance(error, _NO_ANSWER) else ServiceUnavailable
+
+
 def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _inflated(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Undo gzip or deflate in steps; EOFError for a body that ends before its compression does."""
+def _decoded(pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """Undo gzip or deflate in steps; zlib.error for a body that is damaged or cut short."""
     if not encoding:
         yield from pieces
         return
     first = next(pieces, b"")
-    inflater = zlib.decompressobj(_window_bits(encoding, first))
-    for piece in itertools.chain([first], pieces):
-        rest = piece
-        while rest and not inflater.eof:
-            yield inflater.decompress(rest, _INFLATE_STEP)
-            rest = inflater.unconsumed_tail
-        if inflater.unused_data or (inflater.eof and rest):
-            raise zlib.error("something follows the compressed answer")
-    while not inflater.eof and (last := inflater.decompress(b"", _INFLATE_STEP)):
-        yield last
-    if not inflater.eof:
-        raise EOFError("cut short")
+    yield from inflated(itertools.chain([first], pieces), _window_bits(encoding, first), _INFLATE_STEP)
 
 
 def _window_bits(encoding: str, first: bytes) -> int:

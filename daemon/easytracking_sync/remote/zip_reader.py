@@ -18,6 +18,8 @@ from typing import BinaryIO, Final
 
 from easytracking_sync.effects import storage_faults
 from easytracking_sync.errors import ParcelBad
+from easytracking_sync.remote.entry_names import other_readings
+from easytracking_sync.remote.inflate import RAW, CutShort, TrailingBytes, inflated
 
 MOST_DIRECTORY_BYTES: Final = 16 * 1024 * 1024
 MOST_PIECE_BYTES: Final = 1024 * 1024
@@ -52,6 +54,7 @@ class Entry:
     crc: int
     method: int
     fault: str | None  # why it cannot be read, known without reading it
+    other_names: tuple[str, ...] = ()  # what its name may be in other code pages
 
     @property
     def is_folder(self) -> bool:
@@ -177,7 +180,8 @@ def _read_entry(file: BinaryIO, frame: _Frame, fixed: tuple[int, ...], name: byt
         fault = f"is compressed by method {method}, which is not read"
     if fault is None and system == _MADE_ON_UNIX and stat.S_ISLNK(attributes >> 16):
         fault = "is a symbolic link"
-    return Entry(_decode_name(name, flags), starts_at, ends_at, packed, size, crc, method, fault)
+    text, *others = _readings(name, flags)
+    return Entry(text, starts_at, ends_at, packed, size, crc, method, fault, tuple(others))
 
 
 def _long_numbers(extra: bytes, *short: int) -> tuple[int, int, int]:
@@ -206,22 +210,27 @@ def _check_local(
     mark, _, own_flags, own_method, *_, name_length, extra_length = _LOCAL.unpack(
         read_at(file, starts_at, _LOCAL.size)
     )
-    at = starts_at + _LOCAL.size
-    if mark != b"PK\x03\x04" or name_length != len(name) or read_at(file, at, len(name)) != name:
-        return at + len(name) + packed, "has a damaged header"
-    ends_at = at + name_length + extra_length + packed
+    if mark != b"PK\x03\x04":
+        return starts_at + _LOCAL.size + len(name) + packed, "has a damaged header"
+    own_name = read_at(file, starts_at + _LOCAL.size, name_length)
+    ends_at = starts_at + _LOCAL.size + name_length + extra_length + packed
     if (flags | own_flags) & _ENCRYPTED:
         return ends_at, "is encrypted"
-    return ends_at, None if own_method == method else "has a damaged header"
+    agree = own_name == name or not set(_readings(own_name, own_flags)).isdisjoint(_readings(name, flags))
+    return ends_at, None if agree and own_method == method else "has a damaged header"
 
 
-def _decode_name(name: bytes, flags: int) -> str:
+def _readings(name: bytes, flags: int) -> tuple[str, ...]:
+    """A name's text, and what else it may be where nothing says how it is encoded."""
+    if name.isascii():
+        return (name.decode(),)
     if flags & _UTF8:
-        return name.decode("utf-8", "replace")
+        return (name.decode("utf-8", "replace"),)
+    readings = (name.decode("cp437"), *other_readings(name))
     try:
-        return name.decode("utf-8")
+        return (name.decode("utf-8"), *readings)
     except UnicodeDecodeError:
-        return name.decode("cp437")
+        return readings
 
 
 def unpack(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
@@ -252,15 +261,9 @@ def _unpacked(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
     if entry.method == _STORED:
         yield from pieces
         return
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    for piece in pieces:
-        rest = piece
-        while rest and not inflater.eof:
-            yield inflater.decompress(rest, MOST_PIECE_BYTES)
-            rest = inflater.unconsumed_tail
-        if inflater.unused_data or (inflater.eof and rest):
-            raise EntryBad("is followed by something")
-    while not inflater.eof and (last := inflater.decompress(b"", MOST_PIECE_BYTES)):
-        yield last
-    if not inflater.eof:
-        raise EntryBad("is cut short")
+    try:
+        yield from inflated(pieces, RAW, MOST_PIECE_BYTES)
+    except TrailingBytes:
+        raise EntryBad("is followed by something") from None
+    except CutShort:
+        raise EntryBad("is cut short") from None

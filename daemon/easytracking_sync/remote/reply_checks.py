@@ -1,11 +1,11 @@
-"""What a status means, where a call has no meaning of its own for it."""
+"""What a reply means where its call gives it no meaning of its own: refused, unavailable, or not the service's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from easytracking_sync.errors import JobLost, Refused, ServiceUnavailable
+from easytracking_sync.errors import CallFailed, JobLost, Refused, ServiceUnavailable
 from easytracking_sync.remote.http_client import Reply
 
 _ABOUT_THE_MOMENT: Final = {401, 407, 408, 425, 429}
@@ -21,13 +21,16 @@ def refuse(reply: Reply) -> NoReturn:
     status = reply.status
     in_json = reply.media_type.endswith("json") and 400 <= status < 500 and status not in _ABOUT_THE_MOMENT
     if status in {400, 403} or in_json:
-        said = reply.said()
+        said = reply.error_text()
         raise Refused(reply.problem(f"refused ({status}){_in_quotes(said)}"), status=status, reply=said)
     raise unavailable(reply)
 
 
 def unavailable(reply: Reply) -> ServiceUnavailable:
-    """The error for a status that says nothing about what was asked."""
+    """The error for a status that says nothing about what was asked; CallFailed where it may be the cause.
+
+    A service that is down says 503.
+    """
     status, pause = reply.status, reply.retry_after
     if 300 <= status < 400:
         text = f"redirected ({status}) to {reply.target}, which is never followed; check the addresses and the proxy"
@@ -41,7 +44,8 @@ def unavailable(reply: Reply) -> ServiceUnavailable:
         text = f"the service failed ({status}){quoted(reply)}"
     else:
         text = f"an answer that is not expected ({status}){quoted(reply)}"
-    return ServiceUnavailable(reply.problem(text), retry_after=pause)
+    kind = CallFailed if status >= 500 and status != 503 else ServiceUnavailable
+    return kind(reply.problem(text), retry_after=pause)
 
 
 def expect_no_page(reply: Reply) -> None:
@@ -53,14 +57,14 @@ def expect_no_page(reply: Reply) -> None:
 
 def quoted(reply: Reply) -> str:
     """What the service said, to be put into a sentence."""
-    return _in_quotes(reply.said())
+    return _in_quotes(reply.error_text())
 
 
 def _in_quotes(said: str) -> str:
     return f' and said "{said}"' if said else ""
 
 
-def pour(reply: Reply, sink: Callable[[bytes], object], most_bytes: int) -> int:
+def receive_parcel(reply: Reply, sink: Callable[[bytes], object], most_bytes: int) -> int:
     """A parcel's body into the sink; its bytes. JobLost for anything but a whole body within bounds.
 
     A page may not have reset the job, but that cannot be known, and to reserve again is safe.

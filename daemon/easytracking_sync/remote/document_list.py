@@ -1,9 +1,7 @@
-"""Pure translation between the service's JSON and our values (vendor's document, sections 3 to 5)."""
+"""The list call: its query and its answer (vendor's document, section 4). Pure."""
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
@@ -23,10 +21,10 @@ MOST_DAYS_WITH_A_PHASE: Final = 365
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What to list (section 4). The window's kind says which of the two ranges is meant, so both is impossible.
+    """What to list. The window's kind selects one of the two ranges, so a query never has both.
 
-    ValueError for what the service would refuse: more than 31 days without a phase, 365 with one; `top` outside
-    1 to 100000; moments with a zone or a fraction of a second.
+    ValueError for what the service would refuse: more than 31 days without a phase or 365 with one, `top` outside
+    1 to 100000, moments with a zone or a fraction of a second.
     """
 
     window: Window
@@ -39,7 +37,7 @@ class ListQuery:
     def __post_init__(self) -> None:
         for moment in (self.window.start, self.window.end):
             if moment.tzinfo is not None or moment.microsecond:
-                raise ValueError(f"a window's ends are naive and whole seconds, not {moment.isoformat()}")
+                raise ValueError(f"a window starts and ends at naive whole seconds, not {moment.isoformat()}")
         no_phase = self.phase1 is None and self.phase2 is None
         most = MOST_DAYS if no_phase else MOST_DAYS_WITH_A_PHASE
         if self.window.end - self.window.start > timedelta(days=most):
@@ -49,7 +47,7 @@ class ListQuery:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query string's fields; `top` is always among them."""
+        """The fields of the query string; `top` is always included."""
         names, layout = _RANGES[self.window.kind]
         fields = {names[0]: self.window.start.strftime(layout), names[1]: self.window.end.strftime(layout)}
         codes = {"receiverPIVA": self.receiver_piva, "receiverCF": self.receiver_cf}
@@ -66,13 +64,13 @@ _RANGES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """One answer of the list: each docId once (where one comes twice, its last element counts)."""
+class DocumentList:
+    """The service's answer: each docId once. If a docId is listed twice, its last element counts."""
 
     documents: tuple[ListedDocument, ...]
-    total: int | None  # as the service counts; None where it does not say
-    unreadable: tuple[bytes, ...]  # the elements without a usable id, as they came
-    count: int  # elements in the answer, whatever they are
+    total: int | None  # as counted by the service; None if it gives no number
+    unreadable: tuple[bytes, ...]  # raw elements without a usable id
+    count: int  # elements in the answer, readable or not
 
 
 class _Envelope(msgspec.Struct):
@@ -80,11 +78,11 @@ class _Envelope(msgspec.Struct):
     total: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def read_listing(body: bytes | bytearray, *, zone: tzinfo = ROME) -> Listing:
-    """The list's answer, element by element: an odd element or field spoils only itself.
+def read_document_list(body: bytes | bytearray, *, zone: tzinfo = ROME) -> DocumentList:
+    """Parse the answer element by element: an invalid element or field affects only itself.
 
-    `zone` is the service's local time, used only where `dataRicezione` carries a zone of its own: such a moment is
-    an instant, and is turned into local time. ServiceUnavailable for what is not a whole JSON object with `invoices`.
+    `zone` is the service's local time. A `dataRicezione` that carries a zone is converted to it.
+    ServiceUnavailable unless the body is a complete JSON object with `invoices`.
     """
     body = body.removeprefix(BOM)
     try:
@@ -103,62 +101,17 @@ def read_listing(body: bytes | bytearray, *, zone: tzinfo = ROME) -> Listing:
             unreadable.append(raw)
         else:
             documents[document.doc_id] = document
-    return Listing(tuple(documents.values()), integer_or_none(total), tuple(unreadable), count)
+    return DocumentList(tuple(documents.values()), integer_or_none(total), tuple(unreadable), count)
 
 
 def _split_slowly(body: bytes | bytearray) -> tuple[Iterator[bytes], object]:
-    """The same as the fast way, for bodies in which one element holds what msgspec refuses for all."""
-    text = body.decode("latin-1")  # one character a byte: slices are exact, and JSON's own signs are ASCII
+    """Split a body that msgspec refuses as a whole because of one element; slower."""
+    text = body.decode("latin-1")  # one character per byte keeps slices exact; JSON's syntax is ASCII
     try:
         elements, rest = split_object(text, "invoices")
     except ValueError as error:
-        hint = "an HTML page" if text.lstrip()[:1] == "<" else "no list, or a part of one"
+        hint = "an HTML page" if text.lstrip()[:1] == "<" else "not a complete list"
         raise ServiceUnavailable(f"the answer is {hint} ({len(body)} bytes)") from error
     if elements is None and ("invoices" not in rest or rest["invoices"] is not None or rest.get("total") != 0):
         raise ServiceUnavailable(f"the answer holds no invoices ({len(body)} bytes)")
     return (element.encode("latin-1") for element in elements or ()), rest.get("total")
-
-
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}", re.ASCII)
-_JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-
-
-def read_token(body: bytes) -> str | None:
-    """The token of section 3, with or without its double quotes; None where this is none."""
-    text = body.removeprefix(BOM).decode("latin-1").strip()
-    if text[:1] == '"':
-        try:
-            text = str(read_value(text.encode("latin-1"))).strip()
-        except ValueError:
-            return None
-    return text if _TOKEN.fullmatch(text) else None
-
-
-def read_expiry(token: str) -> float | None:
-    """The `exp` of a readable JWT in seconds since 1970, unverified; None where there is none."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = read_value(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
-        return None
-    expiry = claims.get("exp") if isinstance(claims, dict) else None
-    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
-        return None
-    return float(expiry) if abs(expiry) < 1e12 else None
-
-
-def is_job_id(text: object) -> bool:
-    """Whether this is a GUID of 36 characters (section 5)."""
-    return isinstance(text, str) and _JOB_ID.fullmatch(text) is not None
-
-
-def read_job_id(body: bytes) -> str | None:
-    """The jobId of a reservation's answer; None where there is no GUID."""
-    try:
-        answer = read_value(body.removeprefix(BOM))
-    except ValueError:
-        return None
-    job_id = answer.get("jobId") if isinstance(answer, dict) else None
-    return job_id if is_job_id(job_id) else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from easytracking_sync.events import EventName
 from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.terms import (
     Batch,
@@ -31,7 +32,7 @@ class DocumentMove:
 
     before: Document
     after: Document
-    name: str  # the journal's, `document.…`
+    name: EventName | None
     detail: Detail = field(default_factory=dict)
     batch_id: int | None = None  # its batch; the archive fills in a batch that is made with it
     listed: ListedDocument | None = None
@@ -43,10 +44,9 @@ class BatchMove:
 
     before: Batch
     after: Batch
-    name: str  # the journal's, `batch.…`
+    name: EventName | None  # None for a job that is not ready: neither log nor journal has it
     detail: Detail = field(default_factory=dict)
     claimed: bool = True
-    journaled: bool = True  # a wait has no journal row
     leaving: tuple[int, ...] = ()  # documents (row ids) that leave it
 
 
@@ -84,7 +84,7 @@ class AccountMove:
 
     before: PauseStatus
     after: PauseStatus
-    name: str = ""
+    name: EventName | None = None
     detail: Detail = field(default_factory=dict)
 
 

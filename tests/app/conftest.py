@@ -1,4 +1,4 @@
-"""Harnesses for the tests of what is composed from settings; the repository's root goes on the path for them."""
+"""Harnesses for the tests of app; puts the repository's root on the path."""
 
 from __future__ import annotations
 

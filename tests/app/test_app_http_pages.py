@@ -19,6 +19,7 @@ from easytracking_sync.app.composition import existing_archive, open_instance
 from easytracking_sync.app.http_pages import HEALTHY_SECONDS, HttpPages
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.settings import Settings
 
@@ -103,8 +104,8 @@ def test_a_default_port_in_use_is_reported_and_the_service_runs_without_pages(tm
     notes: list[tuple[str, str, str]] = []
 
     class Noting:
-        def note(self, name: str, /, level: str = "info", **facts: object) -> None:
-            notes.append((name, level, str(facts.get("reason", ""))))
+        def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
+            notes.append((name, level or name.level, str(facts.get("reason", ""))))
 
     (tmp_path / "archive.db").write_bytes(empty_archive())
     with contextlib.ExitStack() as closing:

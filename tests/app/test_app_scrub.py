@@ -17,6 +17,7 @@ from easytracking_sync.archive.blob_move import copy_blobs
 from easytracking_sync.archive.scrub import Scrubber
 from easytracking_sync.effects import LocalFiles
 from easytracking_sync.errors import StorageFault
+from easytracking_sync.events import EventName
 from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Noon:
 class Notes(list[tuple[str, str]]):
     """An observer that remembers names and levels."""
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
-        self.append((name, level))
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
+        self.append((name, level or name.level))
 
 
 def run_scrub(builder: ArchiveBuilder, notes: Notes | None = None, *, refetch_all: bool = False) -> ScrubOutcome:

@@ -1,4 +1,4 @@
-"""The use cases as whoever is not the command line calls them: values in, frozen values out, and nothing printed."""
+"""The use cases without the command line: values in, frozen values out, and nothing printed."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_label_that_the_configuration_has_is_never_taken_from_it(builder: Arch
 
 
 def test_a_finding_has_its_kind_of_error(builder: ArchiveBuilder) -> None:
-    """Whoever shows it decides what that means: an exit code, a colour."""
+    """The caller decides what it means: an exit code, a colour."""
     builder.config.chmod(0o600)
     builder.path.chmod(0o644)
     faults = [one.fault for one in run_checks(settings_of(builder), Effects(), offline=True) if one.fault is not None]

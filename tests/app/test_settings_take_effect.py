@@ -24,12 +24,12 @@ from tests.support.running_service import running_service
 
 from easytracking_simulator import Options, Simulator, status
 from easytracking_simulator.httpx_transport import SimulatorTransport
+from easytracking_sync.alarm_terms import AccountCondition
 from easytracking_sync.app import CatchUpRequest, catch_up
 from easytracking_sync.app.alerts import channels_of, limits_of, silent_at, wishes_of, writer_of
 from easytracking_sync.app.composition import archive_of, bounds_of, client_of, machine_account, policy_of
 from easytracking_sync.app.schedule import trigger_of
 from easytracking_sync.app.service import serve
-from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.blobs import BlobSource
 from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter
 from easytracking_sync.effects import Effects
@@ -163,7 +163,7 @@ def of(*keys: str) -> Callable[[Effect], Effect]:
 
 
 @of("timezone")
-def the_zone_is_the_service_s_clock(bench: Bench) -> None:
+def timezone_is_the_service_s_local_time(bench: Bench) -> None:
     ends = {}
     for zone in ("Europe/Rome", "Asia/Tokyo"):
         settings = bench.settings(timezone=zone)
@@ -174,21 +174,21 @@ def the_zone_is_the_service_s_clock(bench: Bench) -> None:
 
 
 @of("database.url")
-def the_archive_lies_where_the_url_says(bench: Bench) -> None:
+def database_url_places_the_archive(bench: Bench) -> None:
     settings = bench.settings(database={"url": f"sqlite:///{bench.folder}/elsewhere/mine.db"})
     assert archive_of(settings, bench.effects).database.path == bench.folder / "elsewhere" / "mine.db"
     assert settings.spool_path == bench.folder / "elsewhere" / "spool"
 
 
 @of("database.url_file")
-def the_url_may_come_from_a_file(bench: Bench) -> None:
+def database_url_may_come_from_a_file(bench: Bench) -> None:
     (bench.folder / "url").write_text(f"sqlite:///{bench.folder}/filed.db\n")
     settings = bench.settings(database={"url_file": bench.folder / "url"})
     assert archive_of(settings, bench.effects).database.path == bench.folder / "filed.db"
 
 
 @of("storage.backend", "storage.path")
-def bytes_lie_in_the_folder_that_is_named(bench: Bench) -> None:
+def storage_path_holds_the_blobs(bench: Bench) -> None:
     settings = bench.settings(storage={"backend": "filesystem", "path": bench.folder / "vault"})
     sha256 = hashlib.sha256(b"x").hexdigest()
     archive_of(settings, bench.effects).blobs.put([BlobSource(sha256, 1, lambda: iter([b"x"]))])
@@ -196,14 +196,14 @@ def bytes_lie_in_the_folder_that_is_named(bench: Bench) -> None:
 
 
 @of("storage.spool")
-def parcels_lie_in_the_folder_that_is_named(bench: Bench) -> None:
+def spool_holds_the_parcels(bench: Bench) -> None:
     settings = bench.settings(storage={"spool": bench.folder / "yard"})
     archive_of(settings, bench.effects).spool.prepare()
     assert (bench.folder / "yard" / "inspection").is_dir()
 
 
 @of("storage.min_free_bytes")
-def below_the_reserve_there_is_no_room(bench: Bench) -> None:
+def below_the_reserve_nothing_is_fetched(bench: Bench) -> None:
     for least, room in ((0, True), (10**15, False)):
         spool = archive_of(bench.settings(storage={"min_free_bytes": least}), bench.effects).spool
         spool.prepare()
@@ -218,7 +218,7 @@ def next_run(settings: Settings) -> datetime | None:
 
 
 @of("sync.every", "accounts.acme.every")
-def cycles_come_so_often(bench: Bench) -> None:
+def every_sets_the_interval(bench: Bench) -> None:
     rare, often = bench.settings(sync={"every": "1d"}), bench.settings({"every": "2s"}, sync={"every": "1d"})
     gaps = []
     for settings in (rare, often):
@@ -230,7 +230,7 @@ def cycles_come_so_often(bench: Bench) -> None:
 
 
 @of("sync.cron", "accounts.acme.cron")
-def cycles_come_by_the_crontab_of_the_zone(bench: Bench) -> None:
+def cron_sets_the_schedule(bench: Bench) -> None:
     for settings, hour in (
         (bench.settings(sync={"cron": "0 23 * * *"}), 22),
         (bench.settings({"cron": "0 22 * * *"}, sync={"cron": "0 23 * * *"}), 21),
@@ -242,12 +242,12 @@ def cycles_come_by_the_crontab_of_the_zone(bench: Bench) -> None:
 
 
 @of("sync.workers")
-def so_many_threads_work(bench: Bench) -> None:
+def workers_sets_the_number_of_threads(bench: Bench) -> None:
     settings, stop = bench.settings(sync={"workers": 3}), threading.Event()
     seen: set[str] = set()
 
     class Watching(Silent):
-        def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+        def note(self, name: str, /, level: str = "", **facts: object) -> None:
             if name == "service.started":
                 seen.update(thread.name for thread in threading.enumerate())
                 stop.set()
@@ -257,30 +257,30 @@ def so_many_threads_work(bench: Bench) -> None:
 
 
 @of("sync.jobs_in_flight", "sync.max_file_bytes")
-def the_engine_is_bounded(bench: Bench) -> None:
+def the_engine_has_these_limits(bench: Bench) -> None:
     bounds = bounds_of(bench.settings(sync={"jobs_in_flight": 7, "max_file_bytes": 12_345}))
     assert (bounds.jobs_in_flight, bounds.parcel.most_file_bytes) == (7, 12_345)
 
 
 @of("sync.retry_base_seconds", "sync.retry_cap_seconds")
-def pauses_grow_from_the_first_to_the_longest(bench: Bench) -> None:
+def retry_pauses_grow_from_base_to_cap(bench: Bench) -> None:
     policy = policy_of(bench.settings(sync={"retry_base_seconds": 3, "retry_cap_seconds": 50}))
     assert [policy.backoff(attempt) for attempt in (1, 2, 9)] == [3, 6, 50]
 
 
 @of("sync.poll_first_seconds", "sync.poll_cap_seconds")
-def a_job_is_asked_for_from_the_first_pause_to_the_longest(bench: Bench) -> None:
+def poll_pauses_grow_from_first_to_cap(bench: Bench) -> None:
     policy = policy_of(bench.settings(sync={"poll_first_seconds": 4, "poll_cap_seconds": 5}))
     assert [policy.poll(polls) for polls in (0, 9)] == [4, 5]
 
 
 @of("sync.job_deadline_seconds")
-def a_job_is_given_so_long(bench: Bench) -> None:
+def a_job_is_lost_after_its_deadline(bench: Bench) -> None:
     assert policy_of(bench.settings(sync={"job_deadline_seconds": 77})).deadline(0) == 77
 
 
 @of("sync.max_attempts")
-def after_so_many_attempts_a_document_is_in_quarantine(bench: Bench) -> None:
+def max_attempts_leads_to_quarantine(bench: Bench) -> None:
     for most, state in ((1, DocumentState.QUARANTINED), (2, DocumentState.ACKNOWLEDGED)):
         simulator = bench.simulator(replace(SERVICE, documents=1))
         simulator.script("reserve", status(403))
@@ -304,7 +304,7 @@ def alarms_go_to_the_addresses_in_the_language(bench: Bench) -> None:
 
 
 @of("alerts.silent_intervals", "alerts.backlog_hours", "alerts.free_margin_bytes")
-def alarms_begin_at_the_limits(bench: Bench) -> None:
+def alarms_begin_at_their_thresholds(bench: Bench) -> None:
     limited = {"silent_intervals": 3, "backlog_hours": 5, "free_margin_bytes": 7}
     settings = bench.settings({"every": "1h"}, alerts=limited, storage={"min_free_bytes": 100})
     assert silent_at(settings, "acme", AccountCondition(1, "acme", NOON)) == NOON + timedelta(hours=3)
@@ -314,7 +314,7 @@ def alarms_begin_at_the_limits(bench: Bench) -> None:
 
 
 @of("alerts.new_invoices", "alerts.digest", "alerts.heartbeat_url", "alerts.heartbeat_url_file")
-def one_is_told_of_what_is_wished_for(bench: Bench) -> None:
+def only_chosen_messages_are_sent(bench: Bench) -> None:
     with answering(None) as (port, heard):
         (bench.folder / "url").write_text(f"http://127.0.0.1:{port}/of-the-file\n")
         for url in (
@@ -330,7 +330,7 @@ def one_is_told_of_what_is_wished_for(bench: Bench) -> None:
 
 
 @of("accounts.acme.environment")
-def an_environment_is_two_addresses(bench: Bench) -> None:
+def an_environment_sets_both_addresses(bench: Bench) -> None:
     own = {"environment": "ditech-staging", "base_url": None, "auth_base_url": None}
     said = bench.sent(bench.settings(own))
     assert [request.url.host for request in said] == [
@@ -348,7 +348,7 @@ def calls_go_to_the_addresses_and_the_route(bench: Bench) -> None:
 
 
 @of("accounts.acme.username", "accounts.acme.password", "accounts.acme.client_secret")
-def the_login_says_who_we_are(bench: Bench) -> None:
+def the_login_sends_the_credentials(bench: Bench) -> None:
     login, _ = bench.sent(bench.settings({"username": "mario", "password": "p", "client_secret": "c"}))
     said = json.loads(login.content)
     assert (said["username"], said["password"], said["clientSecret"]) == ("mario", "p", "c")
@@ -369,7 +369,7 @@ def secrets_may_come_from_files(bench: Bench) -> None:
 
 
 @of("accounts.acme.file_types")
-def only_the_types_wanted_come_home(bench: Bench) -> None:
+def only_the_configured_types_are_stored(bench: Bench) -> None:
     simulator = bench.simulator()
     entries = bench.catch_up(simulator, bench.settings({"file_types": ["MT", "FI"]}))
     assert {part.type for entry in entries.values() for part in entry.files} == {"MT", "FI"}
@@ -381,7 +381,7 @@ def only_the_types_wanted_come_home(bench: Bench) -> None:
 
 
 @of("accounts.acme.acknowledge")
-def the_service_is_told_by_the_phase_wanted_or_not_at_all(bench: Bench) -> None:
+def acknowledge_sets_the_phase_or_none(bench: Bench) -> None:
     for how, phases in (("phase1", (True, False)), ("phase2", (False, True)), ("none", (False, False))):
         simulator = bench.simulator()
         settings = bench.settings({"acknowledge": how}, database={"url": f"sqlite:///{bench.folder}/{how}.db"})
@@ -392,7 +392,7 @@ def the_service_is_told_by_the_phase_wanted_or_not_at_all(bench: Bench) -> None:
 
 
 @of("accounts.acme.on_relist")
-def what_is_listed_again_is_told_again_or_fetched_again(bench: Bench) -> None:
+def on_relist_acknowledges_or_fetches_again(bench: Bench) -> None:
     simulator = bench.simulator()
     first = simulator.ids()[0]
     reserved = []
@@ -406,7 +406,7 @@ def what_is_listed_again_is_told_again_or_fetched_again(bench: Bench) -> None:
 
 
 @of("accounts.acme.history_from")
-def only_what_is_young_enough_comes_home(bench: Bench) -> None:
+def documents_before_history_from_are_not_fetched(bench: Bench) -> None:
     simulator = bench.simulator()
     received = {doc_id: simulator.document(doc_id).received for doc_id in simulator.ids()}
     days = sorted(moment.date() for moment in received.values() if moment)
@@ -448,7 +448,7 @@ def calls_go_through_the_proxy(bench: Bench) -> None:
 
 
 @of("http.listen", "http.allowed_hosts")
-def pages_are_served_at_the_address_to_those_who_name_it_right(bench: Bench) -> None:
+def pages_are_served_at_the_address_to_allowed_hosts(bench: Bench) -> None:
     settings = bench.settings(http={"listen": "127.0.0.2:0", "allowed_hosts": ["monitor.example"]})
     with running_service(settings) as service:
         assert service.address.startswith("http://127.0.0.2:")
@@ -458,7 +458,7 @@ def pages_are_served_at_the_address_to_those_who_name_it_right(bench: Bench) -> 
 
 
 @of("http.token", "http.token_file")
-def metrics_are_shown_to_those_who_know_the_token(bench: Bench) -> None:
+def metrics_require_the_token(bench: Bench) -> None:
     (bench.folder / "token").write_text("a-token-out-of-a-file\n")
     given = {"listen": "127.0.0.1:0", "token": "a-token-given-directly"}
     filed = {"listen": "0.0.0.0:0", "token_file": bench.folder / "token"}

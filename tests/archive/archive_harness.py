@@ -1,4 +1,4 @@
-"""An archive on a clock that only tests move, with short words for what the machine does to it."""
+"""An archive with a clock that only tests move, and shortcuts for what the machine does to it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from easytracking_sync.archive.claim_queries import ClaimCriteria
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.effects import Effects
+from easytracking_sync.events import EventName
 from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.corrections import Corrections
@@ -169,7 +170,7 @@ class ArchiveHarness:
             after = document
             for event in events:
                 after = moved(after, event, self.now, self.policy).after
-            moves.append(DocumentMove(document, after, f"document.{after.state}"))
+            moves.append(DocumentMove(document, after, EventName(f"document.{after.state}")))
         versions = {move.after.id: move.after.version for move in moves}
         new = NewBatch(state, Purpose.FRESH, versions)
         transition = Transition(account_id, documents=tuple(moves), new_batches=(new,))

@@ -1,4 +1,4 @@
-"""Archives for tests, on both databases unless a test says otherwise."""
+"""Archives for tests, on both databases unless a test chooses one."""
 
 from __future__ import annotations
 

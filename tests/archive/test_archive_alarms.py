@@ -1,4 +1,4 @@
-"""What is alarming, counted; and what was told, so that nothing is told twice by whichever instance."""
+"""Account conditions are counted correctly, and no alarm is sent twice by any instance."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 import sqlalchemy as sa
 from tests.archive.archive_harness import ON_SQLITE, ArchiveHarness, listed
 
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind, KnownAlarm
 from easytracking_sync.archive import journal, tables
-from easytracking_sync.archive.account_status import AccountCondition
-from easytracking_sync.archive.alarms import Bookmark, KnownAlarm
+from easytracking_sync.archive.alarms import Bookmark
 from easytracking_sync.archive.opening import Archive
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
@@ -49,7 +50,7 @@ def test_an_account_without_trouble_has_none(archive_harness: ArchiveHarness) ->
         None,
     )
     assert found.last_success_at is None
-    assert [found.quarantined, found.unacknowledgeable, found.incomplete, found.changed, found.rotten] == [0] * 5
+    assert not any(found.counts.values())
 
 
 def test_what_waits_is_counted_since_the_oldest_was_wanted_and_apart_for_each_account(
@@ -77,7 +78,11 @@ def test_a_quarantined_document_stays_so_while_it_is_retried_and_is_no_backlog(
     before = condition(archive_harness, account_id)
     change(archive_harness, account_id, 1, state=DocumentState.BATCHED)
     during = condition(archive_harness, account_id)
-    assert (before.quarantined, before.waiting) == (during.quarantined, during.waiting) == (1, 1)
+    assert (
+        (before.count(AlarmKind.QUARANTINE), before.waiting)
+        == (during.count(AlarmKind.QUARANTINE), during.waiting)
+        == (1, 1)
+    )
 
 
 def test_what_is_stored_and_not_acknowledged_waits_unless_the_mark_is_refused(
@@ -89,7 +94,7 @@ def test_what_is_stored_and_not_acknowledged_waits_unless_the_mark_is_refused(
     archive_harness.batch(account_id, [3], BatchState.STORED)
     change(archive_harness, account_id, 3, unacknowledgeable=True)
     found = condition(archive_harness, account_id)
-    assert (found.waiting, found.waiting_since, found.unacknowledgeable) == (2, begun, 1)
+    assert (found.waiting, found.waiting_since, found.count(AlarmKind.UNACKNOWLEDGEABLE)) == (2, begun, 1)
 
 
 def test_changed_and_rotten_documents_are_counted_once_each_and_only_lately(archive_harness: ArchiveHarness) -> None:
@@ -98,31 +103,31 @@ def test_changed_and_rotten_documents_are_counted_once_each_and_only_lately(arch
     ids = [archive_harness.document(account_id, doc_id).id for doc_id in (1, 2)]
     with archive_harness.archive.database.write() as connection:
         for name, document_id in (
-            ("document.changed", ids[0]),
-            ("document.bytes_changed", ids[0]),
-            ("document.bytes_changed", ids[1]),
-            ("document.rotten", ids[1]),
-            ("document.failed", ids[1]),
+            (EventName.DOCUMENT_CHANGED, ids[0]),
+            (EventName.DOCUMENT_BYTES_CHANGED, ids[0]),
+            (EventName.DOCUMENT_BYTES_CHANGED, ids[1]),
+            (EventName.DOCUMENT_ROTTEN, ids[1]),
+            (EventName.DOCUMENT_FAILED, ids[1]),
         ):
             journal.record(connection, name, archive_harness.now, account_id=account_id, document_id=document_id)
-    assert (condition(archive_harness, account_id).changed, condition(archive_harness, account_id).rotten) == (2, 1)
+    assert condition(archive_harness, account_id).counts == {AlarmKind.CHANGED: 2, AlarmKind.ROTTEN: 1}
     some = archive_harness.archive.account_statuses.doc_ids
-    assert some(account_id, "changed", archive_harness.now - DAY, 5) == (1, 2)
-    assert some(account_id, "rotten", archive_harness.now - DAY, 5) == (2,)
+    assert some(account_id, AlarmKind.CHANGED, archive_harness.now - DAY, 5) == (1, 2)
+    assert some(account_id, AlarmKind.ROTTEN, archive_harness.now - DAY, 5) == (2,)
     archive_harness.clock.forward(2 * 86_400)
-    assert (condition(archive_harness, account_id).changed, condition(archive_harness, account_id).rotten) == (0, 0)
+    assert condition(archive_harness, account_id).counts == {}
 
 
 @pytest.mark.parametrize(
-    ("what", "values"),
+    ("kind", "values"),
     [
-        ("quarantined", {"state": DocumentState.QUARANTINED}),
-        ("unacknowledgeable", {"state": DocumentState.STORED, "unacknowledgeable": True}),
-        ("incomplete", {"missing_types": "MT"}),
+        (AlarmKind.QUARANTINE, {"state": DocumentState.QUARANTINED}),
+        (AlarmKind.UNACKNOWLEDGEABLE, {"state": DocumentState.STORED, "unacknowledgeable": True}),
+        (AlarmKind.INCOMPLETE, {"missing_types": "MT"}),
     ],
 )
 def test_the_first_ids_of_what_is_wrong_can_be_named(
-    archive_harness: ArchiveHarness, what: str, values: dict[str, Any]
+    archive_harness: ArchiveHarness, kind: AlarmKind, values: dict[str, Any]
 ) -> None:
     acme, beta = archive_harness.account(), archive_harness.account("beta")
     archive_harness.take_in(acme, [1, 2, 3, 4])
@@ -130,8 +135,8 @@ def test_the_first_ids_of_what_is_wrong_can_be_named(
     for doc_id in (1, 2, 4):
         change(archive_harness, acme, doc_id, **values)
     change(archive_harness, beta, 9, **values)
-    assert archive_harness.archive.account_statuses.doc_ids(acme, what, archive_harness.now, 2) == (1, 2)
-    assert getattr(condition(archive_harness, acme), what) == 3
+    assert archive_harness.archive.account_statuses.doc_ids(acme, kind, archive_harness.now, 2) == (1, 2)
+    assert condition(archive_harness, acme).count(kind) == 3
 
 
 def test_a_pause_and_its_reason_are_seen(archive_harness: ArchiveHarness) -> None:

@@ -1,4 +1,4 @@
-"""Batches: one worker at a time, one transaction a move, and nothing from a worker that has lost its claim."""
+"""Batches: one worker at a time, one transaction per move, no commits by a worker that lost its claim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blobs as files: the order of the steps that make one durable, and what is done about one that is there already."""
+"""Blobs as files: the steps that make a blob durable come in order, and existing blobs are checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store of bytes must do. Another backend joins by one more maker in `BACKENDS`.
+"""Rules that every blob store must follow. To test another one, add it to `BACKENDS`.
 
 What only the database's own blobs promise comes at the end.
 """

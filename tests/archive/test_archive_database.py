@@ -1,4 +1,4 @@
-"""The database: no update is lost, a commit is durable, and what a driver raises says what to do."""
+"""The database: no update is lost, commits are durable, and drivers' errors are translated."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from easytracking_sync.archive import schema
-from easytracking_sync.archive.database import (
-    Database,
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.sqlite import (
+    file_of,
     refuse_network_file_system,
     require_durability,
-    sqlite_path,
     wal_is_safe,
 )
 from easytracking_sync.errors import DatabaseUnavailable, StorageBroken, StorageFault, UsageError
@@ -173,7 +173,7 @@ def test_an_error_shows_no_parameter(database: Database) -> None:
 
 
 def test_a_locked_database_means_wait_and_nothing_changed(url: str, database: Database) -> None:
-    other = sqlite3.connect(sqlite_path(make_url(url)), isolation_level=None)
+    other = sqlite3.connect(file_of(make_url(url)), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(DatabaseUnavailable, match="locked"), database.write() as connection:
         increment(connection)
@@ -284,4 +284,4 @@ def test_the_file_behind_a_link_is_the_database(tmp_path: Path) -> None:
     """Otherwise a link would lead past the check for network file systems, and past the instance lock."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "disk")
-    assert sqlite_path(make_url(f"sqlite:///{tmp_path / 'link' / 'a.db'}")) == (tmp_path / "disk" / "a.db").resolve()
+    assert file_of(make_url(f"sqlite:///{tmp_path / 'link' / 'a.db'}")) == (tmp_path / "disk" / "a.db").resolve()

@@ -1,4 +1,4 @@
-"""What a parcel leaves: every file's bytes once, nothing overwritten, and a receipt for what is really there."""
+"""Storing a parcel: each file is stored once, nothing is overwritten, and a receipt covers intact files only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every query of the engine and of `status` goes through an index: none reads a table that grows from end to end."""
+"""Every query of the engine and of `status` uses an index; none scans a growing table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 import sqlalchemy as sa
 from tests.archive.archive_harness import DAWN, ON_SQLITE, ArchiveHarness, listed
 
+from easytracking_sync.alarm_terms import AlarmKind
 from easytracking_sync.archive.read_back import read_back
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import BatchState, Window, WindowKind
@@ -126,14 +128,16 @@ WORK: dict[str, Callable[[ArchiveHarness, int], object]] = {
     ),
     "naming what changed": lambda archive_harness, account_id: [
         archive_harness.archive.account_statuses.doc_ids(account_id, what, archive_harness.now, 5)
-        for what in ("changed", "quarantined", "incomplete")
+        for what in (AlarmKind.CHANGED, AlarmKind.QUARANTINE, AlarmKind.INCOMPLETE)
     ],
     "arrivals": lambda archive_harness, _: [
         archive_harness.archive.journal.last(),
         archive_harness.archive.journal.arrivals(0),
     ],
     "stored since": lambda archive_harness, _: [
-        archive_harness.archive.journal.since(position, ("document.stored", "document.stored_again"), 10)
+        archive_harness.archive.journal.since(
+            position, (EventName.DOCUMENT_STORED, EventName.DOCUMENT_STORED_AGAIN), 10
+        )
         for position in (0, 7)
     ],
     "trouble": lambda archive_harness, _: list(archive_harness.archive.document_search.troubled()),
@@ -152,9 +156,11 @@ def test_no_query_walks_through_a_table_that_grows(archive_harness: ArchiveHarne
     assert scans(archive_harness, statements) == set()
 
 
-@pytest.mark.parametrize("names", [("document.stored",), ("document.stored", "document.stored_again")])
+@pytest.mark.parametrize(
+    "names", [(EventName.DOCUMENT_STORED,), (EventName.DOCUMENT_STORED, EventName.DOCUMENT_STORED_AGAIN)]
+)
 def test_what_was_stored_since_is_one_query_over_one_index(
-    archive_harness: ArchiveHarness, names: tuple[str, ...]
+    archive_harness: ArchiveHarness, names: tuple[EventName, ...]
 ) -> None:
     """Alarms, news and deliveries ask it again and again, for ten years."""
     busy(archive_harness)

@@ -1,4 +1,4 @@
-"""The journal: numbers without gaps, in the order of the commits, so that a reader who follows misses no row."""
+"""The journal: numbers have no gaps and follow the order of the commits, so that a reader misses no row."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from easytracking_sync.archive import journal, tables
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import DatabaseUnavailable
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.batch import BatchHappened
 
 ON_A_SERVER = pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
-EVENT = "document.stored"
+EVENT = EventName.DOCUMENT_STORED
 WRITERS, TRANSACTIONS = 4, 25
 WAITS_FOR_A_LOCK: Final = (
     "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -169,15 +170,19 @@ def test_of_what_follows_only_the_events_that_are_asked_for_are_given(archive_ha
     account_id = archive_harness.planned([1, 2])
     archive_harness.happen(archive_harness.store(account_id), BatchHappened.ACCEPTED)
     feed = archive_harness.archive.journal.since
-    stored = feed(0, ["document.stored"], 10)
+    stored = feed(0, [EventName.DOCUMENT_STORED], 10)
     ids = [archive_harness.document(account_id, doc_id).id for doc_id in (1, 2)]
     assert [(one.name, one.document_id, one.account_id, one.at) for one in stored] == [
-        ("document.stored", row_id, account_id, archive_harness.now) for row_id in ids
+        (EventName.DOCUMENT_STORED, row_id, account_id, archive_harness.now) for row_id in ids
     ]
-    both = feed(0, ["document.stored", "document.acknowledged"], 3)
-    assert [one.name for one in both] == ["document.stored", "document.stored", "document.acknowledged"]
-    assert [one.document_id for one in feed(both[-1].sequence, ["document.acknowledged"], 10)] == ids[1:]
-    assert feed(stored[-1].sequence, ["document.stored"], 10) == ()
+    both = feed(0, [EventName.DOCUMENT_STORED, EventName.DOCUMENT_ACKNOWLEDGED], 3)
+    assert [one.name for one in both] == [
+        EventName.DOCUMENT_STORED,
+        EventName.DOCUMENT_STORED,
+        EventName.DOCUMENT_ACKNOWLEDGED,
+    ]
+    assert [one.document_id for one in feed(both[-1].sequence, [EventName.DOCUMENT_ACKNOWLEDGED], 10)] == ids[1:]
+    assert feed(stored[-1].sequence, [EventName.DOCUMENT_STORED], 10) == ()
 
 
 def test_every_change_of_a_document_is_one_row(archive_harness: ArchiveHarness) -> None:
@@ -195,8 +200,8 @@ def test_what_was_done_to_documents_elsewhere_is_a_row_for_each(archive_harness:
     account_id = archive_harness.account()
     archive_harness.take_in(account_id, [1, 2, 3])
     ids = [archive_harness.document(account_id, doc_id).id for doc_id in (1, 3)]
-    archive_harness.archive.journal.note(ids, "phase.set", {"phase": 1}, archive_harness.now)
-    assert [(row.document_id, row.account_id, row.detail) for row in archive_harness.events("phase.set")] == [
+    archive_harness.archive.journal.note(ids, EventName.PHASE_SET, {"phase": 1}, archive_harness.now)
+    assert [(row.document_id, row.account_id, row.detail) for row in archive_harness.events(EventName.PHASE_SET)] == [
         (row_id, account_id, '{"phase": 1}') for row_id in ids
     ]
 

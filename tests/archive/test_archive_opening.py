@@ -1,4 +1,4 @@
-"""The instance lock: one at a time, by name, and freed by death. And the archive as it is opened."""
+"""The instance lock: one instance at a time, named in the error, released when its process ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pool: a listing adds what is new, once; notes what changed; and only a complete listing takes away."""
+"""The pool: a listing adds each new document once and records changes; only a complete listing withdraws."""
 
 from __future__ import annotations
 

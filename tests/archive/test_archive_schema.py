@@ -1,4 +1,4 @@
-"""The schema: made from nothing, never half made, never older or newer than the program believes."""
+"""The schema: created completely or not at all; an older or newer one is refused."""
 
 from __future__ import annotations
 

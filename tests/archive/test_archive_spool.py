@@ -1,4 +1,4 @@
-"""The spool: a parcel lies there whole and durable, or not at all, wherever the file layer fails."""
+"""The spool: wherever the file layer fails, a parcel is complete and durable, or absent."""
 
 from __future__ import annotations
 

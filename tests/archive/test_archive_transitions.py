@@ -1,4 +1,4 @@
-"""Compare and set: what was decided is applied whole, on what it was decided on, or not at all."""
+"""Compare and set: a decision is applied completely, to unchanged rows, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CLOCK-SAFE: what a wrong clock wrote down neither delays anything for years nor turns versions round."""
+"""CLOCK-SAFE: instants written by a wrong clock neither delay work for years nor reorder versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DiskSpace: every disk that bytes go to counts, and the one that is short is named."""
+"""Disk space: every disk that is written to is checked, and the full one is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the document_search finds, and in which order."""
+"""Which documents a search finds, and in which order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from easytracking_sync.archive import document_search, journal, tables
 from easytracking_sync.archive.document_entries import DocumentFilter
 from easytracking_sync.errors import UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 from easytracking_sync.transition import Detail
 
@@ -136,51 +137,57 @@ def test_what_names_no_document_is_a_usage_error(builder: ArchiveBuilder, named:
 def test_a_documents_history_is_its_own_and_its_batches(builder: ArchiveBuilder) -> None:
     row_id, other = builder.document("acme", 1), builder.document("acme", 2)
     batch_id = builder.batch("acme", row_id, other)
-    events = [("batch.stored", batch_id, None), ("document.failed", batch_id, row_id), ("x.y", batch_id, other)]
+    events = [
+        (EventName.BATCH_STORED, batch_id, None),
+        (EventName.DOCUMENT_FAILED, batch_id, row_id),
+        (EventName.DOCUMENT_BATCHED, batch_id, other),
+    ]
     with builder.archive.database.write() as connection:
-        for name, batch, document in (*events, ("batch.stored", batch_id + 1, None)):
+        for name, batch, document in (*events, (EventName.BATCH_STORED, batch_id + 1, None)):
             journal.record(connection, name, NOW, batch_id=batch, document_id=document, detail={"reason": name})
     found = builder.archive.document_search.history(builder.archive.document_search.find("acme/1"))
     assert [(one.name, one.detail["reason"]) for one in found] == [
-        ("batch.stored", "batch.stored"),
-        ("document.failed", "document.failed"),
+        (EventName.BATCH_STORED, EventName.BATCH_STORED),
+        (EventName.DOCUMENT_FAILED, EventName.DOCUMENT_FAILED),
     ]
 
 
 @pytest.mark.parametrize(
     ("own", "detail", "minutes", "told"),
     [
-        ("document.stored", {}, 0, False),
-        ("document.stored_again", {}, 0, False),
-        ("document.stored", {"missing": "FU"}, 0, True),  # this document's alone
-        ("document.stored", {}, 1, True),  # another time
-        ("document.asked_again", {"reason": "without FU"}, 0, True),
-        ("document.failed", {"attempts": 1}, 0, True),
-        ("document.bytes_changed", {"type": "FA"}, 0, True),
+        (EventName.DOCUMENT_STORED, {}, 0, False),
+        (EventName.DOCUMENT_STORED_AGAIN, {}, 0, False),
+        (EventName.DOCUMENT_STORED, {"missing": "FU"}, 0, True),  # this document's alone
+        (EventName.DOCUMENT_STORED, {}, 1, True),  # another time
+        (EventName.DOCUMENT_ASKED_AGAIN, {"reason": "without FU"}, 0, True),
+        (EventName.DOCUMENT_FAILED, {"attempts": 1}, 0, True),
+        (EventName.DOCUMENT_BYTES_CHANGED, {"type": "FA"}, 0, True),
     ],
 )
 def test_of_what_a_document_and_its_batch_both_tell_the_batch_s_line_is_enough(
-    builder: ArchiveBuilder, own: str, detail: Detail, minutes: int, *, told: bool
+    builder: ArchiveBuilder, own: EventName, detail: Detail, minutes: int, *, told: bool
 ) -> None:
     row_id = builder.document("acme", 1)
     batch_id = builder.batch("acme", row_id)
     at = NOW + timedelta(minutes=minutes)
     with builder.archive.database.write() as connection:
-        journal.record(connection, "document.batched", NOW, batch_id=batch_id, document_id=row_id)
-        journal.record(connection, "batch.stored", NOW, batch_id=batch_id, detail={"documents": 1, "epoch": 3})
+        journal.record(connection, EventName.DOCUMENT_BATCHED, NOW, batch_id=batch_id, document_id=row_id)
+        journal.record(
+            connection, EventName.BATCH_STORED, NOW, batch_id=batch_id, detail={"documents": 1, "epoch": 3}
+        )
         journal.record(connection, own, at, batch_id=batch_id, document_id=row_id, detail=detail)
-        journal.record(connection, "document.stored", NOW, batch_id=batch_id + 1, document_id=row_id)
+        journal.record(connection, EventName.DOCUMENT_STORED, NOW, batch_id=batch_id + 1, document_id=row_id)
     found = builder.archive.document_search.history(builder.archive.document_search.find("acme/1"))
-    assert [one.name for one in found] == ["batch.stored", *[own] * told, "document.stored"]
+    assert [one.name for one in found] == [EventName.BATCH_STORED, *[own] * told, EventName.DOCUMENT_STORED]
 
 
 def test_a_document_whose_batch_has_no_line_yet_tells_that_it_was_put_into_one(builder: ArchiveBuilder) -> None:
     row_id = builder.document("acme", 1, DocumentState.BATCHED)
     batch_id = builder.batch("acme", row_id, state=BatchState.PLANNED)
     with builder.archive.database.write() as connection:
-        journal.record(connection, "document.batched", NOW, batch_id=batch_id, document_id=row_id)
+        journal.record(connection, EventName.DOCUMENT_BATCHED, NOW, batch_id=batch_id, document_id=row_id)
     found = builder.archive.document_search.history(builder.archive.document_search.find("acme/1"))
-    assert [(one.name, one.batch) for one in found] == [("document.batched", batch_id)]
+    assert [(one.name, one.batch) for one in found] == [(EventName.DOCUMENT_BATCHED, batch_id)]
 
 
 def test_a_standing_counts_by_state_and_tells_what_waits_and_what_is_wrong(builder: ArchiveBuilder) -> None:

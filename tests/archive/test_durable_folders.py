@@ -1,4 +1,4 @@
-"""A folder, and those above it that had to be made, outlive a power cut once they were said to be there."""
+"""A created folder and its created parents survive a power cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real file layer: what it promises to sync it syncs, and what the disk refuses it says."""
+"""The real file layer: it syncs what it promises to sync, and reports what the disk refuses."""
 
 from __future__ import annotations
 

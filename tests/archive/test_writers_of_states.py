@@ -1,4 +1,4 @@
-"""Who writes the state of a document and of a batch: one module each, after one table has decided it."""
+"""Only one module writes the state of documents, and one that of batches, each as its table has decided."""
 
 from __future__ import annotations
 

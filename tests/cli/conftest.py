@@ -1,4 +1,4 @@
-"""What every test of the command line shares: an archive to look at, a way to run a command, and a clean slate."""
+"""What every test of the command line shares: an archive, a function to run a command, and a clean environment."""
 
 from __future__ import annotations
 

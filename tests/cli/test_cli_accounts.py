@@ -1,4 +1,4 @@
-"""`accounts`: who they are, here and in the configuration, and another label for one of them."""
+"""`accounts`: list the accounts of archive and configuration; rename one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_account_with_another_label_in_the_configuration_is_reported(run: Run
 def test_a_label_that_the_configuration_still_has_is_refused_with_what_to_do_first(
     run: Run, builder: ArchiveBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next start would take the old one up again, and until then commands and service would differ."""
+    """The next start would restore the old label, and until then commands and service would differ."""
     builder.document("acme", 1)
     monkeypatch.setenv("EASYTRACKING_ACCOUNTS__ACME__PASSWORD", "canary-elsewhere")
     told = run("--config", builder.config, "accounts", "rename", "acme", "acme-italia")

@@ -1,4 +1,4 @@
-"""`database backup`: a whole copy of a SQLite archive beside whoever works on it, or nothing."""
+"""`database backup`: a complete copy of a SQLite archive in use, or nothing."""
 
 from __future__ import annotations
 

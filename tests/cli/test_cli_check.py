@@ -1,4 +1,4 @@
-"""`check` tells what is wrong and how to mend it, what fails and what only should be mended; it changes nothing."""
+"""`check` reports failures and warnings with how to repair them, and changes nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOT_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhe
 
 
 def line(told: Ran, part: str) -> tuple[str, str]:
-    """The mark and the mend of the one line with this in it."""
+    """Mark and repair of the one line that contains this text."""
     lines = told.out.splitlines()
     (at,) = [number for number, one in enumerate(lines) if part in one and not one.startswith("      →")]
     mend = lines[at + 1] if lines[at + 1].startswith("      → ") else ""
@@ -41,7 +41,7 @@ def line(told: Ran, part: str) -> tuple[str, str]:
 
 @pytest.fixture
 def well(builder: ArchiveBuilder) -> ArchiveBuilder:
-    """An installation in which nothing but the service is missing."""
+    """A complete installation without a service."""
     builder.folder.chmod(0o700)
     builder.configure(top='[alerts]\nfree_margin_bytes = 0\nheartbeat_url = "https://monitor.example/canary-ping"\n')
     builder.config.chmod(0o600)
@@ -175,7 +175,7 @@ def test_a_readable_archive_is_a_failure_and_a_readable_folder_a_warning(run: Ru
 
 
 def test_a_shared_folder_is_not_to_be_made_private(run: Run, well: ArchiveBuilder) -> None:
-    """Whoever followed that for /tmp would lock all others out of it."""
+    """Following that advice for /tmp would lock out all other users."""
     well.folder.chmod(0o1777)
     told = offline(run, well)
     assert line(told, f"{well.folder} can be read") == (

@@ -1,4 +1,4 @@
-"""Shell completion: commands, options, and the labels of the accounts, and nothing where there is nothing to know."""
+"""Shell completion: commands, options and the labels of the accounts."""
 
 from __future__ import annotations
 

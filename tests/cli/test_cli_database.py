@@ -1,4 +1,4 @@
-"""`database copy`: every row and every byte on the other side, proven; half a copy is nobody's archive."""
+"""`database copy`: every row and byte is copied and verified; an unfinished copy is no archive."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from easytracking_sync.archive.database_copier import DatabaseCopier
 from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.effects import SystemClock
 from easytracking_sync.errors import StorageFault, UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.terms import BatchState, DocumentState
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Everything = dict[str, list[dict[str, Any]]]
 
 
 def fill(builder: ArchiveBuilder) -> None:
-    """A bit of everything, and text that PostgreSQL does not take."""
+    """Rows of every table, and text that PostgreSQL does not accept."""
     rows = [
         builder.document(
             "acme", doc_id, DocumentState.BATCHED, files={"FA": (f"\udc80{doc_id}\0", b"%d" % doc_id * 9)}
@@ -41,7 +42,7 @@ def fill(builder: ArchiveBuilder) -> None:
     batch = builder.batch("acme", *rows, state=BatchState.RESERVED, epoch=9, lease_owner="dead", lease_until=NOW)
     with builder.archive.database.write() as connection:
         detail = {"reason": "\0 and \u20ac"}
-        journal.record(connection, "batch.reserved", NOW, batch_id=batch, detail=detail)
+        journal.record(connection, EventName.BATCH_RESERVED, NOW, batch_id=batch, detail=detail)
         connection.execute(sa.insert(tables.lease).values(name="x", owner="y", epoch=1, taken_at=NOW, until=NOW))
     builder.archive.service_requests.ask("catch-up", {"accounts": []}, NOW)
     builder.insert(tables.cycle, account_id=builder.account("acme"), kind="sync", begun_at=NOW)

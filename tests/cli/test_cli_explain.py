@@ -1,26 +1,21 @@
-"""`explain`: the whole story of one document, and what happens next and why."""
+"""`explain`: the history of one document, and what happens next and why."""
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from easytracking_sync.archive import journal, tables
-from easytracking_sync.cli.explain import EVENTS
-from easytracking_sync.machine.batch import TABLE, BatchEvent
-from easytracking_sync.machine.decision import Outcome, decide
-from easytracking_sync.machine.document import DocumentHappened
-from easytracking_sync.machine.policy import Policy
-from easytracking_sync.terms import Batch, BatchState, Claim, DocumentState, PauseReason, Purpose
+from easytracking_sync.terms import BatchState, DocumentState, PauseReason
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
     from tests.support.archive_builder import ArchiveBuilder
+
+    from easytracking_sync.events import EventName
 
 archive_builder = importlib.import_module("tests.support.archive_builder")
 NOW: datetime = archive_builder.NOW
@@ -35,7 +30,7 @@ def explained(run: Run, builder: ArchiveBuilder, doc_id: int = 1) -> str:
 
 def happen(builder: ArchiveBuilder, name: str, minutes: int, **of: Any) -> None:
     with builder.archive.database.write() as connection:
-        journal.record(connection, name, NOW + timedelta(minutes=minutes), **of)
+        journal.record(connection, cast("EventName", name), NOW + timedelta(minutes=minutes), **of)
 
 
 def told_next(out: str) -> str:
@@ -64,20 +59,6 @@ def test_explain_shows_fields_file_versions_and_events_in_local_time(run: Run, b
     assert told_next(out) == "Nothing: it is stored and acknowledged.\n"
 
 
-def test_every_event_of_a_document_and_of_its_batches_is_told_in_words() -> None:
-    """A new event of the machine needs its sentence; one that is gone leaves none."""
-    document = {f"document.{happened}" for happened in DocumentHappened}
-    document |= {f"document.{name}" for name in ("quarantined", "stored_again", "overtaken", "bytes_changed")}
-    batch = {"batch.retried"}
-    for (state, happened), size, purpose in product(TABLE, (1, 2), (Purpose.FRESH, Purpose.RELISTED)):
-        before = Batch(1, 1, 1, state, purpose, size, NOW, losses=2)
-        event = BatchEvent(happened, stored=size)
-        for one in (before, replace(before, losses=0)):
-            move = decide(Claim(one, ()), Outcome(event), NOW, Policy()).batches[0]
-            batch |= {move.name} if move.journaled else set()
-    assert set(EVENTS) == document | batch | {"phase.set", "phase.cleared"}
-
-
 def test_a_document_in_a_batch_is_explained_without_repeating_the_batch(run: Run, builder: ArchiveBuilder) -> None:
     row = builder.document("acme", 1, DocumentState.STORED, missing_types="FU")
     batch = builder.batch("acme", row)
@@ -92,10 +73,10 @@ def test_a_document_in_a_batch_is_explained_without_repeating_the_batch(run: Run
     assert len(story) == 5
     wanted = (
         "listed by the service for the first time",
-        "a job was reserved for its batch",
+        "a job was reserved for the batch",
         "the parcel's files were stored and committed",
         "stored without file types that the service did not give when asked several times missing: FU",
-        "the service refused the acknowledgement 403",
+        "the service refused the acknowledgement; it is tried again daily 403",
     )
     assert all(words in " ".join(line.split()) for words, line in zip(wanted, story, strict=True))
 

@@ -1,4 +1,4 @@
-"""`invoices list` and `show`: the contract's JSON, and tables that no supplier can steer."""
+"""`invoices list` and `show`: the contract's JSON, and tables that no supplier's text can break."""
 
 from __future__ import annotations
 

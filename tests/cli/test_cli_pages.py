@@ -1,4 +1,4 @@
-"""`run` and the pages it serves: a port in use is told, and no other command pays for them."""
+"""`run` and the pages it serves: a port in use is reported, and no other command loads them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOBODY = "http://127.0.0.1:9"
 
 
 def test_run_reports_a_port_in_use_with_code_2_but_first_another_instance(tmp_path: Path, run: Run) -> None:
-    """Whoever starts it twice by mistake is to hear of that, not of a port."""
+    """If it is started twice by mistake, the message is about that, not about the port."""
     path = tmp_path / "archive.db"
     path.write_bytes(empty_archive())
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -36,7 +36,7 @@ def test_run_reports_a_port_in_use_with_code_2_but_first_another_instance(tmp_pa
         ran = run("--config", config, "run")
         said = ran.err.splitlines()
         assert ran.code == 2
-        assert said[-1].startswith(f"easytracking-sync: http.listen: {listen} is taken by another program; ")
+        assert said[-1].startswith(f"easytracking-sync: http.listen: {listen} is in use by another program; ")
         assert not any("service.started" in line for line in said)
         with instance_lock(Database(f"sqlite:///{path}"), {"command": "run"}):
             assert run("--config", config, "run").code == 5

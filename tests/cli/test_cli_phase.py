@@ -24,7 +24,7 @@ simulator_server = importlib.import_module("tests.support.simulator_server").sim
 
 @pytest.fixture
 def known(builder: ArchiveBuilder, simulator_server: SimulatorServer) -> list[int]:
-    """The service's documents, all home in the archive of `builder`, and its configuration leading to the service."""
+    """The service's documents, all stored in the archive of `builder`, whose configuration names the service."""
     builder.config.write_text(simulator_server.config.read_text())
     for doc_id in simulator_server.simulator.ids():
         builder.document("demo1", doc_id)
@@ -94,7 +94,7 @@ def test_refused_documents_are_named_and_do_not_affect_others(
 def test_without_an_answer_documents_to_be_cleared_stay_held(
     run: Run, builder: ArchiveBuilder, simulator_server: SimulatorServer, known: list[int]
 ) -> None:
-    """The service may have cleared it: nobody must set it again behind the operator's back."""
+    """The service may have cleared it: it must not be set again without the operator."""
     simulator_server.simulator.script("clear-fase-1", lost())
     told = run("--config", builder.config, "phase", "clear", 1, known[0])
     assert told.code == 75

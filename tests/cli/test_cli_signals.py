@@ -1,4 +1,4 @@
-"""A signal ends a command whatever the main thread is in the middle of, and nothing is told twice on the way out."""
+"""A signal ends a command whatever the main thread does, and is handled once."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def test_a_signal_whose_exception_was_lost_is_sent_again(name: str, told: str) -
 
 
 def test_a_signal_during_shutdown_is_ignored() -> None:
-    """However long it takes to give everything back."""
+    """However long the shutdown takes."""
     assert lines(SLOW_FAREWELL) == ["in order", "Terminated"]

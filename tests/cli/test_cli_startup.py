@@ -1,4 +1,4 @@
-"""The frame around every command: start-up, usage, exit codes, and never a traceback."""
+"""What all commands share: start-up, usage errors, exit codes, and no tracebacks."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_every_help_page_has_a_summary_an_example_and_no_cut_sentence(run: Run, 
 def test_no_terminal_width_breaks_a_heading_a_date_or_a_number(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is long folds within its column, and where even that finds no room, the lines run on."""
+    """Long text folds within its column; on a narrower terminal, lines are not folded."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(columns))
     moments = ["2026-11-22 15:43", "2026-11-22 15:58"]
@@ -177,7 +177,7 @@ def test_no_command_at_all_shows_the_help_and_exits_2(run: Run) -> None:
 def test_a_bug_prints_one_line_and_its_traceback_goes_to_the_debug_log_only(
     run: Run, builder: ArchiveBuilder, level: list[str]
 ) -> None:
-    """An archive that claims this schema and lacks its tables is nothing this program can have made."""
+    """An archive with this schema version but without its tables causes a bug."""
     with builder.archive.database.write() as connection:
         connection.execute(sa.text("DROP TABLE file"))
     builder.document("acme", 1)
@@ -208,7 +208,7 @@ def test_every_error_has_its_exit_code(error: errors.SyncError, code: int) -> No
     ("outcome", "code"),
     [
         (CatchUpOutcome(), 0),
-        (CatchUpOutcome(counts=(AccountCount("a", incomplete=1, withdrawn=2, accepted=3, acknowledged=9),)), 0),
+        (CatchUpOutcome(counts=(AccountCount("a", incomplete=1, acknowledged=9),)), 0),
         (CatchUpOutcome(counts=(AccountCount("a"), AccountCount("b", quarantined=1))), 3),
         (CatchUpOutcome(counts=(AccountCount("a", unacknowledgeable=1),)), 3),
         (CatchUpOutcome(unreadable=1), 3),

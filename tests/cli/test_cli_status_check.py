@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind
 from easytracking_sync.app.status import DiskLimits, Grade, Health, judge
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.cli.status import check_line, figures, summary
-from easytracking_sync.observe.alarms.rules import Alarm, Disk, Kind
+from easytracking_sync.observe.alarms.rules import Alarm, Disk
 from easytracking_sync.terms import PauseReason
 
 if TYPE_CHECKING:
@@ -32,33 +32,33 @@ def line(health: Health) -> str:
     return check_line(health.grade, summary(health), figures(health))
 
 
-def alarm(kind: Kind, amount: int = 0) -> Alarm:
-    return Alarm(kind, None if kind is Kind.DISK else 1, "acme", amount)
+def alarm(kind: AlarmKind, amount: int = 0) -> Alarm:
+    return Alarm(kind, None if kind is AlarmKind.DISK else 1, "acme", amount)
 
 
 GRADES = {
-    Kind.CREDENTIALS: Grade.CRITICAL,
-    Kind.PERMISSION: Grade.CRITICAL,
-    Kind.UNREACHABLE: Grade.CRITICAL,
-    Kind.SILENT: Grade.CRITICAL,
-    Kind.BACKLOG: Grade.WARNING,
-    Kind.QUARANTINE: Grade.WARNING,
-    Kind.UNACKNOWLEDGEABLE: Grade.WARNING,
-    Kind.INCOMPLETE: Grade.WARNING,
-    Kind.CHANGED: Grade.WARNING,
-    Kind.ROTTEN: Grade.WARNING,
-    Kind.DISK: Grade.CRITICAL,
+    AlarmKind.CREDENTIALS: Grade.CRITICAL,
+    AlarmKind.PERMISSION: Grade.CRITICAL,
+    AlarmKind.UNREACHABLE: Grade.CRITICAL,
+    AlarmKind.SILENT: Grade.CRITICAL,
+    AlarmKind.BACKLOG: Grade.WARNING,
+    AlarmKind.QUARANTINE: Grade.WARNING,
+    AlarmKind.UNACKNOWLEDGEABLE: Grade.WARNING,
+    AlarmKind.INCOMPLETE: Grade.WARNING,
+    AlarmKind.CHANGED: Grade.WARNING,
+    AlarmKind.ROTTEN: Grade.WARNING,
+    AlarmKind.DISK: Grade.CRITICAL,
 }
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_problems_that_prevent_fetching_are_critical(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", AlarmKind)
+def test_problems_that_prevent_fetching_are_critical(kind: AlarmKind) -> None:
     assert of(alarm(kind, 1)).grade is GRADES[kind]
 
 
 @pytest.mark.parametrize(("free", "grade"), [(1_500, Grade.WARNING), (1_000, Grade.WARNING), (999, Grade.CRITICAL)])
 def test_a_disk_below_the_reserve_is_critical(free: int, grade: Grade) -> None:
-    assert of(alarm(Kind.DISK, free), disk=DISK).grade is grade
+    assert of(alarm(AlarmKind.DISK, free), disk=DISK).grade is grade
 
 
 def test_a_healthy_installation_is_ok_with_performance_data() -> None:
@@ -73,8 +73,8 @@ def test_a_healthy_installation_is_ok_with_performance_data() -> None:
 
 
 def test_the_worst_comes_first_and_decides_and_a_long_list_is_cut_short() -> None:
-    many = [Alarm(Kind.QUARANTINE, number, f"a{number}", 2) for number in range(9)]
-    found = of(*many, alarm(Kind.CREDENTIALS))
+    many = [Alarm(AlarmKind.QUARANTINE, number, f"a{number}", 2) for number in range(9)]
+    found = of(*many, alarm(AlarmKind.CREDENTIALS))
     assert found.grade is Grade.CRITICAL
     assert summary(found).startswith("acme: login refused; a0: documents in quarantine (2); ")
     assert summary(found).endswith("; and 5 more")

@@ -1,4 +1,4 @@
-"""`status`, `quarantine` and `migrate`: what the operator sees, and the ways out."""
+"""`status`, `quarantine` and `migrate`: what the operator sees and can do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`storage move`: from one store to the other and back, killed at any moment, nothing lost and nothing unread."""
+"""`storage move`: between both stores, killed at any moment, without loss."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_copy_that_does_not_read_back_stops_the_move(builder: ArchiveBuilder, 
 
 
 class Spoiling(LocalFiles):
-    """A disk that keeps other bytes than it was given."""
+    """A disk that stores other bytes than it was given."""
 
     def rename(self, source: Path, target: Path) -> None:
         super().rename(source, target)

@@ -1,4 +1,4 @@
-"""Where nobody takes what a command writes, its exit code is still the contract's, and no traceback is met."""
+"""If its output cannot be written, a command still has its documented exit code and prints no traceback."""
 
 from __future__ import annotations
 

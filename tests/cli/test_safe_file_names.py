@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from easytracking_sync import safe_file_names
 from easytracking_sync.safe_file_names import MOST_BYTES, distinct_names, safe_name
 
 NASTY = st.text(st.sampled_from("aB.\\/: \x00\x1b\u202e\udc80*é~㎏İﬀ_012nulCON"), max_size=40)
@@ -73,3 +75,16 @@ def test_a_later_name_leaves_the_earlier_ones_alone(names: list[str], later: str
 
 def test_the_same_name_in_other_case_gets_a_suffix_before_its_extension() -> None:
     assert distinct_names(["a.xml", "A.XML", "a~2.xml", "a.xml"]) == ["a.xml", "A~2.XML", "a~2~2.xml", "a~3.xml"]
+
+
+def test_only_so_much_of_a_name_is_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Normalisation of 100,000 combining marks takes minutes, and no other thread runs meanwhile."""
+    lengths: list[int] = []
+
+    def normalize(form: Literal["NFC", "NFD"], text: str) -> str:
+        lengths.append(len(text))
+        return unicodedata.normalize(form, text)
+
+    monkeypatch.setattr(safe_file_names, "normalize", normalize)
+    assert safe_file_names.safe_name("a" + "\u0315\u0316" * 60_000 + ".xml").endswith(".xml")
+    assert max(lengths) <= safe_file_names.MOST_READ_CHARS

@@ -1,4 +1,4 @@
-"""Folders as the simulation has them."""
+"""Makes the simulation's temporary folders available."""
 
 from __future__ import annotations
 

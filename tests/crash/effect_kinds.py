@@ -1,4 +1,4 @@
-"""What an effect is, wherever it comes: the rows of the table that a crash enumeration fills."""
+"""Sorts effects by kind and preceding call: the rows of the crash enumeration's report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dies at, or fails, effect after effect of a whole job; each time the next incarnation must bring everything home.
+"""Kills or fails a whole job at one effect after the other; each time the next run must store every document.
 
     python -m tests.crash.enumeration                 the sample that `make crash` takes
     python -m tests.crash.enumeration --every         every effect, every failure (hours)

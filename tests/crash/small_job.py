@@ -1,4 +1,4 @@
-"""A whole catch-up of a few documents, on a real disk, in a process: python -m tests.crash.small_job FOLDER.
+"""Runs a catch-up of a few documents in a process on a real disk: python -m tests.crash.small_job FOLDER.
 
 What the service is told is written down beside the archive just before it is told, so that whoever watches this
 process's system calls sees it in its order.

@@ -1,4 +1,4 @@
-"""What a process wrote, synced and removed, as strace heard it; and what the disk holds if the power goes then."""
+"""Reads from a strace log what a process wrote, synced and removed, and what remains on disk after a power cut."""
 
 from __future__ import annotations
 

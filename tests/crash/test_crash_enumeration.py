@@ -1,4 +1,4 @@
-"""Every kind of effect of a job, every failure: whatever dies or fails, the next incarnation brings everything home.
+"""Whichever effect of a job is killed or fails, the next run stores every document.
 
 The whole enumeration, over both databases and up to 101 documents, is `make crash`; here each kind is struck once.
 """

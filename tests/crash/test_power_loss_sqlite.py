@@ -1,4 +1,4 @@
-"""Row 13 for SQLite's own files: whenever the power goes, whatever the service was told of is readable afterwards.
+"""Row 13 for SQLite's files: after a power cut at any moment, every acknowledged document can be read.
 
 A real job runs under strace, which hears every write, fsync and unlink. Then the power is cut at one moment after the
 other: of what was not synced nothing is left, or whatever the dice say, page by page and name by name.

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from tests.support.http_receiver import QuietHandler, http_receiver
 
-from easytracking_sync.observe.alarms.rules import Kind
+from easytracking_sync.alarm_terms import AlarmKind
 from easytracking_sync.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -256,8 +256,8 @@ ALARMS = {
 }
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_operations_has_a_section_for_every_alarm(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", AlarmKind)
+def test_operations_has_a_section_for_every_alarm(kind: AlarmKind) -> None:
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     section = re.search(rf"^### {ALARMS[kind.value]}\n\n(.+?)(?=^#)", text, re.MULTILINE | re.DOTALL)
     assert section is not None

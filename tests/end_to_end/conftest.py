@@ -1,4 +1,4 @@
-"""Real processes against a real socket: the service in this process, the program in another, killed at will."""
+"""The program as a real process against a simulated service on a socket."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Place:
         return process.returncode, out, err
 
     def catch_up(self) -> None:
-        """A catch-up that must end well."""
+        """A catch-up that must succeed."""
         code, _, err = self.run("catch-up")
         assert (code, "Traceback" in err) == (0, False), err
 
@@ -112,7 +112,7 @@ class Place:
         assert not early
 
     def expect_all_home(self) -> None:
-        """Every document is here byte for byte, once, and the service knows it."""
+        """Every document is archived byte for byte, once, and acknowledged."""
         code, out, err = self.run("invoices", "list", "--json")
         assert code == 0, err
         listed = {entry["doc_id"]: entry for entry in map(json.loads, out.splitlines())}
@@ -161,7 +161,7 @@ BUSY = Options(
     long_share=0.0,
     attachment_share=0.0,
 )
-"""Work for a few seconds: batches of a hundred, jobs that take a while."""
+"""A few seconds of work: batches of a hundred documents, slow jobs."""
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def busy(tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Place]:
-    """A service whose few documents come home in no time."""
+    """A service with few documents, fetched quickly."""
     with placed(tmp_path / "small", replace(BUSY, documents=20, job_seconds=0.0, p7m_share=0.0)) as place:
         yield place
 

@@ -1,4 +1,4 @@
-"""The log of a real process: no secret comes into it, nor anywhere else; where it cannot be written, work goes on."""
+"""The log of a real process: it contains no secret; if it cannot be written, the work continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service, killed and restarted at random while invoices arrive: each must come home exactly once.
+"""The service, killed and restarted at random while invoices arrive: each must be archived exactly once.
 
     python tests/endurance/endure.py --minutes 10                       SQLite, one instance
     python tests/endurance/endure.py --minutes 10 --database postgresql two replicas for the second half
@@ -87,7 +87,7 @@ class Trial:
         ) + accounts
 
     def rage(self, minutes: float, replicas: int) -> None:
-        """Kill and restart for so long."""
+        """Kill and restart for this many seconds."""
         while len(self.replicas) < replicas:
             self.replica().start()
         until = time.monotonic() + minutes * 60
@@ -116,7 +116,7 @@ class Trial:
 
 
 def verdicts(trial: Trial) -> dict[str, bool]:
-    """What must be so, by name."""
+    """The checks, by name."""
     listed = subprocess.run(
         [*PROGRAM, "--config", str(trial.replicas[0].config), "invoices", "list", "--json"],
         check=True,
@@ -184,7 +184,7 @@ def database(kind: str, folder: Path) -> Iterator[str]:
 
 
 def main() -> int:
-    """Run the trial and print what came of it; 0 where everything that must be so is so."""
+    """Run the trial and print the result; 0 if every check succeeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")

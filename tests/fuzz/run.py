@@ -32,7 +32,12 @@ SIDE_BY_SIDE = 2
 MOST_SECONDS = 2.0
 MOST_BYTES = 256 << 20
 LONGEST_INPUT = 65_536
-FOLLOWED = ("easytracking_sync.remote", "easytracking_sync.settings", "easytracking_sync.app.schedule")
+FOLLOWED = (
+    "easytracking_sync.remote",
+    "easytracking_sync.invoices",
+    "easytracking_sync.settings",
+    "easytracking_sync.app.schedule",
+)
 FOUND = 77
 """The exit code of a target that has found something; libFuzzer's own for an error that escaped."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import io
 import json
@@ -9,6 +10,8 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from tests.invoices import written as invoices
 
 from easytracking_sync.bundled import bundled_folder
 
@@ -149,6 +152,36 @@ def variables() -> list[bytes]:
     ]
 
 
+def invoice_files() -> list[bytes]:
+    """Invoices written for the tests, in every encoding and envelope; and those of the corpus that are small."""
+    texts = [invoices.ORDINARY, invoices.SIMPLIFIED, invoices.UBL]
+    plain = texts[0].encode()
+    odd = b"<FatturaElettronica><FatturaElettronicaBody/><FatturaElettronicaBody/></FatturaElettronica>"
+    return [
+        *(text.encode() for text in texts),
+        *(texts[0].encode(encoding, "replace") for encoding in ("utf-16", "latin-1")),
+        odd,
+        b"<CrossIndustryInvoice><A>1</A></CrossIndustryInvoice>",
+        base64.encodebytes(invoices.unsigned_envelope(plain)),
+        invoices.segmented_envelope(plain),
+        invoices.segmented_envelope(plain)[:-9],
+        *_of_corpus("fatturapa", "ubl-ro"),
+    ]
+
+
+def envelopes() -> list[bytes]:
+    """Signed envelopes: those of the corpus, one without a signer, SDI's metadata."""
+    metadata = b"<FileMetadati><Hash>00</Hash><NomeFile>a</NomeFile></FileMetadati>"
+    return [invoices.unsigned_envelope(b"<a/>"), invoices.pem(b"\x30\x80"), metadata, *_of_corpus("p7m", "metadata")]
+
+
+def _of_corpus(*folders: str) -> list[bytes]:
+    if not CORPUS.is_dir():
+        return []
+    paths = [path for folder in folders for path in sorted((CORPUS / folder).iterdir())]
+    return [path.read_bytes() for path in paths if path.stat().st_size < MOST_SEED_BYTES]
+
+
 SEEDS: Mapping[str, Callable[[], list[bytes]]] = {
     "listing": listings,
     "index": indices,
@@ -157,5 +190,7 @@ SEEDS: Mapping[str, Callable[[], list[bytes]]] = {
     "token": tokens,
     "configuration": configurations,
     "variable": variables,
+    "invoice": invoice_files,
+    "envelope": envelopes,
 }
 """By target."""

@@ -16,6 +16,8 @@ TARGETS: Mapping[str, str] = {
     "token": "network_input",
     "configuration": "configuration_input",
     "variable": "configuration_input",
+    "invoice": "invoice_input",
+    "envelope": "invoice_input",
 }
 """And the module of this folder that each is in."""
 

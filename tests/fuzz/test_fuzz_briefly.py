@@ -65,6 +65,8 @@ BOTTOMLESS = {
     "index": b'{"files": ' + b"[" * 200_000,
     "token": b"[" * 200_000,
     "configuration": b"x = " + b"[" * 100_000,
+    "invoice": b"<FatturaElettronica>" + b"<a>" * 100_000,
+    "envelope": b"\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02" + b"\xa0\x80\x30\x80" * 20_000,
 }
 
 

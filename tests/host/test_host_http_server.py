@@ -32,7 +32,7 @@ class Notes:
     heard: list[str] = field(default_factory=list)
     told: threading.Event = field(default_factory=threading.Event)
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+    def note(self, name: str, /, level: str = "", **facts: object) -> None:
         self.heard.append(name)
         if name == "http.failed":
             self.told.set()
@@ -161,7 +161,7 @@ def test_an_odd_token_is_refused_and_no_error(token_door: str) -> None:
 def test_a_port_in_use_is_an_error_that_names_the_key() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(UsageError, match=rf"^http\.listen: 127\.0\.0\.1:{port} is taken by another program; "):
+        with pytest.raises(UsageError, match=rf"^http\.listen: 127\.0\.0\.1:{port} is in use by another program; "):
             bind("127.0.0.1", port)
 
 
@@ -178,19 +178,21 @@ def test_it_ends_in_time_while_a_client_says_nothing(state: State) -> None:
         assert get(address, "/healthz").status_code == 200
 
 
-def test_connections_are_few_so_that_nobody_uses_up_the_descriptors(state: State) -> None:
+def test_connections_are_few_and_a_new_one_replaces_the_oldest_idle_one(state: State) -> None:
+    """No client uses up the descriptors, and idle clients keep no health check out."""
     with listening(application(state.pages, LOCAL)) as address, contextlib.ExitStack() as closing:
         port = int(address.rpartition(":")[2])
         crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(http_server.MOST_CONNECTIONS + 3)]
         for one in crowd:
             closing.enter_context(one)
             one.settimeout(5)
-        for late in crowd[http_server.MOST_CONNECTIONS :]:
+        for early in crowd[:3]:
             with contextlib.suppress(ConnectionResetError):
-                assert late.recv(1) == b""
-        early = crowd[0]
-        early.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert early.recv(15) == b"HTTP/1.1 200 OK"
+                assert early.recv(1) == b""
+        assert get(address, "/healthz").status_code == 200
+        late = crowd[-1]
+        late.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert late.recv(15) == b"HTTP/1.1 200 OK"
 
 
 def test_a_client_that_says_nothing_is_cut_off(state: State, monkeypatch: pytest.MonkeyPatch) -> None:

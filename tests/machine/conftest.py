@@ -1,6 +1,6 @@
-"""Harnesses for the machine's tests, each watched by a checker and closed at the end.
+"""Harnesses for the machine's tests, each with an invariant checker.
 
-They stand on SQLite, with the bytes in it; `--database postgresql` and `--blobs files` run the same tests elsewhere.
+They use SQLite with blobs in the database; `--database postgresql` and `--blobs files` select the others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Make(Protocol):
 
 @pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    """Which database harnesses stand on."""
+    """Which database the harnesses use."""
     return str(getattr(request, "param", None) or request.config.getoption("--database"))
 
 

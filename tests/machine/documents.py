@@ -1,4 +1,4 @@
-"""Documents, batches and claims as values, for the tests of what the machine decides purely."""
+"""Documents, batches and claims as values, for the tests of pure decisions."""
 
 from __future__ import annotations
 

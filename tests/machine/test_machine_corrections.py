@@ -1,4 +1,4 @@
-"""What the operator may change, and what has to come again: by the same tables as everything else."""
+"""Operator actions and damaged files change documents by the same tables as everything else."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_retry_is_a_row_of_what_was_made_due(builder: ArchiveBuilder) -> None:
 
 
 def test_a_document_being_acknowledged_needs_no_retry(builder: ArchiveBuilder) -> None:
-    """It counts, and the worker's lease stays its own."""
+    """It counts, and the worker keeps its lease."""
     lease = {"lease_owner": "x", "lease_until": NOW + timedelta(seconds=1), "epoch": 4}
     _, batch_id = builder.unacknowledgeable("acme", 1, **lease)
     entries = list(builder.archive.document_search.documents(DocumentFilter()))
@@ -120,7 +120,7 @@ def test_any_document_can_be_held_and_released_once(builder: ArchiveBuilder, sta
 def test_only_acknowledged_documents_with_damaged_files_are_fetched_again(
     builder: ArchiveBuilder, state: DocumentState
 ) -> None:
-    """The others are on their way already, or somebody's decision."""
+    """The others are being fetched already, or an operator decided about them."""
     row_id = builder.document("acme", 1, state)
     rotten = [RottenFile("acme", row_id, 1, kind, "0" * 64, current=True) for kind in ("FA", "MT")]
     home = state is DocumentState.ACKNOWLEDGED

@@ -1,4 +1,4 @@
-"""From an event to everything that changes with it: whatever happens, documents stand as their batch does."""
+"""From an event to everything that changes: documents always match the state of their batch."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def paused(others: Sequence[Claim] = (), suspects: Sequence[int] = ()) -> tuple[
 
 
 def test_a_pause_takes_attempts_back_and_delays_every_document_until_it_ends() -> None:
-    """What was refused speaks of the account: neither this document nor those before it failed."""
+    """The refusals concern the account: neither this document nor those before it failed."""
     one, transition = paused(suspects=(11, 12))
     assert transition.account is not None
     assert transition.account.after.pause_reason is PauseReason.PERMISSION
@@ -195,14 +195,14 @@ def test_a_pause_takes_attempts_back_and_delays_every_document_until_it_ends() -
 
 
 def test_a_pause_recalls_unreserved_batches_but_not_single_documents() -> None:
-    """It would hold every place there is. Halves of what was refused come back as suspects."""
+    """They would occupy every job slot. Halves of a refused batch become suspects."""
     fresh, half = other(8, (21, 22)), other(9, (23,), root_id=3)
     suspects, alone = other(10, (24,), purpose=Purpose.SUSPECT), other(11, (25,), purpose=Purpose.ALONE)
     others = (fresh, half, suspects, alone)
     one, transition = paused(others)
     recalled = {move.before.id: move for move in transition.batches[1:]}
     assert set(recalled) == {8, 9, 10}
-    assert all(not move.claimed and move.journaled for move in recalled.values())
+    assert all(not move.claimed and move.name is not None and move.name.in_journal for move in recalled.values())
     assert {(move.after.state, move.after.epoch) for move in recalled.values()} == {(BatchState.ABANDONED, 5)}
     after = {move.after.id: move.after for move in transition.documents if move.after.id > 20}
     assert {(each.state, each.next_attempt_at, each.attempts) for each in after.values()} == {
@@ -290,6 +290,7 @@ def test_the_journal_has_a_row_where_something_changed_and_none_for_a_wait(
         transition = decide(one, outcome(one, happened), NOW, POLICY)
         (move,) = transition.batches
         waits = move.after.state is state and not transition.documents
-        assert move.journaled == (not waits)
+        wanted = not waits or happened is BatchHappened.RETRIED
+        assert (move.name is not None and move.name.in_journal) == wanted
         assert move.detail["epoch"] == 3
         assert all(each.batch_id == 7 for each in transition.documents)

@@ -1,4 +1,4 @@
-"""The document's table, written down a second time and compared pair by pair; and what holds whatever happens."""
+"""The document's table, written down a second time and compared pair by pair; and properties of any sequence."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ OUTSIDE = [pair for pair in product(DocumentState, DocumentHappened) if pair not
 
 
 def before(state: DocumentState, **values: Any) -> Document:
-    """A document that has been through much, in this state: it is due tomorrow where it waits."""
+    """A document in this state with a history; it is due tomorrow if it waits."""
     past = {**PAST, "unacknowledgeable": state is STORED, "next_attempt_at": NOW + DAY if state in WAITING else None}
     return document(1, state, **(past | values))
 
@@ -107,7 +107,7 @@ def test_every_pair_of_the_table_changes_what_the_design_says_and_nothing_else(
 
 @pytest.mark.parametrize(("state", "happened"), OUTSIDE)
 def test_any_other_pair_is_an_error(state: DocumentState, happened: DocumentHappened) -> None:
-    """Outside the table lies a bug, and it is said with the document, the state and the event."""
+    """A pair outside the table is a bug; the error names document, state and event."""
     with pytest.raises(InvalidDocumentChange, match=rf"document 1: {happened} cannot happen in {state}"):
         change(before(state), event(happened), NOW, POLICY)
 
@@ -120,7 +120,7 @@ def test_nothing_is_left_out() -> None:
 
 @pytest.mark.parametrize(("state", "attempts"), list(product((BATCHED, STORED), range(POLICY.max_attempts + 2))))
 def test_a_document_that_failed_too_often_goes_to_quarantine(state: DocumentState, attempts: int) -> None:
-    """It is tried daily there; before that sooner, though ever later."""
+    """There it is retried daily; before, after growing pauses."""
     after = change(before(state, attempts=attempts), event(H.FAILED, not_before=None), NOW, POLICY)
     gave_up = attempts + 1 >= POLICY.max_attempts
     assert (after.state, after.attempts) == (QUARANTINED if gave_up else POOL, attempts + 1)
@@ -136,7 +136,7 @@ def test_a_failure_of_the_account_counts_no_attempt() -> None:
 
 @pytest.mark.parametrize("newer", [0, 1, 3])
 def test_a_newer_version_than_the_stored_one_is_fetched_again(newer: int) -> None:
-    """NO-LOSS: and it is not told of before it is home."""
+    """NO-LOSS: it is not acknowledged before the newest version is stored."""
     one = before(STORED, version=4 + newer)
     move = moved(one, event(H.ACKNOWLEDGED), NOW, POLICY)
     after = move.after
@@ -153,7 +153,7 @@ def test_without_acknowledgement_no_acknowledged_at_is_set() -> None:
 
 @pytest.mark.parametrize("suspect", [False, True])
 def test_documents_recalled_from_half_of_a_refused_batch_are_suspects(suspect: bool) -> None:  # noqa: FBT001  pytest's
-    """NO-POISON: any of that half may be what was refused; it is no attempt of it."""
+    """NO-POISON: any document of that half may be the refused one; it counts no attempt."""
     one = before(BATCHED, suspect=False)
     after = change(one, event(H.RECALLED, suspect=suspect), NOW, POLICY)
     assert (after.suspect, after.failed_at, after.attempts) == (suspect, NOW if suspect else EARLIER, 2)
@@ -170,7 +170,7 @@ def test_a_pause_that_is_over_makes_nothing_due_before_now(happened: DocumentHap
 
 @pytest.mark.parametrize(("state", "happened"), DESIGN)
 def test_the_journal_names_what_happened(state: DocumentState, happened: DocumentHappened) -> None:
-    """Giving up, and coming home once more, have names of their own; so has what is not told of (below)."""
+    """Quarantine, storing again and overtaking have their own names."""
     for attempts in (2, POLICY.max_attempts - 1):
         move = moved(before(state, attempts=attempts), event(happened), NOW, POLICY, 9)
         name = f"document.{happened}"

@@ -1,4 +1,4 @@
-"""What a listing means, compared on values; and what a race with another instance does not do to it."""
+"""What a listing means, on values; and that races with other instances are harmless."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from tests.support.harness import Harness, Recorder, VirtualClock, Wish, build
 
 from easytracking_sync.errors import ServiceUnavailable, Transient, Unreachable
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.circuit_breaker import ArchivePauses
 from easytracking_sync.machine.listing import Cycle, Patience, PatientCycle
-from easytracking_sync.machine.pauses import Pauses
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import PauseReason
 
@@ -32,7 +32,7 @@ class Bench:
         self.clock: VirtualClock = self.harness.clock
         self.notes = Recorder()
         self.one, self.two = self.harness.accounts.values()
-        self.pauses = Pauses(self.harness.archive.accounts, Policy())
+        self.pauses = ArchivePauses(self.harness.archive.accounts, Policy())
         self.patience = Patience(self.pauses, Policy(), self.harness.effects, self.notes)
 
     def fails(self, trouble: Transient = NO_LINE, *, failing: float, account: int = 0) -> bool:

@@ -1,4 +1,4 @@
-"""Which due documents form the next batches: fresh ones first, and what failed never beside them."""
+"""Which due documents form the next batches: fresh ones first, and never together with failed ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows and waits: pure arithmetic, and therefore properties."""
+"""Windows and waits: pure arithmetic, tested by properties."""
 
 from __future__ import annotations
 

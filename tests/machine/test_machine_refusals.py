@@ -41,7 +41,7 @@ def test_a_few_refusals_are_counted_as_the_documents_attempts(in_row: int) -> No
     assert counted.account.after == replace(
         pause_status(in_row), refused_in_row=in_row + 1, refused_since=SINCE if in_row else NOW
     )
-    assert counted.account.name == "", "no row in the journal for each"
+    assert counted.account.name is None, "no row in the journal for each"
 
 
 def test_the_eighth_refusal_in_a_row_pauses_the_account_and_counts_no_attempt() -> None:

@@ -34,7 +34,7 @@ def marks(harness: Harness) -> list[tuple[int, ...]]:
 
 
 def relist(harness: Harness) -> None:
-    """A later cycle, and whatever it sets going."""
+    """Run a later cycle and the work that follows."""
     harness.clock.forward(LATER)
     assert settle(harness).waiting == 0
 
@@ -113,7 +113,7 @@ def test_row_17_a_document_marked_by_others_meanwhile_is_done(make: Make) -> Non
 
 
 def test_row_18_a_document_listed_again_is_acknowledged_again_and_not_fetched(make: Make) -> None:
-    """The service forgot the mark: nothing is fetched or stored twice."""
+    """The service lost the mark: nothing is fetched or stored twice."""
     harness = make(FEW)
     settle(harness)
     forgotten = harness.simulator.ids()[1:3]
@@ -219,7 +219,7 @@ def test_row_19_the_older_list_fields_stay_in_the_journal(make: Make) -> None:
 
 
 def test_row_19_a_change_during_the_fetch_fetches_the_newer_version_too(make: Make) -> None:
-    """Listed again between the reservation and the acknowledgement: it travels once more, both are kept."""
+    """Listed again between the reservation and the acknowledgement: it is fetched again; both versions stay."""
     harness = make(FEW)
     until_stored(harness)
     changed = harness.simulator.ids()[2]
@@ -337,7 +337,7 @@ def test_row_16_documents_that_cannot_be_read_back_are_fetched_again_not_acknowl
 
 
 def test_row_16_an_account_that_acknowledges_nothing_still_reads_back(make: Make) -> None:
-    """`acknowledge = "none"` is no reason to believe a disk."""
+    """Reading back does not depend on `acknowledge`."""
     harness = make(FEW, wishes={"demo1": Wish(acknowledge=AcknowledgeWith.NONE)})
     until_stored(harness)
     rot(harness, entries(harness)[harness.simulator.ids()[1]].files[0])

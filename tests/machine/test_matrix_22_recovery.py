@@ -1,4 +1,4 @@
-"""Row 22 of the fault matrix: killed during the recovery from being killed. It is as if it had happened once."""
+"""Row 22 of the fault matrix: killed during the recovery. The result is the same as after one death."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEAST_MOMENTS = 8
 
 
 class KilledError(BaseException):
-    """The process is gone: nothing may catch this."""
+    """The process is dead: nothing may catch this."""
 
 
 @dataclass
@@ -80,7 +80,7 @@ def mortal(archive: Archive, doom: Doom) -> None:
 
 
 def killed_once(make: Make, doom: Doom) -> Harness:
-    """A harness whose parcel lies in the spool and nowhere else, beside what older deaths have left."""
+    """A harness with a parcel in the spool only, beside leftovers of older deaths."""
     files = MortalFiles(doom)
     harness = make(ONE, files=files, opened=lambda archive: mortal(archive, doom))
     files.dies_unnoted = True

@@ -11,6 +11,7 @@ from tests.mutants.schedule_log_export import SCHEDULE_LOG_EXPORT
 from tests.mutants.shared_archive import SHARED_ARCHIVE
 from tests.mutants.simulation_invariants import SIMULATION_INVARIANTS
 from tests.mutants.storage import STORAGE
+from tests.mutants.understood import UNDERSTOOD
 from tests.mutants.use_cases import USE_CASES
 
 MUTANTS = (
@@ -24,4 +25,5 @@ MUTANTS = (
     *MANUAL_REVIEW,
     *USE_CASES,
     *SIMULATION_INVARIANTS,
+    *UNDERSTOOD,
 )

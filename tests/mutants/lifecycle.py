@@ -235,9 +235,9 @@ LIFECYCLE = (
     Mutant(
         "waits-journaled",
         "every wait is a row in the journal",
-        "machine/decision.py",
-        "journaled=after.state is not before.state or",
-        "journaled=after.state is not None or",
+        "events.py",
+        '"batch.unavailable", "warning",',
+        '"batch.unavailable", "warning, journal",',
         (f"{DECISION}::test_the_journal_has_a_row_where_something_changed_and_none_for_a_wait",),
     ),
     Mutant(
@@ -500,8 +500,8 @@ LIFECYCLE = (
         "a-row-for-some",
         "of several documents the first is not told of in the journal",
         "archive/transitions.py",
-        "    for moved in (move for move in transition.documents if move.name):\n",
-        "    for moved in (move for move in transition.documents[1:] if move.name):\n",
+        "    for moved in transition.documents:\n",
+        "    for moved in transition.documents[1:]:\n",
         (f"{JOURNAL}::test_every_change_of_a_document_is_one_row",),
     ),
     Mutant(
@@ -541,7 +541,7 @@ LIFECYCLE = (
         "old-home-is-news",
         "what comes home once more is news",
         "archive/journal.py",
-        '.where(event.c.name == "document.stored", event',
+        ".where(event.c.name == EventName.DOCUMENT_STORED, event",
         '.where(event.c.name.startswith("document.stored"), event',
         ("tests/archive/test_archive_alarms.py::test_what_comes_home_once_more_is_no_arrival",),
     ),

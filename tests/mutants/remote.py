@@ -12,6 +12,7 @@ ELEMENT = "tests/remote/test_remote_list_element.py"
 FETCH = "tests/remote/test_remote_fetch.py"
 HTTP = "tests/remote/test_remote_http_client.py"
 LISTING = "tests/remote/test_remote_listing.py"
+HTTP_SERVER = "tests/host/test_host_http_server.py"
 PARCEL = "tests/remote/test_remote_parcel.py"
 POOL = "tests/archive/test_archive_pool.py"
 
@@ -248,5 +249,29 @@ REMOTE = (
         "        if count > most_bytes:\n",
         "        if count < 0:\n",
         (f"{FETCH}::test_a_parcel_beyond_the_cap_stops_there",),
+    ),
+    Mutant(
+        "endless-name-normalised",
+        "a name of any length is normalised, which freezes the program",
+        "remote/entry_names.py",
+        "        if len(name) > MOST_COMPARED_CHARS:\n            return None\n",
+        "",
+        (f"{PARCEL}::test_a_name_that_takes_hours_to_normalise_is_only_compared_as_it_is",),
+    ),
+    Mutant(
+        "base-name-before-path",
+        "a folder a document: a file of another document's folder is taken",
+        "remote/entry_names.py",
+        "_STEPS: tuple[Callable[[str], str], ...] = (path_of, _caseless_path, _composed_path, _base_name)",
+        "_STEPS: tuple[Callable[[str], str], ...] = (_base_name,)",
+        (f"{PARCEL}::test_whole_paths_are_compared_before_base_names",),
+    ),
+    Mutant(
+        "idle-clients-keep-checks-out",
+        "idle connections are kept, and a new one is refused",
+        "host/http_server.py",
+        "min(waiting, key=lambda one: one.opened_at, default=self)",
+        "min([], key=lambda one: one.opened_at, default=self)",
+        (f"{HTTP_SERVER}::test_connections_are_few_and_a_new_one_replaces_the_oldest_idle_one",),
     ),
 )

@@ -69,8 +69,8 @@ SCHEDULE_LOG_EXPORT = (
         "path-from-the-zip",
         "a name from outside may be a path",
         "safe_file_names.py",
-        'last = re.split(r"[/\\\\]", unicodedata.normalize("NFC", name))[-1]',
-        'last = unicodedata.normalize("NFC", name); return last',
+        'last = re.split(r"[/\\\\]", name)[-1]',
+        "return name",
         (f"{INVOICES}::test_every_file_comes_out_byte_for_byte_whatever_its_name", f"{NAMES}::test_examples"),
     ),
     Mutant(

@@ -12,7 +12,7 @@ SAME = "tests/mutants/test_simulation_invariants_fail.py::test_a_small_scenario_
 
 SIMULATION_INVARIANTS = (
     Mutant(
-        "watched-told-before-the-commit",
+        "invariant-told-before-the-commit",
         "the service is told as soon as a parcel is proven",
         "machine/batch_effects.py",
         "        stored = sum(one.is_stored for one in judged)\n",
@@ -21,7 +21,7 @@ SIMULATION_INVARIANTS = (
         says="NO-ACK-BEFORE-DURABLE: nothing of",
     ),
     Mutant(
-        "watched-told-of-rotten-bytes",
+        "invariant-told-of-rotten-bytes",
         "the service is told without the bytes having been read back",
         "archive/read_back.py",
         "    proven = blobs.whole({row.sha256 for row in rows})\n",
@@ -30,7 +30,7 @@ SIMULATION_INVARIANTS = (
         says="NO-ACK-BEFORE-DURABLE: .* cannot be read",
     ),
     Mutant(
-        "watched-told-before-asking",
+        "invariant-told-before-asking",
         "the service is told of documents that were never asked for",
         "machine/batch_effects.py",
         "            try:\n                if account.file_types == JOBS_TYPES:\n",
@@ -40,7 +40,7 @@ SIMULATION_INVARIANTS = (
         says="ACK-SUBSET: acknowledged without having been requested",
     ),
     Mutant(
-        "watched-cleared",
+        "invariant-cleared",
         "a phase is cleared where it is to be set",
         "machine/batch_effects.py",
         "else service.set_phase_1\n",
@@ -49,7 +49,7 @@ SIMULATION_INVARIANTS = (
         says="ACK-SUBSET: nothing is ever cleared",
     ),
     Mutant(
-        "watched-a-call-without-ids",
+        "invariant-a-call-without-ids",
         "a call names no id",
         "remote/api_client.py",
         "    return ids\n",
@@ -58,7 +58,7 @@ SIMULATION_INVARIANTS = (
         says="BOUNDED: a call takes 1 to 100 ids",
     ),
     Mutant(
-        "watched-ids-twice",
+        "invariant-ids-twice",
         "a call names each id twice",
         "remote/api_client.py",
         "    return ids\n",
@@ -67,7 +67,7 @@ SIMULATION_INVARIANTS = (
         says="BOUNDED: each id once",
     ),
     Mutant(
-        "watched-crowded",
+        "invariant-crowded",
         "more jobs are in flight than may be",
         "archive/claim_queries.py",
         "(others_in_flight(is_sqlite=is_sqlite) < JOBS_IN_FLIGHT)",
@@ -76,7 +76,7 @@ SIMULATION_INVARIANTS = (
         says="BOUNDED: more than",
     ),
     Mutant(
-        "watched-left-in-the-spool",
+        "invariant-left-in-the-spool",
         "parcels stay in the spool when their batch is done",
         "archive/spool.py",
         "            if name not in wanted and not (self._writer and _complete_name(name) in wanted):\n",
@@ -92,16 +92,16 @@ SIMULATION_INVARIANTS = (
         ),
     ),
     Mutant(
-        "watched-anothers-documents",
+        "invariant-anothers-documents",
         "an account's batches carry other accounts' documents",
         "archive/documents.py",
-        "due = sa.select(*COLUMNS).where(document.c.account_id == _ACCOUNT_ID, ",
-        "due = sa.select(*COLUMNS).where(document.c.account_id == 3 - _ACCOUNT_ID, ",
+        "due = sa.select(*COLUMNS).where(document.c.account_id == ACCOUNT_ID, ",
+        "due = sa.select(*COLUMNS).where(document.c.account_id == 3 - ACCOUNT_ID, ",
         (f"{SCENARIOS}[ordinary]",),
         says="NO-CROSS-ACCOUNT: .* speaks of",
     ),
     Mutant(
-        "watched-epochs-stand-still",
+        "invariant-epochs-stand-still",
         "every claim of a batch has the same epoch",
         "archive/batches.py",
         "epoch=batch.c.epoch + 1, **_leased(",
@@ -110,7 +110,7 @@ SIMULATION_INVARIANTS = (
         says="FENCED: batch .* moved twice",
     ),
     Mutant(
-        "watched-epochs-go-back",
+        "invariant-epochs-go-back",
         "a claim lowers the epoch",
         "archive/batches.py",
         "epoch=batch.c.epoch + 1, **_leased(",
@@ -119,7 +119,7 @@ SIMULATION_INVARIANTS = (
         says="FENCED: the epoch",
     ),
     Mutant(
-        "watched-fsync-ignored",
+        "invariant-fsync-ignored",
         "a failed fsync of a parcel is passed over",
         "archive/spool.py",
         "            self._files.sync(received.file)\n",
@@ -128,7 +128,7 @@ SIMULATION_INVARIANTS = (
         says="FAIL-STOP: it goes on",
     ),
     Mutant(
-        "watched-overwritten",
+        "invariant-overwritten",
         "newer bytes take the older ones' place",
         "archive/document_files.py",
         "    if new:\n",
@@ -138,7 +138,7 @@ SIMULATION_INVARIANTS = (
         says="NO-OVERWRITE: files",
     ),
     Mutant(
-        "watched-two-copies",
+        "invariant-two-copies",
         "the same bytes of a document are stored again",
         "machine/decision.py",
         "        have = {(file.type, file.sha256) for file in known}\n",
@@ -159,7 +159,7 @@ SIMULATION_INVARIANTS = (
         ),
     ),
     Mutant(
-        "watched-another-name",
+        "invariant-another-name",
         "a file's name is stored as one would have liked it",
         "remote/parcel.py",
         'name, ordinal = text_or_none(row.name) or "", ',
@@ -168,7 +168,7 @@ SIMULATION_INVARIANTS = (
         says="BYTE-IDENTITY: .* is not the service's",
     ),
     Mutant(
-        "watched-a-documents-move",
+        "invariant-a-documents-move",
         "a document that was acknowledged counts as withdrawn",
         "machine/document.py",
         "    return replace(home, state=ACKNOWLEDGED, ",
@@ -177,7 +177,7 @@ SIMULATION_INVARIANTS = (
         says="MONOTONE-STATE: document .* went from",
     ),
     Mutant(
-        "watched-a-batchs-move",
+        "invariant-a-batchs-move",
         "a batch that is stored counts as acknowledged",
         "machine/batch.py",
         "stored = replace(batch, state=STORED, size=event.stored,",
@@ -186,7 +186,7 @@ SIMULATION_INVARIANTS = (
         says="MONOTONE-STATE: batch .* went from",
     ),
     Mutant(
-        "watched-half-a-batch-lost",
+        "invariant-half-a-batch-lost",
         "halving a batch leaves a document out",
         "machine/decision.py",
         "for half in (claim.documents[:middle], claim.documents[middle:])",
@@ -195,7 +195,7 @@ SIMULATION_INVARIANTS = (
         says="NO-LOSS: a document on its way is carried by no batch",
     ),
     Mutant(
-        "watched-never-discovered",
+        "invariant-never-discovered",
         "the last document of every list is overlooked",
         "machine/listing/cycle.py",
         "            documents=listing.documents,\n",
@@ -204,7 +204,7 @@ SIMULATION_INVARIANTS = (
         says="NO-LOSS: .* was never discovered",
     ),
     Mutant(
-        "watched-waits-for-ever",
+        "invariant-waits-for-ever",
         "whoever has met trouble once waits for months",
         "machine/batch.py",
         "    pause = policy.backoff(failures, event.retry_after)\n",
@@ -213,7 +213,7 @@ SIMULATION_INVARIANTS = (
         says="ACK-LIVENESS: .* is ",
     ),
     Mutant(
-        "watched-chance-of-its-own",
+        "invariant-chance-of-its-own",
         "a call names its ids in an order that no seed owns",
         "remote/api_client.py",
         "    ids = sorted(doc_ids)\n",
@@ -222,11 +222,11 @@ SIMULATION_INVARIANTS = (
         says="DETERMINISM: the second trace",
     ),
     Mutant(
-        "watched-a-password-noted",
+        "invariant-a-password-noted",
         "an event carries the account's password",
         "machine/engine.py",
-        "            account=account.label,\n            batch=after.id,\n",
-        "            account=account.settings.password.get_secret_value(),\n            batch=after.id,\n",
+        "note(move.name, account=account.label,",
+        "note(move.name, account=account.settings.password.get_secret_value(),",
         (f"{SCENARIOS}[ordinary]",),
         says="NO-SECRET-LEAK: a password",
     ),

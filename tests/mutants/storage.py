@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 
 BLOBS = "tests/archive/test_archive_blobs.py"
 BLOB_FILES = "tests/archive/test_archive_blob_files.py"
+POSTGRES = "tests/postgres/test_postgres_database.py"
 DATABASE = "tests/archive/test_archive_database.py"
 FILES = "tests/archive/test_local_files.py"
 FOLDERS = "tests/archive/test_durable_folders.py"
@@ -243,7 +244,7 @@ STORAGE = (
     Mutant(
         "sqlite-does-not-sync",
         "SQLite commits without waiting for the disk",
-        "archive/database.py",
+        "archive/sqlite.py",
         'f"synchronous = {synchronous}"',
         'f"synchronous = {synchronous and 0}"',
         (f"{DATABASE}::test_a_commit_survives_a_power_cut_in_the_mode_this_library_allows",),
@@ -251,7 +252,7 @@ STORAGE = (
     Mutant(
         "wal-with-its-bug",
         "WAL is used with libraries that carry the WAL-reset bug",
-        "archive/database.py",
+        "archive/sqlite.py",
         "    if version >= (3, 51, 3):\n",
         "    if version >= (3, 7, 0):\n",
         (f"{DATABASE}::test_wal_is_used_only_where_the_library_carries_the_fix",),
@@ -259,7 +260,7 @@ STORAGE = (
     Mutant(
         "deferred-transactions",
         "SQLite's writers read first and lock later",
-        "archive/database.py",
+        "archive/sqlite.py",
         '"BEGIN IMMEDIATE" if immediate',
         '"BEGIN DEFERRED" if immediate',
         (f"{DATABASE}::test_a_writer_holds_the_database_from_its_beginning_and_not_from_its_first_change",),
@@ -275,7 +276,7 @@ STORAGE = (
     Mutant(
         "io-error-waited-out",
         "a disk that cannot be read any more is a reason to wait",
-        "archive/database.py",
+        "archive/sqlite.py",
         'if "disk I/O error" in said or "malformed" in said or "not a database" in said:',
         'if "disk I/O error" in said or "not a database" in said:',
         (f"{DATABASE}::test_a_damaged_page_stops_the_program",),
@@ -283,7 +284,7 @@ STORAGE = (
     Mutant(
         "migration-in-pieces",
         "a migration is committed statement by statement",
-        "archive/database.py",
+        "archive/sqlite.py",
         '    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")\n',
         "    immediate and None\n",
         (
@@ -306,6 +307,14 @@ STORAGE = (
         "        copy = _copy(database, before)\n",
         "",
         (f"{SCHEMA}::test_an_older_archive_is_refused_by_readers_and_copied_before_it_is_migrated",),
+    ),
+    Mutant(
+        "connection-in-use-left-open",
+        "a connection in use while the database is closed stays open",
+        "archive/database.py",
+        "            record.invalidate()\n",
+        "            del record\n",
+        (f"{POSTGRES}::test_a_connection_in_use_while_the_database_is_closed_is_closed_when_it_is_returned",),
     ),
     Mutant(
         "lock-shared",

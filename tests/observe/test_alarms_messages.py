@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from easytracking_sync.archive.account_status import AccountCondition
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind
 from easytracking_sync.archive.journal import Arrivals
 from easytracking_sync.observe.alarms.messages import MOST_LINES, Tone, Writer
-from easytracking_sync.observe.alarms.rules import Alarm, Kind, Watched
+from easytracking_sync.observe.alarms.rules import Alarm, Watched
 from easytracking_sync.observe.alarms.translations import TEXTS
 from easytracking_sync.settings import Language
 
@@ -38,15 +38,15 @@ def test_a_text_says_the_same_in_both_languages(key: str) -> None:
 
 
 def test_every_kind_of_alarm_has_its_words_and_no_others_are_there() -> None:
-    wanted = {f"{kind}.{part}" for kind in Kind for part in ("headline", "about", "todo", "ended")}
-    kinds = {f"{kind}" for kind in Kind}
+    wanted = {f"{kind}.{part}" for kind in AlarmKind for part in ("headline", "about", "todo", "ended")}
+    kinds = {f"{kind}" for kind in AlarmKind}
     assert {key for key in TEXTS if key.partition(".")[0] in kinds} == wanted
 
 
 @pytest.mark.parametrize("writer", [ENGLISH, ITALIAN], ids=["en", "it"])
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", AlarmKind)
 def test_an_alarm_names_whom_it_is_about_and_what_to_do_and_its_end_names_them_too(
-    kind: Kind, writer: Writer
+    kind: AlarmKind, writer: Writer
 ) -> None:
     alarm = Alarm(kind, 7, "acme", 12, NOW - timedelta(hours=3), "no answer in time")
     began = writer.began(kind, [alarm], {alarm.key: (1, 2)}, NOW)
@@ -63,31 +63,31 @@ def test_an_alarm_names_whom_it_is_about_and_what_to_do_and_its_end_names_them_t
 
 
 def test_numbers_documents_and_moments_are_told_in_the_language_s_own_way() -> None:
-    alarm = Alarm(Kind.QUARANTINE, 7, "acme", 12)
-    body = ENGLISH.began(Kind.QUARANTINE, [alarm], {alarm.key: (4, 5)}, NOW).body
+    alarm = Alarm(AlarmKind.QUARANTINE, 7, "acme", 12)
+    body = ENGLISH.began(AlarmKind.QUARANTINE, [alarm], {alarm.key: (4, 5)}, NOW).body
     assert "12 (acme/4, acme/5, and 10 more)" in body
     assert "host-1, 2026-11-22 13:00" in body
-    silent = Alarm(Kind.SILENT, 7, "acme", since=NOW - timedelta(hours=3), reason="no answer\x1b[2J")
-    said = ITALIAN.began(Kind.SILENT, [silent], {}, NOW).body
+    silent = Alarm(AlarmKind.SILENT, 7, "acme", since=NOW - timedelta(hours=3), reason="no answer\x1b[2J")
+    said = ITALIAN.began(AlarmKind.SILENT, [silent], {}, NOW).body
     assert "non arriva dal 22/11/2026 10:00. L'ultimo motivo: no answer\\x1b[2J" in said
-    disk = ITALIAN.began(Kind.DISK, [Alarm(Kind.DISK, None, "/srv", 1_550_000_000)], {}, NOW).body
+    disk = ITALIAN.began(AlarmKind.DISK, [Alarm(AlarmKind.DISK, None, "/srv", 1_550_000_000)], {}, NOW).body
     assert "/srv: 1,6 GB liberi. Sotto 1,0 GB" in disk
 
 
 def test_500_accounts_in_the_same_trouble_are_one_message_of_bounded_length() -> None:
-    alarms = [Alarm(Kind.SILENT, number, f"account-{number}", since=NOW) for number in range(500)]
-    letter = ENGLISH.began(Kind.SILENT, alarms, {}, NOW)
+    alarms = [Alarm(AlarmKind.SILENT, number, f"account-{number}", since=NOW) for number in range(500)]
+    letter = ENGLISH.began(AlarmKind.SILENT, alarms, {}, NOW)
     assert letter.title.endswith("account-0, account-1, account-2, and 497 more")
     assert len(letter.body.splitlines()) < MOST_LINES + 8
     assert "and 470 more" in letter.body
 
 
 def test_what_became_worse_and_what_is_grave_are_told_as_such() -> None:
-    alarm = Alarm(Kind.QUARANTINE, 7, "acme", 12)
-    grown = ENGLISH.began(Kind.QUARANTINE, [alarm], {}, NOW, grew=True)
+    alarm = Alarm(AlarmKind.QUARANTINE, 7, "acme", 12)
+    grown = ENGLISH.began(AlarmKind.QUARANTINE, [alarm], {}, NOW, grew=True)
     assert grown.title == "easytracking-sync: more of this: documents in quarantine: acme"
     assert grown.tone is Tone.WARNING
-    assert ENGLISH.began(Kind.DISK, [Alarm(Kind.DISK, None, "/srv", 1)], {}, NOW).tone is Tone.FAILURE
+    assert ENGLISH.began(AlarmKind.DISK, [Alarm(AlarmKind.DISK, None, "/srv", 1)], {}, NOW).tone is Tone.FAILURE
 
 
 def test_news_count_invoices_by_account_and_receiver() -> None:
@@ -102,13 +102,13 @@ def test_news_count_invoices_by_account_and_receiver() -> None:
 
 def test_a_digest_tells_what_came_what_waits_and_what_is_wrong_and_sums_up_the_quiet_ones() -> None:
     accounts = [
-        condition("acme", waiting=2, quarantined=1),
+        condition("acme", waiting=2, counts={AlarmKind.QUARANTINE: 1}),
         condition("beta"),
         condition("gamma"),
         condition("quiet"),
     ]
     came = Arrivals(9, {"gamma": {"": 4}})
-    letter = ENGLISH.digest(NOW - timedelta(days=1), accounts, came, [Alarm(Kind.QUARANTINE, 1, "acme", 1)], NOW)
+    letter = ENGLISH.digest(NOW - timedelta(days=1), accounts, came, [Alarm(AlarmKind.QUARANTINE, 1, "acme", 1)], NOW)
     assert letter.title == "easytracking-sync: since 2026-11-21 13:00: new 4, waiting 2, alarms 1"
     assert letter.body.splitlines()[:6] == [
         "acme: new 0, waiting 2, in quarantine 1, last listed 2026-11-22 11:00",

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from tests.archive.archive_harness import ArchiveHarness
 from tests.support.harness import Recorder, VirtualClock
 
+from easytracking_sync.alarm_terms import AccountCondition
 from easytracking_sync.archive import tables
-from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.alarms import AlarmChanges
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import DatabaseUnavailable

@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easytracking_sync.archive.account_status import AccountCondition
-from easytracking_sync.archive.alarms import KnownAlarm
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind, KnownAlarm
+from easytracking_sync.archive import account_status
 from easytracking_sync.observe.alarms.rules import (
     COUNTED,
     MASKED_BY,
     Alarm,
     Disk,
-    Kind,
     Limits,
     Step,
     Telling,
@@ -68,31 +67,35 @@ def all_steps(*found: Alarm, known: tuple[KnownAlarm, ...] = (), place: str = ""
     return steps(found, by_key, {7}, place, now=NOW, lost_before=NOW - HOUR / 4)
 
 
-STANDING: list[tuple[str, Watched, Kind | None]] = [
+STANDING: list[tuple[str, Watched, AlarmKind | None]] = [
     ("all is well", watched(), None),
-    ("login refused", watched(pause_reason=PauseReason.CREDENTIALS), Kind.CREDENTIALS),
-    ("permission lost", watched(pause_reason=PauseReason.PERMISSION, refused_in_row=8), Kind.PERMISSION),
-    ("address dead", watched(pause_reason=PauseReason.UNREACHABLE), Kind.UNREACHABLE),
+    ("login refused", watched(pause_reason=PauseReason.CREDENTIALS), AlarmKind.CREDENTIALS),
+    ("permission lost", watched(pause_reason=PauseReason.PERMISSION, refused_in_row=8), AlarmKind.PERMISSION),
+    ("address dead", watched(pause_reason=PauseReason.UNREACHABLE), AlarmKind.UNREACHABLE),
     ("some refused, not enough to pause", watched(refused_in_row=7), None),
-    ("silent to the second", watched(silent_in=timedelta()), Kind.SILENT),
+    ("silent to the second", watched(silent_in=timedelta()), AlarmKind.SILENT),
     ("silent soon", watched(silent_in=timedelta(seconds=1)), None),
     ("waiting a day", watched(waiting=3, waiting_since=NOW - 24 * HOUR), None),
-    ("waiting longer", watched(waiting=3, waiting_since=NOW - 25 * HOUR), Kind.BACKLOG),
-    ("in quarantine", watched(quarantined=1), Kind.QUARANTINE),
-    ("unacknowledgeable", watched(unacknowledgeable=1), Kind.UNACKNOWLEDGEABLE),
-    ("incomplete", watched(incomplete=1), Kind.INCOMPLETE),
-    ("changed", watched(changed=1), Kind.CHANGED),
-    ("rotten", watched(rotten=1), Kind.ROTTEN),
+    ("waiting longer", watched(waiting=3, waiting_since=NOW - 25 * HOUR), AlarmKind.BACKLOG),
+    ("in quarantine", watched(counts={AlarmKind.QUARANTINE: 1}), AlarmKind.QUARANTINE),
+    ("unacknowledgeable", watched(counts={AlarmKind.UNACKNOWLEDGEABLE: 1}), AlarmKind.UNACKNOWLEDGEABLE),
+    ("incomplete", watched(counts={AlarmKind.INCOMPLETE: 1}), AlarmKind.INCOMPLETE),
+    ("changed", watched(counts={AlarmKind.CHANGED: 1}), AlarmKind.CHANGED),
+    ("rotten", watched(counts={AlarmKind.ROTTEN: 1}), AlarmKind.ROTTEN),
 ]
 
 
 @pytest.mark.parametrize(("one", "kind"), [row[1:] for row in STANDING], ids=[row[0] for row in STANDING])
-def test_what_is_wrong_with_an_account_is_an_alarm_of_its_kind(one: Watched, kind: Kind | None) -> None:
+def test_what_is_wrong_with_an_account_is_an_alarm_of_its_kind(one: Watched, kind: AlarmKind | None) -> None:
     assert [alarm.kind for alarm in alarms(one).values()] == ([kind] if kind else [])
 
 
+def test_the_archive_counts_the_documents_of_every_kind_without_a_rule() -> None:
+    assert {*COUNTED} == {*account_status.COUNTED, *account_status.RECENT, AlarmKind.QUARANTINE}
+
+
 def test_every_kind_of_an_account_is_in_that_table() -> None:
-    assert {kind for _, _, kind in STANDING} == {*Kind, None} - {Kind.DISK}
+    assert {kind for _, _, kind in STANDING} == {*AlarmKind, None} - {AlarmKind.DISK}
 
 
 @pytest.mark.parametrize(("free", "stands"), [(1_999, True), (2_000, False)])
@@ -102,7 +105,7 @@ def test_a_disk_is_an_alarm_below_its_limit(free: int, stands: bool) -> None:  #
 
 def test_a_disk_at_its_limit_does_not_begin_and_end_every_minute() -> None:
     disk = Disk("/a", 2_100)
-    (known,) = (remembered(Alarm(Kind.DISK, None, "/a", 1_999)),)
+    (known,) = (remembered(Alarm(AlarmKind.DISK, None, "/a", 1_999)),)
     assert alarms(disk=disk) == {}
     assert set(alarms(disk=disk, known=(known,))) == {"disk"}
     assert alarms(disk=replace(disk, free_bytes=2_200), known=(known,)) == {}
@@ -110,13 +113,13 @@ def test_a_disk_at_its_limit_does_not_begin_and_end_every_minute() -> None:
 
 def test_disks_of_two_machines_on_one_database_are_two() -> None:
     assert set(alarms(disk=Disk("/a", 1, "one"))) == {"disk/one"}
-    other = remembered(Alarm(Kind.DISK, None, "/a", 1, place="two"))
+    other = remembered(Alarm(AlarmKind.DISK, None, "/a", 1, place="two"))
     assert tellings(known=(other,), place="one") == []
     assert tellings(known=(other,), place="two") == [(Telling.END, "disk/two")]
 
 
 def test_a_refused_login_is_over_when_a_listing_succeeded_and_not_when_a_restart_ended_the_pause() -> None:
-    known = remembered(Alarm(Kind.CREDENTIALS, 7, "acme"))
+    known = remembered(Alarm(AlarmKind.CREDENTIALS, 7, "acme"))
     before, after = known.begun_at - HOUR, known.begun_at + HOUR / 2
     assert alarms(watched(last_success_at=before), known=(known,)).keys() == {known.key}
     assert alarms(watched(last_success_at=None), known=(known,)).keys() == {known.key}
@@ -124,7 +127,7 @@ def test_a_refused_login_is_over_when_a_listing_succeeded_and_not_when_a_restart
 
 
 def test_a_lost_permission_is_over_when_a_document_was_accepted_and_not_when_somebody_ended_the_pause() -> None:
-    known = remembered(Alarm(Kind.PERMISSION, 7, "acme", 8))
+    known = remembered(Alarm(AlarmKind.PERMISSION, 7, "acme", 8))
     assert alarms(watched(refused_in_row=8), known=(known,)).keys() == {known.key}
     assert alarms(watched(refused_in_row=0), known=(known,)) == {}
 
@@ -134,14 +137,14 @@ MASKED = [(kind, cause) for kind, causes in MASKED_BY.items() for cause in sorte
 
 @pytest.mark.parametrize(("kind", "cause"), MASKED)
 def test_what_follows_from_something_told_is_not_told_besides_but_does_not_end_either(
-    kind: Kind, cause: Kind
+    kind: AlarmKind, cause: AlarmKind
 ) -> None:
-    facts: dict[Kind, dict[str, Any]] = {
-        Kind.CREDENTIALS: {"pause_reason": PauseReason.CREDENTIALS},
-        Kind.PERMISSION: {"pause_reason": PauseReason.PERMISSION},
-        Kind.UNREACHABLE: {"pause_reason": PauseReason.UNREACHABLE},
-        Kind.SILENT: {"silent_in": -HOUR},
-        Kind.BACKLOG: {"waiting": 1, "waiting_since": NOW - 100 * HOUR},
+    facts: dict[AlarmKind, dict[str, Any]] = {
+        AlarmKind.CREDENTIALS: {"pause_reason": PauseReason.CREDENTIALS},
+        AlarmKind.PERMISSION: {"pause_reason": PauseReason.PERMISSION},
+        AlarmKind.UNREACHABLE: {"pause_reason": PauseReason.UNREACHABLE},
+        AlarmKind.SILENT: {"silent_in": -HOUR},
+        AlarmKind.BACKLOG: {"waiting": 1, "waiting_since": NOW - 100 * HOUR},
     }
     both = watched(**(facts[kind] | facts[cause]))
     assert {alarm.kind for alarm in alarms(both).values()} == {cause}
@@ -149,7 +152,7 @@ def test_what_follows_from_something_told_is_not_told_besides_but_does_not_end_e
     assert {alarm.kind for alarm in alarms(both, known=(known,)).values()} == {kind, cause}
 
 
-QUARANTINE = Alarm(Kind.QUARANTINE, 7, "acme", 3)
+QUARANTINE = Alarm(AlarmKind.QUARANTINE, 7, "acme", 3)
 UNTOLD: dict[str, Any] = {"told_at": None}
 OVER: dict[str, Any] = {"ended_at": NOW - HOUR}
 ON_ITS_WAY: dict[str, Any] = {"taken_at": NOW - timedelta(minutes=1)}
@@ -180,8 +183,8 @@ def test_an_alarm_is_told_once_when_it_begins_and_once_when_it_ends(
     assert tellings(*found, known=memory) == ([(telling, QUARANTINE.key)] if telling else [])
 
 
-@pytest.mark.parametrize("kind", COUNTED)
-def test_what_becomes_worse_is_told_again_a_day_later_at_the_earliest(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", sorted(COUNTED))
+def test_what_becomes_worse_is_told_again_a_day_later_at_the_earliest(kind: AlarmKind) -> None:
     was = Alarm(kind, 7, "acme", 3)
     long_ago = {"told_at": NOW - 24 * HOUR}
     assert tellings(replace(was, amount=4), known=(remembered(was, **long_ago),)) == [(Telling.GROW, was.key)]
@@ -190,18 +193,18 @@ def test_what_becomes_worse_is_told_again_a_day_later_at_the_earliest(kind: Kind
 
 
 def test_a_backlog_or_a_disk_that_becomes_worse_is_not_told_again() -> None:
-    was = Alarm(Kind.BACKLOG, 7, "acme", 3)
+    was = Alarm(AlarmKind.BACKLOG, 7, "acme", 3)
     assert tellings(replace(was, amount=99), known=(remembered(was, told_at=NOW - 99 * HOUR),)) == []
 
 
 def test_alarms_of_accounts_that_another_instance_serves_are_left_to_it() -> None:
-    foreign = remembered(Alarm(Kind.QUARANTINE, 8, "beta", 3))
+    foreign = remembered(Alarm(AlarmKind.QUARANTINE, 8, "beta", 3))
     assert tellings(known=(foreign,)) == []
 
 
 def test_alarms_of_the_same_kind_are_told_apart_by_account() -> None:
     other = AccountCondition(account_id=8, label="beta", created_at=NOW)
-    found = alarms(watched(quarantined=1), watched(other, quarantined=2))
+    found = alarms(watched(counts={AlarmKind.QUARANTINE: 1}), watched(other, counts={AlarmKind.QUARANTINE: 2}))
     assert {key: alarm.subject for key, alarm in found.items()} == {"quarantine/7": "acme", "quarantine/8": "beta"}
 
 

@@ -1,35 +1,37 @@
-"""Every event that can come into the log stands in docs/logs.md with its level and its fields, and no other does."""
+"""The events of `EventName` are those of the source, and docs/logs.md has each with its level and its fields."""
 
 from __future__ import annotations
 
 import ast
 import functools
 import re
+import runpy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import pytest
 from tests.machine.documents import ACCOUNT_ID, NOW, batch
 
-from easytracking_sync.cli.explain import EVENTS
+from easytracking_sync.events import LEVELS, EventName, meaning_of
 from easytracking_sync.machine.batch import TABLE, BatchEvent, BatchHappened, advance
-from easytracking_sync.machine.decision import batch_event_name
+from easytracking_sync.machine.decision import Outcome, batch_event_name, decide
+from easytracking_sync.machine.document import DocumentHappened
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.machine.refusals import count_refusal
-from easytracking_sync.terms import BatchState, PauseStatus, Purpose
+from easytracking_sync.terms import Claim, PauseStatus, Purpose
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "daemon" / "easytracking_sync"
-DOCUMENT = ROOT / "docs" / "logs.md"
+PAGE = (ROOT / "docs" / "logs.md").read_text(encoding="utf-8")
+LOG, _, THE_JOURNAL = PAGE.partition("## The archive's own journal")
 ROW = re.compile(r"^\| `([a-z_]+\.[a-z_]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
-NAME = re.compile(r"[a-z_]+\.[a-z_]+")
 JOURNAL = re.compile(r"\b(corrections|Corrections\(archive\)|journal)\.note$")
-"""What is noted there goes into the archive, not into the log."""
+"""These notes go into the archive, not into the log."""
 
 DECIDED = ("machine/engine.py", "_tell")
-"""Where names are those that the machine decided: a batch's by its table, an account's by its refusals."""
+"""The names here were decided by the machine: a batch's by its table, an account's by its refusals."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Noted:
     """One place that notes an event."""
 
     place: str
-    name: str
-    levels: frozenset[str]  # none where it is not known from the source alone
+    name: EventName
+    levels: frozenset[str]  # those that the source names
     fields: frozenset[str]
 
 
@@ -48,7 +50,7 @@ def everything_noted() -> tuple[Noted, ...]:
 
 
 def noted() -> Iterator[Noted]:
-    """Every event of the source: written as it is, or among the names its function, or that one's callers, choose."""
+    """Every event in the source: named in the call, in the function around it, or by the callers of that function."""
     for path in sorted(SOURCE.rglob("*.py")):
         place = path.relative_to(SOURCE).as_posix()
         text = path.read_text(encoding="utf-8")
@@ -84,8 +86,8 @@ def _events(place: str, tree: ast.Module, function: ast.FunctionDef, call: ast.C
     fields = frozenset({keyword.arg for keyword in call.keywords if keyword.arg} - {"level", "exc_info"})
     if (place, function.name) == DECIDED:
         of_account = ast.unparse(call.args[0]) == "transition.account.name"
-        for name, level in of_the_refusals() if of_account else of_the_table():
-            yield Noted(place, name, frozenset({level}), fields)
+        for name in of_the_refusals() if of_account else of_the_table():
+            yield Noted(place, name, frozenset(), fields)
         return
     names = _names(tree, function, call.args[1] if by_level else call.args[0])
     assert names, f"{place}, line {call.lineno}: no name of an event is to be found"
@@ -93,7 +95,7 @@ def _events(place: str, tree: ast.Module, function: ast.FunctionDef, call: ast.C
         yield Noted(place, name, frozenset(levels), fields)
 
 
-def _names(tree: ast.Module, function: ast.FunctionDef, name: ast.expr) -> set[str]:
+def _names(tree: ast.Module, function: ast.FunctionDef, name: ast.expr) -> set[EventName]:
     parameters = [parameter.arg for parameter in function.args.args if parameter.arg != "self"]
     chosen: list[ast.AST] = [name]
     if isinstance(name, ast.Name) and name.id in parameters:
@@ -104,111 +106,141 @@ def _names(tree: ast.Module, function: ast.FunctionDef, name: ast.expr) -> set[s
         ]
     elif isinstance(name, ast.Name):
         chosen = [function]
-    return {text for node in chosen for text in _constants(node) if NAME.fullmatch(text)}
+    return set().union(*(_events_in(node) for node in chosen))
 
 
 def _levels(call: ast.Call) -> set[str]:
     given = next((keyword.value for keyword in call.keywords if keyword.arg == "level"), None)
     if given is None and len(call.args) > 1:
         given = call.args[1]
-    if given is None:
-        return {"info"}
-    branches = [given.body, given.orelse] if isinstance(given, ast.IfExp) else [given]
+    branches = [given.body, given.orelse] if isinstance(given, ast.IfExp) else [given] if given is not None else []
     found: set[str] = set().union(*(_constants(branch) for branch in branches))
     return found
+
+
+def _events_in(node: ast.AST) -> set[EventName]:
+    return {
+        EventName[part.attr]
+        for part in ast.walk(node)
+        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "EventName"
+    }
 
 
 def _constants(node: ast.AST) -> set[str]:
     return {part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)}
 
 
-def of_the_table() -> set[tuple[str, str]]:
-    """What `Engine._tell` says of every move of the machine's table: name and level."""
-    policy, found = Policy(), set()
+def of_the_table() -> set[EventName]:
+    """What `Engine._tell` says of every move of the machine's table."""
+    policy, found = Policy(), set[EventName]()
     sizes, losses = (1, 2), (0, policy.most_losses - 1)
     for (state, happened), size, lost, purpose in product(TABLE, sizes, losses, (Purpose.FRESH, Purpose.RELISTED)):
         if happened in NOT_OF_EFFECTS:
             continue
         before, event = batch(state, size, purpose=purpose, losses=lost), BatchEvent(happened, stored=size)
         after = advance(before, event, NOW, policy).batch
-        troubled = after.state in (state, BatchState.PLANNED, BatchState.SPLIT, BatchState.ABANDONED)
-        found.add((batch_event_name(before, after, event), "warning" if troubled else "debug"))
+        name = batch_event_name(before, after, event)
+        assert name is not None
+        found.add(name)
     return found
 
 
 NOT_OF_EFFECTS = (BatchHappened.PENDING, BatchHappened.PAUSED, BatchHappened.CLOSED, BatchHappened.RETRIED)
-"""A poll is not told of; what a pause or a person does to a batch stands in the archive's journal alone."""
+"""A poll is not reported; what a pause or a person does to a batch is in the archive's journal alone."""
 
 
-def of_the_refusals() -> set[tuple[str, str]]:
-    """And what it says of the account."""
+def of_the_refusals() -> set[EventName]:
+    """What `Engine._tell` says of the account."""
     policy = Policy()
     pause_status = PauseStatus(ACCOUNT_ID, policy.refusals_to_pause - 1, NOW)
     counted = count_refusal(pause_status, batch(), NOW, policy, sibling_accepted=False)
     assert counted.account is not None
-    return {(counted.account.name, "error")}
+    assert counted.account.name is not None
+    return {counted.account.name}
+
+
+def journaled() -> set[EventName]:
+    """What the machine and the archive write into the journal."""
+    policy, found = Policy(), of_the_refusals()
+    found |= {EventName(f"document.{happened}") for happened in DocumentHappened}
+    for (state, happened), size, purpose in product(TABLE, (1, 2), (Purpose.FRESH, Purpose.RELISTED)):
+        before, event = batch(state, size, purpose=purpose), BatchEvent(happened, stored=size)
+        for losses in (0, policy.most_losses - 1):
+            move = decide(Claim(replace(before, losses=losses), ()), Outcome(event), NOW, policy).batches[0]
+            found |= {move.name} if move.name is not None and move.name.in_journal else set()
+    for path in SOURCE.rglob("*.py"):
+        place = path.relative_to(SOURCE).as_posix()
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if place in ("machine/document.py", "machine/decision.py", "machine/corrections.py"):
+            found |= _events_in(tree)
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and RECORDS.search(ast.unparse(call.func)):
+                found |= _events_in(call.args[1])
+    return found
+
+
+RECORDS = re.compile(r"(^journal\.record|Corrections\(archive\)\.note)$")
 
 
 @functools.cache
-def documented() -> dict[str, tuple[set[str], set[str]]]:
-    """Event → its levels and its fields, as docs/logs.md has them."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    rows = ROW.findall(text)
-    assert len({name for name, *_ in rows}) == len(rows), "an event stands there twice"
-    return {
-        name: (set(re.findall(r"[a-z]+", levels)), set(re.findall(r"`([a-z0-9_]+)`", fields)))
-        for name, levels, _, fields, _ in rows
-    }
+def fields_documented() -> dict[str, set[str]]:
+    """Event → its fields, as docs/logs.md has them."""
+    return {name: set(re.findall(r"`([a-z0-9_]+)`", fields)) for name, _, _, fields, _ in ROW.findall(LOG)}
 
 
-def test_every_event_of_the_source_is_documented() -> None:
-    missing = {f"{one.name} ({one.place})" for one in everything_noted() if one.name not in documented()}
-    assert missing == set()
+def test_the_page_says_what_the_table_of_events_says() -> None:
+    """Run `python docs/draw_events.py` after a change to a level or a meaning."""
+    script = runpy.run_path(str(ROOT / "docs" / "draw_events.py"))
+    assert script["drawn"](PAGE) == PAGE
 
 
-def test_every_documented_event_is_in_the_source() -> None:
-    assert set(documented()) - {one.name for one in everything_noted()} == set()
+@pytest.mark.parametrize(("part", "name"), [(LOG, "log"), (THE_JOURNAL, "journal")])
+def test_the_page_has_one_row_for_every_event(part: str, name: str) -> None:
+    rows = [match[1] for match in re.finditer(r"^\| `([a-z_]+\.[a-z_]+)` \|", part, re.MULTILINE)]
+    events = [event for event in EventName if (event.in_journal if name == "journal" else event.levels)]
+    assert sorted(rows) == sorted(events)
 
 
-@pytest.mark.parametrize("what", ["levels", "fields"])
-def test_levels_and_fields_are_those_of_the_source(what: str) -> None:
-    known = documented()
+def test_every_event_of_the_log_is_in_the_source() -> None:
+    assert {one.name for one in everything_noted()} == {event for event in EventName if event.levels}
+
+
+def test_every_event_of_the_journal_is_in_the_source() -> None:
+    assert journaled() == {event for event in EventName if event.in_journal}
+
+
+def test_an_event_is_written_at_one_of_its_levels() -> None:
     for one in everything_noted():
-        levels, fields = known.get(one.name, (one.levels, one.fields))  # what is missing is another test's
-        if what == "levels":
-            assert one.levels <= levels, one
-        else:
-            assert one.fields <= fields, one
+        assert one.levels <= set(one.name.levels), one
 
 
-def test_every_event_says_when_and_what_to_do() -> None:
-    for name, _, when, _, do in ROW.findall(DOCUMENT.read_text(encoding="utf-8")):
-        assert len(when) > 10, name
+def test_the_page_has_every_field_of_the_source() -> None:
+    for one in everything_noted():
+        assert one.fields <= fields_documented()[one.name], one
+
+
+def test_every_event_says_what_it_means_and_what_to_do() -> None:
+    assert all(len(event.meaning) > 10 for event in EventName if event.levels)
+    for name, _, _, _, do in ROW.findall(LOG):
         assert do.strip(), name
 
 
+def test_an_event_has_a_level_or_is_in_the_journal_alone() -> None:
+    assert all(event.in_journal or event.level in LEVELS for event in EventName)
+
+
+def test_a_name_of_another_version_stands_for_itself() -> None:
+    assert meaning_of("something.unheard_of") == "something.unheard_of"
+    assert meaning_of("batch.fetched") == "the parcel was fetched"
+
+
 def test_event_names_are_a_noun_and_what_became_of_it() -> None:
-    for one in everything_noted():
-        assert NAME.fullmatch(one.name)
-        assert not one.name.endswith(("_error", ".error", ".info")), one
+    for event in EventName:
+        assert re.fullmatch(r"[a-z_]+\.[a-z_]+", event)
+        assert not event.endswith(("_error", ".error", ".info")), event
 
 
-def test_every_row_of_the_archive_s_journal_is_documented() -> None:
-    """Those that `explain` tells in words, and those that are no document's."""
-    page = DOCUMENT.read_text(encoding="utf-8").partition("## The archive's own journal")[2]
-    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
-    named = [name for row in rows for name in re.findall(r"`(.+?)`", row)]
-    accounts = {"account.added", "account.renamed", *(name for name, _ in of_the_refusals())}
-    assert len(set(named)) == len(named)
-    assert set(named) == {*EVENTS, *accounts, "document.discovered"}
-
-
-def test_the_journal_s_own_rows_of_accounts_are_those_of_the_source() -> None:
-    recorded = {
-        text
-        for path in (SOURCE / "archive").glob("*.py")
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == "journal.record"
-        for text in _constants(call.args[1])
-    }
-    assert recorded == {"account.added", "account.renamed", "document.discovered"}
+def test_the_source_spells_no_name_of_an_event_twice() -> None:
+    for path in SOURCE.rglob("*.py"):
+        if path.name != "events.py":
+            assert not _constants(ast.parse(path.read_text(encoding="utf-8"))) & set(EventName), path

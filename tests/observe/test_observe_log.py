@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from easytracking_sync.archive.opening import open_archive
 from easytracking_sync.archive.schema import migrate
 from easytracking_sync.effects import Effects
+from easytracking_sync.events import EventName
 from easytracking_sync.observe.log import Log, LogFormat, LogObserver
 from easytracking_sync.safe_text import visible
 
@@ -36,7 +37,7 @@ class StandingClock:
 
 def write_one(form: LogFormat, level: str = "info", *, at: str = "debug", **facts: object) -> str:
     stream = io.StringIO()
-    LogObserver(Log(at, form, StandingClock(), stream=stream)).note("batch.stored", level, **facts)
+    LogObserver(Log(at, form, StandingClock(), stream=stream)).note(EventName.BATCH_STORED, level, **facts)
     return stream.getvalue()
 
 
@@ -94,8 +95,8 @@ def test_no_secret_leaks_by_key_or_by_value(form: LogFormat, facts: dict[str, ob
     stream = io.StringIO()
     log = Log("debug", form, StandingClock(), stream=stream)
     log.redactor.learn(["hunter2-canary", ""])
-    log.write("error", "login.refused", facts)
-    assert "login.refused" in stream.getvalue()
+    log.write("error", EventName.CREDENTIALS_REFUSED, facts)
+    assert "credentials.refused" in stream.getvalue()
     assert "hunter2" not in stream.getvalue()
 
 
@@ -126,10 +127,10 @@ class Unspeakable:
 def test_row_25_logging_never_raises(stream: io.StringIO) -> None:
     """A full disk, a closed stream, a fact that cannot be rendered: the work goes on."""
     observer = LogObserver(Log("debug", LogFormat.JSON, StandingClock(), stream=stream))
-    observer.note("batch.stored", fact=Unspeakable())
-    observer.note("batch.stored", "no-such-level")
+    observer.note(EventName.BATCH_STORED, fact=Unspeakable())
+    observer.note(EventName.BATCH_STORED, "no-such-level")
     stream.close()
-    observer.note("batch.stored", "error")
+    observer.note(EventName.BATCH_STORED, "error")
     assert stream.closed
 
 
@@ -144,7 +145,7 @@ def test_the_standard_librarys_warnings_come_through_and_its_chatter_does_not() 
         logging.getLogger("httpx").info("GET https://service/?secret")
         logging.getLogger("alembic.runtime").warning("odd %s", "thing")
         logging.disable(logging.CRITICAL)
-        log.write("info", "batch.stored", {})
+        log.write("info", EventName.BATCH_STORED, {})
     finally:
         logging.disable(logging.NOTSET)
         for handler in [handler for handler in root.handlers if handler not in before]:
@@ -162,7 +163,7 @@ def test_shown_text_is_printable_and_stays_as_it_is_when_shown_again(text: str) 
     assert visible(visible(text)) == visible(text)
 
 
-def logged(*notes: tuple[str, str, dict[str, object]], at: str = "info") -> list[dict[str, object]]:
+def logged(*notes: tuple[EventName, str, dict[str, object]], at: str = "info") -> list[dict[str, object]]:
     """The lines that these notes (name, level, facts) become."""
     stream = io.StringIO()
     observer = LogObserver(Log(at, LogFormat.JSON, StandingClock(), stream=stream))
@@ -176,13 +177,13 @@ def test_at_info_a_cycle_is_one_line_with_what_came_home_since_the_last_one() ->
     acme: dict[str, object] = {"account": "acme"}
     other: dict[str, object] = {"account": "other"}
     lines = logged(
-        ("batch.stored", "debug", {**acme, "documents": 100}),
-        ("batch.acknowledged", "debug", {**acme, "documents": 100}),
-        ("batch.acknowledged", "debug", {**acme, "documents": 7}),
-        ("batch.acknowledged", "debug", {**other, "documents": 1}),
-        ("cycle.ended", "info", acme),
-        ("cycle.ended", "info", acme),
-        ("cycle.ended", "info", other),
+        (EventName.BATCH_STORED, "", {**acme, "documents": 100}),
+        (EventName.BATCH_ACKNOWLEDGED, "", {**acme, "documents": 100}),
+        (EventName.BATCH_ACKNOWLEDGED, "", {**acme, "documents": 7}),
+        (EventName.BATCH_ACKNOWLEDGED, "", {**other, "documents": 1}),
+        (EventName.CYCLE_ENDED, "", acme),
+        (EventName.CYCLE_ENDED, "", acme),
+        (EventName.CYCLE_ENDED, "", other),
     )
     assert [(line["event"], line["account"], line["home"]) for line in lines] == [
         ("cycle.ended", "acme", 107),
@@ -193,7 +194,7 @@ def test_at_info_a_cycle_is_one_line_with_what_came_home_since_the_last_one() ->
 
 def test_a_bug_is_one_line_and_its_traceback_is_told_at_debug_alone() -> None:
     facts: dict[str, object] = {"batch": 7, "error": "KeyError", "exc_info": KeyError("inside")}
-    bug = ("batch.crashed", "critical", facts)
+    bug = (EventName.BATCH_CRASHED, "", facts)
     (line,) = logged(bug)
     assert "inside" not in json.dumps(line)
     assert (line["event"], line["error"]) == ("batch.crashed", "KeyError")
@@ -212,7 +213,7 @@ def test_neither_a_migration_nor_anybody_s_logging_setup_mutes_the_log(tmp_path:
         migrate(archive.database)
         logging.getLogger("sqlalchemy.engine").warning("after the migration")
         logging.config.dictConfig({"version": 1, "disable_existing_loggers": True, "root": {"level": "CRITICAL"}})
-        LogObserver(log).note("cycle.ended", account="acme")
+        LogObserver(log).note(EventName.CYCLE_ENDED, account="acme")
     finally:
         archive.close()
         for name in list(logging.root.manager.loggerDict):

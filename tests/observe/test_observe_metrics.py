@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind
+from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.errors import DatabaseUnavailable
+from easytracking_sync.events import EventName
 from easytracking_sync.observe.metrics import Metrics
 from easytracking_sync.observe.observers import Several
 from easytracking_sync.observe.snapshot_cache import FRESH_SECONDS, Readings
@@ -30,11 +32,13 @@ CONDITION = AccountCondition(
     last_success_at=NOON - timedelta(minutes=10),
     waiting=3,
     waiting_since=NOON - timedelta(minutes=2),
-    quarantined=1,
-    unacknowledgeable=4,
-    incomplete=5,
-    changed=6,
-    rotten=8,
+    counts={
+        AlarmKind.QUARANTINE: 1,
+        AlarmKind.UNACKNOWLEDGEABLE: 4,
+        AlarmKind.INCOMPLETE: 5,
+        AlarmKind.CHANGED: 6,
+        AlarmKind.ROTTEN: 8,
+    },
 )
 
 
@@ -130,7 +134,9 @@ def test_a_pause_that_is_over_is_none(bench: Bench) -> None:
 
 
 def test_accounts_that_the_configuration_does_not_have_are_not_shown(bench: Bench) -> None:
-    bench.metrics.note("cycle.ended", account="a-stranger-or-a-canary", outcome="complete", discovered=1, changed=0)
+    bench.metrics.note(
+        EventName.CYCLE_ENDED, account="a-stranger-or-a-canary", outcome="complete", discovered=1, changed=0
+    )
     page = bench.metrics.page().body.decode()
     assert "stranger" not in page
     assert 'easytracking_cycles_total{account="other",outcome="complete"} 1.0' in page
@@ -176,7 +182,7 @@ def test_a_database_that_hangs_is_not_waited_for_and_not_asked_twice(bench: Benc
 def test_calls_are_counted_by_how_they_ended_and_timed(bench: Bench) -> None:
     for status, seconds in (("200", 0.2), ("200", 7.0), ("torn", 1.0)):
         bench.metrics.note(
-            "call.ended", "debug", account="acme", call="fetch", status=status, seconds=seconds, bytes=10
+            EventName.CALL_ENDED, "debug", account="acme", call="fetch", status=status, seconds=seconds, bytes=10
         )
     assert bench.value('calls_total{call="fetch",status="200"}') == 2
     assert bench.value('calls_total{call="fetch",status="torn"}') == 1
@@ -188,13 +194,13 @@ def test_calls_are_counted_by_how_they_ended_and_timed(bench: Bench) -> None:
 
 def test_what_a_service_makes_up_does_not_make_up_labels(bench: Bench) -> None:
     for status in ("299", "599", "777"):
-        bench.metrics.note("call.ended", "debug", call="conjure", status=status, seconds=1.0, bytes=0)
+        bench.metrics.note(EventName.CALL_ENDED, "debug", call="conjure", status=status, seconds=1.0, bytes=0)
     assert bench.value('calls_total{call="other",status="other"}') == 3
 
 
 def test_cycles_are_counted_by_outcome_and_a_sentence_is_other(bench: Bench) -> None:
     for outcome in ("complete", "complete", "acme: list: refused (400)"):
-        bench.metrics.note("cycle.ended", account="acme", outcome=outcome, discovered=2, changed=1)
+        bench.metrics.note(EventName.CYCLE_ENDED, account="acme", outcome=outcome, discovered=2, changed=1)
     assert bench.value('cycles_total{account="acme",outcome="complete"}') == 2
     assert bench.value('cycles_total{account="acme",outcome="other"}') == 1
     assert bench.value('documents_discovered_total{account="acme"}') == 6
@@ -204,19 +210,23 @@ def test_cycles_are_counted_by_outcome_and_a_sentence_is_other(bench: Bench) -> 
 @pytest.mark.parametrize(
     ("event", "facts", "name"),
     [
-        ("batch.stored", {"account": "acme", "documents": 1}, 'documents_stored_total{account="acme"}'),
-        ("batch.acknowledged", {"account": "acme", "documents": 1}, 'documents_acknowledged_total{account="acme"}'),
-        ("cycle.overlapped", {"account": "acme"}, 'cycles_overlapped_total{account="acme"}'),
-        ("schedule.stalled", {}, "schedule_stalls_total"),
-        ("clock.jumped", {}, "clock_jumps_total"),
-        ("list.failed", {}, 'retries_total{reason="list_failed"}'),
-        ("batch.unavailable", {}, 'retries_total{reason="unavailable"}'),
-        ("batch.lost", {}, 'retries_total{reason="lost"}'),
-        ("batch.split", {}, 'events_total{event="batch.split"}'),
-        ("batch.crashed", {}, 'notes_total{level="info"}'),
+        (EventName.BATCH_STORED, {"account": "acme", "documents": 1}, 'documents_stored_total{account="acme"}'),
+        (
+            EventName.BATCH_ACKNOWLEDGED,
+            {"account": "acme", "documents": 1},
+            'documents_acknowledged_total{account="acme"}',
+        ),
+        (EventName.CYCLE_OVERLAPPED, {"account": "acme"}, 'cycles_overlapped_total{account="acme"}'),
+        (EventName.SCHEDULE_STALLED, {}, "schedule_stalls_total"),
+        (EventName.CLOCK_JUMPED, {}, "clock_jumps_total"),
+        (EventName.LIST_FAILED, {}, 'retries_total{reason="list_failed"}'),
+        (EventName.BATCH_UNAVAILABLE, {}, 'retries_total{reason="unavailable"}'),
+        (EventName.BATCH_LOST, {}, 'retries_total{reason="lost"}'),
+        (EventName.BATCH_SPLIT, {}, 'events_total{event="batch.split"}'),
+        (EventName.BATCH_CRASHED, {}, 'notes_total{level="critical"}'),
     ],
 )
-def test_what_happens_is_counted(bench: Bench, event: str, facts: dict[str, object], name: str) -> None:
+def test_what_happens_is_counted(bench: Bench, event: EventName, facts: dict[str, object], name: str) -> None:
     before = bench.value(name) or 0
     bench.metrics.note(event, **facts)  # type: ignore[arg-type]
     assert bench.value(name) == before + 1
@@ -236,13 +246,13 @@ def test_counters_stand_at_nought_before_anything_happened(bench: Bench) -> None
 
 def test_the_next_cycle_and_the_longest_time_between_two_are_shown(bench: Bench) -> None:
     at = NOON + timedelta(minutes=15)
-    bench.metrics.note("cycle.scheduled", "debug", account="acme", at=at, longest_seconds=900.0)
+    bench.metrics.note(EventName.CYCLE_SCHEDULED, "debug", account="acme", at=at, longest_seconds=900.0)
     assert bench.value('next_cycle_timestamp_seconds{account="acme"}') == at.timestamp()
     assert bench.value('cycle_interval_seconds{account="acme"}') == 900
 
 
 def test_debug_events_are_not_counted_as_log_events(bench: Bench) -> None:
-    bench.metrics.note("cycle.scheduled", "debug", account="acme", at=None, longest_seconds=1.0)
+    bench.metrics.note(EventName.CYCLE_SCHEDULED, "debug", account="acme", at=None, longest_seconds=1.0)
     assert bench.value('events_total{event="cycle.scheduled"}') is None
 
 
@@ -250,12 +260,12 @@ def test_an_observer_that_fails_keeps_nothing_from_the_others() -> None:
     heard = []
 
     class Broken:
-        def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+        def note(self, name: str, /, level: str = "", **facts: object) -> None:
             raise RuntimeError(name)
 
     class Listening:
-        def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+        def note(self, name: str, /, level: str = "", **facts: object) -> None:
             heard.append((name, level, facts))
 
-    Several(Broken(), Listening(), Broken()).note("batch.stored", level="debug", batch=1)
+    Several(Broken(), Listening(), Broken()).note(EventName.BATCH_STORED, level="debug", batch=1)
     assert heard == [("batch.stored", "debug", {"batch": 1})]

@@ -1,4 +1,4 @@
-"""What only a server can do, or have done to it."""
+"""Fixtures for tests that need a PostgreSQL server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A line to the server that is cut at a COMMIT: before it arrives, after it took effect, or long before it does."""
+"""A proxy that cuts the connection at a COMMIT: before it arrives, after it took effect, or long before it does."""
 
 from __future__ import annotations
 

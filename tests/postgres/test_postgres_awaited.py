@@ -68,7 +68,7 @@ def test_the_service_waits_for_its_database_and_says_so_once(tmp_path: Path, url
     assert wait_for_database(settings(tmp_path, url), Effects(clock=clock), told, threading.Event())
     assert clock.waits == LATE
     (facts,) = told.named("database.awaited")
-    assert "did not answer" in facts["reason"]
+    assert "does not answer" in facts["reason"]
 
 
 def test_a_service_that_is_stopped_while_it_waits_ends_and_opens_nothing(tmp_path: Path, url: str) -> None:

@@ -1,4 +1,4 @@
-"""Row 15: a COMMIT whose answer is lost. Whether it took effect is read, not assumed; nothing is lost or doubled."""
+"""Row 15: if the answer to a COMMIT is lost, the program reads whether it took effect; nothing is lost or doubled."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""PostgreSQL as the archive uses it: refused where it forgets, limited in every transaction, and understood."""
+"""PostgreSQL: servers that lose commits are refused, transactions have limits, errors are translated."""
 
 from __future__ import annotations
 
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -269,4 +270,15 @@ def test_threads_share_a_bounded_number_of_connections(empty_database: str) -> N
         thread.join()
     assert len(seen) == 9
     assert all(isinstance(count, int) and 1 <= count <= 3 for count in seen)
+    database.close()
+
+
+def test_a_connection_in_use_while_the_database_is_closed_is_closed_when_it_is_returned(empty_database: str) -> None:
+    database = Database(empty_database)
+    with database.read() as connection:
+        line: Any = connection.connection.dbapi_connection
+        database.close()
+        assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+    assert line.closed
+    assert ask(database, "SELECT 1") == 1, "the object can be used again"
     database.close()

@@ -1,4 +1,4 @@
-"""Two instances on one database: they share the work, each document comes home once, a lost holder spoils nothing."""
+"""Two instances on one database share the work and store each document once, even if one of them dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leases by the server's clock: kept while they are renewed, taken when they are not, and fenced by their epoch."""
+"""Leases follow the server's clock: kept while renewed, taken over once expired, fenced by the epoch."""
 
 from __future__ import annotations
 

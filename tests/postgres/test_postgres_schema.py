@@ -1,4 +1,4 @@
-"""The schema on a server: the program's own tables exactly, in one transaction, by one instance at a time."""
+"""Migrations on PostgreSQL create exactly the program's tables, in one transaction, one instance at a time."""
 
 from __future__ import annotations
 

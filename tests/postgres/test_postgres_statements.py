@@ -1,4 +1,4 @@
-"""The connection is lost at any statement of a run: what was in doubt is read again, and all comes home once."""
+"""Wherever in a run the connection is lost, the program reads what is in doubt and stores each document once."""
 
 from __future__ import annotations
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
+import unicodedata
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from easytracking_sync.errors import ParcelBad, StorageFault
-from easytracking_sync.remote import Parcel, ParcelLimits, inspect_parcel, open_file
+from easytracking_sync.remote import Parcel, ParcelLimits, entry_names, inspect_parcel, open_file
+from easytracking_sync.remote.entry_names import MOST_COMPARED_CHARS
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Packer
@@ -145,6 +148,78 @@ def test_a_name_that_is_only_loosely_the_same_is_found_if_it_is_the_only_one(
     assert told(inspect(pack(rows, [(packed, b"a")]), 1)) == [(1, "FA", indexed, 1)]
     two = inspect(pack([(1, "x/A.xml", "FA")], [("y/a.xml", b"a"), ("z/a.xml", b"b")]), 1)
     assert (two.files, two.absent) == ((), ((1, "FA"),))
+
+
+@pytest.mark.parametrize(
+    ("indexed", "packed"),
+    [
+        ("1\\a.xml", "1/a.xml"),
+        ("./1/a.xml", "1/a.xml"),
+        ("1/A.xml", "1/a.xml"),
+        ("1/perche\u0301.xml", "1/perch\u00e9.xml"),
+    ],
+)
+def test_whole_paths_are_compared_before_base_names(pack: Packer, indexed: str, packed: str) -> None:
+    """A folder a document: the same base name in another folder is another document's."""
+    others = [(packed.replace("1/", f"{number}/"), b"%d" % number) for number in (2, 3)]
+    rows: list[Row] = [(1, indexed, "FA"), (2, others[0][0], "FA"), (3, others[1][0], "FA")]
+    body = pack(rows, [(packed, b"1"), *others])
+    assert [b"".join(open_file(body, found)) for found in inspect(body, 1, 2, 3).files] == [b"1", b"2", b"3"]
+
+
+def test_a_name_that_means_several_entries_spoils_its_own_document_only(pack: Packer) -> None:
+    rows: list[Row] = [(1, "A.XML", "FA"), (2, "b.xml", "FA")]
+    parcel = inspect(pack(rows, [("a.xml", b"1"), ("a.XML", b"2"), ("b.xml", b"b")]), 1, 2)
+    assert told(parcel) == [(2, "FA", "b.xml", 1)]
+    assert parcel.absent == ((1, "FA"),)
+
+
+@pytest.mark.parametrize("code_page", ["cp437", "cp850", "cp1252", "utf-8"])
+def test_a_name_in_an_unmarked_code_page_is_found(pack: Packer, code_page: str) -> None:
+    raw = "perch\u00e9.xml".encode(code_page)
+    ascii_name = "x" * len(raw)
+    body = pack([(1, "perch\u00e9.xml", "FA"), (2, "b.xml", "FA")], [(ascii_name, b"a"), ("b.xml", b"b")])
+    parcel = inspect(io.BytesIO(body.getvalue().replace(ascii_name.encode(), raw)), 1, 2)
+    assert told(parcel) == [(1, "FA", "perch\u00e9.xml", 1), (2, "FA", "b.xml", 1)]
+
+
+def test_an_entry_whose_two_headers_spell_its_name_in_two_code_pages_is_read(pack: Packer) -> None:
+    """The names differ in length there; the entries beside it are not taken for overlapping."""
+    body = bytearray(
+        pack([(1, "\u00e9.xml", "FA"), (2, "b.xml", "FA")], [("\u00e9.xml", b"a"), ("b.xml", b"b")]).getvalue()
+    )
+    name = "\u00e9.xml".encode()
+    at = body.index(name)
+    body[at : at + len(name)] = "\u00e9.xml".encode("cp437")
+    struct.pack_into("<H", body, at - 4, len(name) - 1)
+    struct.pack_into("<H", body, at - 2, 0)
+    struct.pack_into("<H", body, at - 24, 0)
+    for offset in (m for m in range(len(body) - 46) if body[m : m + 4] == b"PK\x01\x02"):
+        (starts_at,) = struct.unpack_from("<L", body, offset + 42)
+        struct.pack_into("<L", body, offset + 42, starts_at - (starts_at > 0))
+    end = body.rindex(b"PK\x05\x06")
+    struct.pack_into("<L", body, end + 16, struct.unpack_from("<L", body, end + 16)[0] - 1)
+    parcel = inspect(io.BytesIO(bytes(body)), 1, 2)
+    assert told(parcel) == [(1, "FA", "\u00e9.xml", 1), (2, "FA", "b.xml", 1)]
+
+
+def test_a_name_that_takes_hours_to_normalise_is_only_compared_as_it_is(
+    pack: Packer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Normalisation would hold the interpreter: the length is looked at first, and the other documents are read."""
+
+    def normalize(form: Literal["NFC"], text: str) -> str:
+        assert len(text) <= MOST_COMPARED_CHARS
+        return unicodedata.normalize(form, text)
+
+    monkeypatch.setattr(entry_names, "normalize", normalize)
+    frozen = "a" + "\u0315\u0316" * 60_000
+    rows: list[Row] = [(1, frozen, "FA"), (2, "b.xml", "FA")]
+    parcel = inspect(pack(rows, [("a.xml", b"a"), ("b.xml", b"b")]), 1, 2)
+    assert told(parcel) == [(2, "FA", "b.xml", 1)]
+    assert parcel.absent == ((1, "FA"),)
+    long = "\u00e9" * 20_000
+    assert told(inspect(pack([(1, long, "FA")], [(long, b"a")]), 1)) == [(1, "FA", long, 1)]
 
 
 def test_exactly_the_name_wins_over_loosely_the_name(pack: Packer) -> None:

@@ -25,6 +25,7 @@ from easytracking_sync.archive.spool import Spool
 from easytracking_sync.cli.run_service import HangingClock
 from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.errors import DatabaseUnavailable, LockHeld, StorageBroken, StorageFault, UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Silent
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import DocumentState
@@ -223,8 +224,8 @@ class Told:
     def stopping(self) -> None:
         self.calls.append("stopping")
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
-        self.notes.append((name, {"level": level, **facts}))
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
+        self.notes.append((name, {"level": level or name.level, **facts}))
 
     def noted(self, name: str) -> list[dict[str, object]]:
         return [facts for noted, facts in self.notes if noted == name]

@@ -1,4 +1,4 @@
-"""The archive as somebody else reads it: plain SQL through a connection of its own, bytes by code of its own."""
+"""Reads the archive independently of the program: plain SQL on its own connection, and its own decoding of bytes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ArchiveReader:
         return self._postgres.execute(query.replace("?", "%s").encode(), parameters).fetchall()
 
     def change(self, statement: str, parameters: Sequence[object]) -> None:
-        """As a rotten disk would, behind the program's back."""
+        """Change rows without the program's knowledge, as a bad disk would."""
         if self._sqlite is not None:
             self._sqlite.execute(statement, parameters)
             return
@@ -55,12 +55,12 @@ class ArchiveReader:
         self._postgres.execute(statement.replace("?", "%s").encode(), parameters)
 
     def is_whole(self, sha256: str) -> bool:
-        """Whether the stored bytes are the ones their name promises."""
+        """Whether the stored bytes have this sha256."""
         body = self._stored(sha256)
         return body is not None and hashlib.sha256(body).hexdigest() == sha256
 
     def rot(self, sha256: str) -> None:
-        """Spoil a blob as it lies."""
+        """Damage a stored blob."""
         if self._blobs_folder is None:
             self.change("UPDATE blob_chunk SET content = ? WHERE sha256 = ?", (b"\0", sha256))
         else:

@@ -1,4 +1,4 @@
-"""What makes thousands of lives affordable and changes none of them."""
+"""Speedups for thousands of runs that change no behaviour."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _kept(kind: str) -> dict[str, Any]:
 
 
 def share_compiled(database: Database) -> None:
-    """Every incarnation opens its database anew; what SQLAlchemy has compiled for the last one still holds."""
+    """Reuse the statements that SQLAlchemy compiled for an earlier run."""
     engine = database._engine
     kept = _kept(engine.dialect.name)
     if "dialect" not in kept:
@@ -30,7 +30,7 @@ def share_compiled(database: Database) -> None:
 
 
 def be_impatient(database: Database) -> None:
-    """In one thread nobody lets go of a lock while another waits for it."""
+    """No busy timeout: in a single thread waiting for a lock is useless."""
     if database.is_sqlite:
         with database.read() as connection:
             connection.connection.cursor().execute("PRAGMA busy_timeout = 0")

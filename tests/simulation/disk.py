@@ -1,4 +1,4 @@
-"""A disk that forgets at a power cut what was not synced, names of files and folders included.
+"""A disk that loses everything unsynced at a power cut, including names of files and folders.
 
 Bytes are on the disk once their file was synced. A name (of a new, renamed or removed file, or of a new folder) is
 there, or gone, once the folder it stands in was synced, and not before: what POSIX promises, and no more than that.
@@ -29,7 +29,7 @@ ROOM = 1 << 40
 
 
 class Cut(StrEnum):
-    """How much of what was not synced a power cut takes; a real disk may do any of these."""
+    """How much unsynced data a power cut loses; a real disk may do any of these."""
 
     ALL = "all"  # nothing unsynced is there
     BYTES = "bytes"  # the names are there, with half of the bytes, or with zeros
@@ -38,14 +38,14 @@ class Cut(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A change of a folder that is not synced: `undo` makes it not have been."""
+    """An unsynced change of a folder; `undo` reverts it."""
 
     number: int
     undo: Callable[[], object]
 
 
 class MortalFiles(LocalFiles):
-    """The file layer of one instance: each call is an effect, and a power cut takes what was not synced."""
+    """The file layer of one instance: each call is an effect, and a power cut loses unsynced data."""
 
     def __init__(self, injector: FaultInjector, seed: int = 0) -> None:
         self.cut = Cut.ALL
@@ -58,7 +58,7 @@ class MortalFiles(LocalFiles):
         injector.is_unsynced = lambda: bool(self._dirty or self._entries)
 
     def cut_power(self) -> None:
-        """Take from the real folder what a disk without power would not have."""
+        """Remove from the real folder what a disk without power would lose."""
         for path, durable in self._dirty.items():
             if path.exists():
                 path.write_bytes(self._left(path.read_bytes(), durable))

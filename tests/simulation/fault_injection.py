@@ -1,4 +1,4 @@
-"""Every effect of one instance, numbered, and the failure that one of them is dealt.
+"""Numbers every effect of an instance, and injects failures into them.
 
 The network and the database's transactions are wrapped from outside (the file layer: `disk`); nothing of the program
 is patched.
@@ -20,11 +20,11 @@ from easytracking_sync.errors import DatabaseUnavailable, StorageBroken, Storage
 
 
 class CrashError(BaseException):
-    """The process is gone. No code catches it, and whatever is tried afterwards raises it again."""
+    """The process is dead. No code catches it, and every later effect raises it again."""
 
 
 class Kind(StrEnum):
-    """What an effect works on."""
+    """The kind of an effect."""
 
     SEND = "send"  # a call to the service
     COMMIT = "commit"  # the end of a database transaction
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 
 
 class Failure(StrEnum):
-    """What may happen to an effect."""
+    """A failure to inject."""
 
     KILLED = "killed before"  # kill -9; the machine stays up
     KILLED_AFTER = "killed after"
@@ -60,7 +60,7 @@ APPLICABLE: Mapping[Kind, Collection[Failure]] = {
     Kind.CHANGE: (*DEATHS, *FAULTS),
     Kind.LOOK: FAULTS,
 }
-"""Beside these, POWER_CUT wherever something is not synced."""
+"""In addition, POWER_CUT wherever something is unsynced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +74,20 @@ class Effect:
 
 
 Deal = Callable[[int, Effect], Failure | None]
-"""From an effect's number, and the effect, to what befalls it."""
+"""From an effect's number and the effect to its failure, if any."""
 
 Refuse = Callable[[Failure], Exception]
-"""How a layer itself says that it did not do it."""
+"""The exception by which a layer reports that it did nothing."""
 
 
 def applicable(effect: Effect) -> list[Failure]:
-    """What may befall this effect."""
+    """The failures that apply to this effect."""
     return [*APPLICABLE[effect.kind], *([Failure.POWER_CUT] if effect.unsynced else [])]
 
 
 @dataclass
 class FaultInjector:
-    """Numbers effects, across incarnations too, and deals them their failures. Instances may share one `trace`."""
+    """Numbers effects, across restarts too, and injects failures. Instances may share one `trace`."""
 
     deal: Deal = lambda number, effect: None
     where: str = ""
@@ -96,7 +96,7 @@ class FaultInjector:
     on_power_cut: Callable[[], object] = lambda: None
     is_unsynced: Callable[[], bool] = lambda: False
     dead: bool = False
-    distrusts: bool = False  # a promise of durability was broken: this incarnation must stop
+    distrusts: bool = False  # a sync failed: this process must stop
 
     @contextmanager
     def effect(
@@ -106,7 +106,7 @@ class FaultInjector:
         refuse: Refuse,
         half_done: Callable[[], object] | None = None,
     ) -> Iterator[None]:
-        """Around one effect: it happens, or is dealt its failure. `refuse` is how the layer itself says no."""
+        """Wraps one effect: it happens or fails. `refuse` makes the layer's own exception."""
         if self.dead:
             raise CrashError
         effect = Effect(kind, what, self.is_unsynced(), self.where)
@@ -131,7 +131,7 @@ class FaultInjector:
         raise refuse(failure)
 
     def revive(self) -> None:
-        """Another incarnation begins."""
+        """A new process begins."""
         self.dead = self.distrusts = False
 
     def _die(self, failure: Failure) -> None:
@@ -142,12 +142,12 @@ class FaultInjector:
 
 
 def network_refusal(failure: Failure) -> Exception:
-    """How httpx says that no answer came."""
+    """httpx's exception for a missing answer."""
     return httpx.ReadError("connection reset") if failure is Failure.ANSWER_LOST else httpx.ConnectError("refused")
 
 
 def database_refusal(failure: Failure) -> Exception:
-    """How the database's room translates what its drivers raise."""
+    """The archive's translation of driver errors."""
     match failure:
         case Failure.FULL:
             return StorageFault("the disk of the database is full; free some space")

@@ -1,4 +1,4 @@
-"""One instance at work: the production engine over mortal effects, one incarnation after another."""
+"""One instance: the production engine with injected failures, restarted after each death."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ into the database, with "read"."""
 
 @dataclass(frozen=True)
 class Setting:
-    """What all instances of a world share."""
+    """The settings that all instances of a world share."""
 
     url: str
     blobs_folder: Path | None
@@ -53,7 +53,7 @@ class Setting:
 
 
 class HostClock(VirtualClock):
-    """A host's own clock: as wrong as somebody set it. What elapses, elapses for all."""
+    """A host's wall clock, which may be wrong; elapsed time is the same for all."""
 
     def __init__(self, time: VirtualClock) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class HostClock(VirtualClock):
 
 
 class Instance:
-    """An instance that is started again whenever it died; `list_all` and `step` do what its threads would do."""
+    """An instance that is restarted after each death; `list_all` and `step` do the work of its threads."""
 
     def __init__(
         self,
@@ -124,12 +124,12 @@ class Instance:
             self.try_hard(lambda label=label: self._list(label, None, marked_too=marked_too))  # type: ignore[misc]
 
     def run_cycles(self) -> None:
-        """As the service does by the clock: the newest window of each account, and one older in rotation."""
+        """As the service does on schedule: the newest window of each account, and one older in rotation."""
         for label in self.harness.wishes:
             self.attempt(lambda label=label: self._list(label, self._cycle_scope(label), marked_too=False))  # type: ignore[misc]
 
     def step(self) -> bool:
-        """One effect of the engine, if one is due; False where nothing was, True also where it died of it."""
+        """One effect of the engine, if one is due; False if nothing was, True also if it died."""
         return self.attempt(self._step) is not False
 
     def next_instant(self) -> datetime | None:
@@ -141,7 +141,7 @@ class Instance:
         return answered[0] - self.clock.off if answered[0] is not None else None
 
     def try_hard(self, what: Callable[[], object]) -> None:
-        """Do it, across deaths and troubles, until it was done."""
+        """Repeat it, across deaths and errors, until it succeeds."""
         for _ in range(MOST_TRIES):
             done: list[object] = []
             self.attempt(lambda done=done: done.append(what()))  # type: ignore[misc]
@@ -150,7 +150,7 @@ class Instance:
         raise AssertionError("ACK-LIVENESS: the same trouble without end")
 
     def attempt(self, what: Callable[[], object]) -> object:
-        """Do it once, in a new incarnation if there is none; None where it died, or met trouble that passes."""
+        """Do it once, restarting first if it is dead; None if it died or met a transient error."""
         try:
             if not self._is_up:
                 self.injector.revive()
@@ -165,7 +165,7 @@ class Instance:
         return None
 
     def expect_tidy(self) -> None:
-        """BOUNDED: once nothing waits, no parcel is left but what was put aside for inspection."""
+        """BOUNDED: once nothing waits, no parcel is left in the spool except those kept for inspection."""
         self.attempt(self._recover)
         left = [path.name for path in (self.harness.folder / "spool").glob("*.zip*")]
         assert not left, f"BOUNDED: {left} are left in the spool"

@@ -1,6 +1,6 @@
-"""Who watches: every call before it goes out, and the archive after every commit. A broken invariant is named.
+"""Checks the invariants before every call and after every commit, and names a broken one.
 
-What was looked at once and cannot have changed since is not looked at again: thousands of lives are watched.
+What was checked once and cannot have changed since is not checked again, for speed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BATCH_MOVES: Mapping[str, frozenset[str]] = {
     "fetched": frozenset({"stored", "planned", "split", "abandoned"}),
     "stored": frozenset({"acknowledged", "planned", "split", "abandoned"}),
 }
-"""The table of the design, read once more by another pair of eyes; what is not in it ends there."""
+"""The moves that the design allows, written down independently; states not in it are final."""
 
 DOCUMENT_MOVES: Mapping[str, frozenset[str]] = {
     "discovered": frozenset({"batched", "withdrawn"}),
@@ -81,7 +81,7 @@ class InvariantChecker:
         self.reader.close()
 
     def note_versions(self) -> None:
-        """Something happened at the service: from now on what it holds is a version that may come home."""
+        """Something changed at the service: its current documents are a version that may be archived."""
         for doc_id in self.simulator.ids():
             known = self._versions.setdefault(doc_id, [])
             if (truth := self.truth(doc_id)) not in known:
@@ -127,7 +127,7 @@ class InvariantChecker:
             assert not crowded, f"BOUNDED: more than {self.jobs_in_flight} jobs in flight: {crowded}"
 
     def look_again(self) -> None:
-        """Something may have happened to the disk: what was read once counts for nothing."""
+        """The disk may have changed: check everything again."""
         self._whole.clear()
         rows = self.reader.rows("SELECT id, document_id, type, name, sha256 FROM file")
         now = {row[0]: (row[1], row[2], bytes(row[3]), row[4]) for row in rows}
@@ -135,7 +135,7 @@ class InvariantChecker:
         assert not changed, f"NO-OVERWRITE: files {changed} are gone or others"
 
     def rot(self) -> None:
-        """Spoil, as it lies, the oldest file that is stored and of which the service has not been told."""
+        """Damage the oldest stored file whose document is not acknowledged yet."""
         for doc_id, sha256 in self.reader.rows(
             "SELECT d.doc_id, f.sha256 FROM document d JOIN file f ON f.document_id = d.id "
             "WHERE d.state = 'stored' ORDER BY d.id, f.id"
@@ -147,7 +147,7 @@ class InvariantChecker:
                 return
 
     def home(self, account: str) -> dict[int, set[Held]]:
-        """The archive's files of each document: type, name and hash, every one of them read back whole, now."""
+        """The archive's files of each document: type, name and hash, each read back now."""
         self.look_again()
         found: dict[int, set[Held]] = {}
         for doc_id, kind, name, sha256 in self.reader.rows(
@@ -163,13 +163,13 @@ class InvariantChecker:
         return found
 
     def expect_causes(self, *, by_hand: bool, cut_short: bool) -> None:
-        """At the end: only people accept what is not home; only cut parcels leave a document without a type."""
+        """At the end: only an operator accepts documents; only truncated parcels leave a type missing."""
         for doc_id, state, missing in self.reader.rows("SELECT doc_id, state, missing_types FROM document"):
             assert by_hand or state != "accepted", f"NO-LOSS: {doc_id} is accepted, and by nobody"
             assert cut_short or not missing, f"NO-LOSS: {doc_id} is home without {missing}, which always came"
 
     def truth(self, doc_id: int) -> frozenset[Held]:
-        """What the service holds of a document now, without the copy nobody asked for."""
+        """The service's current files of a document, without the type that was not requested."""
         files = self.simulator.true_document(doc_id).files
         return frozenset((file.type, file.name, file.sha256) for file in files if file.type != "FI")
 
@@ -202,7 +202,7 @@ class InvariantChecker:
         return whole
 
     def _expect_each_carried_once(self) -> None:
-        """A document on its way is carried by exactly one live batch, and a live batch by nothing else."""
+        """A document being fetched is in exactly one live batch, and a live batch has no others."""
         carried: Counter[int] = Counter()
         sizes: Counter[int] = Counter()
         for batch_id, batch_state, document_id, document_state in self.reader.rows(CARRIED):
@@ -262,7 +262,7 @@ def expect_no_secrets(notes: Collection[object], secrets: Collection[str]) -> No
 
 
 def bearer(request: httpx.Request) -> str:
-    """Whose token it is, as the token itself says."""
+    """The account that the token names."""
     claims = request.headers["Authorization"].split(".")[1]
     return str(json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"])
 

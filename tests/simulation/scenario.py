@@ -23,7 +23,7 @@ from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.machine.policy import Policy
 
 STORM_LASTS = 1200
-"""Effects after which no more failures are dealt, lest a scenario never end."""
+"""Inject no failure after this many effects, so that a scenario ends."""
 
 JUMPS = (
     *(timedelta(seconds=1), timedelta(seconds=20), timedelta(minutes=1), timedelta(hours=1)),
@@ -35,7 +35,7 @@ LEASE_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one life came to."""
+    """The figures of one run."""
 
     seed: int
     lives: int
@@ -50,7 +50,7 @@ class Figures:
 
 @dataclass
 class Scenario:
-    """The choices of one seed, made as it goes on; everything follows from the seed."""
+    """The choices of one seed; everything follows from the seed."""
 
     seed: int
     events: Counter[str] = field(default_factory=Counter)
@@ -74,7 +74,7 @@ class Scenario:
         self.world: World
 
     def live(self, folder: Path) -> Figures:
-        """The whole scenario; every invariant is watched on the way."""
+        """Run the scenario; every invariant is checked on the way."""
         self.world = World(
             folder,
             options=replace(QUIET, seed=self.seed, accounts=self.accounts),
@@ -117,14 +117,14 @@ class Scenario:
                 self._at_the_portal()
 
     def _clear_up(self) -> None:
-        """No more faults or failures; the clocks are set right, and people put back what they did."""
+        """End all faults; correct the clocks, and undo the operator's changes."""
         self._calm = True
         self.world.simulator.calm()
         for instance in self.world.instances:
             instance.clock.off = timedelta()
         self._release(self.world.instances[0])
 
-    # What befalls effects
+    # Failures of effects
 
     def _deal(self, number: int, effect: Effect) -> Failure | None:
         if self._calm or number > STORM_LASTS:
@@ -136,7 +136,7 @@ class Scenario:
         return self._dice.choice(applicable(effect))
 
     def _meanwhile(self, instance: Instance, call: str) -> None:
-        """While a call is under way, or before a look into the database: others go on."""
+        """During a call, or before a database read: other instances and people act."""
         if self._calm or self._nested:
             return
         chance = self._dice.random()
@@ -146,7 +146,7 @@ class Scenario:
             self._at_the_portal()
 
     def _freeze(self, frozen: Instance) -> None:
-        """One host stands still, or is slow and knows it, past its lease; the other works on."""
+        """Freeze one host past its lease, or let it be slow; the other continues."""
         self._nested = True
         try:
             renews = self._dice.random() < 0.3
@@ -161,7 +161,7 @@ class Scenario:
             self._nested = False
 
     def _breathe(self) -> None:
-        """Between effects: a clock jumps, somebody does something."""
+        """Between effects: a clock may jump, somebody may change something."""
         if self._calm:
             return
         if self._dice.random() < self._jumpiness:
@@ -178,7 +178,7 @@ class Scenario:
             instance.clock.off = how_far
             self.events["clock jumped"] += 1
 
-    # What people do
+    # Actions of people
 
     def _at_the_portal(self) -> None:
         simulator = self.world.simulator
@@ -222,7 +222,7 @@ class Scenario:
         self.world.simulator.set_phase(1, [self._some_id()], on=False)
 
     def _trouble(self) -> None:
-        """Something at the service that lasts until the sky clears."""
+        """A fault of the service that lasts until the faults end."""
         simulator, dice = self.world.simulator, self._dice
         some = frozenset({self._some_id()})
         kind = dice.choice(("refused", "unmarkable", "still_listed", "tokens", "login", "list_cap"))
@@ -244,7 +244,7 @@ class Scenario:
                 simulator.revoke_tokens()
 
     def _at_the_keyboard(self) -> None:
-        """The operator's commands, as a process of their own beside the service."""
+        """The operator's commands, in a process beside the service."""
         instance = self._dice.choice(self.world.instances)
         what: Callable[[Instance], object] = self._dice.choice(
             (self._retry, self._accept, self._rename, self._hold, self._release)
@@ -255,7 +255,7 @@ class Scenario:
     def _tolerant(self, what: Callable[[Instance], object], instance: Instance) -> None:
         try:
             what(instance)
-        except SyncError:  # a person reads it, and thinks again
+        except SyncError:  # the operator sees the error and continues
             self.events["operator refused"] += 1
 
     def _entries(self, instance: Instance) -> list[DocumentEntry]:

@@ -1,4 +1,4 @@
-"""Thousands of scenarios over all cores, with their figures; or one of them again.
+"""Runs thousands of scenarios on all cores and prints their figures, or replays one.
 
 python -m tests.simulation.simulate --seeds 2000
 python -m tests.simulation.simulate --seed 17
@@ -23,7 +23,7 @@ from tests.simulation.fault_injection import Failure, Kind
 from tests.simulation.scenario import Figures, Scenario
 
 TWICE_EVERY = 50
-"""Of so many seeds one is lived twice, and its traces compared (DETERMINISM)."""
+"""Run one seed in this many twice and compare the traces (DETERMINISM)."""
 
 SHOW_EVERY_SECONDS = 5.0
 MEMORY = Path("/dev/shm")
@@ -31,7 +31,7 @@ MEMORY = Path("/dev/shm")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What became of one seed; `trouble` is empty where every invariant held."""
+    """The result of one seed; `trouble` is empty if every invariant held."""
 
     figures: Figures | None
     trouble: str = ""
@@ -65,7 +65,7 @@ class Sum:
 
 
 def live(seed: int) -> Told:
-    """One seed, some of them twice, in folders that are gone afterwards."""
+    """Run one seed (some twice) in temporary folders."""
     gc.set_threshold(50_000, 50, 50)
     with tempfile.TemporaryDirectory(prefix="simulation-", dir=MEMORY if MEMORY.is_dir() else None) as name:
         scenario = Scenario(seed)
@@ -80,13 +80,13 @@ def live(seed: int) -> Told:
 
 
 def _world_in(folder: Path) -> Path:
-    """A folder of one name, since names go into the traces."""
+    """A folder with a fixed name, since names are part of the traces."""
     folder.mkdir()
     return folder / "world"
 
 
 def lived(seeds: Iterable[int], processes: int) -> Iterator[Told]:
-    """Every seed's end, in whatever order they come."""
+    """The result of every seed, in any order."""
     with multiprocessing.get_context("fork").Pool(processes, maxtasksperchild=500) as pool:
         yield from pool.imap_unordered(live, seeds, chunksize=4)
 
@@ -111,7 +111,7 @@ def report(total: Sum, seconds: float) -> None:
 
 
 def main() -> int:
-    """0 where every invariant held for every seed."""
+    """0 if every invariant held for every seed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)

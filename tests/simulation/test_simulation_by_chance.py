@@ -1,7 +1,7 @@
-"""Seeds: a service in a storm of faults, and failures to the engine's effects, all by chance, until the sky clears.
+"""Random scenarios: faults of the service and failures of the engine's effects, until all faults end.
 
-`make simulate SEEDS=N` lives N of them over all cores, `make simulate SEED=N` that one alone. A seed that fails says
-how to replay it.
+`make simulate SEEDS=N` runs N of them on all cores, `make simulate SEED=N` replays one. A seed that fails says how to
+replay it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def test_a_seed_gives_the_same_trace_twice(folder: Path, seed: int) -> None:
 
 
 def test_a_seed_gives_the_same_trace_in_another_process() -> None:
-    """DETERMINISM: whoever replays a failure has other hashes, and so other orders of what has none of its own."""
+    """DETERMINISM: another process has another hash seed, and so other orders of sets."""
     assert _told("1") == _told("2")
 
 

@@ -1,4 +1,4 @@
-"""Deaths in scenes of their own: while a bad document is singled out, while others are listed again, without power.
+"""Deaths in special situations: while a bad document is isolated, while documents are listed again, at a power cut.
 
 The plain job, with every failure at every effect, is in `tests/crash`. `World` checks the invariants after every
 commit and before every call; the tests here assert the end state.
@@ -22,7 +22,7 @@ from tests.support.harness import BlobStore
 from easytracking_simulator import Faults, Simulator
 
 SOME = 4
-"""Where the variants are many and alike, every fourth is tried."""
+"""Of many similar variants, try every fourth."""
 
 BLOBS: tuple[BlobStore, ...] = ("database", "files")
 SHARES = {cut: share for share, cut in enumerate(Cut)}
@@ -42,14 +42,14 @@ def arrival_of_others(simulator: Simulator) -> None:
 
 
 def arrival_of_a_bad_one(simulator: Simulator) -> None:
-    """One of four documents may not be reserved, and takes the others with it."""
+    """One of four documents cannot be reserved, so their common batch is refused."""
     for doc_id in range(REFUSED_ID, REFUSED_ID + 4):
         simulator.add_document("demo1", files_for(doc_id), doc_id=doc_id)
     simulator.faults = Faults(refused=frozenset({REFUSED_ID}))
 
 
 def second_thoughts(simulator: Simulator) -> None:
-    """At the portal somebody unmarks one document, and replaces another."""
+    """One document is unmarked at the portal, another replaced."""
     simulator.set_phase(1, [101, 103], on=False)
     simulator.change_document(103, files_for(3), number="103/bis")
 
@@ -63,7 +63,7 @@ ALLOWED = {"one is refused": (REFUSED_ID,)}
 
 
 def dealt(failures: Mapping[int, Failure], number: int, effect: Effect) -> Failure | None:
-    """After the first failure the numbers mean other effects: some of them cannot be struck so."""
+    """After the first failure the numbers mean other effects, to which the failure may not apply."""
     failure = failures.get(number)
     return failure if failure is Failure.KILLED or failure in applicable(effect) else None
 
@@ -72,7 +72,7 @@ def dealt(failures: Mapping[int, Failure], number: int, effect: Effect) -> Failu
 def lived(
     folder: Path, scene: str, failures: Mapping[int, Failure], cut: Cut = Cut.ALL, blobs: BlobStore = "database"
 ) -> Iterator[World]:
-    """A world that has lived through a scene with these failures."""
+    """A world after a scene with these failures."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         world = World(Path(name) / "world", SCENES[scene], deal=partial(dealt, failures), cut=cut, blobs=blobs)
         try:
@@ -91,7 +91,7 @@ def lived(
 
 @functools.cache
 def undisturbed(scene: str, blobs: BlobStore = "database") -> tuple[tuple[Effect, ...], int]:
-    """The effects of a scene in which nothing goes wrong, and the first of its last chapter."""
+    """The effects of a scene without failures, and the first of its last chapter."""
     with tempfile.TemporaryDirectory() as folder, lived(Path(folder), scene, {}, blobs=blobs) as world:
         assert world.lives == 0
         return tuple(world.trace[: world.ends[-1]]), world.begins[-1]
@@ -106,7 +106,7 @@ def survive(
     cut: Cut = Cut.ALL,
     blobs: BlobStore = "database",
 ) -> None:
-    """Live through a scene with these failures, that many of them deadly; everything must come home."""
+    """Run a scene with these failures, this many of them deadly; everything must be archived."""
     with lived(folder, scene, failures, cut, blobs) as world:
         assert world.lives == deaths
 
@@ -126,7 +126,7 @@ def test_killed_while_a_bad_document_is_isolated_the_others_are_archived(folder:
 
 
 def test_killed_while_documents_are_listed_again_both_versions_stay(folder: Path) -> None:
-    """NO-OVERWRITE across a crash: what changed is a version more, what did not is acknowledged and never fetched."""
+    """NO-OVERWRITE across a crash: a changed document gets another version, an unchanged one is only acknowledged."""
     deaths = numbers("listed again", lambda effect: effect.kind is Kind.COMMIT)
     assert len(deaths) > 10
     for number in deaths[::SOME]:
@@ -141,7 +141,7 @@ def test_killed_while_documents_are_listed_again_both_versions_stay(folder: Path
 
 @pytest.mark.parametrize("cut", Cut)
 def test_row_13_a_power_cut_takes_what_was_not_synced_and_nothing_else(folder: Path, cut: Cut) -> None:
-    """A torn part, a rename that never was, a removed parcel that is back: all are harmless; wherever bytes lie."""
+    """A torn part, a lost rename, a removed parcel that reappears: all are harmless, in both stores."""
     for blobs in BLOBS:
         effects, begin = undisturbed("ordinary", blobs)
         cuts = [number for number in range(begin, len(effects)) if effects[number].unsynced]

@@ -1,7 +1,7 @@
-"""The checker can speak: whoever tampers with the archive, or with what the service holds, is named.
+"""Every invariant fails if somebody tampers with the archive or with the service's documents.
 
-Defects that make it speak are in `tests/mutants/simulation_invariants.py`. Together every assertion of
-the simulation has been heard (`tests/mutants/test_mutants_apply.py`).
+Defects of the program that break invariants are in `tests/mutants/simulation_invariants.py`. Together they have made
+every assertion of the simulation fail (`tests/mutants/test_mutants_apply.py`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def arrival(simulator: Simulator) -> None:
 
 
 def sql(*statements: str | tuple[object, ...]) -> Callable[[World], object]:
-    """Change the archive's rows behind everybody's back."""
+    """Change the archive's rows without the program's knowledge."""
 
     def change(world: World) -> None:
         for statement in statements:
@@ -51,7 +51,7 @@ def commit(world: World) -> None:
 
 
 def telling(world: World) -> None:
-    """The service is about to be told of the first document."""
+    """The first document is about to be acknowledged."""
     world.checker.expect_durable(101, "demo1")
 
 
@@ -90,7 +90,7 @@ def deaths(world: World) -> None:
 
 
 Tampering = tuple[Callable[[World], object], Callable[[World], object]]
-"""What is done, and when the checker looks."""
+"""The tampering, and when the invariants are checked."""
 
 TAMPERINGS: Mapping[str, Tampering] = {
     "NO-LOSS: a document is gone": (sql("DELETE FROM document WHERE id = 1"), commit),

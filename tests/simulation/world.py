@@ -1,4 +1,4 @@
-"""One small service, one archive, one or two instances at work on it, and all that may befall them."""
+"""One small service, one archive, and one or two instances that work on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from easytracking_sync.machine.policy import Policy
 
 QUIET = Options(documents=0, accounts=2, job_seconds=1.0)
 MOST_ROUNDS = 4
-"""After the sky has cleared: days until everything must be home."""
+"""Days after the end of all faults until everything must be archived."""
 
 Chapter = Callable[[Simulator], object]
 
@@ -42,9 +42,9 @@ def files_for(number: int, *, signed: bool = False) -> Mapping[str, tuple[str, b
 
 @dataclass
 class World:
-    """Lives through its chapters: something happens at the service, then there is work until nothing waits.
+    """Runs its chapters: something happens at the service, then the instances work until nothing waits.
 
-    After a death another incarnation begins on the same folder, in the same chapter.
+    After a death the instance restarts on the same folder, in the same chapter.
     """
 
     folder: Path
@@ -99,7 +99,7 @@ class World:
 
     @property
     def lives(self) -> int:
-        """How many incarnations have ended."""
+        """How many processes have died."""
         return sum(instance.lives for instance in self.instances)
 
     @property
@@ -108,7 +108,7 @@ class World:
         return sum((instance.injector.dealt for instance in self.instances), Counter())
 
     def run(self) -> None:
-        """All chapters, whatever befalls; every invariant is watched on the way."""
+        """Run all chapters; every invariant is checked on the way."""
         for chapter in self.chapters:
             self.time.forward(self.between)
             chapter(self.simulator)
@@ -123,7 +123,7 @@ class World:
         self.drain()
 
     def drain(self) -> None:
-        """Effect by effect, whoever has something to do; time jumps to what falls due next."""
+        """Perform effects of all instances; time jumps to whatever is due next."""
         until = self.time.now() + timedelta(hours=48)
         while self.time.now() <= until:
             worked = [instance.step() for instance in self.instances]
@@ -141,7 +141,7 @@ class World:
         return min((instant for instant in instants if instant is not None), default=None)
 
     def settle_for_good(self, *, quarantined: Collection[int] = ()) -> None:
-        """ACK-LIVENESS: faults have stopped; all timers run out, and within a few days all is home.
+        """ACK-LIVENESS: after the end of all faults, everything is archived within a few days.
 
         Marked documents are listed too: one that was changed after it was marked shows nowhere else.
         """
@@ -155,9 +155,9 @@ class World:
         self.expect_all_home(quarantined=quarantined)
 
     def expect_all_home(self, *, quarantined: Collection[int] = ()) -> None:
-        """Every document the service holds is here, byte for byte and once, and the service knows it.
+        """Every document of the service is archived byte for byte, once, and acknowledged.
 
-        Those named may stand in quarantine, visibly and with a reason.
+        Those named may be in quarantine, with a reason.
         """
         astray = self._astray(quarantined)
         assert not astray, "; ".join(astray)
@@ -191,7 +191,7 @@ class World:
         ]
 
     def _astray(self, quarantined: Collection[int]) -> list[str]:
-        """What is not as it must be at the end, by the names of the invariants."""
+        """Violations at the end, by the names of the invariants."""
         wrong = []
         marked = self.simulator.marked()
         for account in self.simulator.accounts:

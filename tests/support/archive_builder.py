@@ -1,4 +1,4 @@
-"""An archive with whatever in it a test asks for, written straight into its tables.
+"""Builds an archive for a test, row by row, directly in its tables.
 
 Tests take the fixture with `builder = importlib.import_module("tests.support.archive_builder").builder`.
 """
@@ -25,7 +25,7 @@ from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purp
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NEVER = datetime(9000, 1, 1, tzinfo=UTC)
-"""Later than any clock these tests run under: commands read the real one."""
+"""Later than any real clock, which commands read."""
 
 
 def local(text: str) -> datetime:
@@ -47,7 +47,7 @@ def _empty_archive() -> bytes:
 
 
 class ArchiveBuilder:
-    """A SQLite archive in a folder of its own, its configuration, and ways to fill it."""
+    """A SQLite archive in its own folder, its configuration, and methods to fill it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -90,7 +90,7 @@ class ArchiveBuilder:
             return connection.execute(sa.select(column).where(column.table.c.id == row_id)).scalar_one()
 
     def account(self, label: str) -> int:
-        """The account's row, made if need be."""
+        """The account's row id; inserts the row if it is missing."""
         if label not in self._accounts:
             self._accounts[label] = self.archive.accounts.register(label, "http://127.0.0.1:9", f"{label}-user", NOW)
         return self._accounts[label]
@@ -157,12 +157,12 @@ class ArchiveBuilder:
         return batch_id
 
     def quarantined(self, label: str, doc_id: int, files: FilesGiven | None = None, **values: Any) -> int:
-        """A document that gave up."""
+        """A document in quarantine."""
         row = {"attempts": 8, "reason": "refused (403)", "next_attempt_at": NEVER, "suspect": True}
         return self.document(label, doc_id, DocumentState.QUARANTINED, files, **(row | values))
 
     def paused(self, label: str, reason: PauseReason, until: datetime, message: str) -> None:
-        """Leave an account alone until then."""
+        """Pause an account until then."""
         values = {"pause_reason": reason, "paused_until": until, "pause_message": message}
         self.update(tables.account, self.account(label), **values)
 

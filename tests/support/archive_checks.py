@@ -1,4 +1,4 @@
-"""What must be so at the end and at every acknowledgement: the archive beside the simulated service itself."""
+"""Assertions that compare the archive with the simulated service: at the end and at every acknowledgement."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_IDS = 100
 
 
 class InvariantChecker(httpx.BaseTransport):
-    """Stands before the service and looks, through connections of its own, into the archive at every acknowledgement.
+    """A transport that checks the archive, through its own connection, at every acknowledgement.
 
     NO-ACK-BEFORE-DURABLE: it fails the test when a phase is set for a document without committed, whole files.
     BOUNDED: and when a call names more than 100 ids, or none.
@@ -70,7 +70,7 @@ class InvariantChecker(httpx.BaseTransport):
 
 
 def is_readable(blobs: Blobs, sha256: str) -> bool:
-    """Whether the blob gives the bytes its name promises, hashed here once more."""
+    """Whether the blob's bytes have the sha256 of its name."""
     digest = hashlib.sha256()
     try:
         for chunk in blobs.read(sha256):
@@ -88,7 +88,7 @@ def entries(harness: Harness, label: str = "demo1") -> dict[int, DocumentEntry]:
 
 
 def states(harness: Harness, label: str = "demo1") -> dict[int, DocumentState]:
-    """Where each document stands."""
+    """The state of each document."""
     return {doc_id: entry.state for doc_id, entry in entries(harness, label).items()}
 
 
@@ -121,5 +121,5 @@ def assert_identical(
 
 
 def shape(file: FileEntry) -> tuple[str, str, int, str]:
-    """What makes a file the one it is."""
+    """Type, name, size and sha256 of a file."""
     return file.type, file.name, file.size, file.sha256

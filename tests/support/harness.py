@@ -1,4 +1,4 @@
-"""A whole harness in one thread and in virtual time: a real archive, real clients, a simulated service behind them.
+"""The whole daemon in one thread and in virtual time: a real archive and real clients against a simulated service.
 
 `build` makes one in a folder, `settle` runs it until nothing moves. Everything follows from the seeds: no socket, no
 sleep, no wall clock. A conftest puts the repository's root on the path, so that tests may import this module.
@@ -28,11 +28,12 @@ from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.effects import Effects, Files, LocalFiles
 from easytracking_sync.errors import CredentialsRefused
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.circuit_breaker import ArchivePauses
 from easytracking_sync.machine.engine import Bounds, Engine
 from easytracking_sync.machine.intake import Intake
 from easytracking_sync.machine.listing import Cycle, Patience, PatientCycle, Scope
-from easytracking_sync.machine.pauses import Pauses
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import EasyTracking
 from easytracking_sync.settings import AccountSettings
@@ -51,7 +52,7 @@ BlobStore = Literal["database", "files"]
 
 
 class VirtualClock:
-    """Time that passes only when it is told to, or when someone waits."""
+    """A clock that advances only when told to or when somebody waits."""
 
     def __init__(self, now: datetime = NOON) -> None:
         self._now = now
@@ -80,12 +81,12 @@ class VirtualClock:
 
 @dataclass
 class Recorder:
-    """An observer that remembers."""
+    """An observer that records its notes."""
 
     notes: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
-        self.notes.append((name, level, dict(facts)))
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
+        self.notes.append((name, level or name.level, dict(facts)))
 
     def named(self, name: str) -> list[dict[str, Any]]:
         """The facts of every note of this name, in order."""
@@ -94,7 +95,7 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is wanted of an account; the label is the simulator's user name, "demo1", "demo2", …"""
+    """The settings of an account; the label is the simulator's user name, "demo1", "demo2", …"""
 
     file_types: tuple[FileType, ...] = DEFAULT_TYPES
     acknowledge: AcknowledgeWith = AcknowledgeWith.PHASE1
@@ -106,7 +107,7 @@ class Wish:
 
 @dataclass
 class Harness:
-    """Everything at work on one folder and one database. `reopen` starts it anew, as after a crash."""
+    """The daemon on one folder and one database. `reopen` restarts it, as after a crash."""
 
     folder: Path
     url: str
@@ -137,7 +138,7 @@ class Harness:
         return frozenset(account.id for account in self.accounts.values())
 
     def reopen(self) -> None:
-        """A new archive object, new clients, a new engine over what lies in the folder; recovery is run."""
+        """Open the folder with a new archive object, new clients and a new engine, and run the recovery."""
         if self._openings:
             self.close()
         self._openings += 1
@@ -229,14 +230,14 @@ def build(
 
 
 def _relax(database: Database) -> None:
-    """No fsync in the connection that a single thread uses: no power cut is played here, and each one is slow."""
+    """No fsync for SQLite: these tests simulate no power cut, and fsync is slow."""
     if database.is_sqlite:
         with database.read() as connection:
             connection.connection.cursor().execute("PRAGMA synchronous = OFF")
 
 
 def _end_leases(database: Database) -> None:
-    """A server counts leases by its own clock, which no test can move: what a dead instance held has run out."""
+    """Expire all leases: the database server counts them by its own clock, which no test can move."""
     if not database.is_sqlite:
         with database.write() as connection:
             connection.execute(sa.update(tables.batch).values(lease_owner=None, lease_until=None))
@@ -244,7 +245,7 @@ def _end_leases(database: Database) -> None:
 
 @functools.cache
 def empty_archive() -> bytes:
-    """Migrated once a process: the migration takes longer than most tests."""
+    """A migrated archive, made once per process, since migrating is slow."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"
         database = Database(f"sqlite:///{path}")
@@ -258,7 +259,7 @@ class Settled:
     """How `settle` ended."""
 
     steps: int  # effects performed
-    waiting: int  # documents that are neither home nor given up on
+    waiting: int  # documents that are neither archived nor quarantined
     cycles: tuple[Cycle, ...]
     refused: tuple[str, ...]  # labels whose login was refused while listing
 
@@ -275,7 +276,7 @@ def settle(
 
     Time jumps to whatever is due next, as long as that is no farther than `horizon`; the end is when nothing waits,
     when nothing falls due within the horizon, or when `deadline` (virtual) has passed. `after_step` is called after
-    each effect. Errors that stop a real harness (Fatal, bugs) escape.
+    each effect. Errors that stop a real daemon (Fatal, bugs) escape.
     """
     until = harness.clock.now() + deadline
     cycles, refused = _list(harness, dict.fromkeys(harness.accounts), marked_too=marked_too)
@@ -293,7 +294,7 @@ def settle(
 def _list(
     harness: Harness, scopes: Mapping[str, Scope | None], *, marked_too: bool
 ) -> tuple[list[Cycle], tuple[str, ...]]:
-    """One cycle an account, by label; a scope that is None means the whole history."""
+    """One cycle per account, by label; a scope of None means the whole history."""
     cycles = []
     refused = []
     for label, scope in scopes.items():
@@ -322,7 +323,7 @@ def cycle_of(harness: Harness, account: Account, scope: Scope | None = None, *, 
 def list_through(harness: Harness, cycle: Cycle) -> Cycle:
     """Step through a cycle to its end, waiting out what is transient. CredentialsRefused escapes."""
     endless = replace(harness.policy, list_patience_seconds=math.inf)
-    patience = Patience(Pauses(harness.archive.accounts, endless), endless, harness.effects, harness.observer)
+    patience = Patience(ArchivePauses(harness.archive.accounts, endless), endless, harness.effects, harness.observer)
     PatientCycle(cycle, patience, threading.Event()).run()
     return cycle
 
@@ -351,7 +352,7 @@ def drain(
 
 
 def next_instant(harness: Harness) -> datetime | None:
-    """The next instant at which something may be claimed that may not be now; None where nothing lies ahead."""
+    """The next time at which something becomes due; None if nothing will."""
     now = harness.clock.now()
     due = harness.engine.next_due()
     if due is None or due > now:

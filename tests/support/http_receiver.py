@@ -1,4 +1,4 @@
-"""Somebody else's HTTP server on this machine, for what the program tells others."""
+"""An HTTP server on this machine that receives what the program sends: webhooks and heartbeats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class QuietHandler(BaseHTTPRequestHandler):
-    """Says nothing on the screen."""
+    """A request handler that logs nothing."""
 
     def answer(self, status: int, body: bytes = b"", *, location: str = "") -> None:
         """A whole answer; with a location, a redirection's."""
@@ -26,12 +26,12 @@ class QuietHandler(BaseHTTPRequestHandler):
 
 class _Patient(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """Whoever called had no patience."""
+        """Ignore clients that closed the connection."""
 
 
 @contextmanager
 def http_receiver(answer: type[QuietHandler]) -> Iterator[int]:
-    """This server, until the block ends; its port."""
+    """Run a server with this handler until the block ends; its port."""
     server = _Patient(("127.0.0.1", 0), answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

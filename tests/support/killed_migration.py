@@ -1,4 +1,4 @@
-"""A migration in a process of its own that is killed in the middle of it."""
+"""Kills a migration, in its own process, in the middle."""
 
 from __future__ import annotations
 

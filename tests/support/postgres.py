@@ -1,7 +1,7 @@
 """A PostgreSQL server for the tests of one process, from the distribution's own binaries, and databases on it.
 
 The server does what a real one does (fsync included), in a folder in memory where there is one. It ends with the test
-process, however that ends: it hangs on a pipe that closes then, and is stopped by its process id.
+process, however that ends: it stops when a pipe closes, by its process id.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ KEEPER = """
 server=$!
 if read -r _; then kill -INT "$server"; wait "$server"; else kill -INT "$server"; wait "$server"; rm -rf "$FOLDER"; fi
 """
-"""Starts a server and stops it when told to; when the teller is gone, nothing of it is left."""
+"""Starts a server; stops and removes it when the pipe closes."""
 
 
 def binaries() -> Path | None:
@@ -158,12 +158,12 @@ class Server:
             connection.execute(statement)
 
     def until(self, question: LiteralString, database: str = "postgres") -> None:
-        """Ask again and again until the answer is yes."""
+        """Poll until true."""
         if not self.wait(question, database, PATIENCE_SECONDS):
             raise TimeoutError(f"never: {question}")
 
     def wait(self, question: LiteralString, database: str, seconds: float) -> bool:
-        """Ask until the answer is yes, at most so long; whether it is."""
+        """Poll until true or for at most so long; whether it is true."""
         until = time.monotonic() + seconds
         with self._connect(database) as connection:
             while not connection.execute(question).fetchall()[0][0]:
@@ -179,7 +179,7 @@ class Server:
         return name
 
     def drop(self, name: str) -> None:
-        """Whoever uses it is thrown out. A server that a failed test left stopped is started again."""
+        """Drop it and close its connections. Starts a server that a failed test left stopped."""
         if self._keeper is None:
             self.start()
         self.admin(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,4 +1,4 @@
-"""A service that runs in a thread with everything that looks on: metrics, and pages at a free port of loopback."""
+"""Runs the service in a thread, with metrics and with pages on a free loopback port."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import httpx
 from easytracking_sync.app import serve
 from easytracking_sync.app.http_pages import HttpPages
 from easytracking_sync.effects import Effects
+from easytracking_sync.events import EventName
 from easytracking_sync.observe.observers import Several
 from easytracking_sync.settings import Settings
 
@@ -22,16 +23,16 @@ PATIENCE_SECONDS = 20.0
 
 @dataclass
 class RunningService:
-    """The service, as those see it who look at its pages and its log."""
+    """The running service: its pages and its events."""
 
     address: str = ""
     notes: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)  # name, level, facts
     listens: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
-        """What an observer hears."""
-        self.notes.append((name, level, facts))
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
+        """See Observer."""
+        self.notes.append((name, level or name.level, facts))
         if name == "http.listening":
             self.address = f"http://{facts['address']}"
             self.listens.set()

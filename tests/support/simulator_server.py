@@ -1,4 +1,4 @@
-"""A small Easy Tracking service on a socket of this machine, and a configuration that knows it.
+"""A small simulated Easy Tracking service on a socket, and a configuration for it.
 
 Tests import the fixture with `importlib.import_module("tests.support.simulator_server").simulator_server`.
 """
@@ -25,12 +25,12 @@ SMALL = Options(
     attachment_share=0,
     job_seconds=0.0,
 )
-"""Written in no time, and nothing to sign."""
+"""Quick to generate: no signed files."""
 
 
 @dataclass(frozen=True)
 class SimulatorServer:
-    """The service, which tests may look into and spoil, and where its archive lies."""
+    """The simulated service, and the folder of the archive."""
 
     folder: Path
     simulator: Simulator

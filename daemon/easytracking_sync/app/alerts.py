@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from easytracking_sync.alarm_terms import AccountCondition
 from easytracking_sync.app.composition import Instance
 from easytracking_sync.app.schedule import due_after
-from easytracking_sync.archive.account_status import AccountCondition
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Clock, Effects
 from easytracking_sync.errors import UsageError

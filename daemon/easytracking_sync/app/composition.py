@@ -16,6 +16,7 @@ from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.archive.schema import migrate, require_current
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.engine import Bounds, Engine
 from easytracking_sync.machine.engine_threads import EngineThreads
@@ -121,7 +122,7 @@ def wait_for_database(
                 if clock.monotonic() - begun >= seconds:
                     raise
                 if not told:
-                    observer.note("database.awaited", level="warning", reason=str(trouble))
+                    observer.note(EventName.DATABASE_AWAITED, reason=str(trouble))
                 told = True
             clock.wait(stop, DATABASE_RETRY_SECONDS)
     finally:
@@ -158,8 +159,7 @@ def client_of(settings: Settings, label: str, effects: Effects, observer: Observ
     def tell(ended: CallEnded) -> None:
         if observer is not None:
             observer.note(
-                "call.ended",
-                level="debug",
+                EventName.CALL_ENDED,
                 account=label,
                 call=ended.call,
                 status=ended.status,

@@ -12,12 +12,14 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from easytracking_sync.alarm_terms import AccountCondition
 from easytracking_sync.app.composition import Instance
 from easytracking_sync.app.supervision import Liveness
-from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
+from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.archive.schema import require_current
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.host.http_server import LOOPBACK_NAMES, Admission, Pages, Server, application, bind
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.observe.metrics import Metrics
@@ -90,7 +92,7 @@ class HttpPages:
         except UsageError as trouble:
             if http.is_chosen:
                 raise
-            observer.note("http.unavailable", level="warning", reason=str(trouble))
+            observer.note(EventName.HTTP_UNAVAILABLE, reason=str(trouble))
             return None
 
     def _page(self) -> tuple[str, bytes]:

@@ -12,6 +12,7 @@ from easytracking_sync.archive.document_entries import DocumentEntry
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import Refused, SyncError, UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.remote import EasyTracking
 from easytracking_sync.settings import Settings
@@ -104,7 +105,9 @@ def _change(
     elif ours:  # without an answer the phase may be cleared: keep those held
         refused = [change.document for change in changes if isinstance(change.trouble, Refused)]
         Corrections(archive).hold([document for document in refused if not document.held], now, held=False)
-    Corrections(archive).note(done, "phase.set" if verb is Verb.SET else "phase.cleared", {"phase": phase}, now)
+    Corrections(archive).note(
+        done, EventName.PHASE_SET if verb is Verb.SET else EventName.PHASE_CLEARED, {"phase": phase}, now
+    )
     return changes
 
 

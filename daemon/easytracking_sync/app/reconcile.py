@@ -66,8 +66,6 @@ class Repaired:
     """What the repair did."""
 
     outcome: CatchUpOutcome
-    reopened: int = 0  # documents with damaged or absent files, fetched again
-    retried: int = 0  # quarantined and unacknowledgeable documents, retried
     left_alone: tuple[str, ...] = ()  # accounts with more damaged than intact files: is the disk mounted?
 
 
@@ -108,7 +106,6 @@ def repair(
     """
     known = {entry.identity: entry for entry in archive.accounts.entries()}
     now = effects.clock.now()
-    reopened = retried = 0
     corrections = Corrections(archive)
     left_alone = []
     for proof in proofs:
@@ -118,14 +115,13 @@ def repair(
         if is_suspicious(len(proof.rotten), proof.files):
             left_alone.append(proof.account)
         else:
-            reopened += corrections.fetch_rotten(proof.rotten, now)
-        reopened += corrections.fetch_bare(entry.id, proof.bare, now)
+            corrections.fetch_rotten(proof.rotten, now)
+        corrections.fetch_bare(entry.id, proof.bare, now)
         wanted = {*proof.missing, *proof.unmarked}
         troubled = [
             one for one in archive.document_search.troubled() if one.account == entry.label and one.doc_id in wanted
         ]
-        retry = corrections.retry(troubled, now)
-        retried += retry.fetches + retry.acknowledgements
+        corrections.retry(troubled, now)
     outcome = catch_up(
         settings,
         CatchUpRequest(tuple(proof.account for proof in proofs), start, end),
@@ -133,7 +129,7 @@ def repair(
         progress=progress,
         observer=observer,
     )
-    return Repaired(outcome, reopened, retried, tuple(left_alone))
+    return Repaired(outcome, tuple(left_alone))
 
 
 def _compare(

@@ -24,6 +24,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from easytracking_sync.archive.accounts import Accounts
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import SyncError
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Schedule, cron_numbers
 
@@ -165,7 +166,7 @@ class Scheduler:
         apart = (wall - self._seen[0]).total_seconds() - (now - self._seen[1])
         self._seen = wall, now
         if abs(apart) > JUMP_SECONDS:
-            self._observer.note("clock.jumped", level="warning", seconds=round(apart, 1))
+            self._observer.note(EventName.CLOCK_JUMPED, seconds=round(apart, 1))
             self._restart()
             if apart > 0:  # a machine that slept has missed runs
                 self._trigger_where(lambda entry: apart + now - entry.triggered_at >= entry.gap_seconds)
@@ -173,7 +174,7 @@ class Scheduler:
             lambda entry: now - entry.triggered_at > max(OVERDUE_GAPS * entry.gap_seconds, LEAST_OVERDUE_SECONDS)
         )
         if overdue:
-            self._observer.note("schedule.stalled", level="error", accounts=", ".join(overdue))
+            self._observer.note(EventName.SCHEDULE_STALLED, accounts=", ".join(overdue))
             self._restart()
 
     @property
@@ -236,10 +237,10 @@ class Scheduler:
         if at is not None:
             with self._lock:
                 self._due[label] = at
-        self._observer.note("cycle.scheduled", level="debug", account=label, at=at, longest_seconds=gap)
+        self._observer.note(EventName.CYCLE_SCHEDULED, account=label, at=at, longest_seconds=gap)
 
     def _on_trouble(self, event: JobEvent) -> None:
-        self._observer.note("schedule.troubled", level="warning", account=event.job_id, code=event.code)
+        self._observer.note(EventName.SCHEDULE_TROUBLED, account=event.job_id, code=event.code)
 
 
 class PublishedSchedule:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.scrub import RottenFile
 from easytracking_sync.effects import Clock
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.corrections import Corrections
 from easytracking_sync.machine.observer import Observer
 
@@ -60,7 +61,7 @@ def scrub(
     if waiting and is_suspicious(outcome.rotten, outcome.files) and not refetch_all:
         outcome.suspicious = True
         outcome.shown += waiting[: HELD_BACK - len(outcome.shown)]
-        observer.note("storage.gone", level="error", files=outcome.files, rotten=outcome.rotten)
+        observer.note(EventName.STORAGE_GONE, files=outcome.files, rotten=outcome.rotten)
     else:
         _refetch(archive, waiting, outcome, clock, observer)
     return outcome
@@ -77,7 +78,7 @@ def _refetch(
     """Report and request again; empties `waiting`."""
     for one in waiting:
         observer.note(
-            "file.rotten", level="error", account=one.account, document=one.doc_id, type=one.type, sha256=one.sha256
+            EventName.FILE_ROTTEN, account=one.account, document=one.doc_id, type=one.type, sha256=one.sha256
         )
     outcome.lost += sum(not one.current for one in waiting)
     outcome.refetched += Corrections(archive).fetch_rotten(waiting, clock.now())

@@ -24,6 +24,7 @@ from easytracking_sync.app.supervision import UNSUPERVISED, StatusLine, Supervis
 from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, StorageFault, SyncError, UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.corrections import try_now
 from easytracking_sync.machine.engine_threads import EngineThreads
@@ -59,9 +60,9 @@ def serve(
     hang_seconds: float | None = None,
     preparing: Callable[[str], object] = lambda _: None,
 ) -> None:
-    """Hold the archive and run the service for all configured accounts until `stop` is set.
+    """Lock the archive and run the service for all configured accounts until `stop` is set.
 
-    Waits for a database server that is not up yet. `preparing` is told what the start is at.
+    Waits for a database server that is not up yet. `preparing` is called with each stage of the start.
     When `reload_requested` is set, `reload` loads the configuration again; a wrong one changes nothing. If a step of
     a thread takes longer than `hang_seconds`, the supervisor is no longer told that the service is alive.
 
@@ -149,7 +150,7 @@ class Service:
         self._engine_threads.start()
         self._listing.start(len(self._accounts))
         self._scheduler.start()
-        self._observer.note("service.started", accounts=len(self._accounts))
+        self._observer.note(EventName.SERVICE_STARTED, accounts=len(self._accounts))
         try:
             self._supervisor.started()
             while not stop.is_set() and self._failure() is None:
@@ -159,7 +160,7 @@ class Service:
                 self._effects.clock.wait(stop, LOOP_SECONDS)
         finally:
             self._supervisor.stopping()
-            self._observer.note("service.stopping")
+            self._observer.note(EventName.SERVICE_STOPPING)
             self._scheduler.stop()
             self._listing.stop()
             shut_down(self._engine_threads, (*self._accounts.values(), *self._former))
@@ -179,7 +180,7 @@ class Service:
         """Whether no thread hangs; hanging threads are reported once."""
         hung = self._engine_threads.hang_detector.hung()
         if hung and hung != self._hung:
-            self._observer.note("thread.hung", level="critical", threads=", ".join(hung))
+            self._observer.note(EventName.THREAD_HUNG, threads=", ".join(hung))
         self._hung = hung
         return not hung
 
@@ -203,7 +204,7 @@ class Service:
                 {self._accounts[label].id: at for label, at in self._scheduler.due.items()}
             )
         except (DatabaseUnavailable, StorageFault) as trouble:  # it may pass
-            self._observer.note("service.troubled", level="error", reason=str(trouble))
+            self._observer.note(EventName.SERVICE_TROUBLED, reason=str(trouble))
         if self._alarms is not None:
             self._alarms.beat(self._instance.account_ids)
         now = self._effects.clock.monotonic()
@@ -230,7 +231,7 @@ class Service:
         if self._listing.request(account, scope, ended, waits=False):
             self._changed.discard(label)
         elif account.id not in self._listing.state.troubles:  # which is reported already
-            self._observer.note("cycle.overlapped", level="warning", account=label)
+            self._observer.note(EventName.CYCLE_OVERLAPPED, account=label)
 
     def _check_secrets(self) -> None:
         """Resume a paused account at once when its secret has changed."""
@@ -245,7 +246,7 @@ class Service:
         try:
             loaded = self._reload()
         except SyncError as trouble:
-            self._observer.note("settings.unreadable", level="warning", reason=str(trouble))
+            self._observer.note(EventName.SETTINGS_UNREADABLE, reason=str(trouble))
             return
         for label in paused:
             if label in loaded.accounts and _secrets(loaded, label) != _secrets(self._settings, label):
@@ -256,7 +257,7 @@ class Service:
         try:
             loaded = self._reload()
         except SyncError as trouble:
-            self._observer.note("settings.refused", level="error", reason=str(trouble))
+            self._observer.note(EventName.SETTINGS_REFUSED, reason=str(trouble))
         else:
             self._apply(compare_settings(self._settings, loaded), loaded)
         self._supervisor.started()
@@ -268,7 +269,7 @@ class Service:
             try:
                 self._replace_account(label, loaded)
             except UsageError as trouble:
-                self._observer.note("settings.refused", level="error", account=label, reason=str(trouble))
+                self._observer.note(EventName.SETTINGS_REFUSED, account=label, reason=str(trouble))
             else:
                 replaced.append(label)
         if change.schedules:
@@ -276,7 +277,7 @@ class Service:
         kept = {label: self._settings.accounts[label] for label in set(change.accounts) - set(replaced)}
         self._settings = change.settings.model_copy(update={"accounts": {**change.settings.accounts, **kept}})
         self._observer.note(
-            "settings.reloaded",
+            EventName.SETTINGS_RELOADED,
             level="warning" if change.restart else "info",
             accounts=", ".join(replaced),
             schedules=", ".join(change.schedules),
@@ -294,7 +295,7 @@ class Service:
         self._instance.engine.replace(account)
         self._former.append(old)
         try_now(self._archive, (account.id,), self._effects.clock.now())
-        self._observer.note("secret.changed", account=label)
+        self._observer.note(EventName.SECRET_CHANGED, account=label)
         self._changed.add(label)  # if it is being listed with its old settings, another cycle follows
         self._listing.drop(account.id)
         self._due.put(label)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind
 from easytracking_sync.app.alerts import fullest_disk, limits_of, silent_at
-from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
+from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.archive.disk_space import DiskShortage
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.schema import require_current, revision, shown
 from easytracking_sync.errors import StorageFault
-from easytracking_sync.observe.alarms.messages import GRAVE
 from easytracking_sync.observe.alarms.notifier import LATELY
-from easytracking_sync.observe.alarms.rules import Alarm, Disk, Kind, Watched, standing
+from easytracking_sync.observe.alarms.rules import GRAVE, Alarm, Disk, Watched, standing
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import PauseReason
 
@@ -166,6 +166,6 @@ def judge(
 
 
 def _grade(alarm: Alarm, limits: DiskLimits | None) -> Grade:
-    if alarm.kind is Kind.DISK and limits is not None and alarm.amount >= limits.critical_bytes:
+    if alarm.kind is AlarmKind.DISK and limits is not None and alarm.amount >= limits.critical_bytes:
         return Grade.WARNING
     return Grade.CRITICAL if alarm.kind in GRAVE else Grade.WARNING

@@ -5,6 +5,7 @@ Counted through indices and for many accounts in one query, because the running 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,16 +14,27 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.tables import INCOMPLETE, account, batch, batch_document, cycle, document, event
+from easytracking_sync.events import EventName
 from easytracking_sync.terms import LIVE_STATES, WAITING_STATES, BatchState, DocumentState, PauseReason
-
-CHANGED = ("document.changed", "document.bytes_changed")
-ROTTEN = ("document.rotten", "document.bare")
 
 UNDER_WAY = (DocumentState.DISCOVERED, DocumentState.BATCHED)
 NOT_STORED = (*UNDER_WAY, DocumentState.QUARANTINED)
 UNACKNOWLEDGEABLE = (document.c.state == DocumentState.STORED) & document.c.unacknowledgeable
+
+COUNTED: Mapping[AlarmKind, sa.ColumnElement[bool]] = {
+    AlarmKind.UNACKNOWLEDGEABLE: UNACKNOWLEDGEABLE,
+    AlarmKind.INCOMPLETE: INCOMPLETE,
+}
+"""Alarms about documents that are in this condition now."""
+
+RECENT: Mapping[AlarmKind, Collection[EventName]] = {
+    AlarmKind.CHANGED: (EventName.DOCUMENT_CHANGED, EventName.DOCUMENT_BYTES_CHANGED),
+    AlarmKind.ROTTEN: (EventName.DOCUMENT_ROTTEN, EventName.DOCUMENT_BARE),
+}
+"""Alarms about documents that had one of these events recently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +61,6 @@ class AccountOverview:
         return sum(self.by_state.get(state, 0) for state in states)
 
 
-@dataclass(frozen=True, slots=True)
-class AccountCondition:
-    """What may be wrong with one account. `quarantined` includes quarantined documents that are being retried."""
-
-    account_id: int
-    label: str
-    created_at: datetime
-    last_success_at: datetime | None = None
-    pause_reason: PauseReason | None = None
-    refused_in_row: int = 0
-    trouble: str = ""  # why the last listing failed
-    waiting: int = 0  # not stored yet, or stored and not acknowledged
-    waiting_since: datetime | None = None
-    quarantined: int = 0
-    unacknowledgeable: int = 0
-    incomplete: int = 0
-    changed: int = 0  # since the instant asked for
-    rotten: int = 0
-
-
 class AccountStatuses:
     """Reads the status of accounts."""
 
@@ -92,9 +84,11 @@ class AccountStatuses:
             rows = connection.execute(sa.select(account).where(account.c.id.in_(ids)).order_by(account.c.label)).all()
             not_stored = _not_stored(connection, ids, max_attempts)
             outbox = _outbox(connection, ids)
-            stuck = _counted(connection, ids, UNACKNOWLEDGEABLE)
-            incomplete = _counted(connection, ids, INCOMPLETE)
-            events = _events(connection, lately)
+            counts = {kind: _counted(connection, ids, condition) for kind, condition in COUNTED.items()}
+            counts |= _recent(connection, lately)
+            counts[AlarmKind.QUARANTINE] = {
+                account_id: documents for (account_id, gave_up), (documents, _) in not_stored.items() if gave_up
+            }
         found = []
         for row in rows:
             waiting, since = not_stored.get((row.id, False), (0, None))
@@ -110,28 +104,18 @@ class AccountStatuses:
                     trouble=row.trouble or "",
                     waiting=waiting + to_mark,
                     waiting_since=_earliest(since, stored_since),
-                    quarantined=not_stored.get((row.id, True), (0, None))[0],
-                    unacknowledgeable=stuck.get(row.id, 0),
-                    incomplete=incomplete.get(row.id, 0),
-                    changed=len(events.get((row.id, True), ())),
-                    rotten=len(events.get((row.id, False), ())),
+                    counts={kind: found_in[row.id] for kind, found_in in counts.items() if row.id in found_in},
                 )
             )
         return tuple(found)
 
-    def doc_ids(self, account_id: int, what: str, lately: datetime, most: int) -> tuple[int, ...]:
-        """The first docIds that one of the condition's counts stands for: quarantined, unacknowledgeable, incomplete,
-        changed or rotten.
-        """
-        lately_noted = sa.select(event.c.document_id).where(event.c.at >= lately)
-        conditions: Mapping[str, sa.ColumnElement[bool]] = {
-            "quarantined": document.c.state == DocumentState.QUARANTINED,
-            "unacknowledgeable": UNACKNOWLEDGEABLE,
-            "incomplete": INCOMPLETE,
-            "changed": document.c.id.in_(lately_noted.where(event.c.name.in_(CHANGED))),
-            "rotten": document.c.id.in_(lately_noted.where(event.c.name.in_(ROTTEN))),
-        }
-        query = sa.select(document.c.doc_id).where(document.c.account_id == account_id, conditions[what])
+    def doc_ids(self, account_id: int, kind: AlarmKind, lately: datetime, most: int) -> tuple[int, ...]:
+        """The first docIds of the documents that an alarm counts."""
+        condition = COUNTED.get(kind, document.c.state == DocumentState.QUARANTINED)
+        if kind in RECENT:
+            recent = sa.select(event.c.document_id).where(event.c.at >= lately, event.c.name.in_(RECENT[kind]))
+            condition = document.c.id.in_(recent)
+        query = sa.select(document.c.doc_id).where(document.c.account_id == account_id, condition)
         with self._database.read() as connection:
             return tuple(connection.execute(query.order_by(document.c.doc_id).limit(most)).scalars())
 
@@ -227,14 +211,17 @@ def _counted(connection: Connection, ids: Sequence[int], condition: sa.ColumnEle
     return {row.account_id: row.documents for row in rows}
 
 
-def _events(connection: Connection, lately: datetime) -> dict[tuple[int, bool], set[int]]:
-    """(account id, True for changed and False for rotten) → the documents' row ids."""
+def _recent(connection: Connection, lately: datetime) -> dict[AlarmKind, dict[int, int]]:
+    """Kind → account id → documents with an event of that kind since `lately`."""
+    names = sorted({name for events in RECENT.values() for name in events})
     query: sa.Select[Any] = (
         sa.select(event.c.account_id, event.c.name, event.c.document_id)
-        .where(event.c.name.in_((*CHANGED, *ROTTEN)), event.c.at >= lately)
+        .where(event.c.name.in_(names), event.c.at >= lately)
         .distinct()
     )
-    found: dict[tuple[int, bool], set[int]] = {}
-    for row in connection.execute(query):
-        found.setdefault((row.account_id, row.name in CHANGED), set()).add(row.document_id)
-    return found
+    rows = connection.execute(query).all()
+    documents = {
+        kind: {(row.account_id, row.document_id) for row in rows if row.name in events}
+        for kind, events in RECENT.items()
+    }
+    return {kind: dict(Counter(account_id for account_id, _ in found)) for kind, found in documents.items()}

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import journal
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import ACCOUNT_ID, Database
 from easytracking_sync.archive.tables import account, upsert
 from easytracking_sync.errors import Outdated, UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.terms import PauseReason, PauseStatus
 from easytracking_sync.transition import AccountMove
 
@@ -32,7 +33,7 @@ class AccountEntry:
         return self.base_url, self.username
 
 
-_THIS = account.c.id == sa.bindparam("account_id", type_=sa.Integer)
+_THIS = account.c.id == ACCOUNT_ID
 _FIND = sa.select(account.c.id).where(
     account.c.base_url == sa.bindparam("base_url"), account.c.username == sa.bindparam("username")
 )
@@ -68,7 +69,7 @@ class Accounts:
             if known.label != label:
                 connection.execute(sa.update(account).where(account.c.id == known.id).values(label=label))
                 detail = {"from": known.label, "to": label}
-                journal.record(connection, "account.renamed", now, account_id=known.id, detail=detail)
+                journal.record(connection, EventName.ACCOUNT_RENAMED, now, account_id=known.id, detail=detail)
             return int(known.id)
 
     def find(self, base_url: str, username: str) -> int | None:
@@ -103,7 +104,7 @@ class Accounts:
                 raise UsageError(f"{new} is the label of another account; labels must be unique")
             connection.execute(sa.update(account).where(account.c.id == ids[old]).values(label=new))
             detail = {"from": old, "to": new}
-            journal.record(connection, "account.renamed", now, account_id=ids[old], detail=detail)
+            journal.record(connection, EventName.ACCOUNT_RENAMED, now, account_id=ids[old], detail=detail)
 
     def pause_status(self, account_id: int) -> PauseStatus:
         """Whether the account is paused, and its refusals in a row."""
@@ -212,5 +213,5 @@ def _add(connection: Connection, label: str, base_url: str, username: str, now: 
     added: int | None = connection.execute(new, row).scalar_one_or_none()
     if added is None:
         return int(connection.execute(_FIND, {"base_url": base_url, "username": username}).scalar_one())
-    journal.record(connection, "account.added", now, account_id=added)
+    journal.record(connection, EventName.ACCOUNT_ADDED, now, account_id=added)
     return added

@@ -11,22 +11,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from easytracking_sync.alarm_terms import KnownAlarm
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.tables import alarm, told, upsert
-
-
-@dataclass(frozen=True, slots=True)
-class KnownAlarm:
-    """An alarm that was sent or is being sent, or whose end is."""
-
-    key: str
-    kind: str
-    account_id: int | None
-    amount: int
-    begun_at: datetime
-    taken_at: datetime
-    told_at: datetime | None
-    ended_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from easytracking_sync.archive.database import ACCOUNT_IDS
 from easytracking_sync.archive.leases import NOW, lease_clock
 from easytracking_sync.archive.tables import Instant, account, batch, document
 from easytracking_sync.terms import LIVE_STATES, WAITING_STATES, BatchState, PauseReason
 
-ACCOUNT_IDS: sa.BindParameter[int] = sa.bindparam("account_ids", expanding=True)
 PERFORMING: sa.BindParameter[int] = sa.bindparam("performing", expanding=True)
 OWNER = sa.bindparam("owner", type_=sa.Text)
 JOBS_IN_FLIGHT = sa.bindparam("jobs_in_flight", type_=sa.Integer)

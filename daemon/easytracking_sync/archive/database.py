@@ -8,11 +8,9 @@ transaction, and no connection to a server that could lose commits at a power cu
 from __future__ import annotations
 
 import contextlib
-import math
-import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,40 +21,23 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from easytracking_sync.archive import journal, postgresql
-from easytracking_sync.effects import LocalFiles, make_durable_folder
+from easytracking_sync.archive import journal, postgresql, sqlite
 from easytracking_sync.errors import (
     DatabaseUnavailable,
     StorageBroken,
-    StorageFault,
     SyncError,
     UsageError,
 )
+from easytracking_sync.terms import chunked
 
 BUSY_SECONDS = 30
 
 IDS_AT_ONCE = 500
 """The most ids in one statement; both databases accept this many."""
 
-SYNCHRONOUS_NAMES = {1: "normal", 2: "full", 3: "extra"}
-"""SQLite's values of `PRAGMA synchronous`."""
-
-NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs"}
-)
-LEAST_SYNCHRONOUS = {"delete": 3, "wal": 2}
-"""By journal mode: EXTRA, so that a removed journal stays removed; FULL, so that the last commit is on disk."""
-
-WAL_RESET_FIXED = {(3, 50): 7, (3, 44): 6}
-"""Patch releases of older versions that have the fix; so do 3.51.3 and all later versions."""
-
-
-def wal_is_safe(version: tuple[int, int, int]) -> bool:
-    """Whether this SQLite version has the fix for the WAL-reset bug, which can lose a commit."""
-    if version >= (3, 51, 3):
-        return True
-    patch = WAL_RESET_FIXED.get(version[:2])
-    return patch is not None and version[2] >= patch
+IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
+ACCOUNT_ID = sa.bindparam("account_id", type_=sa.Integer)
+ACCOUNT_IDS: sa.BindParameter[int] = sa.bindparam("account_ids", expanding=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +66,15 @@ class Database:
         self._busy_seconds = busy_seconds
         self._writing = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
         self._opened: tuple[int, int] | None = None
+        self._closings = 0
         self._engine = self._sqlite_engine() if self.is_sqlite else self._postgresql_engine(connections)
+        sa.event.listen(self._engine, "connect", self._note_opened)
+        sa.event.listen(self._engine, "checkin", self._close_if_left_over)
 
     @property
     def path(self) -> Path | None:
         """The file of a SQLite database; None for PostgreSQL."""
-        return sqlite_path(self.url) if self.is_sqlite else None
+        return sqlite.file_of(self.url) if self.is_sqlite else None
 
     def exists(self) -> bool:
         """Whether the SQLite file exists; always True for PostgreSQL."""
@@ -126,6 +110,15 @@ class Database:
             last = [sa.literal(getattr(rows[-1], str(column.key)), column.type) for column in key]
             page = query.where(key[0] > last[0] if len(key) == 1 else sa.tuple_(*key) > sa.tuple_(*last))
 
+    def rows_of(self, query: sa.Select[Any], ids: Iterable[int], **parameters: object) -> list[sa.Row[Any]]:
+        """The rows of a query with the parameter IDS, read in statements of IDS_AT_ONCE ids."""
+        with self.read() as connection:
+            return [
+                row
+                for some in chunked(tuple(ids), IDS_AT_ONCE)
+                for row in connection.execute(query, {**parameters, "ids": some})
+            ]
+
     def facts(self) -> DatabaseFacts:
         """What the database reports about itself."""
         with self.read() as connection:
@@ -134,7 +127,7 @@ class Database:
             journal = None
             if self.is_sqlite:
                 mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
-                synchronous = SYNCHRONOUS_NAMES.get(
+                synchronous = sqlite.SYNCHRONOUS_NAMES.get(
                     connection.exec_driver_sql("PRAGMA synchronous").scalar_one(), "off"
                 )
                 journal = f"{mode}, synchronous {synchronous}"
@@ -147,21 +140,31 @@ class Database:
         """
         if self.path is None or self._opened is None:
             return
-        if file_identity(self.path) != self._opened:
+        if sqlite.file_identity(self.path) != self._opened:
             raise StorageBroken(
                 f"the database {self.path} was replaced or removed while the program used it; restart the program"
             )
 
     def close(self) -> None:
-        """Close all connections; the object can be used again afterwards."""
+        """Close all connections, those in use as soon as they are returned; the object can be used again."""
+        self._closings += 1
         self._engine.dispose()
 
+    def _note_opened(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        del connection
+        record.info["closings"] = self._closings
+
+    def _close_if_left_over(self, connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        """`dispose` leaves a connection in use to its old pool, which never closes it."""
+        if connection is not None and record.info.get("closings") != self._closings:
+            record.invalidate()
+
     def _sqlite_engine(self) -> Engine:
-        refuse_network_file_system(sqlite_path(self.url))
+        sqlite.refuse_network_file_system(sqlite.file_of(self.url))
         arguments = {"timeout": self._busy_seconds, "check_same_thread": False}
         engine = sa.create_engine(self.url, hide_parameters=True, connect_args=arguments)
         sa.event.listen(engine, "connect", self._prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
+        sa.event.listen(engine, "begin", sqlite.begin)
         return engine
 
     def _postgresql_engine(self, connections: int) -> Engine:
@@ -189,14 +192,8 @@ class Database:
     def _prepare_sqlite(self, connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         del record
         if self._opened is None and self.path is not None:
-            self._opened = file_identity(self.path)
-        connection.isolation_level = None  # the driver's implicit transactions lose updates
-        journal, synchronous = ("WAL", "FULL") if wal_is_safe(sqlite3.sqlite_version_info) else ("DELETE", "EXTRA")
-        connection.execute(f"PRAGMA busy_timeout = {int(self._busy_seconds * 1000)}")
-        for pragma in (f"journal_mode = {journal}", f"synchronous = {synchronous}", "foreign_keys = ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        require_durability(connection)
+            self._opened = sqlite.file_identity(self.path)
+        sqlite.prepare(connection, self._busy_seconds)
 
     def _prepare_postgresql(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         del record
@@ -224,7 +221,7 @@ class Database:
 
     def _translation(self, error: DBAPIError) -> SyncError | SQLAlchemyError:
         if self.is_sqlite:
-            return _sqlite_translation(error, self.url.database)
+            return sqlite.meaning(error, self.url.database)
         lost = error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
         state = getattr(error.orig, "sqlstate", None)
         return postgresql.meaning(state, self._shown(error.orig), lost=lost) or error
@@ -235,17 +232,6 @@ class Database:
         return said.replace(str(password), "********") if password else said
 
 
-def require_durability(connection: sqlite3.Connection) -> None:
-    """StorageBroken unless a commit survives a power cut: SQLite may grant less than was requested."""
-    journal = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
-    synchronous = int(connection.execute("PRAGMA synchronous").fetchone()[0])
-    if synchronous < LEAST_SYNCHRONOUS.get(journal, math.inf):
-        raise StorageBroken(
-            f"SQLite could lose commits at a power cut (journal_mode {journal}, synchronous {synchronous}); "
-            "move the database to another file system, or use PostgreSQL"
-        )
-
-
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -254,70 +240,3 @@ def _parsed(url: str) -> URL:
     if "@" in (parsed.host or ""):
         raise UsageError("database.url: write an @ in the password as %40, and other special characters likewise")
     return parsed
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-
-def sqlite_path(url: URL) -> Path:
-    """The file of a SQLite URL, with links resolved."""
-    if not url.database:
-        raise UsageError("database.url has no file; write sqlite:////absolute/path/archive.db")
-    return Path(url.database).resolve()  # a link must not bypass the lock or the check of the file system
-
-
-def file_identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of a file; None if there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StorageFault(f"cannot look at the database {path}: {error.strerror}") from error
-    return found.st_dev, found.st_ino
-
-
-def prepare_private_file(path: Path) -> None:
-    """Create the database's folder (mode 0700) and file (0600) if they do not exist; repeating is safe."""
-    try:
-        make_durable_folder(LocalFiles(), path.parent)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise StorageFault(f"cannot create the database {path}: {error.strerror}") from error
-
-
-def refuse_network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
-    """UsageError if the file is on a network file system, where SQLite's locks do not work."""
-    try:
-        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return
-    best, kind = Path("/"), ""
-    for line in lines:
-        parts = line.split()
-        point = Path(parts[1].replace("\\040", " ")) if len(parts) > 2 else Path("/nowhere")
-        if path.is_relative_to(point) and len(point.parts) >= len(best.parts):
-            best, kind = point, parts[2]
-    if kind in NETWORK_FILE_SYSTEMS:
-        raise UsageError(
-            f"database.url is on a network file system ({kind} at {best}), where SQLite's locks do not work; "
-            "move it to a local disk, or use PostgreSQL"
-        )
-
-
-def _sqlite_translation(error: DBAPIError, file: str | None) -> SyncError | SQLAlchemyError:
-    said = str(error.orig)
-    if "disk is full" in said or "No space left" in said:
-        return StorageFault("the disk of the database is full; free some space")
-    if "disk I/O error" in said or "malformed" in said or "not a database" in said:
-        advice = "check database.url and the disk, then restore a backup or restart"
-        return StorageBroken(f"the database {file} is damaged or unreadable ({said}); {advice}")
-    if "readonly" in said or "unable to open" in said:
-        return StorageFault(f"the database {file} cannot be written ({said}); check its path and permissions")
-    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
-        if "no such" in said or "syntax error" in said:
-            return error
-        return DatabaseUnavailable(f"the database does not answer ({said.splitlines()[0] if said else 'no reason'})")
-    return error

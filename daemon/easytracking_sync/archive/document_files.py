@@ -9,14 +9,14 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import IDS, Database
 from easytracking_sync.archive.tables import file
 from easytracking_sync.terms import KnownFile
 from easytracking_sync.transition import NewFile, SeenFile
 
 _OF = (
     sa.select(file.c.document_id, file.c.id, file.c.type, file.c.sha256, file.c.version)
-    .where(file.c.document_id.in_(sa.bindparam("ids", expanding=True)))
+    .where(file.c.document_id.in_(IDS))
     .order_by(file.c.document_id, file.c.ordinal)
 )
 

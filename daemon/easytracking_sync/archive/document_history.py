@@ -11,19 +11,20 @@ from sqlalchemy.engine import Connection, Row
 
 from easytracking_sync.archive.document_entries import CarryingBatch, HistoryEntry
 from easytracking_sync.archive.tables import batch, batch_document, event
+from easytracking_sync.events import EventName
 from easytracking_sync.terms import LIVE_STATES, BatchState
 
-SAME_IN_BATCH: Mapping[str, Collection[str]] = {
-    "document.stored": ("batch.stored",),
-    "document.stored_again": ("batch.stored",),
-    "document.acknowledged": ("batch.acknowledged", "batch.acknowledged_again"),
-    "document.refused": ("batch.refused",),
-    "document.damaged": ("batch.lost", "batch.split"),
-    "document.recalled": ("batch.abandoned",),
+SAME_IN_BATCH: Mapping[EventName, Collection[EventName]] = {
+    EventName.DOCUMENT_STORED: (EventName.BATCH_STORED,),
+    EventName.DOCUMENT_STORED_AGAIN: (EventName.BATCH_STORED,),
+    EventName.DOCUMENT_ACKNOWLEDGED: (EventName.BATCH_ACKNOWLEDGED, EventName.BATCH_ACKNOWLEDGED_AGAIN),
+    EventName.DOCUMENT_REFUSED: (EventName.BATCH_REFUSED,),
+    EventName.DOCUMENT_DAMAGED: (EventName.BATCH_LOST, EventName.BATCH_SPLIT),
+    EventName.DOCUMENT_RECALLED: (EventName.BATCH_ABANDONED,),
 }
 """A document's own event → the events of its batch that say the same."""
 
-LEAVING_EVENTS = ("batch.stored", "batch.abandoned")
+LEAVING_EVENTS = (EventName.BATCH_STORED, EventName.BATCH_ABANDONED)
 """The events at which a document may leave its batch: the parcel was stored, or the batch was abandoned."""
 
 
@@ -86,7 +87,7 @@ def carrying_batch(connection: Connection, document_id: int) -> CarryingBatch | 
 def _repeats_batch(own: Row[Any], batches: Sequence[Row[Any]]) -> bool:
     """Whether an event of the batch contains everything that the document's own event says."""
     mine = [row for row in batches if row.batch_id == own.batch_id]
-    if own.name == "document.batched":
+    if own.name == EventName.DOCUMENT_BATCHED:
         return bool(mine)
     detail = json.loads(own.detail).items()
     return any(

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from easytracking_sync.archive.database import IDS_AT_ONCE, Database
+from easytracking_sync.archive.database import ACCOUNT_ID, ACCOUNT_IDS, IDS, IDS_AT_ONCE, Database
 from easytracking_sync.archive.leases import NOW
 from easytracking_sync.archive.tables import LISTED_COLUMNS, account, batch, document, upsert
 from easytracking_sync.errors import Outdated
@@ -37,9 +37,7 @@ LOADING = (BatchState.PLANNED, BatchState.RESERVED, BatchState.FETCHED)
 
 FIELDS = tuple(field.name for field in fields(Document))
 COLUMNS = tuple(document.c[name] for name in FIELDS)
-_IDS: sa.BindParameter[int] = sa.bindparam("ids", expanding=True)
-_ACCOUNT_ID = sa.bindparam("account_id", type_=sa.Integer)
-_OF = sa.select(*COLUMNS).where(document.c.id.in_(_IDS)).order_by(document.c.id)
+_OF = sa.select(*COLUMNS).where(document.c.id.in_(IDS)).order_by(document.c.id)
 _LOCKED = _OF.with_for_update(key_share=True)
 _KNOWN = sa.select(
     document.c.id,
@@ -49,9 +47,9 @@ _KNOWN = sa.select(
     document.c.fingerprint,
     document.c.held,
     document.c.acknowledged_at,
-).where(document.c.account_id == _ACCOUNT_ID, document.c.doc_id.in_(_IDS))
-_PAUSE = sa.select(account.c.pause_reason).where(account.c.id == _ACCOUNT_ID)
-_LOADING = sa.select(batch.c.purpose).where(batch.c.account_id == _ACCOUNT_ID, batch.c.state.in_(LOADING))
+).where(document.c.account_id == ACCOUNT_ID, document.c.doc_id.in_(IDS))
+_PAUSE = sa.select(account.c.pause_reason).where(account.c.id == ACCOUNT_ID)
+_LOADING = sa.select(batch.c.purpose).where(batch.c.account_id == ACCOUNT_ID, batch.c.state.in_(LOADING))
 
 
 def as_document(row: Row[*tuple[Any, ...]]) -> Document:
@@ -70,36 +68,21 @@ class Documents:
 
     def of(self, ids: Iterable[int]) -> tuple[Document, ...]:
         """The documents of these row ids, in their order."""
-        found: list[Document] = []
-        with self._database.read() as connection:
-            for some in chunked(sorted(set(ids)), IDS_AT_ONCE):
-                found += (as_document(row) for row in connection.execute(_OF, {"ids": some}))
-        return tuple(found)
+        return tuple(map(as_document, self._database.rows_of(_OF, sorted(set(ids)))))
 
     def known(self, account_id: int, doc_ids: Iterable[int]) -> Mapping[int, KnownDocument]:
         """What the archive knows about these docIds; unknown ones are absent."""
-        found: dict[int, KnownDocument] = {}
-        with self._database.read() as connection:
-            for some in chunked(tuple(doc_ids), IDS_AT_ONCE):
-                for row in connection.execute(_KNOWN, {"account_id": account_id, "ids": some}):
-                    found[row.doc_id] = KnownDocument(
-                        row.id,
-                        DocumentState(row.state),
-                        row.version,
-                        row.fingerprint,
-                        row.held,
-                        row.acknowledged_at,
-                    )
-        return found
+        return {
+            row.doc_id: KnownDocument(
+                row.id, DocumentState(row.state), row.version, row.fingerprint, row.held, row.acknowledged_at
+            )
+            for row in self._database.rows_of(_KNOWN, doc_ids, account_id=account_id)
+        }
 
     def raw(self, ids: Iterable[int]) -> Mapping[int, bytes]:
         """The stored list elements of these documents (row ids)."""
-        found: dict[int, bytes] = {}
-        with self._database.read() as connection:
-            for some in chunked(sorted(ids), IDS_AT_ONCE):
-                rows = connection.execute(sa.select(document.c.id, document.c.raw).where(document.c.id.in_(some)))
-                found.update({row.id: row.raw for row in rows})
-        return found
+        query = sa.select(document.c.id, document.c.raw).where(document.c.id.in_(IDS))
+        return {row.id: row.raw for row in self._database.rows_of(query, sorted(ids))}
 
     def with_due(self, account_ids: Collection[int], now: datetime, jobs_in_flight: int) -> Sequence[int]:
         """The accounts that are not paused, have documents due, and fewer than `jobs_in_flight` batches loading."""
@@ -295,7 +278,7 @@ def _with_due() -> sa.Select[Any]:
     return (
         sa.select(account.c.id)
         .where(
-            account.c.id.in_(sa.bindparam("account_ids", expanding=True)),
+            account.c.id.in_(ACCOUNT_IDS),
             sa.or_(account.c.paused_until.is_(None), account.c.paused_until <= NOW),
             due,
             loading < sa.bindparam("jobs_in_flight", type_=sa.Integer),
@@ -307,7 +290,7 @@ def _with_due() -> sa.Select[Any]:
 @functools.cache
 def _due(purpose: Purpose, *, newest_first: bool) -> sa.Select[Any]:
     """The due documents of one purpose; for a probe, the newest first."""
-    due = sa.select(*COLUMNS).where(document.c.account_id == _ACCOUNT_ID, document.c.next_attempt_at <= NOW)
+    due = sa.select(*COLUMNS).where(document.c.account_id == ACCOUNT_ID, document.c.next_attempt_at <= NOW)
     discovered = document.c.state == DocumentState.DISCOVERED
     if purpose is Purpose.ALONE:
         quarantined = document.c.state == DocumentState.QUARANTINED
@@ -327,6 +310,6 @@ def _waiting() -> sa.Select[Any]:
     )
     return (
         sa.select(document.c.account_id, sa.func.count())
-        .where(document.c.account_id.in_(sa.bindparam("account_ids", expanding=True)), waits)
+        .where(document.c.account_id.in_(ACCOUNT_IDS), waits)
         .group_by(document.c.account_id)
     )

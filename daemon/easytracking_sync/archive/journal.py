@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive.tables import account, counter, document, event, upsert
+from easytracking_sync.events import EventName
 from easytracking_sync.transition import Detail
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def collected(connection: Connection) -> Iterator[None]:
 
 def record(
     connection: Connection,
-    name: str,
+    name: EventName,
     at: datetime,
     *,
     account_id: int | None = None,
@@ -50,7 +51,7 @@ def record(
     document_id: int | None = None,
     detail: Detail | None = None,
 ) -> None:
-    """Add an event to the current transaction. `name` has the form `noun.participle`."""
+    """Add an event to the current transaction."""
     connection.get_execution_options()[_ROWS].append(
         {
             "name": name,
@@ -80,7 +81,7 @@ class DocumentNews:
 
     sequence: int
     at: datetime
-    name: str
+    name: EventName
     document_id: int
     account_id: int
 
@@ -104,7 +105,7 @@ class Journal:
         with self._database.read() as connection:
             return int(connection.execute(_LAST).scalar_one_or_none() or 0)
 
-    def since(self, after: int, names: Collection[str], most: int) -> tuple[DocumentNews, ...]:
+    def since(self, after: int, names: Collection[EventName], most: int) -> tuple[DocumentNews, ...]:
         """The first `most` document events with these names after this sequence number, in order."""
         columns = (event.c.id, event.c.at, event.c.name, event.c.document_id, event.c.account_id)
         query = (
@@ -122,7 +123,7 @@ class Journal:
             .select_from(event)
             .join(document, document.c.id == event.c.document_id)
             .join(account, account.c.id == document.c.account_id)
-            .where(event.c.name == "document.stored", event.c.id > after, event.c.id <= upto)
+            .where(event.c.name == EventName.DOCUMENT_STORED, event.c.id > after, event.c.id <= upto)
             .group_by(account.c.label, receiver)
             .order_by(account.c.label, receiver)
         )
@@ -132,7 +133,7 @@ class Journal:
                 counts.setdefault(row.label, {})[row.receiver] = row.documents
         return Arrivals(max(after, upto), counts)
 
-    def note(self, document_ids: Collection[int], name: str, detail: Detail, now: datetime) -> None:
+    def note(self, document_ids: Collection[int], name: EventName, detail: Detail, now: datetime) -> None:
         """Record what was done to these documents outside the archive."""
         owners = sa.select(document.c.id, document.c.account_id).where(document.c.id.in_(document_ids))
         with self._database.write() as connection:

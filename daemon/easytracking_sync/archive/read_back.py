@@ -10,19 +10,17 @@ from typing import Final
 import sqlalchemy as sa
 
 from easytracking_sync.archive.blobs import Blobs
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import IDS, Database
 from easytracking_sync.archive.tables import document, file
 from easytracking_sync.terms import Claim, DocumentState
 
 _SEAL: Final = object()
 
-_CARRIED = document.c.id.in_(sa.bindparam("ids", expanding=True))
+_CARRIED = document.c.id.in_(IDS)
 _STORED = sa.select(document.c.id, document.c.held, document.c.version).where(
     _CARRIED, document.c.state == DocumentState.STORED
 )
-_FILES = sa.select(file.c.document_id, file.c.type, file.c.sha256, file.c.version).where(
-    file.c.document_id.in_(sa.bindparam("ids", expanding=True))
-)
+_FILES = sa.select(file.c.document_id, file.c.type, file.c.sha256, file.c.version).where(file.c.document_id.in_(IDS))
 
 
 @dataclass(frozen=True, slots=True)

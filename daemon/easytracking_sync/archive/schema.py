@@ -10,7 +10,8 @@ from alembic.config import Config
 
 from easytracking_sync.archive import postgresql, tables
 from easytracking_sync.archive.backup import copy_database_file
-from easytracking_sync.archive.database import Database, prepare_private_file
+from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.sqlite import prepare_private_file
 from easytracking_sync.bundled import bundled_folder
 from easytracking_sync.errors import UsageError
 

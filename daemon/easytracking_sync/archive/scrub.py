@@ -11,10 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from easytracking_sync.archive.blobs import Blobs
-from easytracking_sync.archive.database import IDS_AT_ONCE, Database
+from easytracking_sync.archive.database import IDS, Database
 from easytracking_sync.archive.tables import account, document, file
 from easytracking_sync.errors import StorageFault
-from easytracking_sync.terms import chunked
 
 PAGE = 100
 
@@ -82,21 +81,17 @@ class Scrubber:
 
     def filed(self, account_id: int, doc_ids: Collection[int]) -> frozenset[int]:
         """The docIds among these that have a file of their current version, of any type."""
-        found: set[int] = set()
-        with self._database.read() as connection:
-            for chunk in chunked(tuple(doc_ids), IDS_AT_ONCE):
-                rows = connection.execute(
-                    sa.select(document.c.doc_id)
-                    .join(file, file.c.document_id == document.c.id)
-                    .where(
-                        document.c.account_id == account_id,
-                        document.c.doc_id.in_(chunk),
-                        file.c.version >= document.c.version,
-                    )
-                    .distinct()
-                )
-                found.update(rows.scalars())
-        return frozenset(found)
+        query = (
+            sa.select(document.c.doc_id)
+            .join(file, file.c.document_id == document.c.id)
+            .where(
+                document.c.account_id == account_id,
+                document.c.doc_id.in_(IDS),
+                file.c.version >= document.c.version,
+            )
+            .distinct()
+        )
+        return frozenset(row.doc_id for row in self._database.rows_of(query, doc_ids))
 
     def unreferenced(self) -> int:
         """How many stored blobs no file row refers to: left by a killed process, or of a parcel being stored now."""

@@ -17,6 +17,7 @@ from easytracking_sync.archive import accounts, document_files, documents, journ
 from easytracking_sync.archive.batches import Batches, insert_batch
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.tables import batch_document, event
+from easytracking_sync.events import EventName
 from easytracking_sync.transition import Transition
 
 
@@ -76,7 +77,7 @@ def _write(connection: Connection, transition: Transition, now: datetime) -> Non
     for move in transition.batches:
         if move.leaving:
             _leave(connection, move.before.id, move.leaving)
-        if move.journaled:
+        if move.name is not None and move.name.in_journal:
             journal.record(
                 connection, move.name, now, account_id=account_id, batch_id=move.before.id, detail=move.detail
             )
@@ -86,19 +87,22 @@ def _write(connection: Connection, transition: Transition, now: datetime) -> Non
         carrier |= dict.fromkeys(new.versions, batch_id)
     if transition.discovered:
         for document_id in documents.insert(connection, account_id, transition.discovered, now):
-            journal.record(connection, "document.discovered", now, account_id=account_id, document_id=document_id)
-    for moved in (move for move in transition.documents if move.name):
-        journal.record(
-            connection,
-            moved.name,
-            now,
-            account_id=account_id,
-            batch_id=moved.batch_id or carrier.get(moved.before.id),
-            document_id=moved.before.id,
-            detail=moved.detail,
-        )
-    if transition.account is not None and transition.account.name:
-        changed = transition.account
+            journal.record(
+                connection, EventName.DOCUMENT_DISCOVERED, now, account_id=account_id, document_id=document_id
+            )
+    for moved in transition.documents:
+        if moved.name is not None:
+            journal.record(
+                connection,
+                moved.name,
+                now,
+                account_id=account_id,
+                batch_id=moved.batch_id or carrier.get(moved.before.id),
+                document_id=moved.before.id,
+                detail=moved.detail,
+            )
+    changed = transition.account
+    if changed is not None and changed.name is not None:
         journal.record(connection, changed.name, now, account_id=account_id, detail=changed.detail)
 
 

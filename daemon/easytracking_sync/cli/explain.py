@@ -13,51 +13,10 @@ from easytracking_sync.archive.document_entries import CarryingBatch, DocumentEn
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.global_options import NAME
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
+from easytracking_sync.events import EventName, meaning_of
 from easytracking_sync.quantities import count, size
 from easytracking_sync.safe_text import visible
 from easytracking_sync.terms import BatchState
-
-EVENTS: Mapping[str, str] = {
-    "document.changed": "the service listed it with other fields: to be fetched again",
-    "document.returned": "listed again after the service had withdrawn it",
-    "document.batched": "put into a batch",
-    "document.stored": "its files were stored",
-    "document.stored_again": "its files were stored again",
-    "document.asked_again": "file types that were asked for are missing: to be asked for again",
-    "document.acknowledged": "acknowledged",
-    "document.overtaken": "a newer version is listed: to be fetched before it is acknowledged",
-    "document.relisted": "listed as new although acknowledged: to be acknowledged again",
-    "document.refetched": "listed as new although acknowledged: to be fetched again",
-    "document.damaged": "its stored files could not be read back whole: to be fetched again",
-    "document.refused": "the service refused the acknowledgement",
-    "document.recalled": "its batch was recalled because the account paused: to be fetched again",
-    "document.pardoned": "its failed attempt does not count: the account has lost its permission",
-    "document.withdrawn": "the service does not list it any more",
-    "document.set_apart": "another document of its parcel had the same file name: to be fetched alone",
-    "document.failed": "the attempt failed",
-    "document.quarantined": "moved to quarantine",
-    "document.bytes_changed": "fetched with other bytes than before: both versions are kept",
-    "document.retried": "an operator retried it",
-    "document.accepted": "an operator accepted it as it is",
-    "document.held": "held, since its phase was cleared",
-    "document.released": "no longer held",
-    "document.rotten": "its stored bytes were damaged: to be fetched again",
-    "document.bare": "it had no file: to be fetched again",
-    "phase.set": "an operator set its phase",
-    "phase.cleared": "an operator cleared its phase",
-    "batch.reserved": "a job was reserved for its batch",
-    "batch.fetched": "the parcel was fetched",
-    "batch.stored": "the parcel's files were stored and committed",
-    "batch.acknowledged": "read back and acknowledged",
-    "batch.acknowledged_again": "listed as new although acknowledged: acknowledged again",
-    "batch.lost": "the job was lost: to be reserved again",
-    "parcel.gone": "the parcel was missing from the spool: to be fetched again",
-    "batch.split": "its batch was split to find the document that is refused",
-    "batch.abandoned": "its batch was abandoned",
-    "batch.refused": "the service refused the acknowledgement",
-    "batch.retried": "an operator retried the acknowledgement",
-}
-"""Each event in words; others are shown by their names."""
 
 EFFECTS: Mapping[BatchState, str] = {
     BatchState.PLANNED: "a job is reserved for it",
@@ -138,18 +97,18 @@ def _files(entry: DocumentEntry, zone: ZoneInfo) -> Iterator[tuple[str, ...]]:
 
 def _history(told: Explanation, zone: ZoneInfo) -> Iterator[tuple[str, ...]]:
     yield _to_the_second(told.document.discovered_at, zone), "", "listed by the service for the first time", ""
-    for one in (one for one in told.history if one.name != "document.discovered"):
+    for one in (one for one in told.history if one.name != EventName.DOCUMENT_DISCOVERED):
         batch = f"batch {one.batch}" if one.batch else ""
         yield _to_the_second(one.at, zone), batch, _words(one), _details(one)
 
 
 def _words(happening: HistoryEntry) -> str:
     if happening.left:
-        abandoned = happening.name == "batch.abandoned"
+        abandoned = happening.name == EventName.BATCH_ABANDONED
         return f"its batch {'was abandoned' if abandoned else 'went on without it'}: to be fetched again"
     if "missing" in happening.detail:
         return "stored without file types that the service did not give when asked several times"
-    return EVENTS.get(happening.name, happening.name)
+    return meaning_of(happening.name)
 
 
 def _details(happening: HistoryEntry) -> str:
@@ -158,7 +117,7 @@ def _details(happening: HistoryEntry) -> str:
     reason = str(facts.pop("reason", None) or "")
     if facts.get("documents") == 1:
         del facts["documents"]
-    names = {"before": "the list said before", "documents": "documents in the batch"}
+    names = {"before": "the list before the change", "documents": "documents in the batch"}
     return "; ".join(
         [reason] * bool(reason) + [f"{names.get(name, name)}: {value}" for name, value in facts.items() if value]
     )

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Value(click.ParamType[T]):
-    """What `read` makes of the text; its ValueError says what is wrong."""
+    """A value converted by `read`, whose ValueError says what is wrong."""
 
     def __init__(self, name: str, read: Callable[[str], T]) -> None:
         self.name = name
@@ -113,7 +113,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 def account_labels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """For a shell's completion: the labels in the configuration file that begin so; none where it cannot be read."""
+    """For shell completion: matching labels of the configuration file; none if it cannot be read."""
     del param
     given = ctx.find_root().params.get("config") or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG
     try:
@@ -167,7 +167,7 @@ def filtering(command: C) -> C:
 
 
 def filters_of(**given: Any) -> DocumentFilter:
-    """What was asked for, from the values of FILTERS; a usage error for a range that is none."""
+    """The filter from the values of FILTERS; a usage error for a range that ends before it begins."""
     require_order(given["received_from"], given["received_to"], "--from and --until")
     require_order(given["document_date_from"], given["document_date_to"], "--document-date-from and -to")
     given["accounts"] = tuple(label.lower() for label in given["accounts"])

@@ -30,9 +30,9 @@ GAP: Final = 2
 
 
 def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Collection[int] = ()) -> None:
-    """A short table: drawn on a terminal, aligned text elsewhere and where the terminal is too narrow for it.
+    """A short table: drawn on a terminal, aligned text elsewhere or if the terminal is too narrow.
 
-    `numbers` are the columns set to the right.
+    `numbers` are the right-aligned columns.
     """
     console = Console(highlight=False)
     widths = [max(len(visible(cell)) for cell in column) for column in zip(heads, *rows, strict=True)]

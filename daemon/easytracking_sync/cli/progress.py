@@ -24,7 +24,7 @@ from easytracking_sync.effects import Clock
 LINE_EVERY_SECONDS = 5.0
 
 Steps = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is (0 where nobody knows)."""
+"""Called with what is being done, how much of it is done, and the total (0 if unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,14 @@ class CatchUpProgress:
 
 @contextmanager
 def progress_of_documents(clock: Clock) -> Iterator[CatchUpProgress]:
-    """For a catch-up; gone when the block ends."""
+    """Progress of a catch-up; removed when the block ends."""
     with _drawn(clock, MofNCompleteColumn(), TextColumn("documents")) as draw:
         yield CatchUpProgress(draw)
 
 
 @contextmanager
 def progress_of_steps(clock: Clock) -> Iterator[Steps]:
-    """For anything else that takes long; gone when the block ends."""
+    """Progress of any other long work; removed when the block ends."""
     with _drawn(clock, TaskProgressColumn()) as draw:
 
         def show(doing: str, done: int, whole: int) -> None:
@@ -59,7 +59,7 @@ def progress_of_steps(clock: Clock) -> Iterator[Steps]:
 
 @contextmanager
 def _drawn(clock: Clock, *columns: ProgressColumn) -> Iterator[Callable[[str, str, int, int], None]]:
-    """Draws what is being done on the bar, or prints the line that says so and how far it is."""
+    """Updates the bar on a terminal; elsewhere prints lines."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _lines(clock)
@@ -71,7 +71,7 @@ def _drawn(clock: Clock, *columns: ProgressColumn) -> Iterator[Callable[[str, st
 
 
 def _lines(clock: Clock) -> Callable[[str, str, int, int], None]:
-    """A line when something changed, not more often than every few seconds."""
+    """Prints a line when something changed, at most every few seconds."""
     said_at, said = clock.monotonic(), ""
 
     def show(doing: str, line: str, done: int, whole: int) -> None:

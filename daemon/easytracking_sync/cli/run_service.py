@@ -17,6 +17,7 @@ from easytracking_sync.cli.global_options import GlobalOptions
 from easytracking_sync.cli.runtime import open_log, secrets_of, start_with
 from easytracking_sync.cli.signals import Signals
 from easytracking_sync.effects import Clock
+from easytracking_sync.events import EventName
 from easytracking_sync.host.systemd import Systemd
 from easytracking_sync.observe.observers import Several
 from easytracking_sync.settings import Settings, load_settings
@@ -42,7 +43,7 @@ def work(given: GlobalOptions, signals: Signals, *, hang_after: float | None = N
         return
     effects = runtime.effects
     if hang_after is not None:
-        runtime.observer.note("hang.awaited", level="warning", seconds=hang_after)
+        runtime.observer.note(EventName.HANG_AWAITED, seconds=hang_after)
         effects = replace(effects, clock=HangingClock(effects.clock, hang_after))
     systemd = Systemd(os.environ, effects.clock)
     pages = HttpPages(runtime.settings, effects)

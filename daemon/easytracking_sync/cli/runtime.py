@@ -38,7 +38,7 @@ class Runtime:
 
     @contextmanager
     def archive(self) -> Iterator[Archive]:
-        """The archive at this program's schema; UsageError with what to do where there is none."""
+        """The archive at this program's schema; UsageError, with what to do, if there is none."""
         with existing_archive(self.settings, self.effects) as archive:
             yield archive
 
@@ -55,7 +55,7 @@ def pass_runtime(command: Callable[Concatenate[Runtime, P], R]) -> Callable[P, R
 
 
 def start(options: GlobalOptions) -> Runtime:
-    """Load the settings and open the log; UsageError where the configuration is wrong."""
+    """Load the settings and open the log; UsageError if the configuration is wrong."""
     log = open_log(options)
     settings = load_settings(options.config, os.environ)
     return start_with(settings, log)

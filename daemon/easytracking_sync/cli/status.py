@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from easytracking_sync.alarm_terms import AlarmKind
 from easytracking_sync.app import archive_of
 from easytracking_sync.app.json_objects import status_json
 from easytracking_sync.app.status import AccountStatus, Grade, Health, Reason, Status, health_of, status_of
@@ -17,7 +18,7 @@ from easytracking_sync.cli.exit_codes import DONE
 from easytracking_sync.cli.global_options import NAME, GlobalOptions
 from easytracking_sync.cli.runtime import start
 from easytracking_sync.errors import DatabaseUnavailable, StorageBroken, StorageFault, SyncError
-from easytracking_sync.observe.alarms.rules import COUNTED, Kind
+from easytracking_sync.observe.alarms.rules import COUNTED
 from easytracking_sync.observe.alarms.translations import text
 from easytracking_sync.quantities import count, duration
 from easytracking_sync.safe_text import visible
@@ -161,17 +162,20 @@ def summary(health: Health) -> str:
 def _words(reason: Reason) -> str:
     if reason.alarm is None:
         return "never ran"
-    counted = reason.alarm.kind in COUNTED or reason.alarm.kind is Kind.BACKLOG
+    counted = reason.alarm.kind in COUNTED or reason.alarm.kind is AlarmKind.BACKLOG
     headline = text(f"{reason.alarm.kind}.headline", Language.ENGLISH)
     return f"{headline} ({reason.alarm.amount})" if counted else headline
 
 
 def figures(health: Health) -> Mapping[str, str]:
     """Sums over the accounts, and the worst of the ages, as performance data."""
-    shown = {
-        name: str(sum(getattr(condition, name) for condition in health.conditions))
-        for name in ("waiting", "quarantined", "unacknowledgeable", "incomplete")
-    }
+    shown = {"waiting": str(sum(condition.waiting for condition in health.conditions))}
+    for name, kind in (
+        ("quarantined", AlarmKind.QUARANTINE),
+        ("unacknowledgeable", AlarmKind.UNACKNOWLEDGEABLE),
+        ("incomplete", AlarmKind.INCOMPLETE),
+    ):
+        shown[name] = str(sum(condition.count(kind) for condition in health.conditions))
     for name, moments in (
         ("oldest_waiting", [condition.waiting_since for condition in health.conditions]),
         ("last_success", [condition.last_success_at for condition in health.conditions]),

@@ -1,7 +1,8 @@
-"""Health and metrics over http, in a thread of their own: three plain pages, and a door that lets few in.
+"""The HTTP server for health and metrics: three plain pages, in a thread of its own.
 
-Whatever happens to it once it listens, the service goes on. Whoever connects and says nothing is cut off, and only so
-many may be connected at once, so that nobody uses up the descriptors the service needs.
+Once it listens, nothing that happens to it stops the service. Connections are few and short, so that no client uses
+up the file descriptors that the service needs. A new connection replaces the oldest one that waits for a request, so
+that idle clients never keep a health check out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -28,6 +30,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Observer
 
 KEY = "http.listen"
@@ -36,7 +39,7 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MOST_CONNECTIONS = 32
 MOST_CONNECTION_SECONDS = 30.0
 MOST_REQUEST_BYTES = 16 * 1024
-FAREWELL_SECONDS = 2.0
+SHUTDOWN_SECONDS = 2.0
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -44,7 +47,7 @@ HEADERS = {
     "Connection": "close",
 }
 _ERRORS = {
-    errno.EADDRINUSE: "is taken by another program; stop that one, choose another port, or leave it empty",
+    errno.EADDRINUSE: "is in use by another program; stop that program, choose another port, or leave the key empty",
     errno.EADDRNOTAVAIL: "is not an address of this machine",
     errno.EACCES: "is a port that only root may use; choose one from 1024 on",
 }
@@ -52,7 +55,7 @@ _ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What is served. `unhealthy` and `unready` say in one line why not, and nothing where all is well."""
+    """What is served. `unhealthy` and `unready` give the reason on one line, or nothing if all is well."""
 
     unhealthy: Callable[[], str]  # answers at once
     unready: Callable[[], str]  # may take some seconds
@@ -61,16 +64,16 @@ class Pages:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Who is let in: by the name they call us by, and by the token where there is one.
+    """Which requests are answered: those with a known host name, and with the token if one is configured.
 
-    The health page needs no token from this machine itself: a container's own check has none to give.
+    The health page needs no token from this machine itself: a container's own check has none.
     """
 
     hosts: frozenset[str]
     token: str = ""
 
     def refusal(self, path: str, peer: str, headers: Headers) -> Response | None:
-        """The answer for one that is not let in."""
+        """The answer to a request that is refused; None if it is not."""
         if not self._is_known(headers.get("host", "")):
             return PlainTextResponse("unknown host name; see http.allowed_hosts\n", 400)
         if not self.token or (path == HEALTH and _is_loopback(peer)):
@@ -93,8 +96,8 @@ def _is_loopback(peer: str) -> bool:
         return False
 
 
-class Door:
-    """Before every page: lets in, or not, and gives each answer its headers."""
+class AdmissionMiddleware:
+    """Refuses requests by the admission's rules, and adds the security headers to every response."""
 
     def __init__(self, app: ASGIApp, admission: Admission) -> None:
         self._app = app
@@ -114,7 +117,7 @@ class Door:
 
 
 def application(pages: Pages, admission: Admission) -> Starlette:
-    """The pages behind the door."""
+    """The pages behind the admission."""
 
     async def health(request: Request) -> Response:
         del request
@@ -130,31 +133,45 @@ def application(pages: Pages, admission: Admission) -> Starlette:
         return Response(body, headers={"Content-Type": content_type})
 
     routes = [Route(HEALTH, health), Route("/readyz", readiness), Route("/metrics", metrics)]
-    return Starlette(routes=routes, middleware=[Middleware(Door, admission=admission)])
+    return Starlette(routes=routes, middleware=[Middleware(AdmissionMiddleware, admission=admission)])
 
 
 def _verdict(trouble: str) -> Response:
     return PlainTextResponse(f"{trouble}\n", 503) if trouble else PlainTextResponse("ok\n")
 
 
-class _Bounded(H11Protocol):
-    """A connection that does not last: few at a time, each for seconds only."""
+class _ShortConnection(H11Protocol):
+    """A connection that is closed after seconds, or to make room for a new one while it waits for a request."""
+
+    opened_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base has it
         super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
-            transport.abort()
-        else:
-            self.loop.call_later(MOST_CONNECTION_SECONDS, transport.abort)
+        self.opened_at = self.loop.time()
+        self.loop.call_later(MOST_CONNECTION_SECONDS, transport.abort)
+        connections = [one for one in self.connections if isinstance(one, _ShortConnection) and not one.is_closing]
+        if len(connections) > MOST_CONNECTIONS:
+            waiting = [one for one in connections if one.awaits_request and one is not self]
+            min(waiting, key=lambda one: one.opened_at, default=self).transport.abort()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it takes no place any more."""
+        return self.transport.is_closing()
+
+    @property
+    def awaits_request(self) -> bool:
+        """Whether no whole request has come yet."""
+        return cast("object", self.cycle) is None
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens there; UsageError where that cannot be, naming the key."""
+    """A listening socket. UsageError that names the key if the address cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        why = _ERRORS.get(error.errno or 0, f"cannot be listened at: {error.strerror or error}")
+        why = _ERRORS.get(error.errno or 0, f"cannot be used: {error.strerror or error}")
         raise UsageError(f"{KEY}: {_shown(host, port)} {why}") from error
 
 
@@ -170,12 +187,12 @@ class Server:
         self._observer = observer
         self._clock = clock
         self._ended = threading.Event()
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # nonsense from a client must not fill the log
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # bad requests must not fill the log
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http=_Bounded,
+                http=_ShortConnection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -188,15 +205,15 @@ class Server:
         )
 
     def start(self) -> None:
-        """Begin to serve; once."""
+        """Start serving; call it once."""
         host, port, *_ = self._socket.getsockname()
-        self._observer.note("http.listening", address=_shown(host, port))
+        self._observer.note(EventName.HTTP_LISTENING, address=_shown(host, port))
         threading.Thread(target=self._work, name="http", daemon=True).start()
 
     def stop(self) -> None:
-        """Serve no more; what is being answered gets a moment."""
+        """Stop serving. Requests under way have two seconds to finish."""
         self._server.should_exit = True
-        self._clock.wait(self._ended, FAREWELL_SECONDS)
+        self._clock.wait(self._ended, SHUTDOWN_SECONDS)
 
     def _work(self) -> None:
         error = "ended by itself"
@@ -208,4 +225,4 @@ class Server:
             self._socket.close()
             self._ended.set()
         if not self._server.should_exit:
-            self._observer.note("http.failed", level="error", error=error)
+            self._observer.note(EventName.HTTP_FAILED, error=error)

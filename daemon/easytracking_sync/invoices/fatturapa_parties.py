@@ -32,6 +32,7 @@ def ordinary_party(part: Taking | None) -> Party:
         fiscal_code=person.said("CodiceFiscale"),
         regime=person.said("RegimeFiscale"),
         address=address(part.part("Sede")),
+        establishment=address(part.part("StabileOrganizzazione")),
         more=part.rest(),
     )
 
@@ -46,6 +47,7 @@ def simplified_seller(part: Taking | None) -> Party:
         fiscal_code=part.said("CodiceFiscale"),
         regime=part.said("RegimeFiscale"),
         address=address(part.part("Sede")),
+        establishment=address(part.part("StabileOrganizzazione")),
         more=part.rest(),
     )
 
@@ -61,6 +63,7 @@ def simplified_buyer(part: Taking | None) -> Party:
         vat=tax_id(ids.part("IdFiscaleIVA")),
         fiscal_code=ids.said("CodiceFiscale"),
         address=address(names.part("Sede")),
+        establishment=address(names.part("StabileOrganizzazione")),
         more=part.rest(),
     )
 

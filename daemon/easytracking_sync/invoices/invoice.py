@@ -73,6 +73,7 @@ class Party:
     other_ids: tuple[Field, ...] = ()  # by scheme: registrations and tax numbers that are no VAT number
     regime: str = ""
     address: Address | None = None
+    establishment: Address | None = None  # the permanent one of a foreign party
     more: tuple[Field, ...] = ()
 
     @property

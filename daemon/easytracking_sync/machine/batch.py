@@ -23,7 +23,7 @@ class BatchHappened(StrEnum):
     """The result of an effect, or what an operator or the account's pause did to the batch."""
 
     JOB_CREATED = "job_created"
-    REFUSED = "refused"  # the service said 403 or 400
+    REFUSED = "refused"  # the service answered 403 or 400
     PAUSED = "paused"  # the account pauses because every reservation is refused
     PENDING = "pending"  # 202: the job is not ready
     PARCEL_SPOOLED = "parcel_spooled"  # the complete zip is in the spool

@@ -13,6 +13,7 @@ from easytracking_sync.archive.read_back import DurableReceipt, read_back
 from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import JobLost, ParcelBad, Refused, ServiceUnavailable, TooLarge
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.circuit_breaker import CircuitBreaker
@@ -188,17 +189,15 @@ class BatchEffects:
         return any(listed.doc_id == claim.doc_ids[0] for listed in listing.documents)
 
     def _note_oddities(self, claim: Claim, account: Account, parcel: Parcel) -> None:
-        oddities: dict[str, Collection[object]] = {
-            "parcel.strangers_ignored": parcel.strangers,
-            "parcel.entries_unindexed": parcel.unindexed,
-            "parcel.names_collided": parcel.collided | parcel.self_collided,
-            "parcel.documents_refused": parcel.refused,
+        oddities: dict[EventName, Collection[object]] = {
+            EventName.PARCEL_STRANGERS_IGNORED: parcel.strangers,
+            EventName.PARCEL_ENTRIES_UNINDEXED: parcel.unindexed,
+            EventName.PARCEL_NAMES_COLLIDED: parcel.collided | parcel.self_collided,
+            EventName.PARCEL_DOCUMENTS_REFUSED: parcel.refused,
         }
         for name, found in oddities.items():
             if found:
-                self._observer.note(
-                    name, level="warning", account=account.label, batch=claim.batch.id, count=len(found)
-                )
+                self._observer.note(name, account=account.label, batch=claim.batch.id, count=len(found))
 
 
 def _contents(parcel: Parcel) -> ParcelContents:

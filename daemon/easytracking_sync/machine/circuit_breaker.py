@@ -1,4 +1,4 @@
-"""The circuit breaker: pauses an account after a refused login and honours Retry-After."""
+"""The circuit breaker: pauses an account after a refused login, longer each time, and honours Retry-After."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Protocol
 
+from easytracking_sync.archive.accounts import Accounts
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import CredentialsRefused, ServiceUnavailable
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.intake import retry_while_outdated
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
+from easytracking_sync.machine.refusals import pause_slowly
 from easytracking_sync.remote import EasyTracking
 from easytracking_sync.terms import PauseReason
 
@@ -28,6 +32,28 @@ class Pauses(Protocol):
 
     def pause_slowly(self, account_id: int, reason: PauseReason, message: str, now: datetime) -> datetime: ...
     def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None: ...
+
+
+class ArchivePauses:
+    """Reads and writes the pauses in the archive."""
+
+    def __init__(self, accounts: Accounts, policy: Policy) -> None:
+        self._accounts = accounts
+        self._policy = policy
+
+    def pause_slowly(self, account_id: int, reason: PauseReason, message: str, now: datetime) -> datetime:
+        """Pause an account for the next of `Policy.slow_pauses`; until when."""
+
+        def pause() -> datetime:
+            move = pause_slowly(self._accounts.pause_status(account_id), reason, message, now, self._policy)
+            self._accounts.change(move, now)
+            return move.after.paused_until or now
+
+        return retry_while_outdated(pause)
+
+    def resume(self, account_ids: Collection[int], reason: PauseReason | None = None) -> None:
+        """End these accounts' pauses (of that reason only, if one is given)."""
+        self._accounts.resume(account_ids, reason)
 
 
 class NoPauses:
@@ -94,7 +120,7 @@ class CircuitBreaker:
                     account.id, PauseReason.CREDENTIALS, str(refusal), self._clock.now()
                 )
                 self._observer.note(
-                    "credentials.refused", level="error", account=account.label, reason=str(refusal), until=until
+                    EventName.CREDENTIALS_REFUSED, account=account.label, reason=str(refusal), until=until
                 )
             raise
         if refused_at is not None:

@@ -12,6 +12,7 @@ from easytracking_sync.archive.document_entries import DocumentEntry
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.scrub import RottenFile
 from easytracking_sync.errors import Outdated, Transient, UsageError
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened, advance
 from easytracking_sync.machine.decision import unclaimed
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
@@ -81,7 +82,7 @@ class Corrections:
         closed = None
         if batch is not None:
             after = advance(batch, BatchEvent(BatchHappened.CLOSED, reason), now, self._policy).batch
-            closed = unclaimed(batch, after, "batch.abandoned", reason)
+            closed = unclaimed(batch, after, EventName.BATCH_ABANDONED, reason)
         move = moved(document, DocumentEvent(DocumentHappened.ACCEPTED, reason), now, self._policy)
         batches = (closed,) if closed is not None else ()
         try:
@@ -94,8 +95,8 @@ class Corrections:
         event = DocumentEvent(DocumentHappened.HELD if held else DocumentHappened.RELEASED)
         self._change([entry.row_id for entry in entries], event, now, lambda document: document.held is not held)
 
-    def note(self, entries: Iterable[DocumentEntry], name: str, detail: Detail, now: datetime) -> None:
-        """Record what an operator did to these documents at the service. `name` is `document.…`."""
+    def note(self, entries: Iterable[DocumentEntry], name: EventName, detail: Detail, now: datetime) -> None:
+        """Record what an operator did to these documents at the service."""
         for some in chunked([entry.row_id for entry in entries], DOCUMENTS_AT_ONCE):
             self._archive.journal.note(some, name, detail, now)
 
@@ -139,7 +140,7 @@ class Corrections:
         if batch is None:
             return False
         after = advance(batch, BatchEvent(BatchHappened.RETRIED), now, self._policy).batch
-        move = unclaimed(batch, after, "batch.retried", "retried by an operator")
+        move = unclaimed(batch, after, EventName.BATCH_RETRIED, "retried by an operator")
         try:
             self._archive.transitions.apply(Transition(document.account_id, batches=(move,)), now)
         except Outdated:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.batch import Advance, BatchEvent, BatchHappened, advance
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
 from easytracking_sync.machine.policy import Policy
@@ -124,7 +125,6 @@ def _batch_move(
         after,
         batch_event_name(before, after, event),
         detail,
-        journaled=after.state is not before.state or advanced.documents is DocumentHappened.REFUSED,
         leaving=_leaving(claim, advanced, verdicts, documents),
     )
 
@@ -192,7 +192,7 @@ def _changed_bytes(claim: Claim, outcome: Outcome) -> tuple[DocumentMove, ...]:
         DocumentMove(
             documents[new.document_id],
             documents[new.document_id],
-            "document.bytes_changed",
+            EventName.DOCUMENT_BYTES_CHANGED,
             {"type": new.file.type, "sha256": new.file.sha256},
             claim.batch.id,
         )
@@ -238,22 +238,26 @@ def _is_recalled(batch: Batch) -> bool:
 def _recall(claim: Claim, now: datetime, policy: Policy) -> BatchMove:
     reason = "the account pauses because every document is refused"
     recalled = advance(claim.batch, BatchEvent(BatchHappened.PAUSED, reason), now, policy).batch
-    return unclaimed(claim.batch, recalled, "batch.abandoned", reason, leaving=claim.document_ids)
+    return unclaimed(claim.batch, recalled, EventName.BATCH_ABANDONED, reason, leaving=claim.document_ids)
 
 
-def unclaimed(before: Batch, after: Batch, name: str, reason: str, *, leaving: tuple[int, ...] = ()) -> BatchMove:
+def unclaimed(
+    before: Batch, after: Batch, name: EventName, reason: str, *, leaving: tuple[int, ...] = ()
+) -> BatchMove:
     """The move of a batch that no worker holds; its epoch fences it like any other."""
     after = replace(after, epoch=before.epoch + 1)
     detail: Detail = {"reason": reason, "epoch": after.epoch}
     return BatchMove(before, after, name, detail, claimed=False, leaving=leaving)
 
 
-def batch_event_name(before: Batch, after: Batch, event: BatchEvent) -> str:
-    """The event's name in the journal and the log."""
+def batch_event_name(before: Batch, after: Batch, event: BatchEvent) -> EventName | None:
+    """The event's name in the journal and the log; None for a job that is not ready."""
+    if event.happened is BatchHappened.PENDING:
+        return None
     if after.state is BatchState.PLANNED and before.state is not BatchState.PLANNED:
-        return "batch.lost" if event.happened is not BatchHappened.PARCEL_GONE else "parcel.gone"
+        return EventName.BATCH_LOST if event.happened is not BatchHappened.PARCEL_GONE else EventName.PARCEL_GONE
     if after.state is before.state:
-        return f"batch.{event.happened}"
+        return EventName(f"batch.{event.happened}")
     if before.purpose is Purpose.RELISTED and after.state is BatchState.ACKNOWLEDGED:
-        return "batch.acknowledged_again"
-    return f"batch.{after.state}"
+        return EventName.BATCH_ACKNOWLEDGED_AGAIN
+    return EventName(f"batch.{after.state}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import Document, DocumentState
 from easytracking_sync.transition import DocumentMove
@@ -90,15 +91,15 @@ def moved(
     return DocumentMove(document, after, _journal_name(document, event, after), detail, batch_id)
 
 
-def _journal_name(before: Document, event: DocumentEvent, after: Document) -> str:
+def _journal_name(before: Document, event: DocumentEvent, after: Document) -> EventName:
     """Three changes have their own names, so that operators, notifications and deliveries can tell them apart."""
     if event.happened is DocumentHappened.FAILED and after.state is QUARANTINED:
-        return "document.quarantined"
+        return EventName.DOCUMENT_QUARANTINED
     if event.happened is DocumentHappened.ACKNOWLEDGED and after.state is DISCOVERED:
-        return "document.overtaken"
+        return EventName.DOCUMENT_OVERTAKEN
     if event.happened is DocumentHappened.STORED and before.stored_at is not None:
-        return "document.stored_again"
-    return f"document.{event.happened}"
+        return EventName.DOCUMENT_STORED_AGAIN
+    return EventName(f"document.{event.happened}")
 
 
 def _batched(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from easytracking_sync.archive.claim_queries import ClaimCriteria
 from easytracking_sync.archive.clock_repair import repair_instants
@@ -25,15 +25,15 @@ from easytracking_sync.errors import (
     StorageFault,
     Transient,
 )
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.batch_effects import BatchEffects, Performed
-from easytracking_sync.machine.circuit_breaker import CircuitBreaker
+from easytracking_sync.machine.circuit_breaker import ArchivePauses, CircuitBreaker
 from easytracking_sync.machine.decision import Outcome, Permission, concerns_permission, decide
 from easytracking_sync.machine.held_claims import HeldClaims
 from easytracking_sync.machine.intake import retry_while_outdated
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.machine.pauses import Pauses
 from easytracking_sync.machine.planning import plan
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.remote import ParcelLimits
@@ -91,7 +91,9 @@ class Engine:
         observer: Observer,
         bounds: Bounds,
     ) -> None:
-        self.circuit_breaker = CircuitBreaker(Pauses(archive.accounts, policy), effects.clock, observer, policy)
+        self.circuit_breaker = CircuitBreaker(
+            ArchivePauses(archive.accounts, policy), effects.clock, observer, policy
+        )
         self.policy = policy
         self.tally = Tally()
         self.storage_failure: str | None = None
@@ -166,7 +168,7 @@ class Engine:
             if self._holds.are_sure(claim) and self._commit(claim, account, performed.outcome):
                 performed.afterwards()
             else:
-                self._observer.note("batch.fenced", level="warning", account=account.label, batch=claim.batch.id)
+                self._observer.note(EventName.BATCH_FENCED, account=account.label, batch=claim.batch.id)
 
     @property
     def renew_seconds(self) -> float | None:
@@ -206,7 +208,7 @@ class Engine:
         back = (seen_wall - wall).total_seconds() + monotonic - seen_monotonic
         if back > SET_BACK_SECONDS:
             hastened = repair_instants(self._archive.database, wall)
-            self._observer.note("clock.set_back", level="warning", seconds=round(back), hastened=hastened)
+            self._observer.note(EventName.CLOCK_SET_BACK, seconds=round(back), hastened=hastened)
         self._seen_clock = wall, monotonic
 
     def _plan(self, now: datetime) -> None:
@@ -289,7 +291,7 @@ class Engine:
 
     def _note_storage(self, fault: StorageFault) -> None:
         self.storage_failure = str(fault)
-        self._observer.note("storage.failed", level="error", reason=str(fault))
+        self._observer.note(EventName.STORAGE_FAILED, reason=str(fault))
 
     def _count(self, transition: Transition, outcome: Outcome) -> None:
         move = transition.batches[0]
@@ -305,18 +307,11 @@ class Engine:
     def _tell(self, transition: Transition, account: Account, event: BatchEvent) -> None:
         move = transition.batches[0]
         after = move.after
-        waits = after.state is move.before.state
-        if transition.account is not None and transition.account.name:
-            self._observer.note(transition.account.name, level="error", account=account.label, reason=event.reason)
-        if event.happened is BatchHappened.PENDING:
+        if transition.account is not None and transition.account.name is not None:
+            self._observer.note(transition.account.name, account=account.label, reason=event.reason)
+        if move.name is None:
             return
-        troubled = waits or after.state in (BatchState.PLANNED, BatchState.SPLIT, BatchState.ABANDONED)
-        self._observer.note(
-            move.name,
-            level="warning" if troubled else "debug",
-            account=account.label,
-            batch=after.id,
-            documents=after.size,
-            **({"reason": event.reason} if event.reason else {}),
-            **({"next_attempt_at": after.next_attempt_at} if waits else {}),
-        )
+        facts: dict[str, Any] = {"reason": event.reason} if event.reason else {}
+        if after.state is move.before.state:
+            facts["next_attempt_at"] = after.next_attempt_at
+        self._observer.note(move.name, account=account.label, batch=after.id, documents=after.size, **facts)

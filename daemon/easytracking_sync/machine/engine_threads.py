@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import DatabaseUnavailable, Fatal, Permanent, StorageFault, Transient
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.engine import Engine, Lane
 from easytracking_sync.machine.hang_detection import HANG_SECONDS, HangDetector
 from easytracking_sync.machine.observer import Observer
@@ -202,13 +203,11 @@ class EngineThreads:
         level = "error" if isinstance(trouble, StorageFault | DatabaseUnavailable) else "warning"
         if isinstance(trouble, StorageFault):
             self._engine.storage_failure = str(trouble)
-        self._observer.note("engine.troubled", level=level, reason=str(trouble))
+        self._observer.note(EventName.ENGINE_TROUBLED, level=level, reason=str(trouble))
 
     def _note_bug(self, claim: Claim, bug: Exception) -> None:
         self.bugs += 1
-        self._observer.note(
-            "batch.crashed", level="critical", batch=claim.batch.id, error=type(bug).__name__, exc_info=bug
-        )
+        self._observer.note(EventName.BATCH_CRASHED, batch=claim.batch.id, error=type(bug).__name__, exc_info=bug)
         try:
             self._engine.postpone(claim)
         except (Transient, Permanent) as trouble:

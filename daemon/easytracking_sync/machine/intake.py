@@ -209,7 +209,7 @@ def _transition(
     relisted: dict[int, int] = {}
     for document in documents:
         if document.id not in found.happened:
-            moves.append(DocumentMove(document, document, "", listed=found.restated[document.id]))
+            moves.append(DocumentMove(document, document, None, listed=found.restated[document.id]))
             continue
         what, known, element = found.happened[document.id]
         if not _is_as_known(document, known):

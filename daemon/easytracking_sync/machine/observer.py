@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from easytracking_sync.events import EventName
+
 
 class Observer(Protocol):
     """Told of every event, by any thread. Must neither raise nor block."""
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
-        """`name` is `noun.past`; `facts` name the account and the batch, never a secret or a document's content."""
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
+        """`level` is the event's usual one if empty.
+
+        `facts` name the account and the batch, never a secret or a document's content.
+        """
         ...
 
 
 class Silent:
     """An observer that ignores every event."""
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
         pass

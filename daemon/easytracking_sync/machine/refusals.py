@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import Batch, PauseReason, PauseStatus, Purpose
 from easytracking_sync.transition import AccountMove
@@ -72,4 +73,4 @@ def _pause(account: PauseStatus, now: datetime, policy: Policy, message: str) ->
 def _paused(account: PauseStatus, reason: PauseReason, until: datetime, message: str) -> AccountMove:
     after = replace(account, pause_reason=reason, paused_until=until, pause_message=message)
     detail = {"reason": reason.value, "until": until.isoformat(), "message": message}
-    return AccountMove(account, after, "account.paused", detail)
+    return AccountMove(account, after, EventName.ACCOUNT_PAUSED, detail)

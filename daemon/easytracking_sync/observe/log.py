@@ -20,10 +20,10 @@ from typing import Any, TextIO
 import structlog
 
 from easytracking_sync.effects import Clock
+from easytracking_sync.events import LEVELS, EventName
 from easytracking_sync.observe.secrets import Redactor
 from easytracking_sync.safe_text import visible
 
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 FOREIGN = ("httpx", "httpcore", "sqlalchemy", "alembic")
 _COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "31;1"}
 _FIRST = ("timestamp", "level", "event", "account", "batch")
@@ -50,20 +50,20 @@ class LogObserver:
         self._lock = threading.Lock()
         self._home: dict[object, int] = {}
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
         """Write the event `name` (`noun.past`) with its facts; a bug's traceback is a line of its own, at debug."""
         with contextlib.suppress(Exception):
             bug = facts.pop("exc_info", None)
-            self._log.write(level, name, self._counted(name, facts))
+            self._log.write(level or name.level, name, self._counted(name, facts))
             if isinstance(bug, BaseException):
                 self._log.failed(bug)
 
-    def _counted(self, name: str, facts: dict[str, object]) -> dict[str, object]:
+    def _counted(self, name: EventName, facts: dict[str, object]) -> dict[str, object]:
         account, documents = facts.get("account"), facts.get("documents")
         with self._lock:
-            if name == "batch.acknowledged" and isinstance(documents, int):
+            if name is EventName.BATCH_ACKNOWLEDGED and isinstance(documents, int):
                 self._home[account] = self._home.get(account, 0) + documents
-            elif name == "cycle.ended":
+            elif name is EventName.CYCLE_ENDED:
                 return {**facts, "home": self._home.pop(account, 0)}
         return facts
 
@@ -80,7 +80,7 @@ class Log:
         processors: list[structlog.typing.Processor] = [self._stamp, self.redactor, self._render]
         self._lines = _Lines(None, processors, {})
 
-    def write(self, level: str, name: str, facts: MutableMapping[str, Any]) -> None:
+    def write(self, level: str, name: EventName, facts: MutableMapping[str, Any]) -> None:
         """One line, unless it is below the level; what cannot be written is lost, and nothing is raised."""
         if LEVELS.get(level, logging.INFO) < self.level:
             return
@@ -91,7 +91,7 @@ class Log:
     def failed(self, error: BaseException) -> None:
         """An unexpected error with its traceback, without secrets: in full, for whoever mends it."""
         trace = "".join(traceback.format_exception(error))
-        self.write("debug", "bug.met", {"error": type(error).__name__, "traceback": trace})
+        self.write(EventName.BUG_MET.level, EventName.BUG_MET, {"error": type(error).__name__, "traceback": trace})
 
     def adopt_standard_library(self) -> None:
         """Lead the standard library's loggers through this log: warnings and worse only."""
@@ -168,4 +168,4 @@ class _Bridge(logging.Handler):
             facts: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
             if record.exc_info and record.exc_info[1] is not None:
                 facts["traceback"] = "".join(traceback.format_exception(record.exc_info[1]))
-            self._log.write(level if level in LEVELS else "warning", "library.warned", facts)
+            self._log.write(level if level in LEVELS else "warning", EventName.LIBRARY_WARNED, facts)

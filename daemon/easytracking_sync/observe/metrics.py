@@ -25,8 +25,10 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from easytracking_sync import __version__
-from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind
+from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.effects import Clock
+from easytracking_sync.events import EventName
 from easytracking_sync.observe.snapshot_cache import Readings
 from easytracking_sync.terms import DocumentState, PauseReason
 
@@ -45,15 +47,15 @@ CALLS = (
 CODES = (200, 201, 202, 204, 301, 302, 400, 401, 403, 404, 405, 407, 408, 410, 413, 429, 500, 502, 503, 504)
 STATUSES = frozenset({*map(str, CODES), "none", "torn"})
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
-RETRIES: Mapping[str, str] = {
-    "list.failed": "list_failed",
-    "batch.unavailable": "unavailable",
-    "batch.storage_failed": "storage_failed",
-    "batch.lost": "lost",
-    "batch.refused": "refused",
-    "batch.split": "split",
-    "batch.abandoned": "abandoned",
-    "parcel.gone": "parcel_gone",
+RETRIES: Mapping[EventName, str] = {
+    EventName.LIST_FAILED: "list_failed",
+    EventName.BATCH_UNAVAILABLE: "unavailable",
+    EventName.BATCH_STORAGE_FAILED: "storage_failed",
+    EventName.BATCH_LOST: "lost",
+    EventName.BATCH_REFUSED: "refused",
+    EventName.BATCH_SPLIT: "split",
+    EventName.BATCH_ABANDONED: "abandoned",
+    EventName.PARCEL_GONE: "parcel_gone",
 }
 """Event → why something is to be done once more."""
 
@@ -82,18 +84,24 @@ CONDITIONS: Mapping[str, tuple[str, Callable[[AccountCondition, datetime], float
     "oldest_waiting_seconds": ("For how long the oldest of those has waited; 0 where none does.", _waiting_seconds),
     "documents_quarantined": (
         "Documents in quarantine, those included that are being tried once more.",
-        lambda one, _: one.quarantined,
+        lambda one, _: one.count(AlarmKind.QUARANTINE),
     ),
     "documents_unacknowledgeable": (
         "Documents stored here that the service does not let us mark.",
-        lambda one, _: one.unacknowledgeable,
+        lambda one, _: one.count(AlarmKind.UNACKNOWLEDGEABLE),
     ),
-    "documents_incomplete": ("Documents that lack a file asked for in vain.", lambda one, _: one.incomplete),
+    "documents_incomplete": (
+        "Documents that lack a file asked for in vain.",
+        lambda one, _: one.count(AlarmKind.INCOMPLETE),
+    ),
     "documents_altered": (
         "Documents that changed under their id in the last seven days; both versions are kept.",
-        lambda one, _: one.changed,
+        lambda one, _: one.count(AlarmKind.CHANGED),
     ),
-    "documents_rotten": ("Documents whose stored bytes were found rotten in those days.", lambda one, _: one.rotten),
+    "documents_rotten": (
+        "Documents whose stored bytes were found rotten in those days.",
+        lambda one, _: one.count(AlarmKind.ROTTEN),
+    ),
     "last_success_timestamp_seconds": (
         "When a cycle was last complete; 0 for never.",
         lambda one, _: one.last_success_at.timestamp() if one.last_success_at else 0.0,
@@ -124,19 +132,20 @@ class Metrics:
         self._make_histograms()
         self._make_gauges(beat_age, reserve_bytes)
         self._registry.register(_Standings(self._accounts, readings, clock))
-        self._heard: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
-            "call.ended": self._call_ended,
-            "cycle.ended": self._cycle_ended,
-            "cycle.scheduled": self._cycle_scheduled,
-            "cycle.overlapped": lambda facts: self._overlaps.labels(self._account(facts)).inc(),
-            "schedule.stalled": lambda _: self._stalls.inc(),
-            "clock.jumped": lambda _: self._jumps.inc(),
-            "batch.stored": lambda facts: self._count_documents(self._stored, facts),
-            "batch.acknowledged": lambda facts: self._count_documents(self._acknowledged, facts),
+        self._heard: Mapping[EventName, Callable[[Mapping[str, Any]], None]] = {
+            EventName.CALL_ENDED: self._call_ended,
+            EventName.CYCLE_ENDED: self._cycle_ended,
+            EventName.CYCLE_SCHEDULED: self._cycle_scheduled,
+            EventName.CYCLE_OVERLAPPED: lambda facts: self._overlaps.labels(self._account(facts)).inc(),
+            EventName.SCHEDULE_STALLED: lambda _: self._stalls.inc(),
+            EventName.CLOCK_JUMPED: lambda _: self._jumps.inc(),
+            EventName.BATCH_STORED: lambda facts: self._count_documents(self._stored, facts),
+            EventName.BATCH_ACKNOWLEDGED: lambda facts: self._count_documents(self._acknowledged, facts),
         }
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
         """Count the event; one of its own has numbers of its own besides."""
+        level = level or name.level
         if level != "debug":
             self._events.labels(name).inc()
             self._notes.labels(level).inc()

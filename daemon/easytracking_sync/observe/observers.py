@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Observer
 
 
@@ -13,7 +14,7 @@ class Several:
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
-    def note(self, name: str, /, level: str = "info", **facts: object) -> None:
+    def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
         """To each."""
         for observer in self._observers:
             with contextlib.suppress(Exception):

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from easytracking_sync.archive.account_status import AccountCondition, AccountOverview
+from easytracking_sync.alarm_terms import AccountCondition
+from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import SyncError
 

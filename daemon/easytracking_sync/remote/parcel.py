@@ -15,15 +15,15 @@ as absent.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
 from easytracking_sync.errors import ParcelBad
 from easytracking_sync.lenient_json import BOM, doc_id_or_none, read_value, text_or_none
+from easytracking_sync.remote.entry_names import EntryNames, path_of
 from easytracking_sync.remote.zip_reader import EntryBad, ZipEntry, read_entries, unpack
 
 INDEX_NAME: Final = "indice.json"
@@ -136,7 +136,7 @@ def _find_index(entries: Iterable[ZipEntry]) -> ZipEntry:
     """`indice.json`, preferably with this exact name at the root; else in another case, else inside one folder."""
     ranked = defaultdict(list)
     for entry in entries:
-        folders, _, name = _slashes(entry.name).rpartition("/")
+        folders, _, name = path_of(entry.name).rpartition("/")
         if name.casefold() == INDEX_NAME and "/" not in folders:
             ranked[(bool(folders), name != INDEX_NAME)].append(entry)
     if not ranked:
@@ -186,15 +186,6 @@ def _folded(fields: dict[str, object]) -> dict[str, object]:
     return {name.casefold(): value for name, value in fields.items()}
 
 
-def _slashes(name: str) -> str:
-    return name.replace("\\", "/").removeprefix("./").lstrip("/")
-
-
-def _loosely(name: str) -> str:
-    """The name without folders, case and Unicode variants."""
-    return unicodedata.normalize("NFC", _slashes(name).rpartition("/")[2]).casefold()
-
-
 def _claim(rows: list[_Row], entries: list[ZipEntry], *, is_alone: bool) -> _Claims:
     """Assign an entry to every row.
 
@@ -208,7 +199,9 @@ def _claim(rows: list[_Row], entries: list[ZipEntry], *, is_alone: bool) -> _Cla
             by_name[entry.name].append(entry)
     claims = _Claims([], set(), set(), [], [])
     claimants: dict[str, list[_Row]] = defaultdict(list)
-    for row, found in _look_up(rows, by_name):
+    names = EntryNames(by_name, {entry.name: entry.other_names for entry in entries})
+    for row in rows:
+        found = names.meant_by(row.name)
         if found is None:
             claims.absent.append(row)
         else:
@@ -227,16 +220,6 @@ def _claim(rows: list[_Row], entries: list[ZipEntry], *, is_alone: bool) -> _Cla
     order = {row: place for place, row in enumerate(rows)}
     claims.pairs.sort(key=lambda pair: order[pair[0]])
     return claims
-
-
-def _look_up(rows: list[_Row], names: Collection[str]) -> Iterator[tuple[_Row, str | None]]:
-    """The entry's name for every row: the exact name, else the only loosely equal one, else None."""
-    loosely: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        loosely[_loosely(name)].append(name)
-    for row in rows:
-        alike = loosely.get(_loosely(row.name), [])
-        yield row, row.name if row.name in alike else alike[0] if len(alike) == 1 else None
 
 
 def _verify(

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 
 from easytracking_sync.effects import storage_faults
 from easytracking_sync.errors import ParcelBad
+from easytracking_sync.remote.entry_names import other_readings
 from easytracking_sync.remote.inflate import InflateError, inflate
 
 MOST_DIRECTORY_BYTES: Final = 16 * 1024 * 1024
@@ -52,6 +53,7 @@ class ZipEntry:
     crc: int
     method: int
     fault: str | None  # why it is unusable, if known without reading it
+    other_names: tuple[str, ...] = ()  # its name decoded with other code pages
 
     @property
     def is_folder(self) -> bool:
@@ -178,7 +180,8 @@ def _read_entry(file: BinaryIO, directory: _Directory, fixed: tuple[int, ...], n
         fault = f"is compressed by method {method}, which is not supported"
     if fault is None and system == _MADE_ON_UNIX and stat.S_ISLNK(attributes >> 16):
         fault = "is a symbolic link"
-    return ZipEntry(_decode_name(name, flags), starts_at, ends_at, packed, size, crc, method, fault)
+    text, *others = _readings(name, flags)
+    return ZipEntry(text, starts_at, ends_at, packed, size, crc, method, fault, tuple(others))
 
 
 def _long_numbers(extra: bytes, *short: int) -> tuple[int, int, int]:
@@ -207,22 +210,28 @@ def _check_local(
     mark, _, own_flags, own_method, *_, name_length, extra_length = _LOCAL.unpack(
         read_at(file, starts_at, _LOCAL.size)
     )
-    at = starts_at + _LOCAL.size
-    if mark != b"PK\x03\x04" or name_length != len(name) or read_at(file, at, len(name)) != name:
-        return at + len(name) + packed, "has a damaged header"
-    ends_at = at + name_length + extra_length + packed
+    name_at = starts_at + _LOCAL.size
+    if mark != b"PK\x03\x04":
+        return name_at + len(name) + packed, "has a damaged header"
+    own_name = read_at(file, name_at, name_length)
+    ends_at = name_at + name_length + extra_length + packed
     if (flags | own_flags) & _ENCRYPTED:
         return ends_at, "is encrypted"
-    return ends_at, None if own_method == method else "has a damaged header"
+    agree = own_name == name or not set(_readings(own_name, own_flags)).isdisjoint(_readings(name, flags))
+    return ends_at, None if agree and own_method == method else "has a damaged header"
 
 
-def _decode_name(name: bytes, flags: int) -> str:
+def _readings(name: bytes, flags: int) -> tuple[str, ...]:
+    """The decoded name, followed by other decodings if the encoding is not declared."""
+    if name.isascii():
+        return (name.decode(),)
     if flags & _UTF8:
-        return name.decode("utf-8", "replace")
+        return (name.decode("utf-8", "replace"),)
+    readings = (name.decode("cp437"), *other_readings(name))
     try:
-        return name.decode("utf-8")
+        return (name.decode("utf-8"), *readings)
     except UnicodeDecodeError:
-        return name.decode("cp437")
+        return readings
 
 
 def unpack(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:

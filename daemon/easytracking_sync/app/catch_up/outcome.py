@@ -37,8 +37,6 @@ class AccountCount:
     quarantined: int = 0
     unacknowledgeable: int = 0
     incomplete: int = 0
-    withdrawn: int = 0
-    accepted: int = 0
     paused: str | None = None  # why the account is paused
 
 
@@ -77,7 +75,5 @@ def count_of(overview: AccountOverview) -> AccountCount:
         quarantined=overview.count(DocumentState.QUARANTINED),
         unacknowledgeable=overview.unacknowledgeable,
         incomplete=overview.incomplete,
-        withdrawn=overview.count(DocumentState.WITHDRAWN),
-        accepted=overview.count(DocumentState.ACCEPTED),
         paused=overview.pause_message,
     )

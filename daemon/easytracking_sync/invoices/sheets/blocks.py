@@ -87,7 +87,7 @@ def invoice_lines(invoice: Invoice, words: Words) -> Table | None:
         Column(words("Importo con IVA", "Amount with VAT") if gross else words("Importo", "Amount"), numeric=True),
     )
     rows = [_line(line, words, in_ubl=is_ubl(invoice)) for line in invoice.lines]
-    return table(words("Righe", "Lines"), columns, rows) if rows else None
+    return table(words("Righe", "Lines"), columns, rows)
 
 
 def _line(line: Line, words: Words, *, in_ubl: bool) -> tuple[str, ...]:
@@ -138,7 +138,7 @@ def references(invoice: Invoice, words: Words) -> Table | None:
         Column(words("Altro", "More"), wide=True),
     )
     rows = [_reference(one, words) for one in invoice.references]
-    return table(words("Riferimenti", "References"), columns, rows) if rows else None
+    return table(words("Riferimenti", "References"), columns, rows)
 
 
 def _reference(one: Reference, words: Words) -> tuple[str, ...]:
@@ -171,4 +171,4 @@ def attachments(invoice: Invoice, words: Words) -> Table | None:
         )
         for one in invoice.attachments
     ]
-    return table(words("Allegati", "Attachments"), columns, rows) if rows else None
+    return table(words("Allegati", "Attachments"), columns, rows)

@@ -54,7 +54,7 @@ def vat_summary(invoice: Invoice, words: Words) -> Table | None:
         )
         for row in invoice.vat_rows
     ]
-    return table(words("Riepilogo IVA", "VAT summary"), columns, rows) if rows else None
+    return table(words("Riepilogo IVA", "VAT summary"), columns, rows)
 
 
 def totals(invoice: Invoice, words: Words) -> Facts:
@@ -88,7 +88,7 @@ def totals(invoice: Invoice, words: Words) -> Facts:
     return Facts(words("Totali", "Totals"), tuple(replace(row, strong=row.label in strong) for row in rows))
 
 
-def deductions(invoice: Invoice, words: Words) -> Iterator[Table | Facts]:
+def deductions(invoice: Invoice, words: Words) -> Iterator[Table | Facts | None]:
     """Withholdings, pension funds, stamp duty, discounts of the whole document."""
     if invoice.withholdings:
         yield _withholdings(invoice, words)
@@ -106,7 +106,7 @@ def deductions(invoice: Invoice, words: Words) -> Iterator[Table | Facts]:
         yield Facts(heading, facts(("", discounts_of(invoice.discounts, words))))
 
 
-def _withholdings(invoice: Invoice, words: Words) -> Table:
+def _withholdings(invoice: Invoice, words: Words) -> Table | None:
     columns = (
         Column(words("Tipo", "Kind"), wide=True),
         Column(words("Causale", "Reason")),
@@ -120,7 +120,7 @@ def _withholdings(invoice: Invoice, words: Words) -> Table:
     return table(words("Ritenute", "Withholdings"), columns, rows)
 
 
-def _funds(invoice: Invoice, words: Words) -> Table:
+def _funds(invoice: Invoice, words: Words) -> Table | None:
     columns = (
         Column(words("Cassa", "Fund"), wide=True),
         Column(words("Aliquota", "Rate"), numeric=True),
@@ -146,7 +146,7 @@ def _funds(invoice: Invoice, words: Words) -> Table:
     return table(words("Cassa previdenziale", "Pension fund"), columns, rows)
 
 
-def payments(invoice: Invoice, words: Words) -> Table | Notes:
+def payments(invoice: Invoice, words: Words) -> Table | Notes | None:
     """Every instalment; where the file has none, that is said."""
     heading = words("Pagamento", "Payment")
     if not invoice.instalments:

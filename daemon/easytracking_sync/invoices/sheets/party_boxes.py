@@ -45,6 +45,7 @@ def _box(heading: str, party: Party, words: Words) -> Box:
         (words("Partita IVA", "VAT number"), str(party.vat) if party.vat else ""),
         (words("Codice fiscale", "Fiscal code"), party.fiscal_code),
         (words("Indirizzo", "Address"), one_line(party.address)),
+        (words("Stabile organizzazione", "Permanent establishment"), one_line(party.establishment)),
         (words("Regime fiscale", "Tax regime"), words.coded(party.regime, REGIME)),
     )
     others = words.facts((*party.other_ids, *party.more))

@@ -124,9 +124,11 @@ def facts(*pairs: tuple[str, str]) -> tuple[Fact, ...]:
     return tuple(Fact(label, value) for label, value in pairs if value)
 
 
-def table(heading: str, columns: Sequence[Column], rows: Sequence[tuple[str, ...]], note: str = "") -> Table:
-    """A table without the columns in which no row has anything."""
+def table(heading: str, columns: Sequence[Column], rows: Sequence[tuple[str, ...]], note: str = "") -> Table | None:
+    """A table without the columns in which no row has anything; None where nothing is left."""
     used = [number for number in range(len(columns)) if any(row[number] for row in rows)]
+    if not used:
+        return None
     return Table(
         heading,
         tuple(columns[number] for number in used),

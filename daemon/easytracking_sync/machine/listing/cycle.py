@@ -11,6 +11,7 @@ from typing import Protocol
 from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Refused, TooLarge
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch_effects import marked_query
 from easytracking_sync.machine.circuit_breaker import CircuitBreaker
@@ -146,7 +147,7 @@ class Cycle:
             if task.window not in self.truncated:
                 self.truncated.append(task.window)
             self._observer.note(
-                "window.truncated", level="warning", account=self.account.label, at=task.window.start.isoformat()
+                EventName.WINDOW_TRUNCATED, account=self.account.label, at=task.window.start.isoformat()
             )
             if listing is not None:
                 self._take_in(task, listing, begun_at)
@@ -154,7 +155,7 @@ class Cycle:
             self._finish(task)
             return
         if listing is not None and task.window.end - task.window.start <= task.window.grain:
-            task.area.complete = False  # documents may lie between the two seconds
+            task.area.complete = False  # documents may have times between the two seconds
             self._take_in(task, listing, begun_at)
         self._tasks.popleft()
         task.area.left += 1
@@ -174,9 +175,7 @@ class Cycle:
         self.absorbed += self._intake.take_in(listed, self._clock.now())
         self.unreadable += len(listing.unreadable)
         if listing.unreadable:
-            self._observer.note(
-                "element.unreadable", level="error", account=account.label, count=len(listing.unreadable)
-            )
+            self._observer.note(EventName.ELEMENT_UNREADABLE, account=account.label, count=len(listing.unreadable))
         area = task.area
         area.complete = area.complete and not listing.unreadable  # an unreadable element may be any document
         area.begun_at = min(area.begun_at or begun_at, begun_at)
@@ -199,7 +198,7 @@ class Cycle:
                 receiver_cf=self.account.settings.receiver_cf,
             )
             if gone:
-                self._observer.note("documents.withdrawn", level="warning", account=self.account.label, count=gone)
+                self._observer.note(EventName.DOCUMENTS_WITHDRAWN, account=self.account.label, count=gone)
         area.present.clear()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import CredentialsRefused, SyncError, Transient, Unreachable
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.circuit_breaker import CircuitBreaker, NoPauses, Pauses
 from easytracking_sync.machine.listing.cycle import Cycle, Intake
@@ -61,9 +62,7 @@ class Patience:
         )
         with self._lock:
             self._unreachable.add(account.id)
-        self.observer.note(
-            "account.unreachable", level="error", account=account.label, reason=str(trouble), until=until
-        )
+        self.observer.note(EventName.ACCOUNT_UNREACHABLE, account=account.label, reason=str(trouble), until=until)
         return True
 
     def answered(self, account: Account) -> None:
@@ -73,7 +72,7 @@ class Patience:
                 return
             resumed, self._unreachable = self._unreachable, set()
         self._accounts.resume(resumed, PauseReason.UNREACHABLE)
-        self.observer.note("account.reachable", account=account.label)
+        self.observer.note(EventName.ACCOUNT_REACHABLE, account=account.label)
 
     def forget(self, account_id: int) -> None:
         """The account may have another address now: retry it as patiently as at first."""
@@ -136,7 +135,7 @@ class PatientCycle:
 
     def _fail(self, trouble: Transient) -> float | None:
         account, now = self.cycle.account, self._clock.monotonic()
-        self._patience.observer.note("list.failed", level="warning", account=account.label, reason=str(trouble))
+        self._patience.observer.note(EventName.LIST_FAILED, account=account.label, reason=str(trouble))
         if self._failures == 0:
             self._failing_since = now
         self._failures += 1

@@ -17,7 +17,9 @@ from easytracking_sync.errors import (
     StorageFault,
     Transient,
 )
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
+from easytracking_sync.machine.circuit_breaker import ArchivePauses
 from easytracking_sync.machine.engine import Engine
 from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.intake import Intake
@@ -26,7 +28,6 @@ from easytracking_sync.machine.listing.lease import ListingLease
 from easytracking_sync.machine.listing.patience import Patience, PatientCycle
 from easytracking_sync.machine.listing.scope import Scope
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.machine.pauses import Pauses
 
 MOST_THREADS = 8
 LOOK_SECONDS = 0.25
@@ -105,7 +106,7 @@ class ListingThreads:
         self._running: set[int] = set()  # account ids
         self._intake = Intake(archive, engine.policy)
         self._lease = ListingLease(archive.leases, effects.clock)
-        self._patience = Patience(Pauses(archive.accounts, engine.policy), engine.policy, effects, observer)
+        self._patience = Patience(ArchivePauses(archive.accounts, engine.policy), engine.policy, effects, observer)
 
     def start(self, accounts: int) -> None:
         """Start enough threads for this many accounts; call it once."""
@@ -198,12 +199,12 @@ class ListingThreads:
                     pause, record = self._list(request)
                 else:
                     pause = LEASE_RETRY_SECONDS if request.waits else None
-                    self._observer.note("cycle.elsewhere", level="debug", account=account.label)
+                    self._observer.note(EventName.CYCLE_ELSEWHERE, account=account.label)
         except (Transient, Permanent) as trouble:
             pause = None
             self._note_trouble(account, trouble)
-            self._observer.note("cycle.failed", level="error", account=account.label, reason=str(trouble))
-        except (Fatal, Exception) as failure:  # noqa: BLE001  whoever watches these threads raises it
+            self._observer.note(EventName.CYCLE_FAILED, account=account.label, reason=str(trouble))
+        except (Fatal, Exception) as failure:  # noqa: BLE001  raised by the caller that watches these threads
             pause = None
             self.state.failure = failure
         with self._lock:
@@ -270,7 +271,7 @@ class ListingThreads:
         record = cycle.record(self._kind, outcome)
         self._archive.cycles.record(record, self._clock.now())
         self._observer.note(
-            "cycle.ended",
+            EventName.CYCLE_ENDED,
             level="info" if record.outcome in {"complete", INTERRUPTED} else "warning",
             account=cycle.account.label,
             windows=record.windows,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from http.client import HTTPException, HTTPResponse
 
 from easytracking_sync.effects import Clock
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings.display import scheme_and_host
 
@@ -63,7 +64,7 @@ class Heart:
             self._due.clear()
             trouble = self._ring(self._url)
             if trouble:
-                self._observer.note("heartbeat.failed", level="warning", channel=self.name, reason=trouble)
+                self._observer.note(EventName.HEARTBEAT_FAILED, channel=self.name, reason=trouble)
             if not self._due.is_set():
                 self._idle.set()
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from easytracking_sync.alarm_terms import AlarmKind
 from easytracking_sync.archive.journal import Arrivals
-from easytracking_sync.observe.alarms.rules import Alarm, Kind, Watched
+from easytracking_sync.observe.alarms.rules import GRAVE, Alarm, Watched
 from easytracking_sync.observe.alarms.translations import DAYS, text
 from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Language
@@ -26,10 +27,6 @@ class Tone(StrEnum):
     WARNING = "warning"
     SUCCESS = "success"
     INFO = "info"
-
-
-GRAVE = frozenset({Kind.CREDENTIALS, Kind.PERMISSION, Kind.UNREACHABLE, Kind.SILENT, Kind.DISK})
-"""While one of these stands, nothing new comes home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ class Writer:
 
     def began(
         self,
-        kind: Kind,
+        kind: AlarmKind,
         alarms: Sequence[Alarm],
         some: Mapping[str, Sequence[int]],
         now: datetime,
@@ -65,7 +62,7 @@ class Writer:
         title = self._title("title.grew" if grew else "title.began", kind, [alarm.subject for alarm in alarms])
         return self._letter(title, lines, now, Tone.FAILURE if kind in GRAVE else Tone.WARNING)
 
-    def ended(self, kind: Kind, subjects: Sequence[str], now: datetime) -> Letter:
+    def ended(self, kind: AlarmKind, subjects: Sequence[str], now: datetime) -> Letter:
         """Alarms of one kind that are over."""
         lines = self._some([self._text(f"{kind}.ended", subject=subject) for subject in subjects])
         return self._letter(self._title("title.ended", kind, subjects), lines, now, Tone.SUCCESS)
@@ -89,7 +86,7 @@ class Writer:
         busy = [
             condition
             for condition in conditions
-            if new.get(condition.label) or condition.waiting or condition.quarantined
+            if new.get(condition.label) or condition.waiting or condition.count(AlarmKind.QUARANTINE)
         ]
         lines = [
             self._text(
@@ -97,7 +94,7 @@ class Writer:
                 subject=condition.label,
                 count=new.get(condition.label, 0),
                 waiting=condition.waiting,
-                quarantined=condition.quarantined,
+                quarantined=condition.count(AlarmKind.QUARANTINE),
                 last=self._moment(condition.last_success_at),
             )
             for condition in busy
@@ -137,7 +134,7 @@ class Writer:
             least=self._size(self.least_free_bytes),
         )
 
-    def _title(self, key: str, kind: Kind, subjects: Sequence[str]) -> str:
+    def _title(self, key: str, kind: AlarmKind, subjects: Sequence[str]) -> str:
         named = list(subjects[:MOST_SUBJECTS])
         if len(subjects) > MOST_SUBJECTS:
             named.append(self._text("and_more", count=len(subjects) - MOST_SUBJECTS))

@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from easytracking_sync.archive.account_status import AccountCondition
-from easytracking_sync.archive.alarms import AlarmChanges, Bookmark, KnownAlarm
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind, KnownAlarm
+from easytracking_sync.archive.alarms import AlarmChanges, Bookmark
 from easytracking_sync.archive.journal import Arrivals
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Permanent, Transient
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.observe.alarms.heartbeat import Heart
 from easytracking_sync.observe.alarms.messages import MOST_LINES, Letter, Writer
@@ -19,7 +20,6 @@ from easytracking_sync.observe.alarms.rules import (
     COUNTED,
     Alarm,
     Disk,
-    Kind,
     Limits,
     Step,
     Telling,
@@ -108,9 +108,9 @@ class AlarmWatch:
         try:
             work()
         except (Transient, Permanent) as trouble:
-            self._observer.note("watch.troubled", level="warning", reason=str(trouble))
+            self._observer.note(EventName.WATCH_TROUBLED, reason=str(trouble))
         except Exception as bug:  # noqa: BLE001  whatever is wrong with alarms, the invoices come first
-            self._observer.note("watch.crashed", level="critical", error=type(bug).__name__, exc_info=bug)
+            self._observer.note(EventName.WATCH_CRASHED, error=type(bug).__name__, exc_info=bug)
 
     def _turn(self, account_ids: Collection[int], *, due: bool, healthy: bool = True) -> None:
         self._settle()
@@ -150,7 +150,7 @@ class AlarmWatch:
             with self._archive.alarms.changing() as changes:
                 return [step for step in todo if _is_mine(changes, step, now)]
         except Transient as trouble:
-            self._observer.note("watch.troubled", level="warning", reason=str(trouble))
+            self._observer.note(EventName.WATCH_TROUBLED, reason=str(trouble))
             fresh = [step for step in todo if step.telling is Telling.BEGIN and step.key not in self._unwritten]
             self._unwritten.update(step.key for step in fresh)
             return fresh
@@ -158,7 +158,7 @@ class AlarmWatch:
     def _tell(self, mine: Sequence[Step], conditions: Sequence[AccountCondition], now: datetime) -> None:
         """One letter for each kind and each way of telling, whatever the number of accounts."""
         labels = {condition.account_id: condition.label for condition in conditions}
-        for kind in Kind:
+        for kind in AlarmKind:
             for tellings in ((Telling.BEGIN, Telling.BEGIN_AGAIN), (Telling.GROW,)):
                 found = [step for step in mine if step.telling in tellings and step.alarm and step.alarm.kind is kind]
                 alarms = [step.alarm for step in found if step.alarm is not None]
@@ -166,20 +166,18 @@ class AlarmWatch:
                     grew = Telling.GROW in tellings
                     letter = self._writer.began(kind, alarms, self._some(alarms, now), now, grew=grew)
                     self._send(letter, began=() if grew else tuple(step.key for step in found))
-                    self._note("alarm.grew" if grew else "alarm.began", alarms)
+                    self._note(EventName.ALARM_GREW if grew else EventName.ALARM_BEGAN, alarms)
             over = [step.known for step in mine if step.telling in (Telling.END, Telling.END_AGAIN) and step.known]
             over = [one for one in over if one.kind == kind]
             if over:
                 subjects = [_subject(one, labels) for one in over]
                 self._send(self._writer.ended(kind, subjects, now), ended=tuple(one.key for one in over))
                 for subject in subjects:
-                    self._observer.note("alarm.ended", kind=kind.value, subject=subject)
+                    self._observer.note(EventName.ALARM_ENDED, kind=kind.value, subject=subject)
 
     def _some(self, alarms: Sequence[Alarm], now: datetime) -> Mapping[str, Sequence[int]]:
         return {
-            alarm.key: self._archive.account_statuses.doc_ids(
-                alarm.account_id, COUNTED[alarm.kind], now - LATELY, MOST_NAMED
-            )
+            alarm.key: self._archive.account_statuses.doc_ids(alarm.account_id, alarm.kind, now - LATELY, MOST_NAMED)
             for alarm in alarms[:MOST_LINES]
             if alarm.kind in COUNTED and alarm.account_id is not None
         }
@@ -237,11 +235,9 @@ class AlarmWatch:
         assert self._post is not None
         self._post.put(Posted(letter, began, ended))
 
-    def _note(self, name: str, alarms: Sequence[Alarm]) -> None:
+    def _note(self, name: EventName, alarms: Sequence[Alarm]) -> None:
         for alarm in alarms:
-            self._observer.note(
-                name, level="warning", kind=alarm.kind.value, subject=alarm.subject, amount=alarm.amount
-            )
+            self._observer.note(name, kind=alarm.kind.value, subject=alarm.subject, amount=alarm.amount)
 
 
 def _subject(known: KnownAlarm, labels: Mapping[int, str]) -> str:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from easytracking_sync.archive.account_status import AccountCondition
-from easytracking_sync.archive.alarms import KnownAlarm
+from easytracking_sync.alarm_terms import AccountCondition, AlarmKind, KnownAlarm
 from easytracking_sync.terms import PauseReason
 
 GROWS_AFTER = timedelta(days=1)
@@ -18,27 +17,18 @@ ROOM_AGAIN = 1.1
 """A disk that is at its limit would otherwise begin and end its alarm every minute."""
 
 
-class Kind(StrEnum):
-    """What may be wrong."""
-
-    CREDENTIALS = "credentials"  # the login is refused
-    PERMISSION = "permission"  # every document is refused
-    UNREACHABLE = "unreachable"  # its address is dead
-    SILENT = "silent"  # no listing succeeded for some intervals
-    BACKLOG = "backlog"  # documents wait for too long
-    QUARANTINE = "quarantine"
-    UNACKNOWLEDGEABLE = "unacknowledgeable"
-    INCOMPLETE = "incomplete"
-    CHANGED = "changed"  # other bytes, or other list fields, under an id
-    ROTTEN = "rotten"  # stored bytes that were found damaged
-    DISK = "disk"  # nearly full
-
-
-MASKED_BY: Mapping[Kind, frozenset[Kind]] = {
-    Kind.SILENT: frozenset({Kind.CREDENTIALS, Kind.UNREACHABLE}),
-    Kind.BACKLOG: frozenset({Kind.CREDENTIALS, Kind.PERMISSION, Kind.UNREACHABLE, Kind.SILENT}),
+MASKED_BY: Mapping[AlarmKind, frozenset[AlarmKind]] = {
+    AlarmKind.SILENT: frozenset({AlarmKind.CREDENTIALS, AlarmKind.UNREACHABLE}),
+    AlarmKind.BACKLOG: frozenset(
+        {AlarmKind.CREDENTIALS, AlarmKind.PERMISSION, AlarmKind.UNREACHABLE, AlarmKind.SILENT}
+    ),
 }
-"""What follows from something that was told already is not told besides."""
+"""A consequence is not reported while its cause is."""
+
+GRAVE = frozenset(
+    {AlarmKind.CREDENTIALS, AlarmKind.PERMISSION, AlarmKind.UNREACHABLE, AlarmKind.SILENT, AlarmKind.DISK}
+)
+"""While one of these stands, nothing new is fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +61,7 @@ class Disk:
 class Alarm:
     """Something that is wrong now. `amount` is how many documents, or bytes."""
 
-    kind: Kind
+    kind: AlarmKind
     account_id: int | None
     subject: str  # the account's label, or a folder
     amount: int = 0
@@ -165,7 +155,7 @@ def _is_ours(known: KnownAlarm, account_ids: Collection[int], place: str) -> boo
 
 
 def _of_account(one: Watched, limits: Limits, known: Mapping[str, KnownAlarm], now: datetime) -> list[Alarm]:
-    found: dict[Kind, Alarm] = {}
+    found: dict[AlarmKind, Alarm] = {}
     for kind, rule in RULES.items():
         plain = Alarm(kind, one.condition.account_id, one.condition.label)
         was = known.get(plain.key)
@@ -173,11 +163,13 @@ def _of_account(one: Watched, limits: Limits, known: Mapping[str, KnownAlarm], n
         alarm = rule(one, limits, before, now)
         if alarm is not None and (before is not None or not MASKED_BY.get(kind, frozenset()) & found.keys()):
             found[kind] = alarm
-    return list(found.values())
+    condition = one.condition
+    counted = (Alarm(kind, condition.account_id, condition.label, condition.count(kind)) for kind in AlarmKind)
+    return [*found.values(), *(alarm for alarm in counted if alarm.kind in COUNTED and alarm.amount)]
 
 
 def _of_disk(disk: Disk, limits: Limits, known: Mapping[str, KnownAlarm]) -> Alarm | None:
-    alarm = Alarm(Kind.DISK, None, disk.folder, disk.free_bytes, place=disk.place)
+    alarm = Alarm(AlarmKind.DISK, None, disk.folder, disk.free_bytes, place=disk.place)
     was = known.get(alarm.key)
     stood = was is not None and was.ended_at is None
     return alarm if disk.free_bytes < limits.free_bytes * (ROOM_AGAIN if stood else 1) else None
@@ -186,7 +178,7 @@ def _of_disk(disk: Disk, limits: Limits, known: Mapping[str, KnownAlarm]) -> Ala
 Rule = Callable[[Watched, Limits, KnownAlarm | None, datetime], Alarm | None]
 
 
-def _paused(kind: Kind, reason: PauseReason) -> Rule:
+def _paused(kind: AlarmKind, reason: PauseReason) -> Rule:
     """Over when a listing succeeded since: a restart ends the pause to try again, and that proves nothing."""
 
     def rule(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
@@ -208,7 +200,7 @@ def _permission(one: Watched, limits: Limits, before: KnownAlarm | None, now: da
     unproven = before is not None and condition.refused_in_row > 0
     if condition.pause_reason is not PauseReason.PERMISSION and not unproven:
         return None
-    return Alarm(Kind.PERMISSION, condition.account_id, condition.label, condition.refused_in_row)
+    return Alarm(AlarmKind.PERMISSION, condition.account_id, condition.label, condition.refused_in_row)
 
 
 def _silent(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
@@ -217,7 +209,7 @@ def _silent(one: Watched, limits: Limits, before: KnownAlarm | None, now: dateti
         return None
     condition = one.condition
     since = condition.last_success_at or condition.created_at
-    return Alarm(Kind.SILENT, condition.account_id, condition.label, since=since, reason=one.reason)
+    return Alarm(AlarmKind.SILENT, condition.account_id, condition.label, since=since, reason=one.reason)
 
 
 def _backlog(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
@@ -225,37 +217,17 @@ def _backlog(one: Watched, limits: Limits, before: KnownAlarm | None, now: datet
     condition = one.condition
     if condition.waiting_since is None or now - condition.waiting_since <= limits.backlog:
         return None
-    return Alarm(Kind.BACKLOG, condition.account_id, condition.label, condition.waiting, condition.waiting_since)
+    return Alarm(AlarmKind.BACKLOG, condition.account_id, condition.label, condition.waiting, condition.waiting_since)
 
 
-def _counted(kind: Kind, count: Callable[[AccountCondition], int]) -> Rule:
-    def rule(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
-        del limits, before, now
-        amount = count(one.condition)
-        return Alarm(kind, one.condition.account_id, one.condition.label, amount) if amount else None
-
-    return rule
-
-
-COUNTED: Mapping[Kind, str] = {
-    Kind.QUARANTINE: "quarantined",
-    Kind.UNACKNOWLEDGEABLE: "unacknowledgeable",
-    Kind.INCOMPLETE: "incomplete",
-    Kind.CHANGED: "changed",
-    Kind.ROTTEN: "rotten",
+RULES: Mapping[AlarmKind, Rule] = {
+    AlarmKind.CREDENTIALS: _paused(AlarmKind.CREDENTIALS, PauseReason.CREDENTIALS),
+    AlarmKind.PERMISSION: _permission,
+    AlarmKind.UNREACHABLE: _paused(AlarmKind.UNREACHABLE, PauseReason.UNREACHABLE),
+    AlarmKind.SILENT: _silent,
+    AlarmKind.BACKLOG: _backlog,
 }
-"""Kinds that are so many documents, and how the archive calls them."""
+"""The rules of accounts, causes before their consequences. Every other kind is a count of documents."""
 
-RULES: Mapping[Kind, Rule] = {
-    Kind.CREDENTIALS: _paused(Kind.CREDENTIALS, PauseReason.CREDENTIALS),
-    Kind.PERMISSION: _permission,
-    Kind.UNREACHABLE: _paused(Kind.UNREACHABLE, PauseReason.UNREACHABLE),
-    Kind.SILENT: _silent,
-    Kind.BACKLOG: _backlog,
-    Kind.QUARANTINE: _counted(Kind.QUARANTINE, lambda condition: condition.quarantined),
-    Kind.UNACKNOWLEDGEABLE: _counted(Kind.UNACKNOWLEDGEABLE, lambda condition: condition.unacknowledgeable),
-    Kind.INCOMPLETE: _counted(Kind.INCOMPLETE, lambda condition: condition.incomplete),
-    Kind.CHANGED: _counted(Kind.CHANGED, lambda condition: condition.changed),
-    Kind.ROTTEN: _counted(Kind.ROTTEN, lambda condition: condition.rotten),
-}
-"""Causes before what follows from them."""
+COUNTED = frozenset(AlarmKind) - RULES.keys() - {AlarmKind.DISK}
+"""Kinds whose amount is a number of documents that can be named."""

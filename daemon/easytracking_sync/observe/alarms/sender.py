@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from easytracking_sync.effects import Clock
+from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.observe.alarms.messages import Letter
 
@@ -72,7 +73,7 @@ class Post:
                     carrier.letters.put_nowait(posted)
                     self._under_way += 1
             except queue.Full:
-                self._note("alert.dropped", carrier.channel, posted)
+                self._note(EventName.ALERT_DROPPED, carrier.channel, posted)
 
     def accepted(self) -> list[Posted]:
         """What some channel accepted since this was asked last; one letter may come once for each channel."""
@@ -114,16 +115,16 @@ class Post:
                 return False
             trouble = _try(channel, posted.letter)
             if not trouble:
-                self._note("alert.sent", channel, posted, level="info")
+                self._note(EventName.ALERT_SENT, channel, posted)
                 return True
-            self._observer.note("alert.failed", level="warning", channel=channel.name, reason=trouble)
+            self._observer.note(EventName.ALERT_FAILED, channel=channel.name, reason=trouble)
             if pause is not None:
                 self._clock.wait(self._stop, pause)
-        self._note("alert.refused", channel, posted)
+        self._note(EventName.ALERT_REFUSED, channel, posted)
         return False
 
-    def _note(self, name: str, channel: Channel, posted: Posted, level: str = "error") -> None:
-        self._observer.note(name, level=level, channel=channel.name, title=posted.letter.title)
+    def _note(self, name: EventName, channel: Channel, posted: Posted) -> None:
+        self._observer.note(name, channel=channel.name, title=posted.letter.title)
 
 
 def _try(channel: Channel, letter: Letter) -> str:

@@ -1,0 +1,247 @@
+"""Defects of reading, checking and printing invoices: values invented, corrected or lost, texts that get out."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+DECODING = "tests/invoices/test_invoices_decoding.py"
+ENVELOPE = "tests/invoices/test_invoices_envelope.py"
+PDF = "tests/invoices/test_invoices_pdf.py"
+READING = "tests/invoices/test_invoices_reading.py"
+SHEETS = "tests/invoices/test_invoices_sheets.py"
+SIGNATURES = "tests/invoices/test_invoices_signatures.py"
+TRAPS = "tests/invoices/test_invoices_traps.py"
+XML = "tests/invoices/test_invoices_xml.py"
+
+UNDERSTOOD = (
+    Mutant(
+        "doctype-let-in",
+        "a DOCTYPE reaches the parser",
+        "invoices/decoding.py",
+        'if "<!DOCTYPE" in clean or "<!ENTITY" in clean:',
+        'if "<!DOCTYPES" in clean:',
+        (f"{DECODING}::test_a_doctype_is_refused_in_every_encoding",),
+    ),
+    Mutant(
+        "utf-7-taken-for-ascii",
+        "an encoding outside the list is read as UTF-8",
+        "invoices/decoding.py",
+        "encoding = _ENCODINGS.get(name)",
+        'encoding = _ENCODINGS.get(name, "utf-8")',
+        (f"{DECODING}::test_any_other_encoding_is_refused",),
+    ),
+    Mutant(
+        "depth-unbounded",
+        "elements may nest without end",
+        "invoices/tree.py",
+        " or len(self._open) >= MOST_DEPTH:",
+        ":",
+        (f"{XML}::test_too_deep_or_too_much_is_refused",),
+    ),
+    Mutant(
+        "text-cut-at-a-comment",
+        "the text of an element ends at the first comment within it",
+        "invoices/tree.py",
+        'node.text = "".join(texts).strip()',
+        'node.text = "".join(texts[:1]).strip()',
+        (f"{XML}::test_text_is_joined_around_cdata_comments_and_entities",),
+    ),
+    Mutant(
+        "segments-left-in",
+        "the headers of BER segments stay in salvaged text",
+        "invoices/envelope.py",
+        '_SEGMENT.sub(b"", data[opening.start() :',
+        '_SEGMENT.sub(b"\\x04", data[opening.start() :',
+        (f"{ENVELOPE}::test_the_headers_of_segments_do_not_stay_in_salvaged_text",),
+    ),
+    Mutant(
+        "salvage-untold",
+        "a salvaged invoice counts as understood",
+        "invoices/remarks.py",
+        "MENDED = frozenset({Flag.SALVAGED, ",
+        "MENDED = frozenset({",
+        (f"{READING}::test_what_had_to_be_mended_makes_the_verdict_repaired",),
+    ),
+    Mutant(
+        "salvage-before-the-unsigned",
+        "a salvaged original is shown although the unsigned copy is whole",
+        "invoices/reading.py",
+        "reading.verdict is Verdict.REPAIRED and not reading.damaged_envelope",
+        "reading.verdict is Verdict.REPAIRED",
+        (f"{READING}::test_the_original_is_shown_else_the_unsigned_else_the_intermediarys",),
+    ),
+    Mutant(
+        "missing-quantity-is-zero",
+        "a line without a quantity counts as none",
+        "invoices/sums.py",
+        "quantity = ONE if line.quantity is None else _known(line.quantity)",
+        "quantity = Decimal(0) if line.quantity is None else _known(line.quantity)",
+        (f"{TRAPS}::test_a_missing_quantity_counts_as_one_and_stays_missing",),
+    ),
+    Mutant(
+        "total-corrected",
+        "the computed total is shown for the stated one",
+        "invoices/invoice.py",
+        "return self.stated or self.computed",
+        "return self.computed or self.stated",
+        (
+            f"{TRAPS}::test_a_credit_note_counts_negative_whatever_its_sign_is",
+            f"{TRAPS}::test_a_negative_invoice_stays_negative",
+        ),
+    ),
+    Mutant(
+        "row-rounding-added",
+        "the rounding of a VAT row is added once more",
+        "invoices/sums.py",
+        "return computed(total((taxable, tax, extra)))",
+        "extra += sum((row.rounding.value or 0 for row in rows if row.rounding), Decimal(0))\n"
+        "    return computed(total((taxable, tax, extra)))",
+        (f"{TRAPS}::test_a_rounding_within_a_vat_row_is_never_added",),
+    ),
+    Mutant(
+        "credit-note-as-written",
+        "a credit note that is written positive is added",
+        "invoices/sums.py",
+        "return -abs(whole.value) if invoice.credit_note else whole.value",
+        "return -whole.value if invoice.credit_note else whole.value",
+        (f"{TRAPS}::test_a_credit_note_counts_negative_whatever_its_sign_is",),
+    ),
+    Mutant(
+        "split-vat-paid",
+        "VAT that the buyer pays to the state counts as to be paid",
+        "invoices/sums.py",
+        '[row.tax for row in rows if row.due == "S"]',
+        '[row.tax for row in rows if row.due == "X"]',
+        (f"{TRAPS}::test_what_is_to_pay_is_the_instalments_sum_else_the_total_without_what_is_kept_back",),
+    ),
+    Mutant(
+        "due-date-invented",
+        "a due date is computed without the date it runs from",
+        "invoices/fatturapa_body.py",
+        'read_day(part.node.said("DataRiferimentoTerminiPagamento"))',
+        'read_day(part.node.said("DataRiferimentoTerminiPagamento") or "2026-11-27")',
+        (f"{TRAPS}::test_a_due_date_is_computed_only_from_a_date_and_days_that_are_both_given",),
+    ),
+    Mutant(
+        "riba-iban-offered",
+        "the IBAN of a collection is taken for the seller's account",
+        "invoices/fatturapa_body.py",
+        "payers_bank=method == PAYERS_BANK",
+        "payers_bank=False",
+        (f"{TRAPS}::test_the_iban_of_a_collection_is_marked_as_the_payers_bank",),
+    ),
+    Mutant(
+        "gross-taken-for-net",
+        "the tax of a simplified line is computed on top of its gross amount",
+        "invoices/fatturapa.py",
+        "share(amount.value, rate.value, HUNDRED + rate.value)",
+        "share(amount.value, rate.value, HUNDRED)",
+        (f"{TRAPS}::test_a_simplified_invoice_is_gross_and_its_tax_is_computed_where_it_is_not_stated",),
+    ),
+    Mutant(
+        "tax-in-another-currency",
+        "UBL's first tax total is taken, whatever its currency is",
+        "invoices/ubl.py",
+        'if main is None and stated in {currency, ""}:',
+        "if main is None:",
+        (f"{TRAPS}::test_a_ubl_invoice_is_read_and_its_tax_in_another_currency_is_kept_apart",),
+    ),
+    Mutant(
+        "rest-forgotten",
+        "what no path asks for is lost",
+        "invoices/fatturapa.py",
+        "transmission=top.rest(), more=content.rest())",
+        "transmission=top.rest(), more=content.rest()[:0])",
+        (f"{TRAPS}::test_what_no_path_asks_for_is_kept_with_its_name",),
+    ),
+    Mutant(
+        "attachment-names-unsafe",
+        "attachments keep the names the supplier gave",
+        "invoices/attachments.py",
+        "names = distinct_names(_full_name(attachment, number) for",
+        "names = list(_full_name(attachment, number) for",
+        (f"{TRAPS}::test_attachments_names_are_safe_and_distinct",),
+    ),
+    Mutant(
+        "content-unchecked",
+        "a signature is intact although the content was changed",
+        "invoices/signatures.py",
+        "if digest != signer.message_digest:",
+        "if digest is None:",
+        (f"{SIGNATURES}::test_a_changed_content_is_not_intact",),
+    ),
+    Mutant(
+        "signature-unchecked",
+        "a signature by another key is intact",
+        "invoices/certificates.py",
+        "except InvalidSignature:\n        return False",
+        "except InvalidSignature:\n        return True",
+        (f"{SIGNATURES}::test_another_key_than_the_certificates_is_not_intact",),
+    ),
+    Mutant(
+        "unknown-said-as-no",
+        "a signature that cannot be checked is called broken",
+        "invoices/signatures.py",
+        "return Answer.UNKNOWN if found is None else",
+        "return Answer.NO if found is None else",
+        (f"{SIGNATURES}::test_without_the_content_nothing_can_be_told",),
+    ),
+    Mutant(
+        "timestamp-believed",
+        "a timestamp is believed although nobody signed it",
+        "invoices/signatures.py",
+        "if genuine and _digest(",
+        "if _digest(",
+        (f"{SIGNATURES}::test_a_timestamp_that_nobody_signed_is_not_believed",),
+    ),
+    Mutant(
+        "anyone-issues",
+        "a certificate in the envelope that is no authority may stand between signer and anchor",
+        "invoices/certificates.py",
+        "[one for one in _loaded(others) if _is_authority(one)]",
+        "_loaded(others)",
+        (
+            f"{SIGNATURES}::test_an_authority_between_signer_and_anchor_may_come_in_the_envelope_and_nobody_else_may_issue",
+        ),
+    ),
+    Mutant(
+        "page-unescaped",
+        "what a supplier wrote is part of the page's HTML",
+        "invoices/sheets/page.py",
+        "autoescape=True",
+        "autoescape=False",
+        (f"{SHEETS}::test_every_text_is_escaped_and_nothing_is_loaded",),
+    ),
+    Mutant(
+        "terminal-steered",
+        "what a supplier wrote steers the terminal",
+        "invoices/sheets/terminal.py",
+        '"\\n".join(visible(line) for line in text.split("\\n"))',
+        "text",
+        (f"{SHEETS}::test_a_terminal_is_not_steered",),
+    ),
+    Mutant(
+        "decimals-rounded-away",
+        "unit prices are shown with two decimals",
+        "invoices/sheets/words.py",
+        'decimals = decimals.rstrip("0").ljust(least, "0")',
+        'decimals = decimals[:2].rstrip("0").ljust(least, "0")',
+        (f"{SHEETS}::test_amounts_are_written_as_the_language_writes_them_and_keep_their_decimals",),
+    ),
+    Mutant(
+        "computed-unmarked",
+        "a computed value looks as if it stood in the file",
+        "invoices/sheets/words.py",
+        "self.decimal(number.value, least) + (MARK if number.computed else",
+        "self.decimal(number.value, least) + (MARK if not number else",
+        (f"{SHEETS}::test_a_computed_value_is_marked_and_the_mark_is_explained",),
+    ),
+    Mutant(
+        "original-left-out",
+        "the PDF does not hold the file it was made from",
+        "invoices/sheets/pdf.py",
+        "return content if _is_text(content) else",
+        'return b"" if _is_text(content) else',
+        (f"{PDF}::test_the_original_is_inside_byte_for_byte",),
+    ),
+)

@@ -15,7 +15,7 @@ import httpx
 
 from easytracking_sync import __version__
 from easytracking_sync.effects import Clock, Network
-from easytracking_sync.errors import ServiceUnavailable, Unreachable, UsageError
+from easytracking_sync.errors import CallFailed, ServiceUnavailable, Unreachable, UsageError
 from easytracking_sync.remote.error_excerpts import Censor
 from easytracking_sync.remote.reply import NETWORK_ERRORS, Call, Reply, describe
 from easytracking_sync.settings import AccountSettings
@@ -25,6 +25,7 @@ CONNECT_RETRIES: Final = 2
 USER_AGENT: Final = f"easytracking-sync/{__version__}"
 
 _NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+_NO_ANSWER = (httpx.ReadTimeout, httpx.WriteTimeout, httpx.NetworkError, httpx.RemoteProtocolError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,8 @@ class HttpClient:
     ) -> Iterator[Reply]:
         """Send a request and yield the reply with its body unread; close it afterwards in any case.
 
-        Unreachable if no connection was made, else ServiceUnavailable if no status arrived. What the body of the
-        `with` raises escapes unchanged.
+        Unreachable if no connection was made, CallFailed if the service gave no answer, ServiceUnavailable for
+        other network errors. What the body of the `with` raises escapes unchanged.
         """
         timeout = httpx.Timeout(call.silence_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
         begun = self._clock.monotonic()
@@ -89,8 +90,7 @@ class HttpClient:
             response = self._client.send(request, stream=True)
         except NETWORK_ERRORS as error:
             self._report(call, "none", begun)
-            kind = Unreachable if isinstance(error, _NO_CONNECTION) else ServiceUnavailable
-            raise kind(call.problem(self._label, self._no_answer(error))) from error
+            raise _kind(error)(call.problem(self._label, self._no_answer(error))) from error
         reply = Reply(
             response,
             call,
@@ -122,6 +122,12 @@ class HttpClient:
         if isinstance(error, httpx.TimeoutException):
             return f"no answer in time ({reason})"
         return f"no answer ({reason})"
+
+
+def _kind(error: Exception) -> type[ServiceUnavailable]:
+    if isinstance(error, _NO_CONNECTION):
+        return Unreachable
+    return CallFailed if isinstance(error, _NO_ANSWER) else ServiceUnavailable
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from easytracking_sync.effects import Clock
-from easytracking_sync.errors import JobLost, Refused, ServiceUnavailable, SyncError
+from easytracking_sync.errors import CallFailed, JobLost, Refused, ServiceUnavailable, SyncError
 from easytracking_sync.remote.error_excerpts import Censor
 from easytracking_sync.remote.inflate import InflateError, inflate
 
@@ -91,9 +91,9 @@ class Reply:
             raise torn(self.problem(f"the compressed answer {error}")) from error
 
     def small_body(self) -> bytes:
-        """A body of at most 64 KiB; ServiceUnavailable if it is incomplete or longer."""
+        """A body of at most 64 KiB; CallFailed if it is incomplete, ServiceUnavailable if it is longer."""
         body = bytearray()
-        for piece in self.pieces(ServiceUnavailable):
+        for piece in self.pieces(CallFailed):
             body += piece
             if len(body) > SMALL_BODY_BYTES:
                 raise ServiceUnavailable(self.problem(f"the answer is longer than {SMALL_BODY_BYTES} bytes"))
@@ -127,7 +127,10 @@ class Reply:
         raise self.unavailable()
 
     def unavailable(self) -> ServiceUnavailable:
-        """The error for a status that says nothing about the request."""
+        """The error for a status that says nothing about the request; CallFailed if the request may be the cause.
+
+        A service that is down answers 503.
+        """
         status, pause = self.status, self.retry_after
         if 300 <= status < 400:
             text = f"redirected ({status}) to {self._redirect_host}, which is never followed; "
@@ -142,7 +145,8 @@ class Reply:
             text = f"the service failed ({status}){self.quoted()}"
         else:
             text = f"unexpected status {status}{self.quoted()}"
-        return ServiceUnavailable(self.problem(text), retry_after=pause)
+        kind = CallFailed if status >= 500 and status != 503 else ServiceUnavailable
+        return kind(self.problem(text), retry_after=pause)
 
     def expect_no_page(self) -> None:
         """ServiceUnavailable for a successful web page: something other than the service answered."""

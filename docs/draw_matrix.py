@@ -44,6 +44,7 @@ ROWS: Mapping[int, str] = {
     23: "stored files that are damaged or missing",
     24: "a crash during a migration",
     25: "SIGTERM in each state; a log that cannot be written",
+    26: "one document, or one second of the list, that the service always fails over",
 }
 
 INVARIANTS = (

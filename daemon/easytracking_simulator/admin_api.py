@@ -160,6 +160,11 @@ def faults_from_json(given: Mapping[str, Any]) -> Faults:
         values["always"] = {call: fault_from_json(fault) for call, fault in given["always"].items()}
     if "spoilt" in given:
         values["spoilt"] = {int(doc_id): fault_from_json(fault) for doc_id, fault in given["spoilt"].items()}
+    if "poison" in given:
+        values["poison"] = {
+            call: {int(doc_id): fault_from_json(fault) for doc_id, fault in faults.items()}
+            for call, faults in given["poison"].items()
+        }
     if "rates" in given:
         rates = ({**rate, "fault": fault_from_json(rate["fault"])} for rate in given["rates"])
         values["rates"] = tuple(Rate(**rate) for rate in rates)
@@ -175,6 +180,10 @@ def faults_as_json(faults: Faults) -> dict[str, Any]:
     return {
         "always": {call: plain(fault) for call, fault in faults.always.items()},
         "spoilt": {str(doc_id): plain(fault) for doc_id, fault in faults.spoilt.items()},
+        "poison": {
+            call: {str(doc_id): plain(fault) for doc_id, fault in documents.items()}
+            for call, documents in faults.poison.items()
+        },
         "rates": [{"call": rate.call, "chance": rate.chance, "fault": plain(rate.fault)} for rate in faults.rates],
         **{name: sorted(getattr(faults, name)) for name in SETS},
         "list_cap": faults.list_cap,

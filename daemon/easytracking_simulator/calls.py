@@ -139,12 +139,7 @@ class Calls:
         query = listing.read(
             asked.request.fields(), range_required=options.range_required, inclusive=options.inclusive_day_count
         )
-        first, second = self._register.marked
-        found: list[Document] = []
-        for document in self._register.of(asked.account):
-            marked = (document.id in first and document.id not in standing.still_listed, document.id in second)
-            if query.wants(document, marked):
-                found.append(document)
+        found = self._wanted(query, asked, standing)
         if options.shuffled:
             self._order.shuffle(found)
         shown = found[: query.top]
@@ -154,6 +149,23 @@ class Calls:
             return lambda: bare(413)
         compress = options.compress and "gzip" in asked.request.header("Accept-Encoding")
         return lambda: listing.answer(shown, total, struck, compress=compress)
+
+    def would_list(self, asked: Asked, standing: Faults) -> tuple[int, ...]:
+        """The documents that a list matches; none where its query is refused."""
+        try:
+            query = listing.read(asked.request.fields(), range_required=False, inclusive=False)
+        except listing.BadQueryError:
+            return ()
+        return tuple(document.id for document in self._wanted(query, asked, standing))
+
+    def _wanted(self, query: listing.Query, asked: Asked, standing: Faults) -> list[Document]:
+        first, second = self._register.marked
+        found: list[Document] = []
+        for document in self._register.of(asked.account):
+            marked = (document.id in first and document.id not in standing.still_listed, document.id in second)
+            if query.wants(document, marked):
+                found.append(document)
+        return found
 
     def _reserve(self, asked: Asked, standing: Faults) -> Reply:
         payload = object_of(asked.request)

@@ -1,7 +1,8 @@
 """What can go wrong at the service, as values: one `Fault` spoils one call, `Faults` are the standing ones.
 
 A fault comes to a call from, in this order: the script (one-shot), `always`, `spoilt` (documents that spoil every
-parcel they travel in), `rates` (chance, by the seed).
+parcel they travel in), `poison` (documents that spoil every call that names or would list them), `rates` (chance, by
+the seed).
 """
 
 from __future__ import annotations
@@ -149,18 +150,30 @@ class Faults:
     always: Mapping[str, Fault] = field(default_factory=dict)  # by call or group
     rates: tuple[Rate, ...] = ()
     spoilt: Mapping[int, Fault] = field(default_factory=dict)  # fetches of jobs that hold the id
+    poison: Mapping[str, Mapping[int, Fault]] = field(default_factory=dict)  # by call or group: calls about the id
     refused: frozenset[int] = frozenset()  # 403 when reserved
     unmarkable: frozenset[int] = frozenset()  # 403 when a phase is set or cleared
     still_listed: frozenset[int] = frozenset()  # listed as unmarked although marked
     list_cap: int | None = None  # instead of the options' cap
 
     def __post_init__(self) -> None:
-        for call, fault in (*self.always.items(), *((rate.call, rate.fault) for rate in self.rates)):
+        poison = ((call, fault) for call, faults in self.poison.items() for fault in faults.values())
+        for call, fault in (*self.always.items(), *poison, *((rate.call, rate.fault) for rate in self.rates)):
             check(call, fault)
 
     def all(self) -> tuple[Fault, ...]:
         """Every fault among them."""
-        return (*self.always.values(), *self.spoilt.values(), *(rate.fault for rate in self.rates))
+        poison = (fault for faults in self.poison.values() for fault in faults.values())
+        return (*self.always.values(), *self.spoilt.values(), *poison, *(rate.fault for rate in self.rates))
+
+    def poisons(self, call: Call) -> Mapping[int, Fault]:
+        """The documents that this call meets a fault over."""
+        return {
+            doc_id: fault
+            for name, faults in self.poison.items()
+            if call in GROUPS[name]
+            for doc_id, fault in faults.items()
+        }
 
 
 def check(call: str, fault: Fault | None) -> None:
@@ -229,7 +242,8 @@ class Weather:
         spoilt = (
             [standing.spoilt[doc_id] for doc_id in ids if doc_id in standing.spoilt] if call is Call.FETCH else []
         )
-        found = next((fault for fault in (*always, *spoilt) if fits(fault)), None)
+        poison = [fault for doc_id, fault in standing.poisons(call).items() if doc_id in ids]
+        found = next((fault for fault in (*always, *spoilt, *poison) if fits(fault)), None)
         return self._with_dice(found or self._by_chance(call, fits))
 
     def _by_chance(self, call: Call, fits: Callable[[Fault], bool]) -> Fault | None:

@@ -88,8 +88,9 @@ class Simulator:
         with self._lock:
             asked = self._asked(request, *found)
             ids = self._ids(asked)
+            about = ids if asked.call is not Call.LIST else self._poisonous(asked)
             ready = self._calls.ready_job(asked) is not None
-            struck = self._weather.strike(asked.call, asked.account, ids, parcel=ready)
+            struck = self._weather.strike(asked.call, asked.account, about, parcel=ready)
             applied = struck is None or struck.fault.is_applied or struck.fault.kind in INSIDE
             finish = self._calls.perform(asked, self._weather.standing, struck) if applied else None
             self._lapses.update(conformance.of(asked))
@@ -112,6 +113,10 @@ class Simulator:
             return ids_of(object_of(asked.request)) if asked.call not in {Call.TOKEN, Call.LIST} else ()
         except BadInputError:
             return ()
+
+    def _poisonous(self, asked: Asked) -> tuple[int, ...]:
+        standing = self._weather.standing
+        return self._calls.would_list(asked, standing) if standing.poisons(Call.LIST) else ()
 
     def _note(self, asked: Asked, ids: tuple[int, ...], reply: Reply, struck: Struck | None) -> None:
         arrives = reply.fault is None or reply.fault.kind not in NEVER_ARRIVES

@@ -23,6 +23,10 @@ class ServiceUnavailable(Transient):
     """The service did not answer, answered in part, or answered something that is not its own (an HTML page)."""
 
 
+class CallFailed(ServiceUnavailable):
+    """The service broke down over one call (500, 502, 504) or broke it off: what was asked for may be the cause."""
+
+
 class Unreachable(ServiceUnavailable):
     """No connection to the service came about: its name, its address, its certificate, or our own line."""
 

@@ -113,6 +113,11 @@ class EventName(StrEnum):
         "the service refused the acknowledgement; it is tried again daily",
     )
     BATCH_RETRIED = "batch.retried", "journal", "an operator retried the acknowledgement"
+    BATCH_SINGLED_OUT = (
+        "batch.singled_out",
+        "warning, journal",
+        "the service fails whenever this document is acknowledged; it is tried again daily",
+    )
     BATCH_SPLIT = "batch.split", "warning, journal", "the batch was split to find the document at fault"
     BATCH_ABANDONED = "batch.abandoned", "warning, journal", "the batch was abandoned"
     BATCH_FENCED = "batch.fenced", "warning", "another instance holds the batch; this result was dropped"

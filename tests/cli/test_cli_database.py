@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from easytracking_sync.archive import database_copier, journal, schema, tables
+from easytracking_sync.archive import blobs, database_copier, journal, schema, tables
 from easytracking_sync.archive.blobs import DatabaseBlobs
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.database_copier import DatabaseCopier
@@ -191,7 +191,7 @@ def test_bytes_that_cannot_be_read_back_do_not_count_as_copied(builder: ArchiveB
             with copy.write() as connection:
                 connection.execute(sa.update(tables.blob_chunk).values(content=b"torn"))
 
-    with pytest.raises(StorageFault, match="not in the copy"):
+    with pytest.raises(StorageFault, match="damaged in the copy"):
         copier(builder, copy, spoil).run()
     assert schema.revision(copy) == database_copier.COPYING
     copy.close()
@@ -273,7 +273,7 @@ def test_pages_of_one_row_copy_the_same(
     """Bounded memory: tables go by pages and blobs by groups, whatever their sizes."""
     fill(builder)
     monkeypatch.setattr(database_copier, "PAGE", 1)
-    monkeypatch.setattr(database_copier, "TRANSACTION_BYTES", 1)
+    monkeypatch.setattr(blobs, "TRANSACTION_BYTES", 1)
     monkeypatch.setattr(database_copier, "AT_ONCE", 1)
     copy = Database(f"sqlite:///{tmp_path}/copy.db")
     copier(builder, copy).run()

@@ -41,7 +41,9 @@ HALVES_PLANNED = Leads(SPLIT, halves=P)
 DESIGN: dict[tuple[BatchState, BatchHappened], tuple[Leads, Leads]] = {
     (P, H.JOB_CREATED): (Leads(R), Leads(R)),
     (P, H.REFUSED): (FAILED, HALVES_PLANNED),
+    (P, H.SINGLED_OUT): (FAILED, HALVES_PLANNED),
     (P, H.PAUSED): (Leads(GONE, D.RECALLED), Leads(GONE, D.RECALLED)),  # everything refused: it makes room
+    (R, H.SINGLED_OUT): (FAILED, HALVES_PLANNED),
     (R, H.PENDING): (Leads(R), Leads(R)),
     (R, H.PARCEL_SPOOLED): (Leads(F), Leads(F)),
     (R, H.JOB_LOST): (Leads(P), Leads(P)),
@@ -54,12 +56,14 @@ DESIGN: dict[tuple[BatchState, BatchHappened], tuple[Leads, Leads]] = {
     (F, H.STORAGE_FAILED): (Leads(F), Leads(F)),
     (S, H.ACCEPTED): (Leads(DONE, D.ACKNOWLEDGED), Leads(DONE, D.ACKNOWLEDGED)),
     (S, H.REFUSED): (Leads(S, D.REFUSED), Leads(SPLIT, halves=S)),
+    (S, H.SINGLED_OUT): (Leads(S, D.REFUSED), Leads(SPLIT, halves=S)),
     (S, H.READ_BACK_FAILED): (Leads(P, D.DAMAGED), Leads(P, D.DAMAGED)),  # what is not whole travels again
     (S, H.CLOSED): (Leads(GONE, D.ACCEPTED), Leads(GONE, D.ACCEPTED)),
     (S, H.RETRIED): (Leads(S), Leads(S)),
     (S, H.STORAGE_FAILED): (Leads(S), Leads(S)),
     **{(state, H.UNAVAILABLE): (Leads(state), Leads(state)) for state in (P, R, F, S)},
 }
+UNMARKABLE = [H.REFUSED, H.SINGLED_OUT]
 LOSING = [(R, H.JOB_LOST), (F, H.PARCEL_BAD), (S, H.READ_BACK_FAILED)]
 INSIDE = [(state, happened, size) for (state, happened) in DESIGN for size in (1, 2, 100)]
 OUTSIDE = [pair for pair in product(BatchState, BatchHappened) if pair not in DESIGN]
@@ -153,13 +157,14 @@ def test_a_stored_batch_continues_with_exactly_the_stored_documents() -> None:
     assert (after.state, after.size, after.parcel, after.next_attempt_at) == (S, 97, None, NOW)
 
 
-def test_an_unacknowledgeable_document_is_retried_daily_and_shown() -> None:
-    """STORED, refused, n = 1: unacknowledgeable, tomorrow again; nothing else is marked so."""
-    decided = advance(batch(S, 1), event(H.REFUSED), NOW, POLICY)
+@pytest.mark.parametrize("why", UNMARKABLE)
+def test_an_unacknowledgeable_document_is_retried_daily_and_shown(why: BatchHappened) -> None:
+    """STORED, refused or singled out, n = 1: unacknowledgeable, tomorrow again; nothing else is marked so."""
+    decided = advance(batch(S, 1), event(why), NOW, POLICY)
     assert decided.documents is D.REFUSED
     assert decided.batch.next_attempt_at == NOW + timedelta(days=1)
     for (state, happened), size in product(DESIGN, (1, 2)):
-        if (state, happened, size) != (S, H.REFUSED, 1):
+        if (state, size) != (S, 1) or happened not in UNMARKABLE:
             assert advance(batch(state, size), event(happened), NOW, POLICY).documents is not D.REFUSED
 
 

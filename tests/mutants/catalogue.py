@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.mutants.claims_and_listings import CLAIMS_AND_LISTINGS
+from tests.mutants.completeness import COMPLETENESS
 from tests.mutants.engine import ENGINE
 from tests.mutants.lifecycle import LIFECYCLE
 from tests.mutants.manual_review import MANUAL_REVIEW
@@ -18,6 +19,7 @@ MUTANTS = (
     *STORAGE,
     *SHARED_ARCHIVE,
     *CLAIMS_AND_LISTINGS,
+    *COMPLETENESS,
     *ENGINE,
     *LIFECYCLE,
     *REMOTE,

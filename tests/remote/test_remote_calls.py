@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from easytracking_sync.errors import CredentialsRefused, Refused, ServiceUnavailable, SyncError, TooLarge
+from easytracking_sync.errors import CallFailed, CredentialsRefused, Refused, ServiceUnavailable, SyncError, TooLarge
 from easytracking_sync.remote import EasyTracking, ListQuery, client, http_client
 from easytracking_sync.terms import FileType, Window, WindowKind
 
@@ -138,6 +138,36 @@ def test_a_refusal_carries_its_status_and_the_services_words(desk: Desk, call: s
 )
 def test_no_answer_of_the_service_means_wait(desk: Desk, call: str, answer: httpx.Response | Exception) -> None:
     assert isinstance(failing(desk, call, answer), ServiceUnavailable)
+
+
+@pytest.mark.parametrize("call", ["list", "reserve", "set-fase-1"])
+@pytest.mark.parametrize(
+    ("answer", "blames"),
+    [
+        *((httpx.Response(status), True) for status in (500, 502, 504, 520)),
+        *((httpx.Response(status), False) for status in (302, 404, 429, 503)),
+        (httpx.ReadTimeout("slow"), True),
+        (httpx.RemoteProtocolError("Server disconnected without sending a response."), True),
+        (httpx.ReadError("reset"), True),
+        (httpx.ConnectTimeout("slow"), False),
+        (httpx.ConnectError("refused"), False),
+        (httpx.PoolTimeout(""), False),
+        (httpx.Response(200, html="<html>Manutenzione in corso</html>"), False),
+    ],
+    ids=repr,
+)
+def test_only_a_service_that_breaks_down_over_a_call_blames_it(
+    desk: Desk, call: str, answer: httpx.Response | Exception, *, blames: bool
+) -> None:
+    assert isinstance(failing(desk, call, answer), CallFailed) is blames
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(500), httpx.ReadTimeout("slow")], ids=repr)
+def test_a_failure_of_the_login_is_not_a_failure_of_the_call(desk: Desk, answer: httpx.Response | Exception) -> None:
+    desk.login_answers = [answer]
+    with pytest.raises(ServiceUnavailable) as raised:
+        desk.client().reserve([1])
+    assert not isinstance(raised.value, CallFailed)
 
 
 @pytest.mark.parametrize("call", ["reserve", "set-fase-1"])

@@ -31,6 +31,8 @@ JUMPS = (
 )
 FAR_JUMPS = (timedelta(days=3653), timedelta(days=18263))
 LEASE_SECONDS = 30
+POISONED = 0.3
+"""The share of the seeds in which one document is poisonous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class Scenario:
         try:
             self._storm()
             self._clear_up()
+            self._poison()
             self.world.settle_for_good()
             self.world.checker.expect_causes(by_hand=self.events["operator: accept"] > 0, cut_short=self._gale > 0)
             return self._figures()
@@ -123,6 +126,17 @@ class Scenario:
         for instance in self.world.instances:
             instance.clock.off = timedelta()
         self._release(self.world.instances[0])
+
+    def _poison(self) -> None:
+        """Nothing fails but all calls about one document: all the others come home (NO-POISON)."""
+        if self._dice.random() >= POISONED:
+            return
+        bad, call = self._some_id(), self._dice.choice(("reserve", "fetch", "acknowledge"))
+        code = self._dice.choice((500, 502, 504))
+        self.events[f"service: poison {call}"] += 1
+        self.world.simulator.faults = Faults(poison={call: {bad: status(code)}})
+        self.world.settle_for_good(poisonous={bad})
+        self.world.simulator.calm()
 
     # Failures of effects
 

@@ -59,6 +59,10 @@ def end(world: World) -> None:
     world.expect_all_home(quarantined=(102,))
 
 
+def end_with_poison(world: World) -> None:
+    world.expect_all_home(poisonous=(102,))
+
+
 def causes(world: World) -> None:
     """Nobody did anything, and no parcel was cut short."""
     world.checker.expect_causes(by_hand=False, cut_short=False)
@@ -112,6 +116,10 @@ TAMPERINGS: Mapping[str, Tampering] = {
     "NO-LOSS: 101 is home without MT, which always came": (
         sql("UPDATE document SET missing_types = 'MT' WHERE doc_id = 101"),
         causes,
+    ),
+    "NO-POISON: 102 is batched, and nobody is told why": (
+        sql("UPDATE document SET state = 'batched' WHERE doc_id = 102"),
+        end_with_poison,
     ),
     "MONOTONE-STATE: a new batch is fetched": (sql((BATCH, 99, "fetched", 1)), commit),
     "MONOTONE-STATE: document 1 went from acknowledged to withdrawn": (

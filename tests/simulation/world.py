@@ -140,26 +140,27 @@ class World:
         instants = [instance.next_instant() for instance in self.instances]
         return min((instant for instant in instants if instant is not None), default=None)
 
-    def settle_for_good(self, *, quarantined: Collection[int] = ()) -> None:
+    def settle_for_good(self, *, quarantined: Collection[int] = (), poisonous: Collection[int] = ()) -> None:
         """ACK-LIVENESS: after the end of all faults, everything is archived within a few days.
 
-        Marked documents are listed too: one that was changed after it was marked shows nowhere else.
+        Marked documents are listed too: one that was changed after it was marked shows nowhere else. Over `poisonous`
+        documents the service still fails: they are visible, and hold up no other.
         """
         self.marked_too = True
         for _ in range(MOST_ROUNDS):
             self.time.forward(timedelta(hours=25))
             self.checker.note_versions()
             self.work()
-            if not self._astray(quarantined):
+            if not self._astray(quarantined, poisonous):
                 break
-        self.expect_all_home(quarantined=quarantined)
+        self.expect_all_home(quarantined=quarantined, poisonous=poisonous)
 
-    def expect_all_home(self, *, quarantined: Collection[int] = ()) -> None:
+    def expect_all_home(self, *, quarantined: Collection[int] = (), poisonous: Collection[int] = ()) -> None:
         """Every document of the service is archived byte for byte, once, and acknowledged.
 
         Those named may be in quarantine, with a reason.
         """
-        astray = self._astray(quarantined)
+        astray = self._astray(quarantined, poisonous)
         assert not astray, "; ".join(astray)
         for account in self.simulator.accounts:
             home = self.checker.home(account.username)
@@ -190,7 +191,7 @@ class World:
             )
         ]
 
-    def _astray(self, quarantined: Collection[int]) -> list[str]:
+    def _astray(self, quarantined: Collection[int], poisonous: Collection[int]) -> list[str]:
         """Violations at the end, by the names of the invariants."""
         wrong = []
         marked = self.simulator.marked()
@@ -201,6 +202,10 @@ class World:
                     wrong.append(f"NO-LOSS: {doc_id} was never discovered")
                     continue
                 _, state, _, reason = rows[doc_id]
+                if doc_id in poisonous:
+                    if state in ("discovered", "batched") or (state == "quarantined" and not reason):
+                        wrong.append(f"NO-POISON: {doc_id} is {state}, and nobody is told why")
+                    continue
                 if state == "accepted" or (state == "quarantined" and doc_id in quarantined):
                     if not reason:
                         wrong.append(f"NO-LOSS: {doc_id} is {state} without a reason")

@@ -24,6 +24,7 @@ class BatchHappened(StrEnum):
 
     JOB_CREATED = "job_created"
     REFUSED = "refused"  # the service answered 403 or 400
+    SINGLED_OUT = "singled_out"  # the service fails over this batch again and again, but answers other calls
     PAUSED = "paused"  # the account pauses because every reservation is refused
     PENDING = "pending"  # 202: the job is not ready
     PARCEL_SPOOLED = "parcel_spooled"  # the complete zip is in the spool
@@ -196,6 +197,7 @@ TABLE: Mapping[tuple[BatchState, BatchHappened], Move] = {
     # PLANNED → reserve
     (PLANNED, _H.JOB_CREATED): _reserved,
     (PLANNED, _H.REFUSED): _refused,
+    (PLANNED, _H.SINGLED_OUT): _refused,
     (PLANNED, _H.PAUSED): _recalled,
     (PLANNED, _H.STORAGE_FAILED): _wait,
     (PLANNED, _H.UNAVAILABLE): _wait,
@@ -203,6 +205,7 @@ TABLE: Mapping[tuple[BatchState, BatchHappened], Move] = {
     (RESERVED, _H.PENDING): _poll_later,
     (RESERVED, _H.PARCEL_SPOOLED): _fetched,
     (RESERVED, _H.JOB_LOST): _lost,
+    (RESERVED, _H.SINGLED_OUT): _refused,
     (RESERVED, _H.STORAGE_FAILED): _unspooled,
     (RESERVED, _H.UNAVAILABLE): _wait,
     # FETCHED → store
@@ -215,6 +218,7 @@ TABLE: Mapping[tuple[BatchState, BatchHappened], Move] = {
     # STORED → acknowledge
     (STORED, _H.ACCEPTED): _acknowledged,
     (STORED, _H.REFUSED): _unacknowledged,
+    (STORED, _H.SINGLED_OUT): _unacknowledged,
     (STORED, _H.READ_BACK_FAILED): _lost,
     (STORED, _H.CLOSED): _closed,
     (STORED, _H.RETRIED): _retried,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,15 @@ from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.read_back import DurableReceipt, read_back
 from easytracking_sync.archive.spool import parcel_name
 from easytracking_sync.effects import Clock
-from easytracking_sync.errors import JobLost, ParcelBad, Refused, ServiceUnavailable, TooLarge
+from easytracking_sync.errors import (
+    CredentialsRefused,
+    JobLost,
+    ParcelBad,
+    Refused,
+    ServiceUnavailable,
+    TooLarge,
+    Transient,
+)
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch import BatchEvent, BatchHappened
@@ -29,7 +38,7 @@ from easytracking_sync.remote import (
     inspect_parcel,
     open_file,
 )
-from easytracking_sync.terms import AcknowledgeWith, Batch, Claim, FileType, ParcelFile, Window
+from easytracking_sync.terms import AcknowledgeWith, Batch, BatchState, Claim, FileType, ParcelFile, Window
 
 JOBS_TYPES = frozenset({FileType.FA, FileType.MT, FileType.FU})
 """What a reservation without types fetches; any other choice names its types (sections 5 and 6)."""
@@ -162,6 +171,17 @@ class BatchEffects:
                     return _performed(BatchHappened.ACCEPTED, "it was already marked")
                 return _performed(BatchHappened.REFUSED, str(refusal))
         return _performed(BatchHappened.ACCEPTED)
+
+    def single_out(self, claim: Claim, account: Account, reason: str) -> Performed:
+        """The service fails over this batch alone. A document that it marked before it failed needs no marking."""
+        if claim.batch.state is BatchState.STORED:
+            with (
+                contextlib.suppress(Transient, CredentialsRefused),
+                self._circuit_breaker.calling(account) as service,
+            ):
+                if self._is_marked(service, claim, account):
+                    return _performed(BatchHappened.ACCEPTED, "it was marked already")
+        return _performed(BatchHappened.SINGLED_OUT, reason)
 
     def _needs(self, account: Account) -> Requirements:
         types = frozenset(str(wanted) for wanted in account.required_types)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Protocol
 
@@ -71,13 +71,22 @@ class CircuitBreaker:
     """Every call to the service goes through it.
 
     A refused login pauses its account at once. A Retry-After applies to the user, so all calls of the account wait.
+    `on_answer` is told the account of each call that was answered.
     """
 
-    def __init__(self, accounts: Pauses, clock: Clock, observer: Observer, policy: Policy) -> None:
+    def __init__(
+        self,
+        accounts: Pauses,
+        clock: Clock,
+        observer: Observer,
+        policy: Policy,
+        on_answer: Callable[[int], object] = lambda _: None,
+    ) -> None:
         self._accounts = accounts
         self._clock = clock
         self._observer = observer
         self._policy = policy
+        self._on_answer = on_answer
         self._lock = threading.Lock()
         self._refused_at: dict[int, float] = {}
         self._wait_until: dict[int, float] = {}
@@ -123,6 +132,7 @@ class CircuitBreaker:
                     EventName.CREDENTIALS_REFUSED, account=account.label, reason=str(refusal), until=until
                 )
             raise
+        self._on_answer(account.id)
         if refused_at is not None:
             self.forget(account.id)
             self._accounts.resume((account.id,), PauseReason.CREDENTIALS)

@@ -31,11 +31,13 @@ from easytracking_sync.machine.batch import BatchEvent, BatchHappened
 from easytracking_sync.machine.batch_effects import BatchEffects, Performed
 from easytracking_sync.machine.circuit_breaker import ArchivePauses, CircuitBreaker
 from easytracking_sync.machine.decision import Outcome, Permission, concerns_permission, decide
+from easytracking_sync.machine.failed_calls import FailedCalls
 from easytracking_sync.machine.held_claims import HeldClaims
 from easytracking_sync.machine.intake import retry_while_outdated
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.planning import plan
 from easytracking_sync.machine.policy import Policy
+from easytracking_sync.machine.suspicion import Suspicion
 from easytracking_sync.remote import ParcelLimits
 from easytracking_sync.terms import BatchState, Claim, chunked
 from easytracking_sync.transition import Transition
@@ -91,8 +93,9 @@ class Engine:
         observer: Observer,
         bounds: Bounds,
     ) -> None:
+        suspicion = Suspicion(policy)
         self.circuit_breaker = CircuitBreaker(
-            ArchivePauses(archive.accounts, policy), effects.clock, observer, policy
+            ArchivePauses(archive.accounts, policy), effects.clock, observer, policy, suspicion.answered
         )
         self.policy = policy
         self.tally = Tally()
@@ -107,6 +110,7 @@ class Engine:
         self._holds = HeldClaims(archive.batches, effects.clock)
         self._seen_clock = effects.clock.now(), effects.clock.monotonic()
         effect = BatchEffects(archive, self.circuit_breaker, effects.clock, bounds.parcel, policy.most_asks, observer)
+        self._failed_calls = FailedCalls(self.circuit_breaker, effects.clock, effect, suspicion)
         self._effect_of: Mapping[BatchState, Callable[[Claim, Account], Performed]] = {
             BatchState.PLANNED: effect.reserve,
             BatchState.RESERVED: effect.fetch,
@@ -156,6 +160,7 @@ class Engine:
             account = self._accounts[claim.batch.account_id]
             try:
                 performed = self._effect_of[claim.batch.state](claim, account)
+                self._failed_calls.came_through(claim, performed.outcome)
             except CredentialsRefused:
                 self._archive.batches.release(claim)
                 return
@@ -163,8 +168,7 @@ class Engine:
                 self._note_storage(fault)
                 performed = Performed(Outcome(BatchEvent(BatchHappened.STORAGE_FAILED, str(fault))))
             except Transient as trouble:
-                waits = BatchEvent(BatchHappened.UNAVAILABLE, str(trouble), retry_after=trouble.retry_after)
-                performed = Performed(Outcome(waits))
+                performed = self._failed_calls.judge(claim, account, trouble)
             if self._holds.are_sure(claim) and self._commit(claim, account, performed.outcome):
                 performed.afterwards()
             else:

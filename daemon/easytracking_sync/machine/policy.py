@@ -42,6 +42,9 @@ class Policy:
     slow_pauses: tuple[float, ...] = (HOUR_SECONDS, 6 * HOUR_SECONDS, DAY_SECONDS)
     quarantine_retry_seconds: float = DAY_SECONDS
     unacknowledgeable_retry_seconds: float = DAY_SECONDS
+    failures_to_single_out: int = 3
+    unproven_pause_seconds: float = 60.0
+    probe_pause_seconds: float = 5.0
     jitter: float = 1.0
 
     def backoff(self, attempts: int, retry_after: float | None = None) -> float:

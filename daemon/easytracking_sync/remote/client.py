@@ -19,7 +19,7 @@ import msgspec
 
 from easytracking_sync.effects import Clock, Network
 from easytracking_sync.environments import API_NAME, CLIENT_NAME
-from easytracking_sync.errors import CredentialsRefused, JobLost, ServiceUnavailable, TooLarge
+from easytracking_sync.errors import CallFailed, CredentialsRefused, JobLost, ServiceUnavailable, TooLarge
 from easytracking_sync.lenient_json import BOM, MOST_INT64, read_value
 from easytracking_sync.list_element import ROME
 from easytracking_sync.remote.auth import Tokens, read_token
@@ -109,7 +109,7 @@ class EasyTracking:
         self._http = HttpClient(
             endpoint, account=account, clock=clock, user_agent=user_agent, network=network, on_call=on_call
         )
-        self._tokens = Tokens(self._ask_for_token, clock)
+        self._tokens = Tokens(self._log_in, clock)
         self._base = f"{endpoint.base_url}/api/{endpoint.route}"
 
     @property
@@ -136,7 +136,7 @@ class EasyTracking:
                 refuse(reply)
             expect_no_page(reply)
             body = bytearray()
-            for piece in reply.pieces(ServiceUnavailable):
+            for piece in reply.pieces(CallFailed):
                 body += piece
                 if len(body) > MOST_LIST_BYTES:
                     raise TooLarge(reply.problem(f"the list is longer than {MOST_LIST_BYTES} bytes"))
@@ -270,6 +270,13 @@ class EasyTracking:
                     reply.problem(f"a fresh token was refused (401){quoted(reply)}; ask the vendor about this user")
                 )
             yield reply
+
+    def _log_in(self) -> str:
+        """A new token. A login that fails says nothing about the call that needs it."""
+        try:
+            return self._ask_for_token()
+        except CallFailed as failed:
+            raise ServiceUnavailable(str(failed), retry_after=failed.retry_after) from failed
 
     def _ask_for_token(self) -> str:
         request = {

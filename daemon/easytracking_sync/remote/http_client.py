@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from easytracking_sync.effects import Clock, Network
-from easytracking_sync.errors import ServiceUnavailable, SyncError, Unreachable, UsageError
+from easytracking_sync.errors import CallFailed, ServiceUnavailable, SyncError, Unreachable, UsageError
 from easytracking_sync.remote.endpoint import Endpoint
 from easytracking_sync.remote.error_excerpts import Censor
 from easytracking_sync.remote.inflate import inflated
@@ -34,6 +34,7 @@ _INFLATE_STEP = 64 * 1024
 _LONGEST_SECONDS_TEXT = 15
 
 _NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
+_NO_ANSWER = (httpx.ReadTimeout, httpx.WriteTimeout, httpx.NetworkError, httpx.RemoteProtocolError, OSError)
 _NETWORK_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
 
 
@@ -114,9 +115,9 @@ class Reply:
             raise torn(self.problem(f"the compressed answer is broken ({error})")) from error
 
     def small_body(self) -> bytes:
-        """The body of an answer that is short by nature; ServiceUnavailable where it breaks off or is not short."""
+        """The body of an answer that is short by nature; CallFailed where it breaks off, else ServiceUnavailable."""
         body = bytearray()
-        for piece in self.pieces(ServiceUnavailable):
+        for piece in self.pieces(CallFailed):
             body += piece
             if len(body) > SMALL_BODY_BYTES:
                 raise ServiceUnavailable(self.problem(f"the answer is longer than {SMALL_BODY_BYTES} bytes"))
@@ -203,7 +204,7 @@ class HttpClient:
     ) -> Iterator[Reply]:
         """Send, and give the reply with its body unread; closed afterwards whatever happens.
 
-        ServiceUnavailable where no status came, Unreachable where not even a connection did.
+        CallFailed where the service gave no answer, Unreachable where no connection to it came about.
         What the body of the `with` raises escapes unchanged.
         """
         timeout = httpx.Timeout(call.silence_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
@@ -215,8 +216,7 @@ class HttpClient:
             response = self._client.send(request, stream=True)
         except _NETWORK_ERRORS as error:
             self._tell(call, "none", begun)
-            kind = Unreachable if isinstance(error, _NO_CONNECTION) else ServiceUnavailable
-            raise kind(self.message(call, self._no_answer(error))) from error
+            raise _failure(error)(self.message(call, self._no_answer(error))) from error
         reply = Reply(response, self, call, until)
         self.clock_ahead = reply.clock_ahead
         try:
@@ -271,6 +271,12 @@ def _seconds_ahead(text: str, clock: Clock) -> float | None:
         return (moment - clock.now()).total_seconds()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+def _failure(error: Exception) -> type[ServiceUnavailable]:
+    if isinstance(error, _NO_CONNECTION):
+        return Unreachable
+    return CallFailed if isinstance(error, _NO_ANSWER) else ServiceUnavailable
 
 
 def _named(error: Exception) -> str:

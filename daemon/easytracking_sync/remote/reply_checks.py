@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from easytracking_sync.errors import JobLost, Refused, ServiceUnavailable
+from easytracking_sync.errors import CallFailed, JobLost, Refused, ServiceUnavailable
 from easytracking_sync.remote.http_client import Reply
 
 _ABOUT_THE_MOMENT: Final = {401, 407, 408, 425, 429}
@@ -27,7 +27,10 @@ def refuse(reply: Reply) -> NoReturn:
 
 
 def unavailable(reply: Reply) -> ServiceUnavailable:
-    """The error for a status that says nothing about what was asked."""
+    """The error for a status that says nothing about what was asked; CallFailed where it may be the cause.
+
+    A service that is down says 503.
+    """
     status, pause = reply.status, reply.retry_after
     if 300 <= status < 400:
         text = f"redirected ({status}) to {reply.target}, which is never followed; check the addresses and the proxy"
@@ -41,7 +44,8 @@ def unavailable(reply: Reply) -> ServiceUnavailable:
         text = f"the service failed ({status}){quoted(reply)}"
     else:
         text = f"an answer that is not expected ({status}){quoted(reply)}"
-    return ServiceUnavailable(reply.problem(text), retry_after=pause)
+    kind = CallFailed if status >= 500 and status != 503 else ServiceUnavailable
+    return kind(reply.problem(text), retry_after=pause)
 
 
 def expect_no_page(reply: Reply) -> None:

@@ -31,7 +31,7 @@ ENGINE = (
         "an account that tells nothing does not read back either",
         "machine/batch_effects.py",
         "        if set(receipt.doc_ids) != set(claim.doc_ids):\n",
-        "        if account.acknowledge != AcknowledgeWith.NONE and set(receipt.doc_ids) != set(claim.doc_ids):\n",
+        "        if account.settings.acknowledge != 'none' and set(receipt.doc_ids) != set(claim.doc_ids):\n",
         (f"{TOLD}::test_row_16_an_account_that_acknowledges_nothing_still_reads_back",),
     ),
     Mutant(

@@ -252,6 +252,7 @@ def test_every_label_has_both_languages() -> None:
 def test_an_element_without_a_name_in_words_is_taken_apart() -> None:
     assert path_name("DatiGenerali/SomethingNewHere", 0) == "Something New Here"
     assert path_name("DatiGenerali/DatiTrasporto/MezzoTrasporto", 1) == "Transport - Means"
+    assert path_name("PartyIdentification/ID", 1) == "Identifier"
 
 
 @pytest.mark.parametrize("flag", Flag)

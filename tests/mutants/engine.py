@@ -304,6 +304,8 @@ ENGINE = (
         "machine/engine.py",
         "            account_ids = self._accounts.keys() - crowded\n",
         "            account_ids = self._accounts.keys()\n",
-        ("tests/machine/test_machine_fairness.py::test_an_account_gets_a_thread_only_while_more_are_free_than_it_has",),
+        (
+            "tests/machine/test_machine_fairness.py::test_an_account_gets_a_thread_only_while_more_are_free_than_it_has",
+        ),
     ),
 )

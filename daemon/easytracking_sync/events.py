@@ -83,6 +83,7 @@ class EventName(StrEnum):
     )
     ACCOUNT_ADDED = "account.added", "journal", "the archive knows a new account"
     ACCOUNT_RENAMED = "account.renamed", "journal", "an account has a new name"
+    ACCOUNT_MOVED = "account.moved", "journal", "an account has a new address or user name"
     ACCOUNT_PAUSED = "account.paused", "error, journal", "the account pauses: the service refuses every document"
     ACCOUNT_UNREACHABLE = (
         "account.unreachable",

@@ -39,13 +39,15 @@ def distinct_names(names: Iterable[str]) -> list[str]:
     A name never depends on those that follow, so that a later version does not rename earlier files.
     """
     taken: set[str] = set()
+    reached: dict[str, int] = {}  # by first choice: numbers up to this one are taken, and need not be tried again
     chosen = []
     for name in names:
         first = candidate = safe_name(name)
-        number = 1
+        number = reached.get(first, 1)
         while _folded(candidate) in taken:
             number += 1
             candidate = _numbered(first, number)
+        reached[first] = number
         taken.add(_folded(candidate))
         chosen.append(candidate)
     return chosen

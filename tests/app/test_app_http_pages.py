@@ -117,7 +117,7 @@ def test_a_default_port_in_use_is_reported_and_the_service_runs_without_pages(tm
             liveness.started()
         ((name, level, reason),) = notes
         assert (name, level) == ("http.unavailable", "warning")
-        assert reason.startswith("http.listen: 127.0.0.1:8464 is taken")
+        assert reason.startswith("http.listen: 127.0.0.1:8464 is in use")
         chosen = HttpPages(settings_in(tmp_path, "127.0.0.1:8464"), Effects())
         with pytest.raises(UsageError, match=r"^http\.listen: "), chosen.serve(instance, Silent()):
             pass

@@ -26,7 +26,7 @@ from easytracking_simulator import Options, Simulator, status
 from easytracking_simulator.httpx_transport import SimulatorTransport
 from easytracking_sync.alarm_terms import AccountCondition
 from easytracking_sync.app import CatchUpRequest, catch_up
-from easytracking_sync.app.alerts import channels_of, limits_of, silent_at, wishes_of, writer_of
+from easytracking_sync.app.alerts import alarm_settings_of, channels_of, limits_of, silent_at, writer_of
 from easytracking_sync.app.composition import archive_of, bounds_of, client_of, machine_account, policy_of
 from easytracking_sync.app.schedule import trigger_of
 from easytracking_sync.app.service import serve
@@ -323,8 +323,8 @@ def only_chosen_messages_are_sent(bench: Bench) -> None:
         ):
             wished = {"new_invoices": True, "digest": "07:30", **url}
             settings = bench.settings(alerts=wished, database={"url": f"sqlite:///{bench.folder}/{len(heard)}.db"})
-            assert wishes_of(settings).new_invoices
-            assert wishes_of(settings).digest == time(7, 30)
+            assert alarm_settings_of(settings).new_invoices
+            assert alarm_settings_of(settings).digest == time(7, 30)
             bench.catch_up(bench.simulator(), settings)
     assert [request.split()[1] for request in heard] == [b"/of-the-key", b"/of-the-file"]
 

@@ -9,6 +9,7 @@ import pytest
 
 from easytracking_sync.archive import tables
 from easytracking_sync.archive.instance_lock import instance_lock
+from easytracking_sync.errors import UsageError
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -103,3 +104,67 @@ def test_an_unconfigured_account_may_get_any_label(run: Run, builder: ArchiveBui
     builder.document("gone", 1)
     assert run("--config", builder.config, "accounts", "rename", "gone", "former").code == 0
     assert tuple(entry.label for entry in builder.archive.accounts.entries()) == ("former",)
+
+
+def test_an_account_that_moved_keeps_its_documents_and_its_history(run: Run, builder: ArchiveBuilder) -> None:
+    row = builder.document("acme", 1)
+    account_id = builder.account("acme")
+    builder.config.write_text(builder.config.read_text().replace("127.0.0.1:9", "127.0.0.1:10"))
+    with instance_lock(builder.archive.database, {"pid": "1"}):
+        told = run("--config", builder.config, "accounts", "move", "acme")
+    assert (told.code, told.out) == (0, "acme is now acme-user at http://127.0.0.1:10 in the archive.\n")
+    assert builder.archive.accounts.register("acme", "http://127.0.0.1:10", "acme-user", NOW) == account_id
+    assert builder.archive.document_search.find("acme/1").row_id == row
+    with builder.archive.database.read() as connection:
+        (event,) = connection.execute(tables.event.select().where(tables.event.c.name == "account.moved")).all()
+    assert "acme-user at http://127.0.0.1:9" in event.detail
+
+
+def test_the_case_of_a_user_name_can_be_moved(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1)
+    builder.config.write_text(builder.config.read_text().replace('"acme-user"', '"ACME-User"'))
+    assert run("--config", builder.config, "accounts", "move", "acme").code == 0
+    (entry,) = builder.archive.accounts.entries()
+    assert entry.username == "ACME-User"
+
+
+def test_an_account_with_another_identity_is_refused_with_the_command_that_moves_it(builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1)
+    with pytest.raises(UsageError, match="run `easytracking-sync accounts move acme`"):
+        builder.archive.accounts.register("acme", "http://127.0.0.1:10", "acme-user", NOW)
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("acme", "change the address or the user name in the configuration first"),
+        ("gone", "the configuration has no account gone"),
+        ("new", "the archive has no account new"),
+    ],
+)
+def test_what_cannot_be_moved_is_one_clear_line(run: Run, builder: ArchiveBuilder, label: str, said: str) -> None:
+    builder.configure("acme", "new")
+    builder.document("acme", 1)
+    builder.document("gone", 1)
+    told = run("--config", builder.config, "accounts", "move", label)
+    assert told.code == 2
+    assert said in told.complaint
+
+
+def test_an_account_never_takes_over_the_documents_of_another(run: Run, builder: ArchiveBuilder) -> None:
+    builder.configure("acme")
+    builder.document("acme", 1)
+    builder.document("beta", 1)
+    builder.config.write_text(builder.config.read_text().replace('"acme-user"', '"beta-user"'))
+    told = run("--config", builder.config, "accounts", "move", "acme")
+    assert (told.code, "another account for beta-user" in told.complaint) == (2, True)
+    assert [entry.username for entry in builder.archive.accounts.entries()] == ["acme-user", "beta-user"]
+
+
+def test_check_warns_of_two_accounts_with_the_same_documents(run: Run, builder: ArchiveBuilder) -> None:
+    """One account under two identities: every document is fetched and kept twice."""
+    builder.configure("acme", "again")
+    for label, doc_id in (("acme", 1), ("acme", 2), ("again", 1), ("again", 2), ("again", 3)):
+        builder.document(label, doc_id)
+    told = run("--config", builder.config, "check")
+    assert "acme and again have 2 documents in common" in told.out

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.support.http_receiver import QuietHandler, http_receiver
 
-from easytracking_sync.observe.alarms import channels as channels_module
+from easytracking_sync.observe.alarms import apprise_channels as channels_module
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run

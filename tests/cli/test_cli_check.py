@@ -20,7 +20,7 @@ from tests.support.certificates import self_signed
 from easytracking_sync.app.bundled_simulator import simulated_services
 from easytracking_sync.app.check.network import clock_finding
 from easytracking_sync.cli.exit_codes import code_of_kind
-from easytracking_sync.observe.alarms import channels as channels_module
+from easytracking_sync.observe.alarms import apprise_channels as channels_module
 from easytracking_sync.terms import DocumentState
 
 if TYPE_CHECKING:

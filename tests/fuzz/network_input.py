@@ -22,14 +22,14 @@ from easytracking_sync.errors import SyncError
 from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.remote import (
     EasyTracking,
-    Endpoint,
     ListQuery,
     ParcelLimits,
     inspect_parcel,
     open_file,
-    read_listing,
+    read_document_list,
 )
-from easytracking_sync.remote.auth import read_expiry, read_token
+from easytracking_sync.remote.access_tokens import read_expiry, read_token
+from easytracking_sync.settings import AccountSettings
 from easytracking_sync.terms import FileType, Window, WindowKind
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -56,7 +56,7 @@ class StillClock:
 def listing(data: bytes) -> None:
     """The list's JSON: every element is a document, or kept apart; what is kept fits into a database."""
     with suppress(SyncError):
-        read = read_listing(data)
+        read = read_document_list(data)
         assert len(read.documents) + len(read.unreadable) <= read.count
         for document in read.documents:
             _expect_storable(document)
@@ -128,16 +128,18 @@ def client(*scripts: bytes) -> EasyTracking:
     """A client with httpx's and h11's own code all the way down to the bytes."""
     transport = httpx.HTTPTransport(verify=_TRUST, trust_env=False)
     transport._pool = httpcore.ConnectionPool(network_backend=Script(scripts))
-    return EasyTracking(
-        Endpoint("http://127.0.0.1:1", "http://127.0.0.1:1", "mario", "password-canary"),
-        account="acme",
-        clock=StillClock(),
-        user_agent="fuzz",
-        network=transport,
-    )
+    return EasyTracking(_SETTINGS, label="acme", clock=StillClock(), network=transport)
 
 
 _TRUST = ssl.create_default_context()
+_SETTINGS = AccountSettings.model_validate(
+    {
+        "base_url": "http://127.0.0.1:1",
+        "auth_base_url": "http://127.0.0.1:1",
+        "username": "mario",
+        "password": "password-canary",
+    }
+)
 LOGIN = b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"abc"'
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
 import pytest
 from tests.invoices.written import (
     ORDINARY,
+    SIGNED_DATA,
     detached_envelope,
+    element,
     pem,
     segmented_envelope,
     unsigned_envelope,
 )
 
+from easytracking_sync.invoices.ber import bounded
 from easytracking_sync.invoices.envelope import Damaged, Opened, begins_like_xml, open_all, salvaged
-from easytracking_sync.invoices.limits import MOST_FILE_BYTES, MOST_LAYERS
+from easytracking_sync.invoices.limits import MOST_BER_ELEMENTS, MOST_FILE_BYTES, MOST_LAYERS
 from easytracking_sync.invoices.unreadable import Reason, Unreadable
 
 XML = ORDINARY.encode()
@@ -113,6 +117,31 @@ def test_envelopes_without_end_are_refused() -> None:
     with pytest.raises(Unreadable) as caught:
         open_all(unsigned_envelope(data))
     assert caught.value.reason == Reason.TOO_MANY_LAYERS
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        segmented_envelope(b"x" * (MOST_BER_ELEMENTS + 1), segment=1),
+        b"\x30\x80" + SIGNED_DATA + b"\xa0\x80" * 100_000,
+        element(0x30, SIGNED_DATA, element(0xA0, element(0x30, b"\x05\x00" * MOST_BER_ELEMENTS))),
+    ],
+    ids=["segments", "deep", "elements"],
+)
+def test_an_envelope_of_too_many_parts_is_not_taken_apart(data: bytes) -> None:
+    """One-byte segments of a 5 MB file kept the library busy for half a minute."""
+    found = open_all(data)
+    assert isinstance(found, Damaged)
+    assert found.error.reason is Reason.TOO_DEEP
+
+
+@pytest.mark.parametrize("cut", [1, 2, 5, 14, 20, 60, 400])
+@pytest.mark.parametrize("wrap", [unsigned_envelope, segmented_envelope], ids=["DER", "BER"])
+def test_an_envelope_that_ends_too_soon_is_damaged(wrap: Callable[[bytes], bytes], cut: int) -> None:
+    whole = wrap(XML)
+    assert bounded(whole + b"anything") == whole + b"anything"
+    with pytest.raises(Unreadable):
+        bounded(whole[:-cut])
 
 
 def test_a_signature_without_content_says_so() -> None:

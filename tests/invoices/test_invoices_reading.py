@@ -8,6 +8,7 @@ import hashlib
 import pytest
 from tests.invoices.written import ORDINARY, changed, segmented_envelope, unsigned_envelope
 
+from easytracking_sync.invoices.limits import MOST_BODIES
 from easytracking_sync.invoices.reading import READER, Verdict, read, read_document
 from easytracking_sync.invoices.remarks import Flag
 from easytracking_sync.invoices.sdi_metadata import Agreement, SdiMetadata, agreements, read_sdi_metadata
@@ -111,3 +112,14 @@ def test_metadata_and_original_agree_in_id_name_and_hash_or_nothing_is_said() ->
     older = read_sdi_metadata(b"<MetadatiInvioFile><IdentificativoSdI>1</IdentificativoSdI></MetadatiInvioFile>")
     assert older is not None
     assert agreements(older, b"", "", "1") == (Agreement.SDI_ID,)
+
+
+def test_the_header_that_many_bodies_share_is_read_once() -> None:
+    """Read anew for each of them, a file of 1 MB took 5 GB."""
+    header = "<FatturaElettronicaHeader>" + "<A>1</A>" * 1_000 + "</FatturaElettronicaHeader>"
+    bodies = "<FatturaElettronicaBody/>" * (MOST_BODIES + 1)
+    found = read(f"<FatturaElettronica>{header}{bodies}</FatturaElettronica>".encode())
+    assert len(found.invoices) == MOST_BODIES
+    assert [(remark.flag, remark.detail) for remark in found.remarks] == [(Flag.MORE_BODIES, str(MOST_BODIES + 1))]
+    assert len({id(invoice.transmission) for invoice in found.invoices}) == 1
+    assert len(found.invoices[0].transmission) == 1_000

@@ -17,7 +17,7 @@ from easytracking_sync.errors import DatabaseUnavailable, ServiceUnavailable
 from easytracking_sync.list_fields import ListedDocument
 from easytracking_sync.machine.intake import Intake, IntakeCounts, ReceivedList
 from easytracking_sync.machine.listing import Cycle, Scope
-from easytracking_sync.remote import EasyTracking, Listing, ListQuery
+from easytracking_sync.remote import DocumentList, EasyTracking, ListQuery
 from easytracking_sync.terms import (
     MOST_LISTED,
     AcknowledgeWith,
@@ -131,15 +131,15 @@ class FullList:
 
     asked: list[ListQuery] = field(default_factory=list)
 
-    def list_documents(self, query: ListQuery) -> Listing:
+    def list_documents(self, query: ListQuery) -> DocumentList:
         self.asked.append(query)
         start, end = query.window.start, query.window.end
         if end - start > timedelta(days=1):
-            return Listing((), None, (), MOST_LISTED)
+            return DocumentList((), None, (), MOST_LISTED)
         documents = tuple(
             ListedDocument(doc_id=day.toordinal(), raw=b"{}", fingerprint="0" * 64) for day in _midnights(start, end)
         )
-        return Listing(documents, None, (), len(documents))
+        return DocumentList(documents, None, (), len(documents))
 
 
 def _midnights(start: datetime, end: datetime) -> Iterator[date]:
@@ -358,10 +358,10 @@ def test_a_document_discovered_between_the_two_phases_is_not_taken_for_withdrawn
 class Between:
     """A service with a document between two seconds that shows one of two documents in a list of both seconds."""
 
-    def list_documents(self, query: ListQuery) -> Listing:
+    def list_documents(self, query: ListQuery) -> DocumentList:
         if query.window.start == query.window.end:
-            return Listing((), 0, (), 0)
-        return Listing((ListedDocument(doc_id=1, raw=b"{}", fingerprint="0" * 64),), 2, (), 1)
+            return DocumentList((), 0, (), 0)
+        return DocumentList((ListedDocument(doc_id=1, raw=b"{}", fingerprint="0" * 64),), 2, (), 1)
 
 
 def test_a_truncated_list_of_two_seconds_is_taken_in(make: Make) -> None:
@@ -405,7 +405,9 @@ def test_receiver_filters_are_sent_and_hidden_documents_are_not_withdrawn(make: 
     assert 0 < len(mine) < 30
     assert harness.simulator.marked(1) == mine
     listed(unfiltered)
-    unfiltered.accounts["demo1"] = replace(unfiltered.accounts["demo1"], **{f"receiver_{field_name}": one})
+    account = unfiltered.accounts["demo1"]
+    filtered = account.settings.model_copy(update={f"receiver_{field_name}": one})
+    unfiltered.accounts["demo1"] = replace(account, settings=filtered)
     unfiltered.clock.forward(timedelta(minutes=15))
     listed(unfiltered)
     assert DocumentState.WITHDRAWN not in states(unfiltered).values()

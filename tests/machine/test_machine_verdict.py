@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 from typing import cast
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from tests.machine.documents import document
 
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.document import DocumentHappened
 from easytracking_sync.machine.verdict import ParcelContents, Requirements, Verdict, verdicts
 from easytracking_sync.remote import EasyTracking
+from easytracking_sync.settings import AccountSettings
 from easytracking_sync.terms import (
-    AcknowledgeWith,
     CarriedDocument,
     DocumentState,
     FileType,
     KnownFile,
-    OnRelist,
     ParcelFile,
 )
 
@@ -122,11 +121,12 @@ def test_the_intermediary_s_copy_may_be_absent_silently() -> None:
         id=1,
         label="acme",
         service=cast("EasyTracking", None),
-        file_types=frozenset(FileType),
-        original=FileType.FA,
-        acknowledge=AcknowledgeWith.PHASE1,
-        on_relist=OnRelist.ACKNOWLEDGE,
-        history_from=date(2019, 1, 1),
+        settings=AccountSettings(
+            environment="varhub-staging",
+            username="mario",
+            password=SecretStr("secret"),
+            file_types=tuple(FileType),
+        ),
         timezone=ZoneInfo("Europe/Rome"),
     )
     verdict = judge(WHOLE, needs=Requirements("FA", frozenset(map(str, account.required_types)), most_asks=3))

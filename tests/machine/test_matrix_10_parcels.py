@@ -194,7 +194,7 @@ def _once_fetched(harness: Harness, doc_id: int, files: dict[str, tuple[str, byt
 def test_row_10_the_intermediary_s_copy_is_kept_where_there_is_one_and_absent_silently_elsewhere(make: Make) -> None:
     """FI wanted: asked for by type, never waited for, never missing."""
     harness = make(
-        replace(SMALL, documents=10, intermediary_share=0.5), wishes={"demo1": Wish(file_types=frozenset(FileType))}
+        replace(SMALL, documents=10, intermediary_share=0.5), wishes={"demo1": Wish(file_types=tuple(FileType))}
     )
     assert settle(harness).waiting == 0
     assert_archived(harness)
@@ -207,7 +207,7 @@ def test_row_10_the_intermediary_s_copy_is_kept_where_there_is_one_and_absent_si
 
 def test_row_10_without_fa_the_first_type_is_the_original(make: Make) -> None:
     """An account that wants metadata only is served, and acknowledged, by it."""
-    wish = Wish(file_types=frozenset({FileType.MT}), original=FileType.MT)
+    wish = Wish(file_types=(FileType.MT,))
     harness = make(FEW, wishes={"demo1": wish})
     assert settle(harness).waiting == 0
     assert_archived(harness)

@@ -71,7 +71,7 @@ COMPLETENESS = (
     Mutant(
         "login-blames-the-batch",
         "a login that fails speaks against the batch that needed it",
-        "remote/client.py",
+        "remote/api_client.py",
         "        except CallFailed as failed:\n            raise ServiceUnavailable(",
         "        except CallFailed as failed:\n            raise CallFailed(",
         ("tests/remote/test_remote_calls.py::test_a_failure_of_the_login_is_not_a_failure_of_the_call",),
@@ -79,7 +79,7 @@ COMPLETENESS = (
     Mutant(
         "503-blames-the-batch",
         "a service that says it is unavailable counts as failing over one call",
-        "remote/reply_checks.py",
+        "remote/reply.py",
         "if status >= 500 and status != 503",
         "if status >= 500",
         ("tests/remote/test_remote_calls.py::test_only_a_service_that_breaks_down_over_a_call_blames_it",),

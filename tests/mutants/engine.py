@@ -31,7 +31,7 @@ ENGINE = (
         "an account that tells nothing does not read back either",
         "machine/batch_effects.py",
         "        if set(receipt.doc_ids) != set(claim.doc_ids):\n",
-        "        if account.acknowledge != AcknowledgeWith.NONE and set(receipt.doc_ids) != set(claim.doc_ids):\n",
+        "        if account.settings.acknowledge != 'none' and set(receipt.doc_ids) != set(claim.doc_ids):\n",
         (f"{TOLD}::test_row_16_an_account_that_acknowledges_nothing_still_reads_back",),
     ),
     Mutant(
@@ -297,5 +297,15 @@ ENGINE = (
         "    archive.batches.try_now(account_ids, now)\n",
         "",
         ("tests/machine/test_machine_try_now.py::test_after_a_full_disk_everything_is_tried_at_once",),
+    ),
+    Mutant(
+        "one-account-takes-all-threads",
+        "accounts with slow calls take every thread of a lane, and the others wait",
+        "machine/engine.py",
+        "            account_ids = self._accounts.keys() - crowded\n",
+        "            account_ids = self._accounts.keys()\n",
+        (
+            "tests/machine/test_machine_fairness.py::test_an_account_gets_a_thread_only_while_more_are_free_than_it_has",
+        ),
     ),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from tests.mutants.mutant import PACKAGE, Edit, Mutant
 
 ANSWERS = "tests/machine/test_matrix_01_answers.py"
-AUTH = "tests/remote/test_remote_auth.py"
+AUTH = "tests/remote/test_remote_access_tokens.py"
 CALLS = "tests/remote/test_remote_calls.py"
 CONTAINER = "tests/remote/test_remote_zip_reader.py"
 ELEMENT = "tests/remote/test_remote_list_element.py"
 FETCH = "tests/remote/test_remote_fetch.py"
+HTTP = "tests/remote/test_remote_http_client.py"
 LISTING = "tests/remote/test_remote_listing.py"
 HTTP_SERVER = "tests/host/test_host_http_server.py"
 PARCEL = "tests/remote/test_remote_parcel.py"
@@ -19,7 +20,7 @@ REMOTE = (
     Mutant(
         "pending-taken-for-parcel",
         "202 is read as if it were the parcel",
-        "remote/client.py",
+        "remote/api_client.py",
         "if reply.status == 202:",
         "if reply.status == 102:",
         (f"{FETCH}::test_a_202_is_pending",),
@@ -27,7 +28,7 @@ REMOTE = (
     Mutant(
         "login-loop",
         "a refused login is trouble to be waited out",
-        "remote/client.py",
+        "remote/api_client.py",
         "if reply.status in {400, 401, 403}:",
         "if reply.status in {400}:",
         (f"{AUTH}::test_a_refused_login_is_tried_once",),
@@ -35,7 +36,7 @@ REMOTE = (
     Mutant(
         "fresh-token-doubted",
         "a fresh token that is refused is trouble to be waited out",
-        "remote/client.py",
+        "remote/api_client.py",
         '                raise CredentialsRefused(\n                    reply.problem(f"a fresh token',
         '                raise ServiceUnavailable(\n                    reply.problem(f"a fresh token',
         (f"{ANSWERS}::test_row_02_a_fresh_token_that_is_refused_pauses_that_account_alone",),
@@ -43,7 +44,7 @@ REMOTE = (
     Mutant(
         "token-never-renewed",
         "a token is used beyond its end",
-        "remote/auth.py",
+        "remote/access_tokens.py",
         "return token.renew_at is not None and",
         "return token.renew_at is None and",
         (f"{AUTH}::test_a_token_is_renewed_a_minute_before_it_expires",),
@@ -51,7 +52,7 @@ REMOTE = (
     Mutant(
         "login-for-every-thread",
         "threads that wait for a refused login each try it again",
-        "remote/auth.py",
+        "remote/access_tokens.py",
         "if self._logins_ended != before and self._failure is not None:",
         "if self._logins_ended < before and self._failure is not None:",
         (f"{AUTH}::test_threads_that_wait_for_a_refused_login_do_not_try_it_again",),
@@ -59,7 +60,7 @@ REMOTE = (
     Mutant(
         "101-ids-a-call",
         "a call may name more than a hundred ids",
-        "remote/client.py",
+        "remote/api_client.py",
         "if not 1 <= len(ids) <= MOST_IDS_PER_CALL:",
         "if not ids:",
         (f"{CALLS}::test_ids_that_the_service_would_refuse_are_never_sent",),
@@ -67,7 +68,7 @@ REMOTE = (
     Mutant(
         "list-without-bound",
         "a list may inflate without end",
-        "remote/client.py",
+        "remote/api_client.py",
         "if len(body) > MOST_LIST_BYTES:",
         "if len(body) < 0:",
         (f"{CALLS}::test_a_list_that_inflates_without_end_is_too_large",),
@@ -84,14 +85,14 @@ REMOTE = (
         "cut-gzip-accepted",
         "a compressed answer that breaks off passes for whole",
         "remote/inflate.py",
-        '        raise CutShort("the compressed content is cut short")\n',
+        '        raise InflateError("is cut short")\n',
         "        return\n",
         (f"{CALLS}::test_a_compressed_list_that_is_not_whole_is_no_list",),
     ),
     Mutant(
         "retry-after-date-ignored",
         "Retry-After is understood in seconds only",
-        "remote/http_client.py",
+        "remote/reply.py",
         "return seconds if seconds is not None and seconds >= 0 else None",
         "return None",
         (f"{CALLS}::test_retry_after_is_read_in_seconds_or_as_a_date",),
@@ -99,18 +100,18 @@ REMOTE = (
     Mutant(
         "secret-in-an-error",
         "what the service echoes is shown with the password in it",
-        "remote/error_excerpts.py",
-        "for secret in (*self._lasting, *tuple(self._tokens)):",
-        "for secret in tuple(self._tokens):",
+        "redaction.py",
+        "itertools.chain(self._forms, *tuple(self._tokens)):",
+        "itertools.chain(*tuple(self._tokens)):",
         (f"{CALLS}::test_what_the_service_echoes_never_shows_a_secret",),
     ),
     Mutant(
-        "secret-in-a-repr",
-        "an endpoint shows its password",
-        "remote/endpoint.py",
-        "    password: str = field(repr=False)\n",
-        "    password: str = field(repr=True)\n",
-        ("tests/remote/test_remote_endpoint.py::test_a_repr_shows_no_secret",),
+        "proxy-password-forgotten",
+        "a proxy's password is not among the secrets of its account",
+        "settings/model.py",
+        "        yield from address_validators.passwords_in(self.proxy.get_secret_value())\n",
+        "",
+        (f"{HTTP}::test_an_account_s_secrets_include_the_proxy_s_password_as_written_and_decoded",),
     ),
     Mutant(
         "page-taken-for-a-list",
@@ -229,22 +230,22 @@ REMOTE = (
         "page-in-front-accepted",
         "something may stand in front of a zip",
         "remote/zip_reader.py",
-        "if (by_place[0].starts_at if by_place else frame.start) != 0:",
-        "if (by_place[0].starts_at if by_place else frame.start) < 0:",
+        "if (by_place[0].starts_at if by_place else directory.start) != 0:",
+        "if (by_place[0].starts_at if by_place else directory.start) < 0:",
         (f"{CONTAINER}::test_anything_in_front_is_bad",),
     ),
     Mutant(
         "two-zips-accepted",
         "of two end records that fit, the last is believed",
         "remote/zip_reader.py",
-        "    if len(frames) > 1:\n",
-        "    if len(frames) > 99:\n",
+        "    if len(found) > 1:\n",
+        "    if len(found) > 99:\n",
         (f"{CONTAINER}::test_a_comment_that_is_an_end_record_too_makes_the_zip_ambiguous",),
     ),
     Mutant(
         "torn-parcel-stored",
         "a parcel larger than its bound goes on into the spool",
-        "remote/reply_checks.py",
+        "remote/reply.py",
         "        if count > most_bytes:\n",
         "        if count < 0:\n",
         (f"{FETCH}::test_a_parcel_beyond_the_cap_stops_there",),

@@ -51,7 +51,7 @@ SIMULATION_INVARIANTS = (
     Mutant(
         "invariant-a-call-without-ids",
         "a call names no id",
-        "remote/client.py",
+        "remote/api_client.py",
         "    return ids\n",
         "    return ids[:0]\n",
         (f"{SCENARIOS}[ordinary]",),
@@ -60,7 +60,7 @@ SIMULATION_INVARIANTS = (
     Mutant(
         "invariant-ids-twice",
         "a call names each id twice",
-        "remote/client.py",
+        "remote/api_client.py",
         "    return ids\n",
         "    return ids * 2\n",
         (f"{SCENARIOS}[ordinary]",),
@@ -215,7 +215,7 @@ SIMULATION_INVARIANTS = (
     Mutant(
         "invariant-chance-of-its-own",
         "a call names its ids in an order that no seed owns",
-        "remote/client.py",
+        "remote/api_client.py",
         "    ids = sorted(doc_ids)\n",
         '    ids = sorted(doc_ids, key=lambda _: __import__("random").random())\n',
         (SAME,),
@@ -226,7 +226,7 @@ SIMULATION_INVARIANTS = (
         "an event carries the account's password",
         "machine/engine.py",
         "note(move.name, account=account.label,",
-        "note(move.name, account=account.service._endpoint.password,",
+        "note(move.name, account=account.settings.password.get_secret_value(),",
         (f"{SCENARIOS}[ordinary]",),
         says="NO-SECRET-LEAK: a password",
     ),

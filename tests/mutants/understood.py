@@ -31,6 +31,14 @@ UNDERSTOOD = (
         (f"{DECODING}::test_any_other_encoding_is_refused",),
     ),
     Mutant(
+        "envelope-unbounded",
+        "a signed envelope may have any number of parts",
+        "invoices/ber.py",
+        "for _ in range(MOST_BER_ELEMENTS):",
+        "for _ in range(MOST_BER_ELEMENTS * 100):",
+        (f"{ENVELOPE}::test_an_envelope_of_too_many_parts_is_not_taken_apart",),
+    ),
+    Mutant(
         "depth-unbounded",
         "elements may nest without end",
         "invoices/tree.py",
@@ -150,8 +158,8 @@ UNDERSTOOD = (
         "rest-forgotten",
         "what no path asks for is lost",
         "invoices/fatturapa.py",
-        "transmission=top.rest(), more=content.rest())",
-        "transmission=top.rest(), more=content.rest()[:0])",
+        "more=content.rest(), credit_note",
+        "more=content.rest()[:0], credit_note",
         (f"{TRAPS}::test_what_no_path_asks_for_is_kept_with_its_name",),
     ),
     Mutant(

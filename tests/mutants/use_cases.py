@@ -85,4 +85,12 @@ USE_CASES = (
             f"{CASES}::test_a_finding_has_its_kind_of_error",
         ),
     ),
+    Mutant(
+        "account-takes-over-anothers-documents",
+        "an account is moved to an identity that another account of the archive has",
+        "archive/accounts.py",
+        "            if other is not None and other != moved.id:\n",
+        "            if other is not None and other == moved.id:\n",
+        ("tests/cli/test_cli_accounts.py::test_an_account_never_takes_over_the_documents_of_another",),
+    ),
 )

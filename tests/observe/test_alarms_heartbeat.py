@@ -11,7 +11,7 @@ from tests.support.harness import Recorder, VirtualClock
 from tests.support.http_receiver import QuietHandler, http_receiver
 
 from easytracking_sync.effects import SystemClock
-from easytracking_sync.observe.alarms.heartbeat import Heart, call
+from easytracking_sync.observe.alarms.heartbeat import Heartbeat, call
 
 
 @contextmanager
@@ -56,12 +56,12 @@ def test_calls_are_made_in_the_background_and_those_that_fail_are_noted_without_
         gate.wait(20)
         return "it answered 503"
 
-    heart = Heart("https://monitor.example/ping/s3cret", VirtualClock(), observer, ring)
+    heart = Heartbeat("https://monitor.example/ping/s3cret", VirtualClock(), observer, ring)
     try:
         heart.beat()
         assert not heart.join(1.0)
         gate.set()
-        assert Heart.join(_on(heart, SystemClock()), 20)
+        assert Heartbeat.join(_on(heart, SystemClock()), 20)
     finally:
         heart.stop()
     assert rung == ["https://monitor.example/ping/s3cret"]
@@ -70,6 +70,6 @@ def test_calls_are_made_in_the_background_and_those_that_fail_are_noted_without_
     ]
 
 
-def _on(heart: Heart, clock: SystemClock) -> Heart:
+def _on(heart: Heartbeat, clock: SystemClock) -> Heartbeat:
     heart._clock = clock
     return heart

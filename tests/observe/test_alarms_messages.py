@@ -11,14 +11,14 @@ import pytest
 
 from easytracking_sync.alarm_terms import AccountCondition, AlarmKind
 from easytracking_sync.archive.journal import Arrivals
-from easytracking_sync.observe.alarms.messages import MOST_LINES, Tone, Writer
+from easytracking_sync.observe.alarms.messages import MOST_LINES, MessageWriter, Tone
 from easytracking_sync.observe.alarms.rules import Alarm, Watched
 from easytracking_sync.observe.alarms.translations import TEXTS
 from easytracking_sync.settings import Language
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-ENGLISH = Writer(Language.ENGLISH, ZoneInfo("Europe/Rome"), "host-1", 1_000_000_000)
-ITALIAN = Writer(Language.ITALIAN, ZoneInfo("Europe/Rome"), "host-1", 1_000_000_000)
+ENGLISH = MessageWriter(Language.ENGLISH, ZoneInfo("Europe/Rome"), "host-1", 1_000_000_000)
+ITALIAN = MessageWriter(Language.ITALIAN, ZoneInfo("Europe/Rome"), "host-1", 1_000_000_000)
 
 
 def placeholders(template: str) -> set[str]:
@@ -46,7 +46,7 @@ def test_every_kind_of_alarm_has_its_words_and_no_others_are_there() -> None:
 @pytest.mark.parametrize("writer", [ENGLISH, ITALIAN], ids=["en", "it"])
 @pytest.mark.parametrize("kind", AlarmKind)
 def test_an_alarm_names_whom_it_is_about_and_what_to_do_and_its_end_names_them_too(
-    kind: AlarmKind, writer: Writer
+    kind: AlarmKind, writer: MessageWriter
 ) -> None:
     alarm = Alarm(kind, 7, "acme", 12, NOW - timedelta(hours=3), "no answer in time")
     began = writer.began(kind, [alarm], {alarm.key: (1, 2)}, NOW)
@@ -76,10 +76,10 @@ def test_numbers_documents_and_moments_are_told_in_the_language_s_own_way() -> N
 
 def test_500_accounts_in_the_same_trouble_are_one_message_of_bounded_length() -> None:
     alarms = [Alarm(AlarmKind.SILENT, number, f"account-{number}", since=NOW) for number in range(500)]
-    letter = ENGLISH.began(AlarmKind.SILENT, alarms, {}, NOW)
-    assert letter.title.endswith("account-0, account-1, account-2, and 497 more")
-    assert len(letter.body.splitlines()) < MOST_LINES + 8
-    assert "and 470 more" in letter.body
+    message = ENGLISH.began(AlarmKind.SILENT, alarms, {}, NOW)
+    assert message.title.endswith("account-0, account-1, account-2, and 497 more")
+    assert len(message.body.splitlines()) < MOST_LINES + 8
+    assert "and 470 more" in message.body
 
 
 def test_what_became_worse_and_what_is_grave_are_told_as_such() -> None:
@@ -91,9 +91,9 @@ def test_what_became_worse_and_what_is_grave_are_told_as_such() -> None:
 
 
 def test_news_count_invoices_by_account_and_receiver() -> None:
-    letter = ENGLISH.news(Arrivals(9, {"acme": {"01234567890": 3, "": 1}, "beta": {"RSSMRA": 1}}), NOW)
-    assert letter.title == "easytracking-sync: new invoices: 5"
-    assert letter.body.splitlines()[:3] == [
+    message = ENGLISH.news(Arrivals(9, {"acme": {"01234567890": 3, "": 1}, "beta": {"RSSMRA": 1}}), NOW)
+    assert message.title == "easytracking-sync: new invoices: 5"
+    assert message.body.splitlines()[:3] == [
         "acme, receiver 01234567890: 3",
         "acme, receiver unknown: 1",
         "beta, receiver RSSMRA: 1",
@@ -108,9 +108,11 @@ def test_a_digest_tells_what_came_what_waits_and_what_is_wrong_and_sums_up_the_q
         condition("quiet"),
     ]
     came = Arrivals(9, {"gamma": {"": 4}})
-    letter = ENGLISH.digest(NOW - timedelta(days=1), accounts, came, [Alarm(AlarmKind.QUARANTINE, 1, "acme", 1)], NOW)
-    assert letter.title == "easytracking-sync: since 2026-11-21 13:00: new 4, waiting 2, alarms 1"
-    assert letter.body.splitlines()[:6] == [
+    message = ENGLISH.digest(
+        NOW - timedelta(days=1), accounts, came, [Alarm(AlarmKind.QUARANTINE, 1, "acme", 1)], NOW
+    )
+    assert message.title == "easytracking-sync: since 2026-11-21 13:00: new 4, waiting 2, alarms 1"
+    assert message.body.splitlines()[:6] == [
         "acme: new 0, waiting 2, in quarantine 1, last listed 2026-11-22 11:00",
         "gamma: new 4, waiting 0, in quarantine 0, last listed 2026-11-22 11:00",
         "Accounts with nothing new and nothing waiting: 2",

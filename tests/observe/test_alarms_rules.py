@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from easytracking_sync.alarm_terms import AccountCondition, AlarmKind, KnownAlarm
 from easytracking_sync.archive import account_status
 from easytracking_sync.observe.alarms.rules import (
+    CAUSES,
     COUNTED,
-    MASKED_BY,
     Alarm,
+    AlarmAction,
+    AlarmStep,
     Disk,
     Limits,
-    Step,
-    Telling,
     Watched,
     standing,
     steps,
@@ -58,11 +58,11 @@ def alarms(*accounts: Watched, disk: Disk | None = None, known: tuple[KnownAlarm
     return {alarm.key: alarm for alarm in found}
 
 
-def tellings(*found: Alarm, known: tuple[KnownAlarm, ...] = (), place: str = "") -> list[tuple[Telling, str]]:
-    return [(step.telling, step.key) for step in all_steps(*found, known=known, place=place)]
+def actions(*found: Alarm, known: tuple[KnownAlarm, ...] = (), place: str = "") -> list[tuple[AlarmAction, str]]:
+    return [(step.action, step.key) for step in all_steps(*found, known=known, place=place)]
 
 
-def all_steps(*found: Alarm, known: tuple[KnownAlarm, ...] = (), place: str = "") -> tuple[Step, ...]:
+def all_steps(*found: Alarm, known: tuple[KnownAlarm, ...] = (), place: str = "") -> tuple[AlarmStep, ...]:
     by_key = {one.key: one for one in known}
     return steps(found, by_key, {7}, place, now=NOW, lost_before=NOW - HOUR / 4)
 
@@ -115,8 +115,8 @@ def test_a_disk_at_its_limit_does_not_begin_and_end_every_minute() -> None:
 def test_disks_of_two_machines_on_one_database_are_two() -> None:
     assert set(alarms(disk=Disk("/a", 1, "one"))) == {"disk/one"}
     other = remembered(Alarm(AlarmKind.DISK, None, "/a", 1, place="two"))
-    assert tellings(known=(other,), place="one") == []
-    assert tellings(known=(other,), place="two") == [(Telling.END, "disk/two")]
+    assert actions(known=(other,), place="one") == []
+    assert actions(known=(other,), place="two") == [(AlarmAction.END, "disk/two")]
 
 
 def test_a_refused_login_is_over_when_a_listing_succeeded_and_not_when_a_restart_ended_the_pause() -> None:
@@ -133,7 +133,7 @@ def test_a_lost_permission_is_over_when_a_document_was_accepted_and_not_when_som
     assert alarms(watched(refused_in_row=0), known=(known,)) == {}
 
 
-MASKED = [(kind, cause) for kind, causes in MASKED_BY.items() for cause in sorted(causes)]
+MASKED = [(kind, cause) for kind, causes in CAUSES.items() for cause in sorted(causes)]
 
 
 @pytest.mark.parametrize(("kind", "cause"), MASKED)
@@ -158,49 +158,49 @@ UNTOLD: dict[str, Any] = {"told_at": None}
 OVER: dict[str, Any] = {"ended_at": NOW - HOUR}
 ON_ITS_WAY: dict[str, Any] = {"taken_at": NOW - timedelta(minutes=1)}
 
-TOLD: list[tuple[str, bool, dict[str, Any] | None, Telling | None]] = [
-    ("new", True, None, Telling.BEGIN),
+TOLD: list[tuple[str, bool, dict[str, Any] | None, AlarmAction | None]] = [
+    ("new", True, None, AlarmAction.BEGIN),
     ("told, and still there", True, {}, None),
-    ("told, and over", False, {}, Telling.END),
+    ("told, and over", False, {}, AlarmAction.END),
     ("on its way, still there", True, UNTOLD | ON_ITS_WAY, None),
     ("on its way, and over already: its beginning comes first", False, UNTOLD | ON_ITS_WAY, None),
-    ("lost on its way, still there", True, UNTOLD, Telling.BEGIN_AGAIN),
-    ("lost on its way, and over", False, UNTOLD, Telling.DROP),
+    ("lost on its way, still there", True, UNTOLD, AlarmAction.BEGIN_AGAIN),
+    ("lost on its way, and over", False, UNTOLD, AlarmAction.DROP),
     ("its end on its way", False, OVER | ON_ITS_WAY, None),
     ("its end on its way, and back: its end comes first", True, OVER | ON_ITS_WAY, None),
-    ("its end lost", False, OVER, Telling.END_AGAIN),
-    ("its end lost, and back: as if nothing had been", True, OVER, Telling.REVIVE),
+    ("its end lost", False, OVER, AlarmAction.END_AGAIN),
+    ("its end lost, and back: as if nothing had been", True, OVER, AlarmAction.REVIVE),
 ]
 
 
-@pytest.mark.parametrize(("stands", "known", "telling"), [row[1:] for row in TOLD], ids=[row[0] for row in TOLD])
+@pytest.mark.parametrize(("stands", "known", "action"), [row[1:] for row in TOLD], ids=[row[0] for row in TOLD])
 def test_an_alarm_is_told_once_when_it_begins_and_once_when_it_ends(
     stands: bool,  # noqa: FBT001  a table's column
     known: dict[str, Any] | None,
-    telling: Telling | None,
+    action: AlarmAction | None,
 ) -> None:
     found = (QUARANTINE,) if stands else ()
     memory = (remembered(QUARANTINE, **known),) if known is not None else ()
-    assert tellings(*found, known=memory) == ([(telling, QUARANTINE.key)] if telling else [])
+    assert actions(*found, known=memory) == ([(action, QUARANTINE.key)] if action else [])
 
 
 @pytest.mark.parametrize("kind", sorted(COUNTED))
 def test_what_becomes_worse_is_told_again_a_day_later_at_the_earliest(kind: AlarmKind) -> None:
     was = Alarm(kind, 7, "acme", 3)
     long_ago = {"told_at": NOW - 24 * HOUR}
-    assert tellings(replace(was, amount=4), known=(remembered(was, **long_ago),)) == [(Telling.GROW, was.key)]
-    assert tellings(replace(was, amount=4), known=(remembered(was),)) == []
-    assert tellings(replace(was, amount=2), known=(remembered(was, **long_ago),)) == []
+    assert actions(replace(was, amount=4), known=(remembered(was, **long_ago),)) == [(AlarmAction.GROW, was.key)]
+    assert actions(replace(was, amount=4), known=(remembered(was),)) == []
+    assert actions(replace(was, amount=2), known=(remembered(was, **long_ago),)) == []
 
 
 def test_a_backlog_or_a_disk_that_becomes_worse_is_not_told_again() -> None:
     was = Alarm(AlarmKind.BACKLOG, 7, "acme", 3)
-    assert tellings(replace(was, amount=99), known=(remembered(was, told_at=NOW - 99 * HOUR),)) == []
+    assert actions(replace(was, amount=99), known=(remembered(was, told_at=NOW - 99 * HOUR),)) == []
 
 
 def test_alarms_of_accounts_that_another_instance_serves_are_left_to_it() -> None:
     foreign = remembered(Alarm(AlarmKind.QUARANTINE, 8, "beta", 3))
-    assert tellings(known=(foreign,)) == []
+    assert actions(known=(foreign,)) == []
 
 
 def test_alarms_of_the_same_kind_are_told_apart_by_account() -> None:
@@ -215,10 +215,10 @@ def test_whatever_comes_and_goes_beginnings_and_ends_alternate_and_restarts_chan
 ) -> None:
     """Everything is accepted at once here; the memory is all that stays between two looks."""
     memory: tuple[KnownAlarm, ...] = ()
-    told: list[Telling] = []
+    told: list[AlarmAction] = []
     for stands in states:
         for step in all_steps(*((QUARANTINE,) if stands else ()), known=memory):
-            told.append(step.telling)
-            memory = (remembered(QUARANTINE),) if step.telling is Telling.BEGIN else ()
-    assert told == [Telling.BEGIN, Telling.END] * (len(told) // 2) + [Telling.BEGIN] * (len(told) % 2)
+            told.append(step.action)
+            memory = (remembered(QUARANTINE),) if step.action is AlarmAction.BEGIN else ()
+    assert told == [AlarmAction.BEGIN, AlarmAction.END] * (len(told) // 2) + [AlarmAction.BEGIN] * (len(told) % 2)
     assert bool(memory) == (states[-1] if states else False)

@@ -16,7 +16,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from easytracking_sync.remote import EasyTracking, Endpoint
+from easytracking_sync.remote import EasyTracking
+from easytracking_sync.settings import AccountSettings
 
 PASSWORD = 'pässw"ord<canary>&1'
 CLIENT_SECRET = "client-canary-2"
@@ -83,17 +84,19 @@ class Desk:
         return httpx.Response(200, json=make_token(f"token {self.logins}", **life))
 
     def client(self) -> EasyTracking:
-        return EasyTracking(
-            make_endpoint("https://base.example", "https://auth.example"),
-            account="acme",
-            clock=self.clock,
-            user_agent="tests/1",
-            network=httpx.MockTransport(self),
-        )
+        return EasyTracking(account_settings(), label="acme", clock=self.clock, network=httpx.MockTransport(self))
 
 
-def make_endpoint(base_url: str, auth_base_url: str) -> Endpoint:
-    return Endpoint(base_url, auth_base_url, "mario", PASSWORD, client_secret=CLIENT_SECRET)
+def account_settings(**keys: object) -> AccountSettings:
+    """An account's settings with both secrets set; `keys` replace others."""
+    usual = {
+        "base_url": "https://base.example",
+        "auth_base_url": "https://auth.example",
+        "username": "mario",
+        "password": PASSWORD,
+        "client_secret": CLIENT_SECRET,
+    }
+    return AccountSettings.model_validate(usual | keys)
 
 
 @pytest.fixture
@@ -116,7 +119,8 @@ class RawServer:
 
     def client(self) -> EasyTracking:
         address = f"http://127.0.0.1:{self.port}"
-        return EasyTracking(make_endpoint(address, address), account="acme", clock=StillClock(), user_agent="tests/1")
+        settings = account_settings(base_url=address, auth_base_url=address)
+        return EasyTracking(settings, label="acme", clock=StillClock())
 
     def answer(self, line: socket.socket) -> None:
         asked = b""

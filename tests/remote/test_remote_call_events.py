@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from tests.remote.conftest import JOB_ID, make_endpoint
+from tests.remote.conftest import JOB_ID, account_settings
 
 from easytracking_sync.errors import JobLost, Refused, ServiceUnavailable
 from easytracking_sync.remote import CallEnded, EasyTracking
@@ -21,10 +21,9 @@ def listened(desk: Desk) -> tuple[EasyTracking, list[CallEnded]]:
     """A client, and what is told of its calls."""
     told: list[CallEnded] = []
     client = EasyTracking(
-        make_endpoint("https://base.example", "https://auth.example"),
-        account="acme",
+        account_settings(),
+        label="acme",
         clock=desk.clock,
-        user_agent="tests/1",
         network=httpx.MockTransport(desk),
         on_call=told.append,
     )

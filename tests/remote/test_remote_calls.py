@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from easytracking_sync.errors import CallFailed, CredentialsRefused, Refused, ServiceUnavailable, SyncError, TooLarge
-from easytracking_sync.remote import EasyTracking, ListQuery, client, http_client
+from easytracking_sync.remote import EasyTracking, ListQuery, api_client, http_client
 from easytracking_sync.terms import FileType, Window, WindowKind
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_the_list_is_asked_for_as_section_4_says(desk: Desk) -> None:
     assert dict(call.url.params) == QUERY.parameters
     assert call.headers["Accept"] == call.headers["Content-Type"] == "application/json"
     assert call.headers["Accept-Encoding"] == "gzip"
-    assert call.headers["User-Agent"] == "tests/1"
+    assert call.headers["User-Agent"] == http_client.USER_AGENT
 
 
 @pytest.mark.parametrize("status", [200, 202])
@@ -282,7 +282,7 @@ def test_a_compressed_list_that_is_not_whole_is_no_list(desk: Desk, encoding: st
 
 
 def test_a_list_that_inflates_without_end_is_too_large(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "MOST_LIST_BYTES", 1_000_000)
+    monkeypatch.setattr(api_client, "MOST_LIST_BYTES", 1_000_000)
     bomb = gzip.compress(b" " * 50_000_000, 9)
     answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Pieces(bomb))
     assert isinstance(failing(desk, "list", answer), TooLarge)

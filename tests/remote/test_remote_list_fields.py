@@ -46,7 +46,7 @@ def words(path: Path) -> Iterator[str]:
 NAMED = {
     path.relative_to(PACKAGE).as_posix(): frozenset(words(path))
     for path in PACKAGE.rglob("*.py")
-    if path.name != "list_fields.py" and "invoices" not in path.parts
+    if path.name != "list_fields.py" and "invoices" not in path.relative_to(PACKAGE).parts
 }
 """The words of each module. An invoice names its own fields, which are not those of the list."""
 

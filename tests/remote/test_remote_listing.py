@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from easytracking_sync.errors import ServiceUnavailable
 from easytracking_sync.list_element import MOST_FIELD_TEXT
 from easytracking_sync.list_fields import LIST_FIELDS, ListedDocument
-from easytracking_sync.remote import read_listing
+from easytracking_sync.remote import read_document_list
 
 WHOLE: dict[str, Any] = {
     "id": 4574622,
@@ -40,7 +40,7 @@ def listing_of(*elements: str, total: str = "1") -> bytes:
 
 
 def read_one(**changes: Any) -> ListedDocument:
-    listing = read_listing(listing_of(json.dumps(WHOLE | changes)))
+    listing = read_document_list(listing_of(json.dumps(WHOLE | changes)))
     assert not listing.unreadable
     return listing.documents[0]
 
@@ -63,7 +63,7 @@ def test_the_program_knows_the_thirteen_fields_of_the_vendors_document() -> None
 
 def test_raw_is_the_element_as_it_came() -> None:
     element = '{ "id" : 7,\n "sconosciuto": [1, {"è": null}] }'
-    assert read_listing(listing_of(element)).documents[0].raw == element.encode()
+    assert read_document_list(listing_of(element)).documents[0].raw == element.encode()
 
 
 @pytest.mark.parametrize("field", [name for name in FIELDS if name != "id"])
@@ -89,7 +89,7 @@ def test_raw_is_the_element_as_it_came() -> None:
 )
 def test_an_odd_field_spoils_only_itself(field: str, odd: str) -> None:
     element = json.dumps({name: value for name, value in WHOLE.items() if name != field})[:-1] + f',"{field}":{odd}}}'
-    listing = read_listing(listing_of(element, json.dumps(WHOLE | {"id": 8})))
+    listing = read_document_list(listing_of(element, json.dumps(WHOLE | {"id": 8})))
     spoiled, good = listing.documents
     sound = read_one()
     assert good.number == "77/C"
@@ -106,7 +106,7 @@ def test_an_odd_field_spoils_only_itself(field: str, odd: str) -> None:
 
 def test_bytes_that_are_not_utf8_spoil_only_their_letters() -> None:
     body = listing_of('{"id":1,"number":"caff?","fileName":"a.xml"}').replace(b"?", b"\xe8")
-    (document,) = read_listing(body).documents
+    (document,) = read_document_list(body).documents
     assert (document.number, document.file_name) == ("caff\ufffd", "a.xml")
     assert document.raw == b'{"id":1,"number":"caff\xe8","fileName":"a.xml"}'
 
@@ -114,7 +114,7 @@ def test_bytes_that_are_not_utf8_spoil_only_their_letters() -> None:
 @pytest.mark.parametrize("doc_id", ["null", "0", "-1", "1.5", "true", '"x"', "[1]", str(2**63), '"٣"', "9" * 5000])
 def test_an_element_without_a_usable_id_is_kept_apart(doc_id: str) -> None:
     element = f'{{"id":{doc_id},"number":"1"}}'
-    listing = read_listing(listing_of('{"id":5}', element, "17", "{}"))
+    listing = read_document_list(listing_of('{"id":5}', element, "17", "{}"))
     assert [document.doc_id for document in listing.documents] == [5]
     assert listing.unreadable == (element.encode(), b"17", b"{}")
 
@@ -123,11 +123,11 @@ def test_an_element_without_a_usable_id_is_kept_apart(doc_id: str) -> None:
     ("doc_id", "read"), [('"123"', 123), ('" 7 "', 7), (str(2**63 - 1), 2**63 - 1), ("7.0", 7), ('"7.00"', 7)]
 )
 def test_an_id_may_be_digits_in_a_text_and_have_zeros_behind_a_point(doc_id: str, read: int) -> None:
-    assert read_listing(listing_of(f'{{"id":{doc_id}}}')).documents[0].doc_id == read
+    assert read_document_list(listing_of(f'{{"id":{doc_id}}}')).documents[0].doc_id == read
 
 
 def test_a_document_listed_twice_is_kept_once_and_the_last_counts() -> None:
-    listing = read_listing(listing_of('{"id":1,"number":"a"}', '{"id":2}', '{"id":1,"number":"b"}'))
+    listing = read_document_list(listing_of('{"id":1,"number":"a"}', '{"id":2}', '{"id":1,"number":"b"}'))
     assert [(document.doc_id, document.number) for document in listing.documents] == [(1, "b"), (2, None)]
 
 
@@ -176,7 +176,7 @@ def test_a_reception_with_a_zone_becomes_local_and_its_text_stays(given: str, re
 
 def test_the_fingerprint_sees_the_thirteen_values_and_nothing_else() -> None:
     shuffled = json.dumps(dict(reversed(WHOLE.items())) | {"nuovo": 1}, indent=3, ensure_ascii=False)
-    assert read_listing(listing_of(shuffled)).documents[0].fingerprint == read_one().fingerprint
+    assert read_document_list(listing_of(shuffled)).documents[0].fingerprint == read_one().fingerprint
     prints = {read_one(**{name: "altro"}).fingerprint for name in FIELDS if name != "id"}
     assert len(prints | {read_one().fingerprint, read_one(id=1).fingerprint}) == len(FIELDS) + 1
 
@@ -184,7 +184,7 @@ def test_the_fingerprint_sees_the_thirteen_values_and_nothing_else() -> None:
 def test_the_fingerprint_does_not_depend_on_what_else_is_odd() -> None:
     """Elements that take the slow way in give the same as those that take the fast one."""
     odd = json.dumps(WHOLE)[:-1] + ',"nuovo":"\\ud800"}'
-    assert read_listing(listing_of(odd)).documents[0].fingerprint == read_one().fingerprint
+    assert read_document_list(listing_of(odd)).documents[0].fingerprint == read_one().fingerprint
 
 
 @pytest.mark.parametrize(
@@ -207,17 +207,17 @@ def test_the_fingerprint_does_not_depend_on_what_else_is_odd() -> None:
 )
 def test_what_is_no_whole_list_is_the_services_trouble(body: bytes) -> None:
     with pytest.raises(ServiceUnavailable):
-        read_listing(body)
+        read_document_list(body)
 
 
 @pytest.mark.parametrize("body", [b'{"invoices":[],"total":0}', b'{"invoices":null,"total":0}'])
 def test_an_empty_list_is_a_list(body: bytes) -> None:
-    assert read_listing(b"\xef\xbb\xbf" + body).documents == ()
+    assert read_document_list(b"\xef\xbb\xbf" + body).documents == ()
 
 
 @pytest.mark.parametrize(("total", "read"), [("3", 3), ('"3"', 3), ("null", None), ("{}", None), ('"\\ud800"', None)])
 def test_an_odd_total_is_no_total(total: str, read: int | None) -> None:
-    listing = read_listing(listing_of('{"id":1}', total=total))
+    listing = read_document_list(listing_of('{"id":1}', total=total))
     assert (listing.total, len(listing.documents)) == (read, 1)
 
 
@@ -225,7 +225,7 @@ def test_a_list_cut_at_any_byte_is_never_taken_for_a_list() -> None:
     whole = listing_of(json.dumps(WHOLE), '{"id":2,"number":"\\ud800"}')
     for length in range(len(whole)):
         with pytest.raises(ServiceUnavailable):
-            read_listing(whole[:length])
+            read_document_list(whole[:length])
 
 
 JSON_VALUES = st.recursive(
@@ -241,7 +241,7 @@ ELEMENTS = st.fixed_dictionaries({"id": JSON_VALUES}, optional=dict.fromkeys(FIE
 @given(st.lists(JSON_VALUES | ELEMENTS))
 def test_any_elements_are_listed_or_kept_apart(elements: list[Any]) -> None:
     texts = [json.dumps(element) for element in elements]
-    listing = read_listing(listing_of(*texts))
+    listing = read_document_list(listing_of(*texts))
     kept = {document.raw.decode() for document in listing.documents} | {raw.decode() for raw in listing.unreadable}
     assert kept <= set(texts)
     assert len(listing.documents) + len(listing.unreadable) <= len(texts)

@@ -301,7 +301,7 @@ def test_an_unknown_method_spoils_that_file_only(pack: Packer, method: int) -> N
         for name, content in held.items():
             target.writestr(name, content, method if name == "m.xml" else zipfile.ZIP_STORED)
     parcel = inspect(odd, 1, 2, 3)
-    only_the_second_is_refused(parcel, f"is compressed by method {method}, which is not read")
+    only_the_second_is_refused(parcel, f"is compressed by method {method}, which is not supported")
 
 
 def test_a_file_beyond_the_limit_spoils_that_file_only_and_is_not_even_inflated(pack: Packer) -> None:
@@ -326,7 +326,7 @@ def test_a_sum_or_a_count_beyond_the_limits_is_a_bad_parcel(pack: Packer) -> Non
 def test_what_changed_since_it_was_inspected_is_not_given_out_as_whole(pack: Packer) -> None:
     body = three(pack, b"secret")
     (found,) = (each for each in inspect(body, 2).files if each.file_type == "MT")
-    with pytest.raises(ParcelBad, match="proven"):
+    with pytest.raises(ParcelBad, match="verified"):
         b"".join(open_file(flip(body, b"secret"), found))
 
 

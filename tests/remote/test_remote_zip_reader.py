@@ -164,7 +164,7 @@ def test_any_bytes_at_all_are_bad(raw: bytes) -> None:
 def test_anything_in_front_is_bad(good: bytes, before: bytes) -> None:
     with pytest.raises(ParcelBad):
         inspect(before + good)
-    with pytest.raises(ParcelBad, match="in front"):
+    with pytest.raises(ParcelBad, match="precede"):
         inspect(shifted(good, before))
 
 
@@ -256,8 +256,8 @@ def test_a_damaged_frame_is_a_bad_parcel(
         (LOCAL, 6, "<H", 1, "is encrypted"),
         (CENTRAL, 10, "<H", 99, "has a damaged header"),
         (CENTRAL, 16, "<L", 0, "has a wrong checksum"),
-        (CENTRAL, 24, "<L", 3, "is larger than it says"),
-        (CENTRAL, 24, "<L", 5, "is smaller than it says"),
+        (CENTRAL, 24, "<L", 3, "is larger than declared"),
+        (CENTRAL, 24, "<L", 5, "is smaller than declared"),
         (CENTRAL, 24, "<L", 0xFFFFFFFE, "inflates to 4294967294 bytes, more than 20000000"),
         (CENTRAL, 38, "<L", 0o120777 << 16, "is a symbolic link"),
         (LOCAL, 0, "<L", 0, "has a damaged header"),
@@ -293,7 +293,7 @@ def test_a_bomb_is_refused_at_the_limit_in_bounded_memory(pack: Packer) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert dict(parcel.refused) == {1: "FA is larger than it says"}
+    assert dict(parcel.refused) == {1: "FA is larger than declared"}
     assert [found.doc_id for found in parcel.files] == [2]
     assert peak < 8_000_000
 

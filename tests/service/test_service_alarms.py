@@ -18,7 +18,7 @@ from tests.support.http_receiver import QuietHandler, http_receiver
 
 from easytracking_sync.app import CatchUpOutcome, CatchUpRequest, catch_up, existing_archive, serve
 from easytracking_sync.machine.observer import Silent
-from easytracking_sync.observe.alarms import notifier as watch_module
+from easytracking_sync.observe.alarms import alarm_watch as watch_module
 from easytracking_sync.settings import Alerts, Settings
 
 pytest.importorskip("apprise")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from easytracking_sync.errors import UsageError
-from easytracking_sync.settings import Account, Settings, load_settings
+from easytracking_sync.settings import AccountSettings, Settings, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +143,7 @@ def test_only_the_mapping_that_is_handed_in_is_read(bench: Bench, monkeypatch: p
 
 
 def test_settings_built_directly_take_arguments_and_validate_them() -> None:
-    account = Account.model_validate({"environment": "varhub-staging", "username": "u", "password": "p"})
+    account = AccountSettings.model_validate({"environment": "varhub-staging", "username": "u", "password": "p"})
     assert Settings(accounts={"Acme": account}).accounts["acme"].identity == ("https://servizitest.varhub.it", "u")
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easytracking_sync.environments import CLIENT_SECRET, ENVIRONMENTS
-from easytracking_sync.settings import Account, Database, Schedule, Settings, Sync
+from easytracking_sync.settings import AccountSettings, Database, Schedule, Settings, Sync
 from easytracking_sync.settings.display import brief
 from easytracking_sync.terms import AcknowledgeWith, FileType, OnRelist
 
@@ -69,9 +69,9 @@ CONTRACT: dict[str, Any] = {
 }
 
 
-def account(**keys: Any) -> Account:
+def account(**keys: Any) -> AccountSettings:
     login = {"environment": "varhub-production", "username": "u", "password": "p"}
-    return Account.model_validate(login | keys)
+    return AccountSettings.model_validate(login | keys)
 
 
 @pytest.mark.parametrize("key", CONTRACT)

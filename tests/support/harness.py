@@ -12,7 +12,7 @@ import random
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -35,13 +35,14 @@ from easytracking_sync.machine.engine import Bounds, Engine
 from easytracking_sync.machine.intake import Intake
 from easytracking_sync.machine.listing import Cycle, Patience, PatientCycle, Scope
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.remote import EasyTracking, Endpoint
+from easytracking_sync.remote import EasyTracking
+from easytracking_sync.settings import AccountSettings
 from easytracking_sync.terms import LIVE_STATES, AcknowledgeWith, DocumentState, FileType, OnRelist
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ROME = ZoneInfo("Europe/Rome")
 HISTORY_FROM = date(2026, 1, 1)  # less than a year: one window of each kind
-DEFAULT_TYPES = frozenset({FileType.FA, FileType.MT, FileType.FU})
+DEFAULT_TYPES = (FileType.FA, FileType.MT, FileType.FU)
 
 SMALL = Options(documents=12, history_days=90, p7m_share=0.1, long_share=0.0, attachment_share=0.0)
 """A small service, quick to write; `dataclasses.replace` it where a test wants another."""
@@ -96,13 +97,12 @@ class Recorder:
 class Wish:
     """The settings of an account; the label is the simulator's user name, "demo1", "demo2", …"""
 
-    file_types: frozenset[FileType] = DEFAULT_TYPES
-    original: FileType = FileType.FA
+    file_types: tuple[FileType, ...] = DEFAULT_TYPES
     acknowledge: AcknowledgeWith = AcknowledgeWith.PHASE1
     on_relist: OnRelist = OnRelist.ACKNOWLEDGE
     history_from: date = HISTORY_FROM
-    receiver_piva: str | None = None
-    receiver_cf: str | None = None
+    receiver_piva: str = ""
+    receiver_cf: str = ""
 
 
 @dataclass
@@ -170,23 +170,19 @@ class Harness:
         self.archive.close()
 
     def _account(self, label: str, wish: Wish) -> Account:
-        endpoint = self._endpoint(label)
-        service = EasyTracking(
-            endpoint,
-            account=label,
-            clock=self.clock,
-            user_agent="tests",
-            network=self.effects.network,
-            zone=ROME,
-        )
-        known = self.archive.accounts.find(endpoint.base_url, label)
-        account_id = known or self.archive.accounts.register(label, endpoint.base_url, label, self.clock.now())
-        wanted = {name: getattr(wish, name) for name in wish.__dataclass_fields__}
-        return Account(id=account_id, label=label, service=service, timezone=ROME, **wanted)
+        settings = self._settings(label, wish)
+        service = EasyTracking(settings, label=label, clock=self.clock, network=self.effects.network, zone=ROME)
+        identity = settings.identity
+        known = self.archive.accounts.find(*identity)
+        account_id = known or self.archive.accounts.register(label, *identity, self.clock.now())
+        return Account(account_id, label, service, settings, ROME)
 
-    def _endpoint(self, label: str) -> Endpoint:
+    def _settings(self, label: str, wish: Wish) -> AccountSettings:
         password = next(known.password for known in self.simulator.accounts if known.username == label)
-        return Endpoint("http://127.0.0.1:1", "http://127.0.0.1:1", label, password)
+        address = "http://127.0.0.1:1"
+        return AccountSettings.model_validate(
+            {"base_url": address, "auth_base_url": address, "username": label, "password": password, **asdict(wish)}
+        )
 
 
 def build(

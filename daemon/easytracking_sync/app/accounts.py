@@ -69,6 +69,25 @@ def rename_account(archive: Archive, settings: Settings, old: str, new: str, now
     archive.accounts.rename(old, new, now)
 
 
+def move_account(archive: Archive, settings: Settings, label: str, now: datetime) -> tuple[str, str]:
+    """Give an account of the archive its new address and user name from the configuration; returns both.
+
+    Its documents and its history stay. UsageError if the archive or the configuration does not know the label, if
+    nothing has changed, or if another account of the archive has the new identity.
+    """
+    former = next((entry.identity for entry in archive.accounts.entries() if entry.label == label), None)
+    configured = settings.accounts.get(label)
+    if configured is None:
+        raise UsageError(f"the configuration has no account {label}; change its address or user name there first")
+    if former == configured.identity:
+        raise UsageError(
+            f"{label} is {former[1]} at {former[0]} in the archive and in the configuration; change the address or "
+            "the user name in the configuration first"
+        )
+    archive.accounts.move(label, *configured.identity, now)
+    return configured.identity
+
+
 def known_accounts(settings: Settings, archive: Archive, chosen: Collection[str]) -> tuple[str, ...]:
     """The chosen labels in lower case; UsageError for a label that neither configuration nor archive has."""
     known = sorted({*settings.accounts, *(entry.label for entry in archive.accounts.entries())})

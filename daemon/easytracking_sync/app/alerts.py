@@ -16,12 +16,12 @@ from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Clock, Effects
 from easytracking_sync.errors import UsageError
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.observe.alarms.channels import AppriseChannel, open_channels
-from easytracking_sync.observe.alarms.heartbeat import Heart, call
-from easytracking_sync.observe.alarms.messages import Writer
-from easytracking_sync.observe.alarms.notifier import AlarmWatch, Wishes
+from easytracking_sync.observe.alarms.alarm_watch import AlarmSettings, AlarmWatch
+from easytracking_sync.observe.alarms.apprise_channels import AppriseChannel, open_channels
+from easytracking_sync.observe.alarms.heartbeat import Heartbeat, call
+from easytracking_sync.observe.alarms.message_queues import MessageQueues
+from easytracking_sync.observe.alarms.messages import MessageWriter
 from easytracking_sync.observe.alarms.rules import Disk, Limits, Watched
-from easytracking_sync.observe.alarms.sender import Post
 from easytracking_sync.settings import Language, Settings
 from easytracking_sync.settings.display import scheme_and_host
 
@@ -40,10 +40,10 @@ def channels_of(settings: Settings) -> tuple[AppriseChannel, ...]:
     return open_channels([url.get_secret_value() for url in settings.alerts.urls])
 
 
-def writer_of(settings: Settings) -> Writer:
+def writer_of(settings: Settings) -> MessageWriter:
     """The writer of the messages."""
     least = settings.storage.min_free_bytes
-    return Writer(settings.alerts.language, settings.timezone, socket.gethostname(), least)
+    return MessageWriter(settings.alerts.language, settings.timezone, socket.gethostname(), least)
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -52,10 +52,10 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(timedelta(hours=alerts.backlog_hours), settings.storage.min_free_bytes + alerts.free_margin_bytes)
 
 
-def wishes_of(settings: Settings) -> Wishes:
+def alarm_settings_of(settings: Settings) -> AlarmSettings:
     """Which messages to send."""
     alerts = settings.alerts
-    return Wishes(limits_of(settings), settings.sync.max_attempts, alerts.new_invoices, alerts.digest)
+    return AlarmSettings(limits_of(settings), settings.sync.max_attempts, alerts.new_invoices, alerts.digest)
 
 
 def silent_at(settings: Settings, label: str, condition: AccountCondition) -> datetime:
@@ -105,10 +105,10 @@ def alarm_watch(
         instance.archive,
         clock,
         observer,
-        wishes_of(settings),
+        alarm_settings_of(settings),
         writer_of(settings),
-        Post(channels, clock, observer) if channels else None,
-        Heart(heartbeat, clock, observer) if heartbeat else None,
+        MessageQueues(channels, clock, observer) if channels else None,
+        Heartbeat(heartbeat, clock, observer) if heartbeat else None,
         look=look,
         disk=lambda: fullest_disk(instance.archive),
     )
@@ -136,9 +136,9 @@ def try_channels(settings: Settings, clock: Clock, language: Language | None = N
     if language is not None:
         alerts = settings.alerts.model_copy(update={"language": language})
         settings = settings.model_copy(update={"alerts": alerts})
-    letter = writer_of(settings).trial(clock.now())
+    message = writer_of(settings).trial(clock.now())
     trials: list[tuple[str, Callable[[], str]]] = [
-        (channel.name, functools.partial(channel.send, letter)) for channel in channels_of(settings)
+        (channel.name, functools.partial(channel.send, message)) for channel in channels_of(settings)
     ]
     heartbeat = settings.alerts.heartbeat_url.get_secret_value()
     if heartbeat:

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from easytracking_sync import __version__
 from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.archive.schema import migrate, require_current
@@ -23,9 +22,8 @@ from easytracking_sync.machine.engine import Bounds, Engine
 from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.remote import CallEnded, EasyTracking, Endpoint, ParcelLimits
+from easytracking_sync.remote import CallEnded, EasyTracking, ParcelLimits
 from easytracking_sync.settings import Settings, StorageBackend
-from easytracking_sync.terms import FileType
 
 GRACE_SECONDS = 4.0
 """At shutdown, effects under way have this long to finish before their connections are closed."""
@@ -39,7 +37,6 @@ DATABASE_RETRY_SECONDS = 1.0
 """Between two attempts to reach a database server that is not up yet."""
 RUN_COMMAND = "run"
 """The command name a service writes into the instance lock; a catch-up hands its work over to it."""
-USER_AGENT = f"easytracking-sync/{__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,22 +167,10 @@ def client_of(settings: Settings, label: str, effects: Effects, observer: Observ
                 bytes=ended.bytes,
             )
 
-    account = settings.accounts[label]
-    endpoint = Endpoint(
-        base_url=account.endpoint.base_url,
-        auth_base_url=account.endpoint.auth_base_url,
-        username=account.username,
-        password=account.password.get_secret_value(),
-        route=account.route,
-        client_secret=account.client_secret.get_secret_value(),
-        ca_file=str(account.ca_file) if account.ca_file else None,
-        proxy=account.proxy.get_secret_value() or None,
-    )
     return EasyTracking(
-        endpoint,
-        account=label,
+        settings.accounts[label],
+        label=label,
         clock=effects.clock,
-        user_agent=USER_AGENT,
         network=effects.network,
         zone=settings.timezone,
         on_call=tell,
@@ -194,21 +179,7 @@ def client_of(settings: Settings, label: str, effects: Effects, observer: Observ
 
 def machine_account(account_id: int, label: str, settings: Settings, client: EasyTracking) -> Account:
     """A configured account as the machine needs it."""
-    account = settings.accounts[label]
-    types = frozenset(account.file_types)
-    return Account(
-        id=account_id,
-        label=label,
-        service=client,
-        file_types=types,
-        original=FileType.FA if FileType.FA in types else account.file_types[0],
-        acknowledge=account.acknowledge,
-        on_relist=account.on_relist,
-        history_from=account.history_from,
-        timezone=settings.timezone,
-        receiver_piva=account.receiver_piva or None,
-        receiver_cf=account.receiver_cf or None,
-    )
+    return Account(account_id, label, client, settings.accounts[label], settings.timezone)
 
 
 def policy_of(settings: Settings) -> Policy:

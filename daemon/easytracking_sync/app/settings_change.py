@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from easytracking_sync.settings import Account, Settings
+from easytracking_sync.settings import AccountSettings, Settings
 
 NEED_NO_RESTART = frozenset({"sync.every", "sync.cron"})
 """Keys outside the accounts that need no restart."""
@@ -45,7 +45,7 @@ def _is_same_account(old: Settings, new: Settings, label: str) -> bool:
     return label in new.accounts and new.accounts[label].identity == old.accounts[label].identity
 
 
-def _without_schedule(settings: Settings, label: str) -> Account:
+def _without_schedule(settings: Settings, label: str) -> AccountSettings:
     return settings.accounts[label].model_copy(update={"every": None, "cron": ""})
 
 

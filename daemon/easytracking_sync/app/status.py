@@ -15,8 +15,8 @@ from easytracking_sync.archive.disk_space import DiskShortage
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.archive.schema import require_current, revision, shown
 from easytracking_sync.errors import StorageFault
-from easytracking_sync.observe.alarms.notifier import LATELY
-from easytracking_sync.observe.alarms.rules import GRAVE, Alarm, Disk, Watched, standing
+from easytracking_sync.observe.alarms.alarm_watch import LATELY
+from easytracking_sync.observe.alarms.rules import STOPS_FETCHING, Alarm, Disk, Watched, standing
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import PauseReason
 
@@ -168,4 +168,4 @@ def judge(
 def _grade(alarm: Alarm, limits: DiskLimits | None) -> Grade:
     if alarm.kind is AlarmKind.DISK and limits is not None and alarm.amount >= limits.critical_bytes:
         return Grade.WARNING
-    return Grade.CRITICAL if alarm.kind in GRAVE else Grade.WARNING
+    return Grade.CRITICAL if alarm.kind in STOPS_FETCHING else Grade.WARNING

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import journal
 from easytracking_sync.archive.database import ACCOUNT_ID, Database
-from easytracking_sync.archive.tables import account, upsert
+from easytracking_sync.archive.tables import account, document, upsert
 from easytracking_sync.errors import Outdated, UsageError
 from easytracking_sync.events import EventName
 from easytracking_sync.terms import PauseReason, PauseStatus
@@ -61,8 +61,9 @@ class Accounts:
             ).one_or_none()
             if named is not None and (known is None or known.id != named.id):
                 raise UsageError(
-                    f"accounts.{label} was {named.username} at {named.base_url} in this archive; "
-                    "give the other account another label, since its document ids would collide"
+                    f"accounts.{label} was {named.username} at {named.base_url} in this archive; if the same account "
+                    f"has a new address or user name, run `easytracking-sync accounts move {label}`; otherwise give "
+                    "the other account another label, since its document ids would collide"
                 )
             if known is None:
                 return _add(connection, label, base_url, username, now)
@@ -105,6 +106,42 @@ class Accounts:
             connection.execute(sa.update(account).where(account.c.id == ids[old]).values(label=new))
             detail = {"from": old, "to": new}
             journal.record(connection, EventName.ACCOUNT_RENAMED, now, account_id=ids[old], detail=detail)
+
+    def move(self, label: str, base_url: str, username: str, now: datetime) -> None:
+        """Give an account a new address or user name; it keeps its documents and its history.
+
+        UsageError if the label does not exist, or if another account has this address and user name.
+        """
+        with self._database.write() as connection:
+            moved = connection.execute(sa.select(account).where(account.c.label == label)).one_or_none()
+            if moved is None:
+                raise UsageError(f"the archive has no account {label}")
+            identity = {"base_url": base_url, "username": username}
+            other = connection.execute(_FIND, identity).scalar_one_or_none()
+            if other is not None and other != moved.id:
+                raise UsageError(
+                    f"the archive has another account for {username} at {base_url}; an account cannot take over the "
+                    "documents of another: see accounts list"
+                )
+            connection.execute(sa.update(account).where(account.c.id == moved.id).values(identity))
+            detail = {"from": f"{moved.username} at {moved.base_url}", "to": f"{username} at {base_url}"}
+            journal.record(connection, EventName.ACCOUNT_MOVED, now, account_id=moved.id, detail=detail)
+
+    def shared_documents(self) -> Sequence[tuple[str, str, int]]:
+        """Pairs of accounts that have documents of the same ids, and how many."""
+        one, other = document.alias("one"), document.alias("other")
+        first, second = account.alias("first"), account.alias("second")
+        query = (
+            sa.select(first.c.label, second.c.label, sa.func.count())
+            .select_from(one)
+            .join(other, (other.c.doc_id == one.c.doc_id) & (other.c.account_id > one.c.account_id))
+            .join(first, first.c.id == one.c.account_id)
+            .join(second, second.c.id == other.c.account_id)
+            .group_by(first.c.label, second.c.label)
+            .order_by(first.c.label, second.c.label)
+        )
+        with self._database.read() as connection:
+            return [(row[0], row[1], int(row[2])) for row in connection.execute(query)]
 
     def pause_status(self, account_id: int) -> PauseStatus:
         """Whether the account is paused, and its refusals in a row."""

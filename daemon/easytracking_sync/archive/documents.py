@@ -169,7 +169,7 @@ class Documents:
             document.c.stored_at.is_(None),
         )
         for column, wanted in ((document.c.receiver_piva, receiver_piva), (document.c.receiver_cf, receiver_cf)):
-            if wanted is not None:
+            if wanted:
                 query = query.where(column == wanted)
         with self._database.read() as connection:
             return [(row.id, row.doc_id) for row in connection.execute(query.order_by(document.c.id))]

@@ -1,4 +1,4 @@
-"""`accounts`: list the accounts, rename one."""
+"""`accounts`: list the accounts, rename or move one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from easytracking_sync.app.accounts import AccountSummary, list_accounts, rename_account
+from easytracking_sync.app.accounts import AccountSummary, list_accounts, move_account, rename_account
 from easytracking_sync.cli import output
 from easytracking_sync.cli.options import LABEL
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
@@ -16,7 +16,7 @@ HEADS = ("ACCOUNT", "SERVICE", "USER NAME", "DOCUMENTS", "LAST SUCCESS", "CONFIG
 
 @click.group()
 def accounts() -> None:
-    """List the accounts of the archive and of the configuration, and rename them.
+    """List the accounts of the archive and of the configuration, rename and move them.
 
     An account is identified by its service's address and its user name, not by its label.
     """
@@ -57,6 +57,30 @@ def rename(runtime: Runtime, old: str, new: str) -> None:
     with runtime.archive() as archive:
         rename_account(archive, runtime.settings, old, new, runtime.effects.clock.now())
     click.echo(f"{old} is now called {new} in the archive.")
+
+
+@accounts.command(
+    short_help="Move an account to its new address or user name.",
+    epilog="""\b
+Example:
+  easytracking-sync accounts move acme
+
+Use it when the vendor's address or your user name has changed, or is written differently. Change the
+configuration first, run this command, then restart a running service.
+
+Exit codes: 0 moved, 2 the account is unknown, nothing has changed, or the archive has another account
+with the new address and user name.""",
+)
+@click.argument("label", metavar="ACCOUNT", type=LABEL)
+@pass_runtime
+def move(runtime: Runtime, label: str) -> None:
+    """Move an account of the archive to its new address or user name in the configuration.
+
+    It must be the same account at the service: its document ids go on. Documents and history stay.
+    """
+    with runtime.archive() as archive:
+        base_url, username = move_account(archive, runtime.settings, label, runtime.effects.clock.now())
+    click.echo(f"{label} is now {username} at {base_url} in the archive.")
 
 
 def _row(account: AccountSummary, zone: ZoneInfo) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
-from urllib.parse import parse_qsl, quote, unquote
 
 import click
 
@@ -18,6 +17,7 @@ from easytracking_sync.cli.global_options import LOG, GlobalOptions
 from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.observe.log import Log, LogFormat, LogObserver
 from easytracking_sync.settings import Settings, load_settings
+from easytracking_sync.settings.address_validators import passwords_in
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,20 +80,8 @@ def open_log(options: GlobalOptions, *, default_level: str = "warning") -> Log:
 
 def secrets_of(settings: Settings) -> Iterator[str]:
     """Everything in the settings that no line may show."""
-    yield from _secrets_of_url(settings.database.url.get_secret_value())
+    yield from passwords_in(settings.database.url.get_secret_value())
     yield settings.http.token.get_secret_value()
     yield from settings.alerts.secrets
     for account in settings.accounts.values():
-        yield account.password.get_secret_value()
-        yield account.client_secret.get_secret_value()
-        yield from _secrets_of_url(account.proxy.get_secret_value())
-
-
-def _secrets_of_url(url: str) -> Iterator[str]:
-    """The password in an address, and passwords in its query; as written and decoded."""
-    rest, _, query = url.partition("://")[2].partition("?")
-    written = rest.rpartition("@")[0].partition(":")[2]
-    yield from (written, unquote(written))
-    for name, value in parse_qsl(query):
-        if "passw" in name:
-            yield from (value, quote(value))
+        yield from account.secrets

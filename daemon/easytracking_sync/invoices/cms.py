@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from asn1crypto import cms, core, tsp  # without tsp, signing-certificate attributes stay undecoded
 
+from easytracking_sync.invoices.ber import bounded
 from easytracking_sync.invoices.limits import MOST_SIGNERS
 from easytracking_sync.invoices.unreadable import Reason, Unreadable
 
@@ -90,7 +91,9 @@ def is_signed(data: bytes) -> bool:
 def content_of(data: bytes) -> bytes:
     """The bytes that were signed. Unreadable where they are not there or the envelope is damaged."""
     try:
-        content = _content(_Envelope.load(data)["content"])
+        content = _content(_Envelope.load(bounded(data))["content"])
+    except Unreadable:
+        raise
     except Exception as error:  # the library reads lazily and lets anything out
         raise Unreadable(Reason.UNKNOWN_FORMAT, "damaged envelope") from error
     if content is None:
@@ -101,10 +104,12 @@ def content_of(data: bytes) -> bytes:
 def opened(data: bytes) -> Signed:
     """The envelope with its signers. Unreadable where any part of it is damaged."""
     try:
-        signed = _Envelope.load(data)["content"]
+        signed = _Envelope.load(bounded(data))["content"]
         certificates = tuple(_certificates(signed["certificates"]))
         signers = tuple(_signer(info, certificates) for info in list(signed["signer_infos"])[:MOST_SIGNERS])
         return Signed(_content(signed), signers, tuple(certificate.dump() for certificate in certificates))
+    except Unreadable:
+        raise
     except Exception as error:  # as above
         raise Unreadable(Reason.UNKNOWN_FORMAT, "damaged envelope") from error
 

@@ -46,31 +46,47 @@ CREDIT_NOTES = frozenset({"TD04", "TD08"})
 
 def read_fatturapa(root: Node) -> tuple[Invoice, ...]:
     """Every body with the header they share; a header alone makes one invoice with body 0; nothing makes none."""
-    kind = ROOTS[root.name]
     header = root.first(HEADER)
     bodies = root.all(BODY)
+    if header is None and not bodies:
+        return ()
+    shared = _shared(ROOTS[root.name], root, header or Node(HEADER), len(bodies))
     if not bodies:
-        return (_invoice(kind, root, header, None, 0, 0),) if header is not None else ()
-    return tuple(
-        _invoice(kind, root, header, body, number, len(bodies))
-        for number, body in enumerate(bodies[:MOST_BODIES], start=1)
+        return (_checked(shared),)
+    return tuple(_with_body(shared, body, number) for number, body in enumerate(bodies[:MOST_BODIES], start=1))
+
+
+def _shared(kind: Format, root: Node, header: Node, bodies: int) -> Invoice:
+    """What all bodies have in common, read once: an invoice that is still without a body."""
+    top = Taking(header)
+    others = other_parties(top)
+    seller, buyer = top.part("CedentePrestatore"), top.part("CessionarioCommittente")
+    simplified = kind is Format.SIMPLIFIED
+    return Invoice(
+        format=kind,
+        version=root.attributes.get("versione", "").strip() or header.said("DatiTrasmissione/FormatoTrasmissione"),
+        body=0,
+        bodies=bodies,
+        type_code="",
+        number="",
+        day=None,
+        currency="",
+        seller=simplified_seller(seller) if simplified else ordinary_party(seller),
+        buyer=simplified_buyer(buyer) if simplified else ordinary_party(buyer),
+        other_parties=others,
+        transmission=top.rest(),
     )
 
 
-def _invoice(kind: Format, root: Node, header: Node | None, body: Node | None, number: int, bodies: int) -> Invoice:
-    top = Taking(header or Node(HEADER))
-    content = Taking(body or Node(BODY))
-    others = other_parties(top)
-    simplified = kind is Format.SIMPLIFIED
-    seller_part, buyer_part = top.part("CedentePrestatore"), top.part("CessionarioCommittente")
-    seller = simplified_seller(seller_part) if simplified else ordinary_party(seller_part)
-    buyer = simplified_buyer(buyer_part) if simplified else ordinary_party(buyer_part)
-    version = root.attributes.get("versione", "").strip() or top.node.said("DatiTrasmissione/FormatoTrasmissione")
-    fill = _simplified if simplified else _ordinary
-    made = fill(Invoice(kind, version, number, bodies, "", "", None, "", seller, buyer, others), content)
-    made = replace(made, transmission=top.rest(), more=content.rest())
-    made = replace(made, credit_note=made.type_code in CREDIT_NOTES)
-    return replace(made, remarks=(*made.remarks, *sums.remarks_on(made)))
+def _with_body(shared: Invoice, body: Node, number: int) -> Invoice:
+    content = Taking(body)
+    fill = _simplified if shared.format is Format.SIMPLIFIED else _ordinary
+    made = fill(replace(shared, body=number), content)
+    return _checked(replace(made, more=content.rest(), credit_note=made.type_code in CREDIT_NOTES))
+
+
+def _checked(invoice: Invoice) -> Invoice:
+    return replace(invoice, remarks=(*invoice.remarks, *sums.remarks_on(invoice)))
 
 
 def _ordinary(invoice: Invoice, body: Taking) -> Invoice:

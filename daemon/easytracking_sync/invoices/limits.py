@@ -25,6 +25,12 @@ MOST_ATTRIBUTES: Final = 100_000
 MOST_BODIES: Final = 1_000
 """Invoices in one file that are read; the remark says how many there are."""
 
+MOST_BER_ELEMENTS: Final = 100_000
+"""Elements of one signed envelope. Content in segments of 1,000 bytes makes 5,000 for SDI's 5 MB."""
+
+MOST_BER_DEPTH: Final = 60
+"""Elements within elements of a signed envelope; real ones reach 20."""
+
 MOST_SIGNERS: Final = 20
 """Signers of one envelope whose signatures are checked."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from zoneinfo import ZoneInfo
 
 from easytracking_sync.remote import EasyTracking
-from easytracking_sync.terms import AcknowledgeWith, FileType, OnRelist
+from easytracking_sync.settings import AccountSettings
+from easytracking_sync.terms import FileType
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +17,18 @@ class Account:
     id: int
     label: str
     service: EasyTracking
-    file_types: frozenset[FileType]
-    original: FileType  # a document without it counts as missing
-    acknowledge: AcknowledgeWith
-    on_relist: OnRelist
-    history_from: date
+    settings: AccountSettings
     timezone: ZoneInfo
-    receiver_piva: str | None = None
-    receiver_cf: str | None = None
+
+    @property
+    def file_types(self) -> frozenset[FileType]:
+        """The types to fetch."""
+        return frozenset(self.settings.file_types)
+
+    @property
+    def original(self) -> FileType:
+        """The type without which a document counts as missing: FA, or the first type if FA is not fetched."""
+        return FileType.FA if FileType.FA in self.file_types else self.settings.file_types[0]
 
     @property
     def required_types(self) -> frozenset[FileType]:

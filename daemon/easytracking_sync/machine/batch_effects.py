@@ -157,7 +157,7 @@ class BatchEffects:
             return _performed(
                 BatchHappened.READ_BACK_FAILED, f"{gone} documents are missing or damaged in the archive"
             )
-        if account.acknowledge is AcknowledgeWith.NONE:
+        if account.settings.acknowledge is AcknowledgeWith.NONE:
             return _performed(BatchHappened.ACCEPTED, "the account acknowledges nothing", told=False)
         if not receipt.to_tell:
             return _performed(
@@ -165,7 +165,7 @@ class BatchEffects:
             )
         with self._circuit_breaker.calling(account) as service:
             try:
-                acknowledge(service, receipt, account.acknowledge)
+                acknowledge(service, receipt, account.settings.acknowledge)
             except Refused as refusal:
                 if self._is_marked(service, claim, account):
                     return _performed(BatchHappened.ACCEPTED, "it was already marked")
@@ -236,11 +236,11 @@ def acknowledge(service: EasyTracking, receipt: DurableReceipt, how: Acknowledge
 
 def marked_query(account: Account, window: Window, *, marked: bool) -> ListQuery:
     """The list of one window by the phase this account acknowledges with."""
-    by_phase2 = account.acknowledge is AcknowledgeWith.PHASE2
+    by_phase2 = account.settings.acknowledge is AcknowledgeWith.PHASE2
     return ListQuery(
         window,
-        receiver_piva=account.receiver_piva,
-        receiver_cf=account.receiver_cf,
+        receiver_piva=account.settings.receiver_piva,
+        receiver_cf=account.settings.receiver_cf,
         phase1=None if by_phase2 else marked,
         phase2=marked if by_phase2 else None,
     )

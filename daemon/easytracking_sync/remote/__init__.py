@@ -1,26 +1,24 @@
-"""The Easy Tracking web service, and nothing else: one method a call, and the parcel proven by itself.
+"""The Easy Tracking web service: one method per call, and the inspection of parcels.
 
-Everything that goes wrong leaves this room as one of `easytracking_sync.errors`; nothing of httpx, JSON or zip does.
+Every failure is raised as one of `easytracking_sync.errors`; nothing of httpx, JSON or zip escapes.
 """
 
-from easytracking_sync.remote.client import EasyTracking, Pending, Received
-from easytracking_sync.remote.document_list import Listing, ListQuery, read_listing
-from easytracking_sync.remote.endpoint import Endpoint
+from easytracking_sync.remote.api_client import EasyTracking, Pending, Received
+from easytracking_sync.remote.document_list import DocumentList, ListQuery, read_document_list
 from easytracking_sync.remote.http_client import CallEnded
-from easytracking_sync.remote.parcel import Parcel, ParcelFile, ParcelLimits, inspect_parcel, open_file
+from easytracking_sync.remote.parcel import Parcel, ParcelLimits, VerifiedFile, inspect_parcel, open_file
 
 __all__ = [
     "CallEnded",
+    "DocumentList",
     "EasyTracking",
-    "Endpoint",
     "ListQuery",
-    "Listing",
     "Parcel",
-    "ParcelFile",
     "ParcelLimits",
     "Pending",
     "Received",
+    "VerifiedFile",
     "inspect_parcel",
     "open_file",
-    "read_listing",
+    "read_document_list",
 ]

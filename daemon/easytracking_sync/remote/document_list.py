@@ -1,4 +1,4 @@
-"""The list of documents: what is asked for, and how the answer is read (vendor's document, section 4). Pure."""
+"""The list call: its query and its answer (vendor's document, section 4). Pure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MOST_DAYS_WITH_A_PHASE: Final = 365
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What to list (section 4). The window's kind says which of the two ranges is meant, so both is impossible.
+    """What to list. The window's kind selects one of the two ranges, so a query never has both.
 
-    ValueError for what the service would refuse: more than 31 days without a phase, 365 with one; `top` outside
-    1 to 100000; moments with a zone or a fraction of a second.
+    ValueError for what the service would refuse: more than 31 days without a phase or 365 with one, `top` outside
+    1 to 100000, moments with a zone or a fraction of a second.
     """
 
     window: Window
@@ -37,7 +37,7 @@ class ListQuery:
     def __post_init__(self) -> None:
         for moment in (self.window.start, self.window.end):
             if moment.tzinfo is not None or moment.microsecond:
-                raise ValueError(f"a window's ends are naive and whole seconds, not {moment.isoformat()}")
+                raise ValueError(f"a window starts and ends at naive whole seconds, not {moment.isoformat()}")
         no_phase = self.phase1 is None and self.phase2 is None
         most = MOST_DAYS if no_phase else MOST_DAYS_WITH_A_PHASE
         if self.window.end - self.window.start > timedelta(days=most):
@@ -47,7 +47,7 @@ class ListQuery:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query string's fields; `top` is always among them."""
+        """The fields of the query string; `top` is always included."""
         names, layout = _RANGES[self.window.kind]
         fields = {names[0]: self.window.start.strftime(layout), names[1]: self.window.end.strftime(layout)}
         codes = {"receiverPIVA": self.receiver_piva, "receiverCF": self.receiver_cf}
@@ -64,13 +64,13 @@ _RANGES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """One answer of the list: each docId once (where one comes twice, its last element counts)."""
+class DocumentList:
+    """The service's answer: each docId once. If a docId is listed twice, its last element counts."""
 
     documents: tuple[ListedDocument, ...]
-    total: int | None  # as the service counts; None where it does not say
-    unreadable: tuple[bytes, ...]  # the elements without a usable id, as they came
-    count: int  # elements in the answer, whatever they are
+    total: int | None  # as counted by the service; None if it gives no number
+    unreadable: tuple[bytes, ...]  # raw elements without a usable id
+    count: int  # elements in the answer, readable or not
 
 
 class _Envelope(msgspec.Struct):
@@ -78,11 +78,11 @@ class _Envelope(msgspec.Struct):
     total: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def read_listing(body: bytes | bytearray, *, zone: tzinfo = ROME) -> Listing:
-    """The list's answer, element by element: an odd element or field spoils only itself.
+def read_document_list(body: bytes | bytearray, *, zone: tzinfo = ROME) -> DocumentList:
+    """Parse the answer element by element: an invalid element or field affects only itself.
 
-    `zone` is the service's local time, used only where `dataRicezione` carries a zone of its own: such a moment is
-    an instant, and is turned into local time. ServiceUnavailable for what is not a whole JSON object with `invoices`.
+    `zone` is the service's local time. A `dataRicezione` that carries a zone is converted to it.
+    ServiceUnavailable unless the body is a complete JSON object with `invoices`.
     """
     body = body.removeprefix(BOM)
     try:
@@ -101,16 +101,16 @@ def read_listing(body: bytes | bytearray, *, zone: tzinfo = ROME) -> Listing:
             unreadable.append(raw)
         else:
             documents[document.doc_id] = document
-    return Listing(tuple(documents.values()), integer_or_none(total), tuple(unreadable), count)
+    return DocumentList(tuple(documents.values()), integer_or_none(total), tuple(unreadable), count)
 
 
 def _split_slowly(body: bytes | bytearray) -> tuple[Iterator[bytes], object]:
-    """The same as the fast way, for bodies in which one element holds what msgspec refuses for all."""
-    text = body.decode("latin-1")  # one character a byte: slices are exact, and JSON's own signs are ASCII
+    """Split a body that msgspec refuses as a whole because of one element; slower."""
+    text = body.decode("latin-1")  # one character per byte keeps slices exact; JSON's syntax is ASCII
     try:
         elements, rest = split_object(text, "invoices")
     except ValueError as error:
-        hint = "an HTML page" if text.lstrip()[:1] == "<" else "no list, or a part of one"
+        hint = "an HTML page" if text.lstrip()[:1] == "<" else "not a complete list"
         raise ServiceUnavailable(f"the answer is {hint} ({len(body)} bytes)") from error
     if elements is None and ("invoices" not in rest or rest["invoices"] is not None or rest.get("total") != 0):
         raise ServiceUnavailable(f"the answer holds no invoices ({len(body)} bytes)")

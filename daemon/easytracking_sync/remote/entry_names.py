@@ -1,4 +1,4 @@
-"""Which entry of a zip a name of its index means: compared in steps, from exactly the same to the same base name."""
+"""Finds a zip's entry by a name of its index, in steps from the exact name to the base name."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from unicodedata import normalize
 
 MOST_COMPARED_CHARS = 1024
-"""A longer name is only compared as it is: normalisation takes time that grows with the square of a name's length."""
+"""A longer name must match exactly: the time of normalisation grows with the square of a name's length."""
 
 OTHER_CODE_PAGES = ("cp850", "cp1252")
-"""Of zip writers that mark a name neither as UTF-8 nor write cp437."""
+"""Used by zip writers that neither declare UTF-8 nor write cp437."""
 
 
 def path_of(name: str) -> str:
-    """The whole path, with slashes made equal, relative to the zip."""
+    """The whole path relative to the zip, with forward slashes."""
     return name.replace("\\", "/").removeprefix("./").lstrip("/")
 
 
@@ -23,7 +23,7 @@ def _caseless_path(name: str) -> str:
 
 
 def _composed_path(name: str) -> str:
-    """However its accents are written."""
+    """The path with composed accents."""
     return normalize("NFC", _caseless_path(name))
 
 
@@ -35,7 +35,7 @@ _STEPS: tuple[Callable[[str], str], ...] = (path_of, _caseless_path, _composed_p
 
 
 class EntryNames:
-    """The names of a zip's entries, to be looked up. `others` has the other readings of a name's bytes."""
+    """The names of a zip's entries. `others` holds other decodings of a name."""
 
     def __init__(self, names: Iterable[str], others: Mapping[str, Iterable[str]]) -> None:
         self._names = frozenset(names)
@@ -49,7 +49,7 @@ class EntryNames:
             self._alike.append(alike)
 
     def meant_by(self, name: str) -> str | None:
-        """The entry's name that this name means; None where there is none, or where several are equally alike."""
+        """The name of the entry that this name matches best; None if none or several match."""
         if name in self._names:
             return name
         if len(name) > MOST_COMPARED_CHARS:
@@ -62,6 +62,6 @@ class EntryNames:
 
 
 def other_readings(raw: bytes) -> Iterator[str]:
-    """What a name that is not marked as UTF-8 may be in other code pages."""
+    """Decodings of a name that is not declared as UTF-8."""
     for code_page in OTHER_CODE_PAGES:
         yield raw.decode(code_page, "replace")

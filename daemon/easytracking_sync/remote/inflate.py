@@ -1,33 +1,35 @@
-"""Inflates deflate streams in steps, so that memory stays bounded whatever a stream expands to."""
+"""Inflates HTTP bodies and zip entries in pieces of bounded size."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import Final
 
-RAW = -zlib.MAX_WBITS
-"""The window bits of a stream without header and checksum, as in a zip."""
-
-
-class TrailingBytes(zlib.error):
-    """Something follows the end of the stream."""
+MOST_PIECE_BYTES: Final = 1024 * 1024
 
 
-class CutShort(zlib.error):
-    """The stream ends before its end mark."""
+class InflateError(Exception):
+    """The bytes are not exactly one complete compressed stream. The text is a predicate: "is cut short"."""
 
 
-def inflated(pieces: Iterable[bytes], window_bits: int, step_bytes: int) -> Iterator[bytes]:
-    """The stream's content in pieces of at most `step_bytes`. zlib.error if it is damaged, or not just one stream."""
+def inflate(pieces: Iterable[bytes], window_bits: int) -> Iterator[bytes]:
+    """Inflate one stream into pieces of at most 1 MiB; `window_bits` names the format, as zlib defines it.
+
+    InflateError if the stream is damaged, ends early or is followed by other bytes.
+    """
     inflater = zlib.decompressobj(window_bits)
-    for piece in pieces:
-        rest = piece
-        while rest and not inflater.eof:
-            yield inflater.decompress(rest, step_bytes)
-            rest = inflater.unconsumed_tail
-        if inflater.unused_data or (inflater.eof and rest):
-            raise TrailingBytes("something follows the compressed content")
-    while not inflater.eof and (last := inflater.decompress(b"", step_bytes)):
-        yield last
+    try:
+        for piece in pieces:
+            rest = piece
+            while rest and not inflater.eof:
+                yield inflater.decompress(rest, MOST_PIECE_BYTES)
+                rest = inflater.unconsumed_tail
+            if inflater.unused_data or (inflater.eof and rest):
+                raise InflateError("is followed by other bytes")
+        while not inflater.eof and (last := inflater.decompress(b"", MOST_PIECE_BYTES)):
+            yield last
+    except zlib.error as error:
+        raise InflateError("is damaged") from error
     if not inflater.eof:
-        raise CutShort("the compressed content is cut short")
+        raise InflateError("is cut short")

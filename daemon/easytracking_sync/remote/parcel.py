@@ -1,15 +1,15 @@
-"""The parcel: a job's zip, proven by itself, whatever the framing it came in (vendor's document, sections 7 and 12).
+"""The parcel, a job's zip: verified by its content alone (vendor's document, sections 7 and 12).
 
-What spoils the whole parcel (ParcelBad), because it cannot be told from a torn or hostile one: no single end record
-that fits (cut, two zips in a row, a page in front, several volumes), a damaged directory, overlapping entries, too
-many entries, too many bytes in all, and an `indice.json` that is missing, twice there, damaged or of another shape.
+ParcelBad rejects the whole parcel, because it may be torn or hostile: not exactly one fitting end record (cut short,
+two zips in a row, several volumes), bytes before the first entry, a damaged directory, overlapping entries, too many
+entries, too many bytes in total, or an `indice.json` that is missing, duplicated, damaged or of another shape.
 
-What spoils one file only, so that the other 99 documents go through, and the rest of its own: an entry that is
-encrypted, a link, damaged, of a wrong checksum, packed by an unknown method, or larger than is allowed. The reason
-is in `refused`. A document that shares a name with another gives no files at all and is in `collided`.
+Some faults reject one file only: an entry that is encrypted, a link, damaged, of a wrong checksum, of an unknown
+compression method, or too large. `refused` names the reason; the document's other files are kept. Documents that
+share a file name with another document yield no files and are in `collided`.
 
-What spoils nothing: documents nobody asked for, entries nobody indexed, rows of the index that cannot be read. An
-empty file is no file: it counts as absent.
+Ignored: documents that were not requested, entries without an index row, unreadable index rows. An empty file counts
+as absent.
 """
 
 from __future__ import annotations
@@ -24,52 +24,52 @@ from typing import BinaryIO, Final
 from easytracking_sync.errors import ParcelBad
 from easytracking_sync.lenient_json import BOM, doc_id_or_none, read_value, text_or_none
 from easytracking_sync.remote.entry_names import EntryNames, path_of
-from easytracking_sync.remote.zip_reader import Entry, EntryBad, read_entries, unpack
+from easytracking_sync.remote.zip_reader import EntryBad, ZipEntry, read_entries, unpack
 
 INDEX_NAME: Final = "indice.json"
 MOST_INDEX_BYTES: Final = 4 * 1024 * 1024
 MOST_TYPE_TEXT: Final = 16
 UNNAMED_TYPE: Final = "?"
-"""The type of a file whose row names none."""
+"""The type of a file whose row has none."""
 
 _RATIO_COUNTS_FROM_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ParcelLimits:
-    """What is refused: a file (its document), or a sum, a count (the parcel)."""
+    """Upper limits for one file (which is refused) and for the parcel (ParcelBad)."""
 
     most_file_bytes: int = 1_000_000_000
     most_total_bytes: int = 10_000_000_000
     most_entries: int = 4096
-    most_ratio: int = 500  # inflated to packed bytes of one file; looked at from 64 MiB on
+    most_ratio: int = 500  # inflated : packed bytes of one file; checked from 64 MiB on
 
 
 @dataclass(frozen=True, slots=True)
-class ParcelFile:
-    """One proven file of a document."""
+class VerifiedFile:
+    """One verified file of a document."""
 
     doc_id: int
-    file_type: str  # FA, MT, FU, FI; any other as text, upper case, at most 16 characters
-    name: str  # the index's fileName as it stands there (U+FFFD for NUL and lone surrogates); never a path to trust
+    file_type: str  # FA, MT, FU, FI, or another text in upper case, at most 16 characters
+    name: str  # the index's fileName (U+FFFD for NUL and lone surrogates); never use it as a path
     ordinal: int  # 1, 2, … within its document, in the index's order
     size: int
     sha256: str  # hex
-    entry: Entry = field(repr=False)  # for `open_file` alone
+    entry: ZipEntry = field(repr=False)  # only for `open_file`
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What a proven parcel holds. A document in `collided` has nothing in `files`, one in `refused` what holds."""
+    """The content of a verified parcel. `files` has none of a document in `collided`."""
 
-    files: tuple[ParcelFile, ...]
-    collided: frozenset[int]  # share a name with another document: to be fetched apart
-    self_collided: frozenset[int]  # their own files share a name, so which is which is the index's order: alarm
-    strangers: frozenset[int]  # never asked for: ignored
-    unindexed: tuple[str, ...]  # names of entries that no row claims
-    absent: tuple[tuple[int, str], ...]  # (docId, type) asked for and indexed, whose file is not there or is empty
-    refused: Mapping[int, str]  # docId → which file of it cannot be had, and why
-    odd_rows: int  # rows of the index without a usable id or name
+    files: tuple[VerifiedFile, ...]
+    collided: frozenset[int]  # documents that share a file name with another: fetch each alone
+    self_collided: frozenset[int]  # documents whose own files share a name; told apart by the index's order
+    strangers: frozenset[int]  # documents that were not requested
+    unindexed: tuple[str, ...]  # names of entries without an index row
+    absent: tuple[tuple[int, str], ...]  # (docId, type) requested and indexed, but missing or empty
+    refused: Mapping[int, str]  # docId → which file is unusable, and why
+    odd_rows: int  # index rows without a usable id or name
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Claims:
-    """Which entry belongs to which row, in the index's order, and what could not be told."""
+    """Which entry belongs to which row, in the index's order, and what could not be assigned."""
 
-    pairs: list[tuple[_Row, Entry]]
+    pairs: list[tuple[_Row, ZipEntry]]
     collided: set[int]
     self_collided: set[int]
     absent: list[_Row]
@@ -91,10 +91,10 @@ class _Claims:
 
 
 def inspect_parcel(file: BinaryIO, *, requested: frozenset[int], limits: ParcelLimits) -> Parcel:
-    """Prove every file of the requested documents: inflate it, count it, compare its CRC, hash it.
+    """Verify every file of the requested documents: inflate it, count its bytes, compare its CRC, hash it.
 
-    `file` is seekable; nothing is written anywhere, and memory stays bounded whatever the zip says. ParcelBad as the
-    module says; StorageFault where the disk refuses to read. Repeating is safe.
+    `file` is seekable. Nothing is written, and memory stays bounded whatever the zip contains. ParcelBad as
+    described above; StorageFault if reading fails. Repeating is safe.
     """
     entries = read_entries(file, most=limits.most_entries)
     index = _find_index(entries)
@@ -102,7 +102,7 @@ def inspect_parcel(file: BinaryIO, *, requested: frozenset[int], limits: ParcelL
     claims = _claim(rows, [entry for entry in entries if entry is not index], is_alone=len(requested) == 1)
     collided = claims.collided & requested
     pairs = [(row, entry) for row, entry in claims.pairs if row.doc_id in requested - collided]
-    files, refused, empty = _prove(file, pairs, limits)
+    files, refused, empty = _verify(file, pairs, limits)
     absent = [(row.doc_id, row.file_type) for row in claims.absent + empty if row.doc_id in requested]
     return Parcel(
         files=tuple(files),
@@ -116,24 +116,24 @@ def inspect_parcel(file: BinaryIO, *, requested: frozenset[int], limits: ParcelL
     )
 
 
-def open_file(file: BinaryIO, parcel_file: ParcelFile) -> Iterator[bytes]:
-    """The file's bytes again, in pieces of at most 1 MiB, proven again as they pass.
+def open_file(file: BinaryIO, verified: VerifiedFile) -> Iterator[bytes]:
+    """The file's bytes in pieces of at most 1 MiB, verified once more.
 
-    ParcelBad, at the latest after the last piece, where they are not those that were inspected.
+    ParcelBad, at the latest after the last piece, if they differ from the inspected ones.
     """
     digest = hashlib.sha256()
     try:
-        for piece in unpack(file, parcel_file.entry):
+        for piece in unpack(file, verified.entry):
             digest.update(piece)
             yield piece
     except EntryBad as error:
-        raise ParcelBad(f"a file that was proven {error} by now") from error
-    if digest.hexdigest() != parcel_file.sha256:
-        raise ParcelBad("a file that was proven has other bytes by now")
+        raise ParcelBad(f"a verified file {error} now") from error
+    if digest.hexdigest() != verified.sha256:
+        raise ParcelBad("a verified file has other bytes now")
 
 
-def _find_index(entries: Iterable[Entry]) -> Entry:
-    """`indice.json`, best of all exactly so at the root; else in another case, else inside one folder."""
+def _find_index(entries: Iterable[ZipEntry]) -> ZipEntry:
+    """`indice.json`, preferably with this exact name at the root; else in another case, else inside one folder."""
     ranked = defaultdict(list)
     for entry in entries:
         folders, _, name = path_of(entry.name).rpartition("/")
@@ -147,8 +147,8 @@ def _find_index(entries: Iterable[Entry]) -> Entry:
     return best[0]
 
 
-def _read_index(file: BinaryIO, index: Entry, limits: ParcelLimits) -> tuple[list[_Row], int]:
-    """The readable rows, each once, and how many could not be read."""
+def _read_index(file: BinaryIO, index: ZipEntry, limits: ParcelLimits) -> tuple[list[_Row], int]:
+    """The readable rows, each once, and the number of unreadable ones."""
     if index.size > MOST_INDEX_BYTES:
         raise ParcelBad(f"{INDEX_NAME} of {index.size} bytes")
     try:
@@ -186,14 +186,14 @@ def _folded(fields: dict[str, object]) -> dict[str, object]:
     return {name.casefold(): value for name, value in fields.items()}
 
 
-def _claim(rows: list[_Row], entries: list[Entry], *, is_alone: bool) -> _Claims:
-    """Give every row its entry.
+def _claim(rows: list[_Row], entries: list[ZipEntry], *, is_alone: bool) -> _Claims:
+    """Assign an entry to every row.
 
-    A name that two documents claim makes both collide, and so does one that has more entries than rows, as long as
-    the surplus may be another document's. Where one document was asked for, its names can only collide with each
-    other: then every entry is given out, in order, and an entry that is short is given twice.
+    Two documents collide if their rows have the same name. A document also collides if its name has more entries than
+    rows, because a surplus entry may be another document's. If one document was requested, its names can only collide
+    with each other: all entries are assigned in order, and the last entry or row is used again if too few exist.
     """
-    by_name: dict[str, list[Entry]] = defaultdict(list)
+    by_name: dict[str, list[ZipEntry]] = defaultdict(list)
     for entry in entries:
         if not entry.is_folder:
             by_name[entry.name].append(entry)
@@ -222,16 +222,16 @@ def _claim(rows: list[_Row], entries: list[Entry], *, is_alone: bool) -> _Claims
     return claims
 
 
-def _prove(
-    file: BinaryIO, pairs: list[tuple[_Row, Entry]], limits: ParcelLimits
-) -> tuple[list[ParcelFile], dict[int, str], list[_Row]]:
-    """The files that hold, the documents with a file that does not and why, and the rows whose file is empty."""
+def _verify(
+    file: BinaryIO, pairs: list[tuple[_Row, ZipEntry]], limits: ParcelLimits
+) -> tuple[list[VerifiedFile], dict[int, str], list[_Row]]:
+    """The intact files, the documents with an unusable file and why, and the rows whose file is empty."""
     readable = {entry.starts_at: entry.size for _, entry in pairs if entry.size <= limits.most_file_bytes}
     if sum(readable.values()) > limits.most_total_bytes:
         raise ParcelBad(f"{sum(readable.values())} bytes inflated, more than {limits.most_total_bytes}")
     refused: dict[int, str] = {}
     empty: list[_Row] = []
-    files: dict[int, list[ParcelFile]] = defaultdict(list)
+    files: dict[int, list[VerifiedFile]] = defaultdict(list)
     digests: dict[int, str] = {}
     for row, entry in pairs:
         try:
@@ -244,11 +244,11 @@ def _prove(
             empty.append(row)
             continue
         name, ordinal = text_or_none(row.name) or "", len(files[row.doc_id]) + 1
-        files[row.doc_id].append(ParcelFile(row.doc_id, row.file_type, name, ordinal, entry.size, sha256, entry))
+        files[row.doc_id].append(VerifiedFile(row.doc_id, row.file_type, name, ordinal, entry.size, sha256, entry))
     return [found for group in files.values() for found in group], refused, empty
 
 
-def _digest(file: BinaryIO, entry: Entry, limits: ParcelLimits) -> str:
+def _digest(file: BinaryIO, entry: ZipEntry, limits: ParcelLimits) -> str:
     if entry.size > limits.most_file_bytes:
         raise EntryBad(f"inflates to {entry.size} bytes, more than {limits.most_file_bytes}")
     if entry.size > max(_RATIO_COUNTS_FROM_BYTES, limits.most_ratio * entry.packed):

@@ -5,7 +5,7 @@ from easytracking_sync.settings.cron import cron_numbers
 from easytracking_sync.settings.http import Http
 from easytracking_sync.settings.loading import DEFAULT_CONFIG, load_settings
 from easytracking_sync.settings.model import (
-    Account,
+    AccountSettings,
     Database,
     Schedule,
     Settings,
@@ -16,7 +16,7 @@ from easytracking_sync.settings.model import (
 
 __all__ = [
     "DEFAULT_CONFIG",
-    "Account",
+    "AccountSettings",
     "Alerts",
     "Database",
     "Http",

@@ -1,8 +1,9 @@
 """The kinds of address a key may hold: the service's, a proxy's, the database's, our own. See `kinds` for how."""
 
 import re
+from collections.abc import Iterator
 from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -127,3 +128,13 @@ def host_names(value: object) -> tuple[str, ...]:
     ):
         refuse('a list of host names without ports, like ["monitor.example"]')
     return tuple(name.lower() for name in names)
+
+
+def passwords_in(url: str) -> Iterator[str]:
+    """The password in an address, and passwords in its query; as written and decoded."""
+    rest, _, query = url.partition("://")[2].partition("?")
+    written = rest.rpartition("@")[0].partition(":")[2]
+    yield from (written, unquote(written))
+    for name, value in parse_qsl(query):
+        if "passw" in name:
+            yield from (value, quote(value))

@@ -1,6 +1,6 @@
 """Every key of the configuration: its name, its kind, its default (the design's contract, section 5)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -109,7 +109,7 @@ class Sync(Section):
         return self
 
 
-class Account(Section):
+class AccountSettings(Section):
     """`[accounts.LABEL]`: one login of one Easy Tracking, and what is wanted of it."""
 
     in_files: ClassVar[tuple[str, ...]] = ("password", "client_secret")
@@ -169,6 +169,12 @@ class Account(Section):
         """(base URL, user name): what makes two accounts the same, whatever their labels."""
         return self.endpoint.base_url, self.username
 
+    @property
+    def secrets(self) -> Iterator[str]:
+        """What no message may show, as written and decoded."""
+        yield from (self.password.get_secret_value(), self.client_secret.get_secret_value())
+        yield from address_validators.passwords_in(self.proxy.get_secret_value())
+
 
 class Settings(BaseSettings):
     """The whole configuration, validated and frozen.
@@ -187,7 +193,7 @@ class Settings(BaseSettings):
     sync: Sync = Sync()
     http: Http = Http()
     alerts: Alerts = Alerts()
-    accounts: Mapping[Annotated[str, PlainValidator(validators.label)], Account] = Field(default_factory=dict)
+    accounts: Mapping[Annotated[str, PlainValidator(validators.label)], AccountSettings] = Field(default_factory=dict)
     _sources: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     @classmethod

@@ -140,6 +140,9 @@ def _look_into(archive: Archive) -> Iterator[Finding]:
     facts = archive.database.facts()
     journal = f", journal {facts.journal}" if facts.journal else ""
     yield Finding(f"database: {where}, schema {found}, {facts.engine} {facts.version}{journal}")
+    for one, other, shared in archive.accounts.shared_documents():
+        repair = "if they are one account, remove one from the configuration: each document is fetched for both"
+        yield Finding(f"accounts: {one} and {other} have {count(shared, 'document')} in common", repair=repair)
     path = archive.database.path
     if path is None:
         return

@@ -23,7 +23,7 @@ from easytracking_sync.errors import (
 )
 from easytracking_sync.quantities import duration
 from easytracking_sync.remote import EasyTracking, ListQuery
-from easytracking_sync.settings import Account, Settings
+from easytracking_sync.settings import AccountSettings, Settings
 from easytracking_sync.terms import Window, WindowKind
 
 WARN_SKEW_SECONDS = 60.0
@@ -68,7 +68,7 @@ def clock_finding(ahead: float) -> Finding:
     )
 
 
-def _try(service: EasyTracking, label: str, account: Account, query: ListQuery) -> Finding | None:
+def _try(service: EasyTracking, label: str, account: AccountSettings, query: ListQuery) -> Finding | None:
     address = account.endpoint.auth_base_url
     try:
         service.log_in()
@@ -79,7 +79,7 @@ def _try(service: EasyTracking, label: str, account: Account, query: ListQuery) 
     return None
 
 
-def _repair(error: SyncError, label: str, account: Account, address: str) -> str:
+def _repair(error: SyncError, label: str, account: AccountSettings, address: str) -> str:
     """What to do about an account that cannot log in or list; `address` is what it tried to reach."""
     if isinstance(error, CredentialsRefused):
         own_secret = account.client_secret.get_secret_value() != CLIENT_SECRET
@@ -95,7 +95,7 @@ def _repair(error: SyncError, label: str, account: Account, address: str) -> str
     return _repair_connection(error, label, account, address)
 
 
-def _repair_connection(error: SyncError, label: str, account: Account, address: str) -> str:
+def _repair_connection(error: SyncError, label: str, account: AccountSettings, address: str) -> str:
     proxy = account.proxy.get_secret_value()
     host = urlsplit(proxy or address).hostname or ""
     key = f"accounts.{label}.proxy" if proxy else f"accounts.{label}.environment or base_url"

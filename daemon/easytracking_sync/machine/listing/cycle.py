@@ -20,7 +20,7 @@ from easytracking_sync.machine.listing.narrowing import Failures, Narrowing
 from easytracking_sync.machine.listing.scope import Scope
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import local_now
-from easytracking_sync.remote import Listing
+from easytracking_sync.remote import DocumentList
 from easytracking_sync.terms import MOST_LISTED, AcknowledgeWith, Gap, Window, WindowKind
 
 
@@ -160,7 +160,7 @@ class Cycle:
             return "complete"
         return GAPS if self.gaps and not (self._tasks or self.truncated) else "truncated"
 
-    def _list(self, task: _Task) -> Listing | None:
+    def _list(self, task: _Task) -> DocumentList | None:
         """The service's list; None if it is too large. Refused escapes, and so does what is Transient."""
         query = marked_query(self.account, task.window, marked=task.marked)
         with self._circuit_breaker.calling(self.account) as service:
@@ -206,7 +206,7 @@ class Cycle:
             EventName.WINDOW_UNLISTABLE, account=self.account.label, start=start, end=end, reason=gap.reason
         )
 
-    def _narrow(self, task: _Task, listing: Listing | None, begun_at: datetime) -> None:
+    def _narrow(self, task: _Task, listing: DocumentList | None, begun_at: datetime) -> None:
         halves = task.window.halves()
         if halves is None:
             task.area.complete = False
@@ -228,15 +228,15 @@ class Cycle:
         for half in halves:  # the later half becomes the first task: newest documents first
             self._tasks.appendleft(_Task(half, task.marked, task.area))
 
-    def _take_in(self, task: _Task, listing: Listing, begun_at: datetime) -> None:
+    def _take_in(self, task: _Task, listing: DocumentList, begun_at: datetime) -> None:
         account = self.account
         listed = ReceivedList(
             account_id=account.id,
             documents=listing.documents,
             begun_at=begun_at,
             unmarked=not task.marked,
-            on_relist=account.on_relist,
-            acknowledges=account.acknowledge is not AcknowledgeWith.NONE,
+            on_relist=account.settings.on_relist,
+            acknowledges=account.settings.acknowledge is not AcknowledgeWith.NONE,
         )
         self.absorbed += self._intake.take_in(listed, self._clock.now())
         self.unreadable += len(listing.unreadable)
@@ -262,8 +262,8 @@ class Cycle:
                 area.window,
                 area.present,
                 area.begun_at,
-                receiver_piva=self.account.receiver_piva,
-                receiver_cf=self.account.receiver_cf,
+                receiver_piva=self.account.settings.receiver_piva,
+                receiver_cf=self.account.settings.receiver_cf,
             )
             if gone:
                 self._observer.note(EventName.DOCUMENTS_WITHDRAWN, account=self.account.label, count=gone)
@@ -282,6 +282,6 @@ def _tasks(scope: Scope, known_gaps: Collection[Gap]) -> Iterable[_Task]:
             yield from (_Task(gap, marked, area, Failures(is_part=True)) for gap in mine)
 
 
-def _is_truncated(listing: Listing) -> bool:
+def _is_truncated(listing: DocumentList) -> bool:
     """Whether a list has the maximum length, or a `total` above its length. (A 413 is handled by the caller.)"""
     return listing.count >= MOST_LISTED or (listing.total or 0) > listing.count

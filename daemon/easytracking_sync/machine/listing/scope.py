@@ -21,9 +21,9 @@ class Scope:
     def whole_history(cls, account: Account, now: datetime, *, marked_too: bool) -> Scope:
         """All reception windows, then all document dates, which alone find documents without a reception time."""
         local = policy.local_now(now, account.timezone)
-        received = policy.history_windows(account.history_from, local)
+        received = policy.history_windows(account.settings.history_from, local)
         last = (local + policy.NEWEST_WINDOW_AHEAD).date()
-        dated = policy.date_windows(min(account.history_from, last), last)
+        dated = policy.date_windows(min(account.settings.history_from, last), last)
         return cls((*received, *dated), marked_too)
 
     @classmethod
@@ -55,7 +55,7 @@ def reception_times(
     By default from the start of the account's history to a little after now.
     """
     local = policy.local_now(now, account.timezone)
-    first = datetime.combine(start or min(account.history_from, end or local.date()), time.min)
+    first = datetime.combine(start or min(account.settings.history_from, end or local.date()), time.min)
     last = local + policy.NEWEST_WINDOW_AHEAD
     if end is not None:
         last = min(last, datetime.combine(end, time(23, 59, 59)))

@@ -1,1 +1,1 @@
-"""Alarms: what stands (`decision`, pure), in which words (`letters`), and how it is told (`post`, `watch`)."""
+"""Alarms: which exist and what to report of them (`rules`), their messages, and how these are sent."""

@@ -1,4 +1,4 @@
-"""A sign of life for a dead-man monitor: somebody else's clock raises the alarm when it stays away."""
+"""Calls a dead-man monitor regularly; the monitor raises an alarm when the calls stop."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LOOK_SECONDS = 0.1
 
 
 def call(url: str) -> str:
-    """Call the monitor once, without following it elsewhere; empty where it took note, else why it did not."""
-    opener = urllib.request.build_opener(_Straight)
+    """Call the monitor once, without following redirects; empty if it accepted, else the reason."""
+    opener = urllib.request.build_opener(_NoRedirects)
     try:
         answer: HTTPResponse
-        with opener.open(url, timeout=TIMEOUT_SECONDS) as answer:  # http or https, says the configuration
+        with opener.open(url, timeout=TIMEOUT_SECONDS) as answer:  # the configuration allows http and https only
             return "" if answer.status < 300 else f"it answered {answer.status}"
     except urllib.request.HTTPError as error:
         error.close()
@@ -30,8 +30,8 @@ def call(url: str) -> str:
         return type(getattr(error, "reason", error)).__name__
 
 
-class Heart:
-    """Calls a monitor from a thread of its own, at most one call at a time; nothing here blocks or raises."""
+class Heartbeat:
+    """Calls a monitor from its own thread, one call at a time. No method blocks or raises."""
 
     def __init__(self, url: str, clock: Clock, observer: Observer, ring: Callable[[str], str] = call) -> None:
         self.name = scheme_and_host(url)
@@ -43,19 +43,19 @@ class Heart:
         self._idle = threading.Event()
         self._idle.set()
         self._stop = threading.Event()
-        threading.Thread(target=self._work, name="heart", daemon=True).start()
+        threading.Thread(target=self._work, name="heartbeat", daemon=True).start()
 
     def beat(self) -> None:
-        """Call it soon; while a call is under way, one more after it."""
+        """Call the monitor soon; during a call, once more after it."""
         self._idle.clear()
         self._due.set()
 
     def join(self, seconds: float) -> bool:
-        """Wait at most so long until no call is under way; whether none is."""
+        """Wait at most so long for the current call to end; whether it has."""
         return self._clock.wait(self._idle, seconds)
 
     def stop(self) -> None:
-        """Call no more; a call under way is left to itself."""
+        """Start no more calls; a current call is left to itself."""
         self._stop.set()
         self._due.set()
 
@@ -69,8 +69,8 @@ class Heart:
                 self._idle.set()
 
 
-class _Straight(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer, and not the one that was hoped for."""
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Treats a redirect as a failed call."""
 
     def redirect_request(self, *_: object) -> None:
         """Do not follow."""

@@ -1,4 +1,4 @@
-"""Messages: what is told, in whole sentences, with accounts, numbers and what to do; no secret, no content."""
+"""Writes the messages: what happened, to which accounts, and what to do; without secrets or documents' contents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from easytracking_sync.alarm_terms import AlarmKind
 from easytracking_sync.archive.journal import Arrivals
-from easytracking_sync.observe.alarms.rules import GRAVE, Alarm, Watched
+from easytracking_sync.observe.alarms.rules import STOPS_FETCHING, Alarm, Watched
 from easytracking_sync.observe.alarms.translations import DAYS, text
 from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Language
@@ -21,7 +21,7 @@ MOST_REASON = 200
 
 
 class Tone(StrEnum):
-    """How a channel that has colours shows it; apprise's own words."""
+    """The message's type in apprise, which some channels show as a colour."""
 
     FAILURE = "failure"
     WARNING = "warning"
@@ -30,7 +30,7 @@ class Tone(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Message:
     """One message."""
 
     title: str
@@ -39,8 +39,8 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
-    """Writes in one language, for one place."""
+class MessageWriter:
+    """Writes in one language and time zone."""
 
     language: Language
     zone: ZoneInfo
@@ -55,19 +55,19 @@ class Writer:
         now: datetime,
         *,
         grew: bool = False,
-    ) -> Letter:
-        """Alarms of one kind that stand; `some` has the first documents of each alarm's key."""
+    ) -> Message:
+        """Active alarms of one kind; `some` has the first documents by the alarm's key."""
         lines = [self._about(alarm, some.get(alarm.key, ())) for alarm in alarms]
         lines = [*self._some(lines), "", self._text("what_to_do", todo=self._text(f"{kind}.todo"))]
         title = self._title("title.grew" if grew else "title.began", kind, [alarm.subject for alarm in alarms])
-        return self._letter(title, lines, now, Tone.FAILURE if kind in GRAVE else Tone.WARNING)
+        return self._message(title, lines, now, Tone.FAILURE if kind in STOPS_FETCHING else Tone.WARNING)
 
-    def ended(self, kind: AlarmKind, subjects: Sequence[str], now: datetime) -> Letter:
-        """Alarms of one kind that are over."""
+    def ended(self, kind: AlarmKind, subjects: Sequence[str], now: datetime) -> Message:
+        """Alarms of one kind that ended."""
         lines = self._some([self._text(f"{kind}.ended", subject=subject) for subject in subjects])
-        return self._letter(self._title("title.ended", kind, subjects), lines, now, Tone.SUCCESS)
+        return self._message(self._title("title.ended", kind, subjects), lines, now, Tone.SUCCESS)
 
-    def news(self, came: Arrivals, now: datetime) -> Letter:
+    def news(self, came: Arrivals, now: datetime) -> Message:
         """New invoices, by account and receiver."""
         lines = [
             self._text("news.line", subject=label, receiver=receiver or self._text("news.unknown"), count=count)
@@ -75,12 +75,17 @@ class Writer:
             for receiver, count in receivers.items()
         ]
         title = self._text("news.title", count=sum(sum(receivers.values()) for receivers in came.counts.values()))
-        return self._letter(title, self._some(lines), now, Tone.INFO)
+        return self._message(title, self._some(lines), now, Tone.INFO)
 
     def digest(
-        self, since: datetime, accounts: Sequence[Watched], came: Arrivals, alarms: Sequence[Alarm], now: datetime
-    ) -> Letter:
-        """The day: what came, what waits, and what is wrong."""
+        self,
+        since: datetime,
+        accounts: Sequence[Watched],
+        came: Arrivals,
+        alarms: Sequence[Alarm],
+        now: datetime,
+    ) -> Message:
+        """The daily summary: what arrived, what waits, and the active alarms."""
         new = {label: sum(receivers.values()) for label, receivers in came.counts.items()}
         conditions = [one.condition for one in accounts]
         busy = [
@@ -112,11 +117,11 @@ class Writer:
             alarms=len(alarms),
         )
         tone = Tone.WARNING if alarms else Tone.INFO
-        return self._letter(title, [*lines, "", heading, *self._some(standing)], now, tone)
+        return self._message(title, [*lines, "", heading, *self._some(standing)], now, tone)
 
-    def trial(self, now: datetime) -> Letter:
+    def trial(self, now: datetime) -> Message:
         """What `alerts test` sends."""
-        return self._letter(self._text("test.title"), [self._text("test.body")], now, Tone.INFO)
+        return self._message(self._text("test.title"), [self._text("test.body")], now, Tone.INFO)
 
     def _about(self, alarm: Alarm, documents: Sequence[int]) -> str:
         named = [f"{alarm.subject}/{doc_id}" for doc_id in documents]
@@ -145,15 +150,15 @@ class Writer:
             return list(lines)
         return [*lines[:MOST_LINES], self._text("and_more", count=len(lines) - MOST_LINES)]
 
-    def _letter(self, title: str, lines: Sequence[str], now: datetime, tone: Tone) -> Letter:
+    def _message(self, title: str, lines: Sequence[str], now: datetime, tone: Tone) -> Message:
         footer = self._text("footer", host=self.host, at=self._moment(now))
-        return Letter(title, "\n".join([*lines, "", footer]), tone)
+        return Message(title, "\n".join([*lines, "", footer]), tone)
 
     def _moment(self, at: datetime | None) -> str:
         return self._text("never") if at is None else at.astimezone(self.zone).strftime(DAYS[self.language])
 
     def _size(self, count: int) -> str:
-        """Bytes in GB, or in MB below one of them; the decimal sign is the language's."""
+        """Bytes in GB, or in MB below 1 GB, with the language's decimal sign."""
         shown = f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.0f} MB"
         return shown.replace(".", ",") if self.language is Language.ITALIAN else shown
 

@@ -1,4 +1,4 @@
-"""Which alarms stand, and what is to be told of them: pure, from facts and from what is known already."""
+"""Decides which alarms are active and what to report. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from easytracking_sync.alarm_terms import AccountCondition, AlarmKind, KnownAlar
 from easytracking_sync.terms import PauseReason
 
 GROWS_AFTER = timedelta(days=1)
-"""Something that stands and becomes worse is told again, so seldom."""
+"""An alarm that becomes worse is reported again, at most this often."""
 
-ROOM_AGAIN = 1.1
-"""A disk that is at its limit would otherwise begin and end its alarm every minute."""
+DISK_HYSTERESIS = 1.1
+"""An active disk alarm ends above this multiple of the limit; else it could begin and end every minute."""
 
 
-MASKED_BY: Mapping[AlarmKind, frozenset[AlarmKind]] = {
+CAUSES: Mapping[AlarmKind, frozenset[AlarmKind]] = {
     AlarmKind.SILENT: frozenset({AlarmKind.CREDENTIALS, AlarmKind.UNREACHABLE}),
     AlarmKind.BACKLOG: frozenset(
         {AlarmKind.CREDENTIALS, AlarmKind.PERMISSION, AlarmKind.UNREACHABLE, AlarmKind.SILENT}
@@ -25,7 +25,7 @@ MASKED_BY: Mapping[AlarmKind, frozenset[AlarmKind]] = {
 }
 """A consequence is not reported while its cause is."""
 
-GRAVE = frozenset(
+STOPS_FETCHING = frozenset(
     {AlarmKind.CREDENTIALS, AlarmKind.PERMISSION, AlarmKind.UNREACHABLE, AlarmKind.SILENT, AlarmKind.DISK}
 )
 """While one of these stands, nothing new is fetched."""
@@ -33,7 +33,7 @@ GRAVE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From when on it is an alarm."""
+    """The thresholds of alarms."""
 
     backlog: timedelta
     free_bytes: int
@@ -41,7 +41,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """An account, when its silence becomes an alarm, and why its list did not come last."""
+    """An account, when a missing list becomes an alarm, and why its last listing failed."""
 
     condition: AccountCondition
     silent_at: datetime
@@ -50,7 +50,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The fullest of the disks that the archive lies on; `place` tells machines apart that share a database."""
+    """The fullest disk of the archive; `place` tells apart machines that share a database."""
 
     folder: str
     free_bytes: int
@@ -59,7 +59,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something that is wrong now. `amount` is how many documents, or bytes."""
+    """Something that is wrong now. `amount` is a number of documents, or of bytes."""
 
     kind: AlarmKind
     account_id: int | None
@@ -71,37 +71,41 @@ class Alarm:
 
     @property
     def key(self) -> str:
-        """What makes it the same alarm tomorrow."""
+        """Identifies the alarm in the archive."""
         whose = self.place if self.account_id is None else str(self.account_id)
         return f"{self.kind}/{whose}" if whose else str(self.kind)
 
 
-class Telling(StrEnum):
-    """What is to be done about one alarm."""
+class AlarmAction(StrEnum):
+    """What to do about one alarm."""
 
     BEGIN = "begin"
     GROW = "grow"
     END = "end"
-    BEGIN_AGAIN = "begin again"  # nobody accepted it
+    BEGIN_AGAIN = "begin again"  # no channel accepted its message
     END_AGAIN = "end again"
-    DROP = "drop"  # nobody heard of it, and it is over
-    REVIVE = "revive"  # nobody heard of its end, and it is back
+    DROP = "drop"  # it ended before a channel accepted its message
+    REVIVE = "revive"  # it began again before a channel accepted the message of its end
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One alarm and what is to be done; `alarm` is None where it does not stand, `known` where it is new."""
+class AlarmStep:
+    """One alarm and what to do; `alarm` is None if it is not active, `known` if it is new."""
 
-    telling: Telling
+    action: AlarmAction
     key: str
     alarm: Alarm | None
     known: KnownAlarm | None
 
 
 def standing(
-    accounts: Collection[Watched], disk: Disk | None, limits: Limits, known: Mapping[str, KnownAlarm], now: datetime
+    accounts: Collection[Watched],
+    disk: Disk | None,
+    limits: Limits,
+    known: Mapping[str, KnownAlarm],
+    now: datetime,
 ) -> tuple[Alarm, ...]:
-    """Every alarm that stands now. One that is known stands until something shows that it is over."""
+    """The active alarms. A known alarm stays active until something shows that it ended."""
     found = [alarm for one in accounts for alarm in _of_account(one, limits, known, now)]
     if disk is not None and (full := _of_disk(disk, limits, known)) is not None:
         found.append(full)
@@ -116,36 +120,38 @@ def steps(
     *,
     now: datetime,
     lost_before: datetime,
-) -> tuple[Step, ...]:
-    """What is to be told, or put right, for these accounts and this place; others' alarms are others' to tell.
+) -> tuple[AlarmStep, ...]:
+    """What to report or correct for these accounts and this place; other instances report the others.
 
-    What an instance began to tell before `lost_before` and nobody accepted is told anew; until then it is on its way.
+    A message that an instance queued before `lost_before` and no channel accepted is queued again.
     """
     by_key = {alarm.key: alarm for alarm in alarms}
     taken = [
-        Step(telling, key, by_key.get(key), one)
+        AlarmStep(action, key, by_key.get(key), one)
         for key, one in sorted(known.items())
         if _is_ours(one, account_ids, place)
-        and (telling := _telling(by_key.get(key), one, now, lost_before)) is not None
+        and (action := _action(by_key.get(key), one, now, lost_before)) is not None
     ]
-    fresh = [Step(Telling.BEGIN, key, alarm, None) for key, alarm in sorted(by_key.items()) if key not in known]
+    fresh = [
+        AlarmStep(AlarmAction.BEGIN, key, alarm, None) for key, alarm in sorted(by_key.items()) if key not in known
+    ]
     return (*fresh, *taken)
 
 
-def _telling(alarm: Alarm | None, known: KnownAlarm, now: datetime, lost_before: datetime) -> Telling | None:
+def _action(alarm: Alarm | None, known: KnownAlarm, now: datetime, lost_before: datetime) -> AlarmAction | None:
     on_its_way = known.taken_at > lost_before
     if known.ended_at is not None:
         if on_its_way:
             return None
-        return Telling.END_AGAIN if alarm is None else Telling.REVIVE
+        return AlarmAction.END_AGAIN if alarm is None else AlarmAction.REVIVE
     if known.told_at is None:
         if on_its_way:
             return None
-        return Telling.DROP if alarm is None else Telling.BEGIN_AGAIN
+        return AlarmAction.DROP if alarm is None else AlarmAction.BEGIN_AGAIN
     if alarm is None:
-        return Telling.END
+        return AlarmAction.END
     worse = alarm.kind in COUNTED and alarm.amount > known.amount and now - known.told_at >= GROWS_AFTER
-    return Telling.GROW if worse else None
+    return AlarmAction.GROW if worse else None
 
 
 def _is_ours(known: KnownAlarm, account_ids: Collection[int], place: str) -> bool:
@@ -161,7 +167,7 @@ def _of_account(one: Watched, limits: Limits, known: Mapping[str, KnownAlarm], n
         was = known.get(plain.key)
         before = was if was is not None and was.ended_at is None else None
         alarm = rule(one, limits, before, now)
-        if alarm is not None and (before is not None or not MASKED_BY.get(kind, frozenset()) & found.keys()):
+        if alarm is not None and (before is not None or not CAUSES.get(kind, frozenset()) & found.keys()):
             found[kind] = alarm
     condition = one.condition
     counted = (Alarm(kind, condition.account_id, condition.label, condition.count(kind)) for kind in AlarmKind)
@@ -172,14 +178,14 @@ def _of_disk(disk: Disk, limits: Limits, known: Mapping[str, KnownAlarm]) -> Ala
     alarm = Alarm(AlarmKind.DISK, None, disk.folder, disk.free_bytes, place=disk.place)
     was = known.get(alarm.key)
     stood = was is not None and was.ended_at is None
-    return alarm if disk.free_bytes < limits.free_bytes * (ROOM_AGAIN if stood else 1) else None
+    return alarm if disk.free_bytes < limits.free_bytes * (DISK_HYSTERESIS if stood else 1) else None
 
 
 Rule = Callable[[Watched, Limits, KnownAlarm | None, datetime], Alarm | None]
 
 
 def _paused(kind: AlarmKind, reason: PauseReason) -> Rule:
-    """Over when a listing succeeded since: a restart ends the pause to try again, and that proves nothing."""
+    """Ends when a listing has succeeded since: a restart ends the pause as well, and proves nothing."""
 
     def rule(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
         del limits, now
@@ -194,7 +200,7 @@ def _paused(kind: AlarmKind, reason: PauseReason) -> Rule:
 
 
 def _permission(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
-    """Over when a document was accepted again."""
+    """Ends when a reservation was accepted again."""
     del limits, now
     condition = one.condition
     unproven = before is not None and condition.refused_in_row > 0

@@ -1,4 +1,4 @@
-"""One token for all threads of an account (vendor's document, section 3)."""
+"""The access token shared by all threads of an account (vendor's document, section 3)."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ from easytracking_sync.effects import Clock
 from easytracking_sync.errors import CredentialsRefused, ServiceUnavailable
 from easytracking_sync.lenient_json import BOM, read_value
 
-MOST_MARGIN_SECONDS: Final = 60.0
-"""A token is renewed this long before its `exp`, or at four fifths of its life where that comes later."""
+RENEW_BEFORE_SECONDS: Final = 60.0
+"""A token is renewed this long before its `exp`, or at four fifths of its life if that is later."""
 
 LEAST_LIFE_SECONDS: Final = 60.0
-"""Below it our clock and the service's do not agree, or the token is too short-lived to be worth renewing ahead:
-only a 401 then says that it is over. Renewals ahead are therefore at least 48 seconds apart."""
+"""A token with a shorter life is used until a 401: the clocks disagree, or renewing it early does not pay.
+
+Early renewals are therefore at least 48 seconds apart.
+"""
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """A bearer token; compared by identity, since two logins may give the same text."""
+    """A bearer token. Compared by identity: two logins may return the same text."""
 
     text: str = field(repr=False)
     renew_at: float | None  # seconds since 1970, by our clock
 
 
 class Tokens:
-    """Logs in when a token is needed: one thread does, the others wait and share what it got, be it an error.
+    """Logs in when a token is needed. One thread logs in; the others wait and share its token or its error.
 
-    `ask` performs the login and gives the token's text. Whatever it raises escapes unchanged.
+    `ask` performs the login and returns the token's text. Its errors escape unchanged.
     """
 
     def __init__(self, ask: Callable[[], str], clock: Clock) -> None:
@@ -44,16 +48,16 @@ class Tokens:
         self._failure: CredentialsRefused | ServiceUnavailable | None = None
 
     def current(self) -> Token:
-        """A token that is not due for renewal, as far as our clock knows."""
+        """A token that is not due for renewal by our clock."""
         held = self._held
         return held if held is not None and not self._is_due(held) else self._log_in(held)
 
     def renewed(self, refused: Token | None) -> Token:
-        """Another token than the one that was refused; logs in only if no other thread has done so since."""
+        """A token other than the refused one; logs in only if no other thread has done so since."""
         return self._log_in(refused)
 
     def fresh(self) -> Token:
-        """A login in any case."""
+        """The token of a new login."""
         return self._log_in(self._held)
 
     def _log_in(self, old: Token | None) -> Token:
@@ -63,7 +67,7 @@ class Tokens:
             if held is not None and held is not old and not self._is_due(held):
                 return held
             if self._logins_ended != before and self._failure is not None:
-                raise _again(self._failure)
+                raise _copy(self._failure)
             self._failure = None
             try:
                 text = self._ask()
@@ -80,24 +84,21 @@ class Tokens:
         if expiry is None:
             return None
         life = expiry - self._clock.now().timestamp()
-        return expiry - min(MOST_MARGIN_SECONDS, life / 5) if life >= LEAST_LIFE_SECONDS else None
+        return expiry - min(RENEW_BEFORE_SECONDS, life / 5) if life >= LEAST_LIFE_SECONDS else None
 
     def _is_due(self, token: Token) -> bool:
         return token.renew_at is not None and self._clock.now().timestamp() >= token.renew_at
 
 
-def _again(failure: CredentialsRefused | ServiceUnavailable) -> CredentialsRefused | ServiceUnavailable:
-    """The same failure for another thread; a raised exception belongs to the thread that raised it."""
+def _copy(failure: CredentialsRefused | ServiceUnavailable) -> CredentialsRefused | ServiceUnavailable:
+    """The same failure for another thread: threads must not share a raised exception."""
     if isinstance(failure, ServiceUnavailable):
         return ServiceUnavailable(str(failure), retry_after=failure.retry_after)
     return CredentialsRefused(str(failure))
 
 
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}", re.ASCII)
-
-
 def read_token(body: bytes) -> str | None:
-    """The token of section 3, with or without its double quotes; None where this is none."""
+    """The token in a login's answer, with or without double quotes; None if there is none."""
     text = body.removeprefix(BOM).decode("latin-1").strip()
     if text[:1] == '"':
         try:
@@ -108,7 +109,7 @@ def read_token(body: bytes) -> str | None:
 
 
 def read_expiry(token: str) -> float | None:
-    """The `exp` of a readable JWT in seconds since 1970, unverified; None where there is none."""
+    """The `exp` of a readable JWT in seconds since 1970, not verified; None if there is none."""
     parts = token.split(".")
     if len(parts) != 3:
         return None

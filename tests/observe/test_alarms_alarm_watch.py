@@ -22,11 +22,11 @@ from easytracking_sync.archive import tables
 from easytracking_sync.archive.alarms import AlarmChanges
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import DatabaseUnavailable
-from easytracking_sync.observe.alarms.heartbeat import Heart
-from easytracking_sync.observe.alarms.messages import Letter, Writer
-from easytracking_sync.observe.alarms.notifier import EVERY_SECONDS, AlarmWatch, Wishes
+from easytracking_sync.observe.alarms.alarm_watch import EVERY_SECONDS, AlarmSettings, AlarmWatch
+from easytracking_sync.observe.alarms.heartbeat import Heartbeat
+from easytracking_sync.observe.alarms.message_queues import MessageQueues
+from easytracking_sync.observe.alarms.messages import Message, MessageWriter
 from easytracking_sync.observe.alarms.rules import Disk, Limits, Watched
-from easytracking_sync.observe.alarms.sender import Post
 from easytracking_sync.settings import Language
 from easytracking_sync.terms import DocumentState, PauseReason
 
@@ -42,16 +42,16 @@ class Mailbox:
 
     accepts: bool = True
     name: str = "mailbox://example.com"
-    letters: list[Letter] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
 
-    def send(self, letter: Letter) -> str:
+    def send(self, message: Message) -> str:
         if self.accepts:
-            self.letters.append(letter)
+            self.messages.append(message)
         return "" if self.accepts else "busy"
 
     @property
     def titles(self) -> list[str]:
-        return [letter.title.removeprefix("easytracking-sync: ") for letter in self.letters]
+        return [message.title.removeprefix("easytracking-sync: ") for message in self.messages]
 
 
 class Bench:
@@ -62,25 +62,25 @@ class Bench:
         self.clock = VirtualClock(archive_harness.now)
         self.observer = Recorder()
         self.mailbox = Mailbox()
-        self.wishes = Wishes(LIMITS, max_attempts=8)
+        self.alarm_settings = AlarmSettings(LIMITS, max_attempts=8)
         self.disk = Disk("/srv", 10_000)
         self.account_id = archive_harness.account()
         self.silent_after = timedelta(days=3650)
         self.rung: list[str] = []
         self.ring: Callable[[str], str] | None = None
-        self._watches: list[tuple[AlarmWatch, Post]] = []
+        self._watches: list[tuple[AlarmWatch, MessageQueues]] = []
         self.watch, self.post = self.start()
 
-    def start(self, archive: Archive | None = None) -> tuple[AlarmWatch, Post]:
+    def start(self, archive: Archive | None = None) -> tuple[AlarmWatch, MessageQueues]:
         """A watch with a post of its own, as after a restart."""
-        post = Post([self.mailbox], self.clock, self.observer)
-        heart = Heart("https://monitor.example/x", self.clock, self.observer, self.ring) if self.ring else None
+        post = MessageQueues([self.mailbox], self.clock, self.observer)
+        heart = Heartbeat("https://monitor.example/x", self.clock, self.observer, self.ring) if self.ring else None
         watch = AlarmWatch(
             archive or self.archive_harness.archive,
             self.clock,
             self.observer,
-            self.wishes,
-            Writer(Language.ENGLISH, ROME, "host", 500),
+            self.alarm_settings,
+            MessageWriter(Language.ENGLISH, ROME, "host", 500),
             post,
             heart,
             look=self._look,
@@ -124,7 +124,7 @@ class Bench:
         return Watched(condition, (condition.last_success_at or condition.created_at) + self.silent_after)
 
 
-def quiet(post: Post) -> None:
+def quiet(post: MessageQueues) -> None:
     """Wait, for real, until the post has nothing under way."""
     until = time.monotonic() + 20
     while post._is_busy:
@@ -158,7 +158,7 @@ def test_an_alarm_is_told_once_when_it_begins_and_once_when_it_ends(bench: Bench
     assert bench.look() == []
     bench.quarantine(1, 2)
     assert bench.look() == [BEGAN]
-    assert "2 (acme/1, acme/2)" in bench.mailbox.letters[-1].body
+    assert "2 (acme/1, acme/2)" in bench.mailbox.messages[-1].body
     assert [bench.look() for _ in range(5)] == [[]] * 5
     bench.release()
     assert bench.look() == [ENDED]
@@ -292,7 +292,7 @@ def settle(bench: Bench) -> None:
 
 
 def test_new_invoices_are_told_by_receiver_once_what_waits_is_home_and_never_the_history(bench: Bench) -> None:
-    bench.wishes = replace(bench.wishes, new_invoices=True)
+    bench.alarm_settings = replace(bench.alarm_settings, new_invoices=True)
     store(bench, 1)
     settle(bench)
     bench.restart()
@@ -301,7 +301,7 @@ def test_new_invoices_are_told_by_receiver_once_what_waits_is_home_and_never_the
     assert bench.look() == [], "there is more on its way"
     settle(bench)
     assert bench.look() == ["new invoices: 2"]
-    assert "acme, receiver 01234567890: 2" in bench.mailbox.letters[-1].body
+    assert "acme, receiver 01234567890: 2" in bench.mailbox.messages[-1].body
     bench.restart()
     assert bench.look() == []
     store(bench, 4)
@@ -310,7 +310,7 @@ def test_new_invoices_are_told_by_receiver_once_what_waits_is_home_and_never_the
 
 def test_a_digest_comes_once_a_day_at_its_time_by_the_clock_on_the_wall(bench: Bench) -> None:
     """What was there before the first look is no news: the first digest is that of the day after."""
-    bench.wishes = replace(bench.wishes, digest=time_of_day(7, 30))
+    bench.alarm_settings = replace(bench.alarm_settings, digest=time_of_day(7, 30))
     bench.restart()
     days: list[datetime] = []
     for _ in range(2 * 60):
@@ -319,7 +319,7 @@ def test_a_digest_comes_once_a_day_at_its_time_by_the_clock_on_the_wall(bench: B
         if bench.clock.now().hour % 6 == 3:
             bench.restart()
     assert [moment.strftime("%d %H:%M") for moment in days] == ["23 07:30", "24 07:30"]
-    assert all("No alarm stands." in letter.body for letter in bench.mailbox.letters)
+    assert all("No alarm stands." in message.body for message in bench.mailbox.messages)
 
 
 def test_a_heartbeat_follows_every_listing_that_succeeded_since_the_start(bench: Bench) -> None:
@@ -331,7 +331,7 @@ def test_a_heartbeat_follows_every_listing_that_succeeded_since_the_start(bench:
         before = len(bench.rung)
         bench.look(after)
         until = time.monotonic() + 5
-        heart = bench.watch._heart
+        heart = bench.watch._heartbeat
         assert heart is not None
         while not heart._idle.is_set():
             assert time.monotonic() < until

@@ -1,4 +1,4 @@
-"""Channels by way of apprise, an optional extra that knows a hundred services; imported when there is an address."""
+"""Alert channels through apprise, an optional dependency; it is imported only if an address is configured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from easytracking_sync.errors import UsageError
-from easytracking_sync.observe.alarms.messages import Letter
+from easytracking_sync.observe.alarms.messages import Message
 from easytracking_sync.settings.display import scheme_and_host
 
 EXTRA = "apprise"
@@ -26,20 +26,20 @@ class AppriseChannel:
     service: Any
     apprise: ModuleType
 
-    def send(self, letter: Letter) -> str:
-        """Empty where the service took it, else why not; apprise bounds each connection by some seconds."""
-        with _overheard() as said:
+    def send(self, message: Message) -> str:
+        """Send; empty if the service accepted it, else the reason. apprise limits each connection to some seconds."""
+        with _logged() as said:
             accepted = self.service.notify(
-                title=letter.title,
-                body=letter.body,
-                notify_type=self.apprise.NotifyType(letter.tone.value),
+                title=message.title,
+                body=message.body,
+                notify_type=self.apprise.NotifyType(message.tone.value),
                 body_format=self.apprise.NotifyFormat.TEXT,
             )
-        return "" if accepted else "; ".join(said) or "it was not accepted"
+        return "" if accepted else "; ".join(said) or "not accepted"
 
 
 def open_channels(urls: Sequence[str]) -> tuple[AppriseChannel, ...]:
-    """The channels of these addresses, nothing is sent yet; UsageError without apprise, or where one is unknown."""
+    """The channels of these addresses; nothing is sent. UsageError without apprise, or for an unknown address."""
     if not urls:
         return ()
     try:
@@ -51,26 +51,26 @@ def open_channels(urls: Sequence[str]) -> tuple[AppriseChannel, ...]:
 
 def _channel(apprise: ModuleType, number: int, url: str) -> AppriseChannel:
     service, shown = apprise.Apprise(asset=_asset(apprise)), scheme_and_host(url)
-    with _overheard():  # it quotes the address
+    with _logged():  # apprise logs the address
         known = service.add(url)
     if not known:
         raise UsageError(
-            f"alerts.urls: number {number} ({shown}) is no address that apprise can send to; see "
-            "https://appriseit.com/services/ for how each service is written"
+            f"alerts.urls: number {number} ({shown}) is not an address that apprise can send to; see "
+            "https://appriseit.com/services/ for the address of each service"
         )
     return AppriseChannel(shown, service, apprise)
 
 
 def _asset(apprise: ModuleType) -> Any:
-    """Everything in the thread that sends: apprise's own threads would hold up the end of the process."""
+    """Send in the calling thread: threads of apprise would delay the end of the process."""
     try:
         return apprise.AppriseAsset(async_mode=False, service_timeout=0)
-    except AttributeError:  # of before there was such a limit
+    except AttributeError:  # older versions have no such limit
         return apprise.AppriseAsset(async_mode=False)
 
 
-class _Ear(logging.Handler):
-    """Keeps what is said in this thread."""
+class _MessageCollector(logging.Handler):
+    """Collects the log messages of this thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -83,9 +83,9 @@ class _Ear(logging.Handler):
 
 
 @contextlib.contextmanager
-def _overheard() -> Iterator[list[str]]:
-    """What apprise says meanwhile: it gives no reason otherwise. From then on its own log lines go nowhere else."""
-    logger, ear = logging.getLogger(EXTRA), _Ear()
+def _logged() -> Iterator[list[str]]:
+    """Collect what apprise logs, its only statement of a reason. Its log lines go nowhere else from then on."""
+    logger, ear = logging.getLogger(EXTRA), _MessageCollector()
     logger.propagate = False
     logger.addHandler(ear)
     try:

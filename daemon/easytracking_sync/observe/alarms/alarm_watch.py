@@ -1,4 +1,4 @@
-"""The watch: looks now and then, decides, writes down what is told, and hands it to the post."""
+"""Checks for alarms every minute, records what is reported, and queues the messages."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from easytracking_sync.effects import Clock
 from easytracking_sync.errors import Permanent, Transient
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Observer
-from easytracking_sync.observe.alarms.heartbeat import Heart
-from easytracking_sync.observe.alarms.messages import MOST_LINES, Letter, Writer
+from easytracking_sync.observe.alarms.heartbeat import Heartbeat
+from easytracking_sync.observe.alarms.message_queues import MessageQueues, QueuedMessage
+from easytracking_sync.observe.alarms.messages import MOST_LINES, Message, MessageWriter
 from easytracking_sync.observe.alarms.rules import (
     COUNTED,
     Alarm,
+    AlarmAction,
+    AlarmStep,
     Disk,
     Limits,
-    Step,
-    Telling,
     Watched,
     standing,
     steps,
 )
-from easytracking_sync.observe.alarms.sender import Post, Posted
 
 EVERY_SECONDS = 60.0
-RETAKE = timedelta(minutes=15)
-"""What was posted so long ago and nobody accepted is lost: told anew, by whichever instance sees it first."""
+RETRY_AFTER = timedelta(minutes=15)
+"""A message that no channel accepted for this long is lost: the first instance that notices queues it again."""
 
 LATELY = timedelta(days=1)
 NEWS_AT_MOST_AFTER = timedelta(hours=1)
-"""News wait until a backlog has come home, but not for ever."""
+"""News wait until no document waits, but at most this long."""
 
 MOST_NAMED = 5
 NEWS, DIGEST = "new_invoices", "digest"
 
-Looking = Callable[[AccountCondition], Watched]
-"""Adds to an account's condition what only its schedule and the running listers know."""
+WatchAccount = Callable[[AccountCondition], Watched]
+"""Adds to an account's condition what only its schedule and the listing threads know."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the configuration wants to be told."""
+class AlarmSettings:
+    """What the configuration says about alarms and messages."""
 
     limits: Limits
     max_attempts: int
@@ -55,53 +55,53 @@ class Wishes:
 
 
 class AlarmWatch:
-    """One instance's watch over the accounts it serves. `beat` is called often, from one thread; it never raises."""
+    """Watches the accounts of one instance. `beat` is called often, by one thread; it never raises."""
 
     def __init__(
         self,
         archive: Archive,
         clock: Clock,
         observer: Observer,
-        wishes: Wishes,
-        writer: Writer,
-        post: Post | None,
-        heart: Heart | None,
+        alarm_settings: AlarmSettings,
+        writer: MessageWriter,
+        post: MessageQueues | None,
+        heart: Heartbeat | None,
         *,
-        look: Looking,
+        look: WatchAccount,
         disk: Callable[[], Disk | None],
     ) -> None:
         self._archive = archive
         self._clock = clock
         self._observer = observer
-        self._wishes = wishes
+        self._settings = alarm_settings
         self._writer = writer
-        self._post = post
-        self._heart = heart
+        self._queues = post
+        self._heartbeat = heart
         self._look = look
         self._disk = disk
         self._looked_at = clock.monotonic()
         self._begun_at = clock.now()
-        self._unwritten: set[str] = set()  # told, though the database did not take it down
+        self._unwritten: set[str] = set()  # reported, but not recorded in the database
         self._heard_of: dict[int, datetime | None] = {}  # account → its last success, as of the last heartbeat
 
     def beat(self, account_ids: Collection[int]) -> None:
-        """Look after these accounts where a minute has passed; what goes wrong meanwhile is noted, no more."""
+        """Check these accounts if a minute has passed. Errors are logged and not raised."""
         due = self._clock.monotonic() - self._looked_at >= EVERY_SECONDS
         self._guarded(lambda: self._turn(account_ids, due=due))
 
     def look_now(self, account_ids: Collection[int], *, healthy: bool) -> None:
-        """The same at once, for a one-shot that ends; `healthy` is whether it did all it was to do."""
+        """Check now, at the end of a catch-up. `healthy`: it did everything it should."""
         self._guarded(lambda: self._turn(account_ids, due=True, healthy=healthy))
 
     def close(self, seconds: float) -> None:
-        """Give what is on its way so many seconds, write down what was accepted, and stop."""
+        """Wait at most so many seconds for the queued messages, record which were accepted, and stop."""
         until = self._clock.monotonic() + seconds
-        if self._post is not None:
-            self._post.join(seconds)
-            self._post.stop()
-        if self._heart is not None:
-            self._heart.join(max(0.0, until - self._clock.monotonic()))
-            self._heart.stop()
+        if self._queues is not None:
+            self._queues.join(seconds)
+            self._queues.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.join(max(0.0, until - self._clock.monotonic()))
+            self._heartbeat.stop()
         self._guarded(self._settle)
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -109,7 +109,7 @@ class AlarmWatch:
             work()
         except (Transient, Permanent) as trouble:
             self._observer.note(EventName.WATCH_TROUBLED, reason=str(trouble))
-        except Exception as bug:  # noqa: BLE001  whatever is wrong with alarms, the invoices come first
+        except Exception as bug:  # noqa: BLE001  no error here may stop the sync
             self._observer.note(EventName.WATCH_CRASHED, error=type(bug).__name__, exc_info=bug)
 
     def _turn(self, account_ids: Collection[int], *, due: bool, healthy: bool = True) -> None:
@@ -117,14 +117,14 @@ class AlarmWatch:
         if not due:
             return
         self._looked_at, now = self._clock.monotonic(), self._clock.now()
-        conditions = self._archive.account_statuses.conditions(account_ids, self._wishes.max_attempts, now - LATELY)
+        conditions = self._archive.account_statuses.conditions(account_ids, self._settings.max_attempts, now - LATELY)
         accounts = [self._look(condition) for condition in conditions]
         known = {one.key: one for one in self._archive.alarms.known()}
         disk = self._disk()
-        alarms = standing(accounts, disk, self._wishes.limits, known, now)
-        if self._post is not None:
+        alarms = standing(accounts, disk, self._settings.limits, known, now)
+        if self._queues is not None:
             place = disk.place if disk is not None else ""
-            lost = max(now - RETAKE, self._begun_at) if self._archive.alarms.is_alone else now - RETAKE
+            lost = max(now - RETRY_AFTER, self._begun_at) if self._archive.alarms.is_alone else now - RETRY_AFTER
             todo = steps(alarms, known, account_ids, place, now=now, lost_before=lost)
             if todo:
                 self._tell(self._written_down(todo, now), conditions, now)
@@ -134,40 +134,42 @@ class AlarmWatch:
             self._sign_of_life(conditions)
 
     def _settle(self) -> None:
-        """Write down what somebody accepted."""
-        accepted = self._post.accepted() if self._post is not None else []
-        began = [key for posted in accepted for key in posted.began]
-        ended = [key for posted in accepted for key in posted.ended]
+        """Record which messages a channel accepted."""
+        accepted = self._queues.accepted() if self._queues is not None else []
+        began = [key for queued in accepted for key in queued.began]
+        ended = [key for queued in accepted for key in queued.ended]
         if began or ended:
             self._archive.alarms.accept(began, ended, self._clock.now())
 
-    def _written_down(self, todo: Sequence[Step], now: datetime) -> list[Step]:
-        """Of these steps those that are this instance's to tell, after the archive has taken them down.
+    def _written_down(self, todo: Sequence[AlarmStep], now: datetime) -> list[AlarmStep]:
+        """Record these steps in the archive, and return those that this instance reports.
 
-        A full disk keeps the alarm about it from being taken down, and does not keep it from being told.
+        If the archive cannot be written, alarms that begin are reported all the same: the cause may be a full disk.
         """
         try:
             with self._archive.alarms.changing() as changes:
-                return [step for step in todo if _is_mine(changes, step, now)]
+                return [step for step in todo if _claim(changes, step, now)]
         except Transient as trouble:
             self._observer.note(EventName.WATCH_TROUBLED, reason=str(trouble))
-            fresh = [step for step in todo if step.telling is Telling.BEGIN and step.key not in self._unwritten]
+            fresh = [step for step in todo if step.action is AlarmAction.BEGIN and step.key not in self._unwritten]
             self._unwritten.update(step.key for step in fresh)
             return fresh
 
-    def _tell(self, mine: Sequence[Step], conditions: Sequence[AccountCondition], now: datetime) -> None:
-        """One letter for each kind and each way of telling, whatever the number of accounts."""
+    def _tell(self, mine: Sequence[AlarmStep], conditions: Sequence[AccountCondition], now: datetime) -> None:
+        """Queue one message for each kind and action, whatever the number of accounts."""
         labels = {condition.account_id: condition.label for condition in conditions}
         for kind in AlarmKind:
-            for tellings in ((Telling.BEGIN, Telling.BEGIN_AGAIN), (Telling.GROW,)):
-                found = [step for step in mine if step.telling in tellings and step.alarm and step.alarm.kind is kind]
+            for actions in ((AlarmAction.BEGIN, AlarmAction.BEGIN_AGAIN), (AlarmAction.GROW,)):
+                found = [step for step in mine if step.action in actions and step.alarm and step.alarm.kind is kind]
                 alarms = [step.alarm for step in found if step.alarm is not None]
                 if alarms:
-                    grew = Telling.GROW in tellings
-                    letter = self._writer.began(kind, alarms, self._some(alarms, now), now, grew=grew)
-                    self._send(letter, began=() if grew else tuple(step.key for step in found))
+                    grew = AlarmAction.GROW in actions
+                    message = self._writer.began(kind, alarms, self._some(alarms, now), now, grew=grew)
+                    self._send(message, began=() if grew else tuple(step.key for step in found))
                     self._note(EventName.ALARM_GREW if grew else EventName.ALARM_BEGAN, alarms)
-            over = [step.known for step in mine if step.telling in (Telling.END, Telling.END_AGAIN) and step.known]
+            over = [
+                step.known for step in mine if step.action in (AlarmAction.END, AlarmAction.END_AGAIN) and step.known
+            ]
             over = [one for one in over if one.kind == kind]
             if over:
                 subjects = [_subject(one, labels) for one in over]
@@ -183,7 +185,7 @@ class AlarmWatch:
         }
 
     def _tell_news(self, conditions: Sequence[AccountCondition], now: datetime) -> None:
-        if not self._wishes.new_invoices:
+        if not self._settings.new_invoices:
             return
         came = self._came(NEWS, now)
         if came is None or not came[1].counts:
@@ -195,17 +197,17 @@ class AlarmWatch:
             self._send(self._writer.news(arrivals, now))
 
     def _tell_digest(self, accounts: Sequence[Watched], alarms: Sequence[Alarm], now: datetime) -> None:
-        if self._wishes.digest is None:
+        if self._settings.digest is None:
             return
         mark = self._archive.alarms.bookmark(DIGEST)
-        if mark is not None and mark.at >= self._last_due(self._wishes.digest, now):
+        if mark is not None and mark.at >= self._last_due(self._settings.digest, now):
             return
         came = self._came(DIGEST, now)
         if came is not None and self._archive.alarms.move(DIGEST, came[0], Bookmark(now, came[1].position)):
             self._send(self._writer.digest(came[0].at, accounts, came[1], alarms, now))
 
     def _came(self, name: str, now: datetime) -> tuple[Bookmark, Arrivals] | None:
-        """What came since this was told last; None the first time: what was there before is no news."""
+        """What arrived since the last such message; None the first time, when everything counts as known."""
         mark = self._archive.alarms.bookmark(name)
         if mark is None:
             self._archive.alarms.move(name, None, Bookmark(now, self._archive.journal.last()))
@@ -213,14 +215,14 @@ class AlarmWatch:
         return mark, self._archive.journal.arrivals(mark.position)
 
     def _last_due(self, at: time, now: datetime) -> datetime:
-        """The last time that the clock on the wall showed this."""
+        """The last time that the local time was this."""
         local = now.astimezone(self._writer.zone)
         due = datetime.combine(local.date(), at, self._writer.zone)
         return due if due <= local else datetime.combine(local.date() - timedelta(days=1), at, self._writer.zone)
 
     def _sign_of_life(self, conditions: Sequence[AccountCondition]) -> None:
-        """A heartbeat whenever some account was listed since the last one."""
-        if self._heart is None:
+        """Send a heartbeat if an account was listed since the last one."""
+        if self._heartbeat is None:
             return
         last = {condition.account_id: condition.last_success_at for condition in conditions}
         fresh = (
@@ -228,12 +230,12 @@ class AlarmWatch:
             for account_id, at in last.items()
         )
         if any(fresh):
-            self._heart.beat()
+            self._heartbeat.beat()
         self._heard_of = last
 
-    def _send(self, letter: Letter, *, began: tuple[str, ...] = (), ended: tuple[str, ...] = ()) -> None:
-        assert self._post is not None
-        self._post.put(Posted(letter, began, ended))
+    def _send(self, message: Message, *, began: tuple[str, ...] = (), ended: tuple[str, ...] = ()) -> None:
+        assert self._queues is not None
+        self._queues.put(QueuedMessage(message, began, ended))
 
     def _note(self, name: EventName, alarms: Sequence[Alarm]) -> None:
         for alarm in alarms:
@@ -241,24 +243,24 @@ class AlarmWatch:
 
 
 def _subject(known: KnownAlarm, labels: Mapping[int, str]) -> str:
-    """Whom an alarm that is over was about."""
+    """The subject of an alarm that ended."""
     return "" if known.account_id is None else labels.get(known.account_id, "?")
 
 
-def _is_mine(changes: AlarmChanges, step: Step, now: datetime) -> bool:
-    """Take a step down; whether there is something to tell, and it is this instance that tells it."""
+def _claim(changes: AlarmChanges, step: AlarmStep, now: datetime) -> bool:
+    """Record a step; True if it is to be reported by this instance."""
     alarm, known = step.alarm, step.known
     if alarm is not None and known is None:
         return changes.begin(step.key, alarm.kind, alarm.account_id, alarm.amount, now)
     assert known is not None
-    match step.telling:
-        case Telling.END:
+    match step.action:
+        case AlarmAction.END:
             return changes.end(step.key, now)
-        case Telling.GROW:
+        case AlarmAction.GROW:
             return alarm is not None and changes.grow(known, alarm.amount, now)
-        case Telling.BEGIN_AGAIN | Telling.END_AGAIN:
+        case AlarmAction.BEGIN_AGAIN | AlarmAction.END_AGAIN:
             return changes.take_again(known, now)
-        case Telling.DROP:
+        case AlarmAction.DROP:
             changes.drop(step.key)
         case _:
             changes.revive(step.key)

@@ -13,12 +13,12 @@ import pytest
 from tests.support.harness import Recorder, VirtualClock
 
 from easytracking_sync.errors import UsageError
-from easytracking_sync.observe.alarms import channels as channels_module
-from easytracking_sync.observe.alarms.channels import open_channels
-from easytracking_sync.observe.alarms.messages import Letter, Tone
-from easytracking_sync.observe.alarms.sender import MOST_WAITING, PAUSES, Post, Posted
+from easytracking_sync.observe.alarms import apprise_channels as channels_module
+from easytracking_sync.observe.alarms.apprise_channels import open_channels
+from easytracking_sync.observe.alarms.message_queues import MOST_WAITING, PAUSES, MessageQueues, QueuedMessage
+from easytracking_sync.observe.alarms.messages import Message, Tone
 
-LETTER = Letter("title", "body", Tone.INFO)
+MESSAGE = Message("title", "body", Tone.INFO)
 
 
 @dataclass
@@ -27,14 +27,14 @@ class Fake:
 
     answers: list[str | Exception] = field(default_factory=list)
     name: str = "fake://example.com"
-    sent: list[Letter] = field(default_factory=list)
+    sent: list[Message] = field(default_factory=list)
 
-    def send(self, letter: Letter) -> str:
+    def send(self, message: Message) -> str:
         answer = self.answers.pop(0) if self.answers else ""
         if isinstance(answer, Exception):
             raise answer
         if not answer:
-            self.sent.append(letter)
+            self.sent.append(message)
         return answer
 
 
@@ -46,16 +46,16 @@ class Hanging:
     go: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
 
-    def send(self, letter: Letter) -> str:
+    def send(self, message: Message) -> str:
         self.entered.set()
         assert self.go.wait(30)
         return ""
 
 
 @contextmanager
-def post(*channels: Any) -> Iterator[tuple[Post, Recorder]]:
+def post(*channels: Any) -> Iterator[tuple[MessageQueues, Recorder]]:
     observer = Recorder()
-    made = Post(channels, VirtualClock(), observer)
+    made = MessageQueues(channels, VirtualClock(), observer)
     try:
         yield made, observer
     finally:
@@ -72,19 +72,19 @@ def eventually(true: Callable[[], bool]) -> None:
 def test_a_letter_goes_through_every_channel_and_its_acceptance_is_told_once_for_each() -> None:
     one, two = Fake(), Fake()
     with post(one, two) as (made, observer):
-        posted = Posted(LETTER, began=("disk",))
-        made.put(posted)
+        queued = QueuedMessage(MESSAGE, began=("disk",))
+        made.put(queued)
         eventually(lambda: len(one.sent) == len(two.sent) == 1 and len(observer.named("alert.sent")) == 2)
-        assert made.accepted() == [posted, posted]
+        assert made.accepted() == [queued, queued]
         assert made.accepted() == []
 
 
 def test_a_refusal_or_an_error_is_tried_again_and_then_given_up_and_noted_without_the_address() -> None:
     channel = Fake(["busy", ValueError("s3cret"), *(["busy"] * (len(PAUSES) - 1)), ""])
     with post(channel) as (made, observer):
-        made.put(Posted(LETTER))
+        made.put(QueuedMessage(MESSAGE))
         eventually(lambda: bool(observer.named("alert.refused")))
-        made.put(Posted(LETTER))
+        made.put(QueuedMessage(MESSAGE))
         eventually(lambda: bool(channel.sent))
         assert len(made.accepted()) == 1
     assert [facts["reason"] for facts in observer.named("alert.failed")] == [
@@ -102,7 +102,7 @@ def test_a_channel_that_hangs_holds_up_nobody_and_is_left_out_when_it_is_far_beh
     with post(hanging, well) as (made, observer):
         begun = time.monotonic()
         for _ in range(MOST_WAITING + 5):
-            made.put(Posted(LETTER))
+            made.put(QueuedMessage(MESSAGE))
             eventually(lambda: bool(made.accepted()))
         assert time.monotonic() - begun < 10
         assert len(well.sent) == MOST_WAITING + 5
@@ -114,7 +114,7 @@ def test_a_channel_that_hangs_holds_up_nobody_and_is_left_out_when_it_is_far_beh
 def test_waiting_for_the_post_is_bounded() -> None:
     hanging = Hanging()
     with post(hanging) as (made, _):
-        made.put(Posted(LETTER))
+        made.put(QueuedMessage(MESSAGE))
         assert not made.join(3.0), "the clock is virtual: nobody waited"
         hanging.go.set()
         eventually(lambda: made.join(0.0))

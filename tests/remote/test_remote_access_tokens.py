@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from easytracking_sync.errors import CredentialsRefused, ServiceUnavailable
-from easytracking_sync.remote.auth import read_expiry, read_token
+from easytracking_sync.remote.access_tokens import read_expiry, read_token
 
 if TYPE_CHECKING:
     from tests.remote.conftest import Desk

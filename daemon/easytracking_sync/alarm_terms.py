@@ -24,6 +24,7 @@ class AlarmKind(StrEnum):
     INCOMPLETE = "incomplete"  # documents lack a requested file
     CHANGED = "changed"  # other bytes or list fields came for a known id
     ROTTEN = "rotten"  # stored bytes are damaged
+    RESTORED = "restored"  # the database was restored or promoted, and is being compared with the service
     DISK = "disk"  # nearly full
 
 
@@ -38,6 +39,8 @@ class AccountCondition:
     pause_reason: PauseReason | None = None
     refused_in_row: int = 0
     trouble: str = ""  # why the last listing failed
+    restored: str = ""  # why the account is to be reconciled
+    reconcile_since: datetime | None = None
     waiting: int = 0  # not stored yet, or stored and not acknowledged; without those in quarantine
     waiting_since: datetime | None = None
     counts: Mapping[AlarmKind, int] = field(default_factory=dict)

@@ -40,6 +40,16 @@ class EventName(StrEnum):
     SERVICE_STARTED = "service.started", "info", "the archive is open and the engine runs"
     SERVICE_STOPPING = "service.stopping", "info", "the service stops; the next start resumes its work"
     SERVICE_TROUBLED = "service.troubled", "error", "the database did not answer the service's main loop"
+    ARCHIVE_RESTORED = (
+        "archive.restored",
+        "error, journal",
+        "the database is older than what the service was told, or another one: everything is compared again",
+    )
+    ACCOUNT_RECONCILED = (
+        "account.reconciled",
+        "info, journal",
+        "after a restore, the account's whole history was compared with the service",
+    )
     DATABASE_AWAITED = "database.awaited", "warning", "the database server did not answer when the program started"
     THREAD_HUNG = "thread.hung", "critical", "a thread has not moved for far too long"
     HANG_AWAITED = "hang.awaited", "warning", "a test of the watchdog was requested"

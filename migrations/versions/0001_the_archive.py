@@ -33,6 +33,8 @@ def upgrade() -> None:
         sa.Column("rotation", sa.Integer(), server_default="0", nullable=False),
         sa.Column("refused_in_row", sa.Integer(), server_default="0", nullable=False),
         sa.Column("refused_since", INSTANT, nullable=True),
+        sa.Column("reconcile_since", INSTANT, nullable=True),
+        sa.Column("reconcile_reason", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "pause_reason IN ('credentials', 'permission', 'unreachable')", name=op.f("ck_account_pause_reason")
         ),
@@ -126,6 +128,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cycle")),
     )
     op.create_index(op.f("ix_cycle_account_id_begun_at"), "cycle", ["account_id", "begun_at"], unique=False)
+    op.create_table(
+        "generation",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("archive_id", sa.Text(), nullable=False),
+        sa.Column("counter", sa.BigInteger(), nullable=False),
+        sa.Column("noted_at", INSTANT, nullable=False),
+        sa.Column("system_id", sa.Text(), nullable=True),
+        sa.Column("timeline", sa.Text(), nullable=True),
+        sa.CheckConstraint("id = 1", name=op.f("ck_generation_only")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_generation")),
+    )
     op.create_table(
         "gap",
         sa.Column("id", BIG, nullable=False),

@@ -45,6 +45,7 @@ GRADES = {
     AlarmKind.QUARANTINE: Grade.WARNING,
     AlarmKind.UNACKNOWLEDGEABLE: Grade.WARNING,
     AlarmKind.GAP: Grade.WARNING,
+    AlarmKind.RESTORED: Grade.WARNING,
     AlarmKind.INCOMPLETE: Grade.WARNING,
     AlarmKind.CHANGED: Grade.WARNING,
     AlarmKind.ROTTEN: Grade.WARNING,

@@ -6,6 +6,8 @@ from tests.mutants.mutant import Mutant
 
 POISON = "tests/machine/test_matrix_26_poison.py"
 WINDOWS = "tests/machine/test_matrix_26_list_windows.py"
+PROMOTED = "tests/postgres/test_postgres_promoted.py"
+RESTORED = "tests/machine/test_machine_restored.py"
 SUSPICION = "tests/machine/test_machine_suspicion.py"
 
 COMPLETENESS = (
@@ -140,5 +142,93 @@ COMPLETENESS = (
         "            end = min(end, hole.start - self.grain)\n",
         "            end = min(end, hole.start - 2 * self.grain)\n",
         (f"{WINDOWS}::test_what_is_left_around_gaps_misses_no_second",),
+    ),
+    Mutant(
+        "older-database-unnoticed",
+        "a database that counts less than the marker goes on as if nothing had happened",
+        "archive/generation.py",
+        "    if marker.counter > row.counter:\n",
+        "    if marker.counter > row.counter + 1_000_000:\n",
+        (f"{RESTORED}::test_what_was_acknowledged_after_the_backup_is_fetched_again",),
+    ),
+    Mutant(
+        "count-hides-a-restore",
+        "an acknowledgement after a restore makes the database count as the newest",
+        "archive/generation.py",
+        "known.archive_id != counted.archive_id or known.counter > row.counter):\n                return\n",
+        "known.archive_id != counted.archive_id):\n                return\n",
+        (f"{RESTORED}::test_a_database_that_is_replaced_while_the_service_runs_is_noticed",),
+    ),
+    Mutant(
+        "told-before-it-counts",
+        "the service is told before database and marker have counted",
+        "machine/batch_effects.py",
+        "        self._archive.generation.count()\n",
+        "",
+        (f"{RESTORED}::test_it_counts_before_the_service_is_told",),
+    ),
+    Mutant(
+        "counts-every-call",
+        "each acknowledgement writes the database and a file once more",
+        "archive/generation.py",
+        "0 <= now - self._counted_at < STEP_SECONDS",
+        "0 <= now - self._counted_at < 0 * STEP_SECONDS",
+        (f"{RESTORED}::test_counting_is_bounded_in_cost",),
+    ),
+    Mutant(
+        "last-step-not-closed",
+        "what was told after the last count leaves no trace",
+        "archive/generation.py",
+        "            if self._told:\n",
+        "            if self._told and self._counted_at is None:\n",
+        (f"{RESTORED}::test_counting_is_bounded_in_cost",),
+    ),
+    Mutant(
+        "spoilt-marker-is-a-restore",
+        "a marker that cannot be read stops the program",
+        "archive/generation.py",
+        "except (FileNotFoundError, StorageFault, OSError, ValueError, KeyError, TypeError):",
+        "except (FileNotFoundError, StorageFault, OSError, KeyError):",
+        (f"{RESTORED}::test_a_spoilt_marker_is_no_restore",),
+    ),
+    Mutant(
+        "reconciled-by-a-part",
+        "a listing of some days ends the reconciliation",
+        "machine/reconciling.py",
+        "not record.is_success or not scope.is_whole or not scope.marked_too:",
+        "not record.is_success or not scope.marked_too:",
+        (f"{RESTORED}::test_a_reconciliation_that_was_not_finished_is_still_due_after_a_restart",),
+    ),
+    Mutant(
+        "reconciled-by-an-interruption",
+        "a listing that was interrupted ends the reconciliation",
+        "machine/reconciling.py",
+        "if record is None or not record.is_success or",
+        "if record is None or",
+        (f"{RESTORED}::test_a_reconciliation_that_was_not_finished_is_still_due_after_a_restart",),
+    ),
+    Mutant(
+        "reconciled-without-the-marked",
+        "after a restore only unmarked documents are listed",
+        "machine/reconciling.py",
+        "return Scope.whole_history(account, now, marked_too=True)",
+        "return Scope.whole_history(account, now, marked_too=False)",
+        (f"{RESTORED}::test_what_was_acknowledged_after_the_backup_is_fetched_again",),
+    ),
+    Mutant(
+        "timeline-not-compared",
+        "a promoted standby is taken for the server that it replaced",
+        "archive/generation.py",
+        "row.timeline != timeline:",
+        "row.timeline == timeline[::-1]:",
+        (f"{PROMOTED}::test_what_the_standby_lacks_is_fetched_again",),
+    ),
+    Mutant(
+        "commits-may-be-lost",
+        "a commit is not durable where that was set while the service runs",
+        "archive/postgresql.py",
+        'get("write", False) else ""',
+        'get("never", False) else ""',
+        (f"{PROMOTED}::test_a_write_is_durable_though_the_database_was_set_otherwise_meanwhile",),
     ),
 )

@@ -79,6 +79,7 @@ STANDING: list[tuple[str, Watched, AlarmKind | None]] = [
     ("waiting longer", watched(waiting=3, waiting_since=NOW - 25 * HOUR), AlarmKind.BACKLOG),
     ("in quarantine", watched(counts={AlarmKind.QUARANTINE: 1}), AlarmKind.QUARANTINE),
     ("unacknowledgeable", watched(counts={AlarmKind.UNACKNOWLEDGEABLE: 1}), AlarmKind.UNACKNOWLEDGEABLE),
+    ("restored", watched(restored="older", reconcile_since=NOW - HOUR), AlarmKind.RESTORED),
     ("a gap", watched(counts={AlarmKind.GAP: 1}), AlarmKind.GAP),
     ("incomplete", watched(counts={AlarmKind.INCOMPLETE: 1}), AlarmKind.INCOMPLETE),
     ("changed", watched(counts={AlarmKind.CHANGED: 1}), AlarmKind.CHANGED),

@@ -6,6 +6,7 @@ is patched.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,8 @@ from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive.database import Database
 from easytracking_sync.errors import DatabaseUnavailable, StorageBroken, StorageFault
+
+MARKER = re.compile(r"generation-[0-9a-f]{12}")
 
 
 class CrashError(BaseException):
@@ -109,6 +112,7 @@ class FaultInjector:
         """Wraps one effect: it happens or fails. `refuse` makes the layer's own exception."""
         if self.dead:
             raise CrashError
+        what = MARKER.sub("generation", what)  # the rest of its name is the folder's
         effect = Effect(kind, what, self.is_unsynced(), self.where)
         failure = self.deal(len(self.trace), effect)
         self.trace.append(effect)

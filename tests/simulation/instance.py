@@ -26,8 +26,9 @@ from easytracking_simulator import Simulator
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import CredentialsRefused, Fatal, Permanent, Transient
 from easytracking_sync.machine.engine import Bounds
-from easytracking_sync.machine.listing import Scope
+from easytracking_sync.machine.listing import Cycle, Scope
 from easytracking_sync.machine.policy import Policy
+from easytracking_sync.machine.reconciling import note_reconciled, scope_due
 
 SHORT_HISTORY = Wish(history_from=date(2026, 11, 1))
 MOST_LIVES = 60
@@ -126,7 +127,7 @@ class Instance:
     def run_cycles(self) -> None:
         """As the service does on schedule: the newest window of each account, and one older in rotation."""
         for label in self.harness.wishes:
-            self.attempt(lambda label=label: self._list(label, self._cycle_scope(label), marked_too=False))  # type: ignore[misc]
+            self.attempt(lambda label=label: self._run_cycle(label))  # type: ignore[misc]
 
     def step(self) -> bool:
         """One effect of the engine, if one is due; False if nothing was, True also if it died."""
@@ -170,6 +171,12 @@ class Instance:
         left = [path.name for path in (self.harness.folder / "spool").glob("*.zip*")]
         assert not left, f"BOUNDED: {left} are left in the spool"
 
+    def shut(self) -> None:
+        """It ends in its own time; what is done next starts it again."""
+        if self._is_up:
+            self.harness.close()
+        self._is_up = False
+
     def close(self) -> None:
         self.injector.revive()
         self.harness.close()
@@ -190,20 +197,28 @@ class Instance:
         account = self.harness.accounts[label]
         return Scope.scheduled(account, self.clock.now(), self.harness.archive.accounts.turn(account.id))
 
-    def _list(self, label: str, scope: Scope | None, *, marked_too: bool) -> None:
+    def _run_cycle(self, label: str) -> None:
+        archive, account = self.harness.archive, self.harness.accounts[label]
+        due = scope_due(archive, account, self.clock.now())
+        cycle = self._list(label, due or self._cycle_scope(label), marked_too=False)
+        if due is not None and cycle is not None:
+            note_reconciled(archive, account, due, cycle.record("sync"), self.harness.observer)
+
+    def _list(self, label: str, scope: Scope | None, *, marked_too: bool) -> Cycle | None:
         """As the listing threads do: what was cut short is listed again once acknowledging has made room."""
         try:
             cycle = cycle_of(self.harness, self.harness.accounts[label], scope, marked_too=marked_too)
-            list_through(self.harness, cycle)
+            first = list_through(self.harness, cycle)
             for _ in range(MOST_REFRESHES):
                 if (rest := cycle.remainder) is None:
-                    return
+                    return first
                 while self.harness.engine.step():
                     pass
                 cycle = cycle_of(self.harness, self.harness.accounts[label], rest)
                 list_through(self.harness, cycle)
         except CredentialsRefused:
-            return
+            return None
+        return first
 
     def _opened(self, archive: Archive) -> None:
         share_compiled(archive.database)

@@ -126,6 +126,19 @@ class InvariantChecker:
             crowded = [row for row in self.reader.rows(IN_FLIGHT) if row[1] > self.jobs_in_flight]
             assert not crowded, f"BOUNDED: more than {self.jobs_in_flight} jobs in flight: {crowded}"
 
+    def restored(self) -> None:
+        """Somebody put an older database in place: what is in it now is where everything goes on from."""
+        rows = self.reader.rows("SELECT id, state, epoch FROM batch")
+        self._batches = {row[0]: row[1] for row in rows}
+        self._epochs = {row[0]: row[2] for row in rows}
+        self._documents = {row[0]: row[1] for row in self.reader.rows("SELECT id, state FROM document")}
+        files = self.reader.rows("SELECT id, document_id, type, name, sha256 FROM file")
+        self._files = {row[0]: (row[1], row[2], bytes(row[3]), row[4]) for row in files}
+        self._copies = {(row[1], row[2], row[4]) for row in files}
+        self._moves.clear()
+        self._whole.clear()
+        self._last_event = int(self.reader.rows("SELECT max(id) FROM event")[0][0] or 0)
+
     def look_again(self) -> None:
         """The disk may have changed: check everything again."""
         self._whole.clear()

@@ -31,6 +31,9 @@ JUMPS = (
 )
 FAR_JUMPS = (timedelta(days=3653), timedelta(days=18263))
 LEASE_SECONDS = 30
+RESTORED = 0.3
+"""The share of the seeds in which an older database is put in place."""
+
 POISONED = 0.3
 """The share of the seeds in which one document is poisonous."""
 
@@ -95,6 +98,7 @@ class Scenario:
             self._clear_up()
             self._poison()
             self.world.settle_for_good()
+            self._restore()
             self.world.checker.expect_causes(by_hand=self.events["operator: accept"] > 0, cut_short=self._gale > 0)
             return self._figures()
         except BaseException as error:
@@ -137,6 +141,25 @@ class Scenario:
         self.world.simulator.faults = Faults(poison={call: {bad: status(code)}})
         self.world.settle_for_good(poisonous={bad})
         self.world.simulator.calm()
+
+    def _restore(self) -> None:
+        """An older database is put in place: what it lacks comes home by the cycles alone (NO-LOSS)."""
+        if self.instance_count > 1 or self._dice.random() >= RESTORED:
+            return
+        world, (instance,) = self.world, self.world.instances
+        restore = world.back_up()
+        for _ in range(self._dice.randint(1, 4)):
+            world.time.forward(timedelta(minutes=self._dice.choice((2, 90, 3000))))
+            self._arrive()
+            instance.run_cycles()
+            world.drain()
+        restore()
+        self.events["database restored"] += 1
+        for _ in range(2):
+            world.time.forward(timedelta(minutes=15))
+            instance.run_cycles()
+            world.drain()
+        world.expect_all_home()
 
     # Failures of effects
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,13 @@ from tests.support.harness import BlobStore, VirtualClock, empty_archive
 
 from easytracking_simulator import File, Options, Simulator
 from easytracking_sync.machine.policy import Policy
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Into the same file, which others may have open."""
+    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
+        one.backup(other)
+
 
 QUIET = Options(documents=0, accounts=2, job_seconds=1.0)
 MOST_ROUNDS = 4
@@ -154,6 +163,19 @@ class World:
             if not self._astray(quarantined, poisonous):
                 break
         self.expect_all_home(quarantined=quarantined, poisonous=poisonous)
+
+    def back_up(self) -> Callable[[], None]:
+        """Copies the SQLite database; what is returned restores the copy, between two incarnations."""
+        path, copy = self.folder / "archive.db", self.folder / "archive.copy"
+        _copy(path, copy)
+
+        def restore() -> None:
+            for instance in self.instances:
+                instance.shut()
+            _copy(copy, path)
+            self.checker.restored()
+
+        return restore
 
     def expect_all_home(self, *, quarantined: Collection[int] = (), poisonous: Collection[int] = ()) -> None:
         """Every document of the service is archived byte for byte, once, and acknowledged.

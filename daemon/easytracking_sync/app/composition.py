@@ -15,7 +15,7 @@ from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.archive.opening import Archive, open_archive
 from easytracking_sync.archive.schema import migrate, require_current
 from easytracking_sync.effects import Effects
-from easytracking_sync.errors import DatabaseUnavailable, UsageError
+from easytracking_sync.errors import DatabaseUnavailable, Transient, UsageError
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.engine import Bounds, Engine
@@ -101,7 +101,14 @@ def open_instance(
             accounts.append(machine_account(account_id, label, settings, client))
         engine = Engine(archive, accounts, policy_of(settings), effects, observer, bounds_of(settings))
         engine.recover()
+        closing.callback(_close_step, archive)
         yield Instance(archive, engine, tuple(accounts))
+
+
+def _close_step(archive: Archive) -> None:
+    """At the end: a copy of the database that was made before the last acknowledgement is older than the marker."""
+    with contextlib.suppress(Transient):
+        archive.generation.close_step()
 
 
 def wait_for_database(

@@ -88,6 +88,8 @@ def _account_json(account: AccountStatus) -> dict[str, Any]:
             }
             for gap in one.gaps
         ],
+        "reconcile_since": _instant(one.reconcile_since),
+        "reconcile_reason": one.reconcile_reason,
         "paused": paused,
         "trouble": one.trouble,
         "next_run_at": _instant(account.next_run_at),

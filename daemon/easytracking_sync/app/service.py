@@ -32,12 +32,14 @@ from easytracking_sync.machine.hang_detection import HANG_SECONDS
 from easytracking_sync.machine.listing import Scope
 from easytracking_sync.machine.listing.threads import ListingThreads
 from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.reconciling import note_reconciled, notice_restore, scope_due, scope_since_last_run
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import PauseReason
 
 LOOP_SECONDS = 1.0
 LEAST_HANG_SECONDS = 5.0
 READ_SECRETS_EVERY_SECONDS = 60.0
+READ_GENERATION_EVERY_SECONDS = 60.0
 REPORT_STORAGE_EVERY_SECONDS = 600.0
 """Report a full disk at most every ten minutes."""
 
@@ -117,6 +119,7 @@ class Service:
         self._accounts: Mapping[str, Account] = {account.label: account for account in instance.accounts}
         self._former: list[Account] = []  # replaced accounts, whose clients threads may still use
         self._changed: set[str] = set()  # labels of accounts to list once more with their new settings
+        self._listed_since_last_run: set[str] = set()
         self._due: queue.SimpleQueue[str] = queue.SimpleQueue()  # labels whose cycle is due
         self._engine_threads = EngineThreads(
             instance.engine,
@@ -132,6 +135,7 @@ class Service:
         schedules = {label: settings.schedule(label) for label in self._accounts}
         self._scheduler = Scheduler(schedules, settings.timezone, effects.clock, observer, self._due.put)
         self._published_schedule = PublishedSchedule(instance.archive.accounts, effects.clock)
+        self._generation_read_at = effects.clock.monotonic()
         self._secrets_read_at = self._storage_reported_at = effects.clock.monotonic()
         self._alarms = alarm_watch(
             lambda: self._settings,
@@ -195,6 +199,7 @@ class Service:
                 self._begin_cycle(self._due.get())
             for remainder in self._listing.take_remainders():
                 self._listing.request(remainder.account, remainder.scope)
+            self._look_for_a_restore()
             self._handover.beat(tuple(self._accounts.values()))
             if self._reload_requested.is_set():
                 self._reload_requested.clear()
@@ -212,21 +217,36 @@ class Service:
             self._storage_reported_at = now
             self._instance.engine.storage_failure = None  # reported again if it persists
 
+    def _look_for_a_restore(self) -> None:
+        """A database that was restored or promoted while the service runs: list every account at once."""
+        now = self._effects.clock.monotonic()
+        if now - self._generation_read_at < READ_GENERATION_EVERY_SECONDS:
+            return
+        self._generation_read_at = now
+        self._archive.generation.close_step()
+        if notice_restore(self._archive, self._observer):
+            for label in self._accounts:
+                self._due.put(label)
+
     def _begin_cycle(self, label: str) -> None:
         """Request the account's scheduled cycle, unless the account is paused."""
         accounts, account, now = self._archive.accounts, self._accounts[label], self._effects.clock.now()
         try:
             if accounts.paused(account.id, now) in ENDED_BY_A_CHANGE:
                 return
-            scope = Scope.scheduled(account, now, accounts.turn(account.id))
+            scope = scope_due(self._archive, account, now) or Scope.scheduled(account, now, accounts.turn(account.id))
         except (DatabaseUnavailable, StorageFault):
             self._due.put(label)
             raise
 
         def ended(record: CycleRecord | None) -> None:
             self._status_line.cycle_ended(label, record, self._settings)
+            note_reconciled(self._archive, account, scope, record, self._observer)
             if label in self._changed:
                 self._due.put(label)
+            elif record is not None and label not in self._listed_since_last_run:
+                self._listed_since_last_run.add(label)
+                self._listing.request(account, scope_since_last_run(self._archive, account, now))
 
         if self._listing.request(account, scope, ended, waits=False):
             self._changed.discard(label)

@@ -48,6 +48,8 @@ class AccountOverview:
     incomplete: int = 0
     unreadable: int = 0  # list elements without an id, in the last recorded cycle
     gaps: tuple[Gap, ...] = ()  # what the service does not list
+    reconcile_since: datetime | None = None  # the database was restored: it is compared with the service first
+    reconcile_reason: str | None = None
     oldest_waiting_at: datetime | None = None  # since when the oldest document that is not stored is wanted
     last_success_at: datetime | None = None
     next_attempt_at: datetime | None = None
@@ -105,6 +107,8 @@ class AccountStatuses:
                     pause_reason=PauseReason(row.pause_reason) if row.pause_reason else None,
                     refused_in_row=row.refused_in_row,
                     trouble=row.trouble or "",
+                    restored=row.reconcile_reason or "",
+                    reconcile_since=row.reconcile_since,
                     waiting=waiting + to_mark,
                     waiting_since=_earliest(since, stored_since),
                     counts={kind: found_in[row.id] for kind, found_in in counts.items() if row.id in found_in},
@@ -149,6 +153,8 @@ def _overview(connection: Connection, row: Row[Any], incomplete: int) -> Account
         incomplete=incomplete,
         unreadable=connection.execute(unreadable).scalar_one_or_none() or 0,
         gaps=gaps_of(connection, row.id),
+        reconcile_since=row.reconcile_since,
+        reconcile_reason=row.reconcile_reason,
         oldest_waiting_at=connection.execute(oldest).scalar_one(),
         last_success_at=row.last_success_at,
         next_attempt_at=_earliest(

@@ -177,6 +177,23 @@ class Accounts:
                 mine = account.c.id == account_id, account.c.next_run_at == at
                 connection.execute(sa.update(account).where(*mine).values(next_run_at=None))
 
+    def reconcile_since(self, account_id: int) -> datetime | None:
+        """Since when the account is to be compared with the service, after a restore; None if it need not be."""
+        query = sa.select(account.c.reconcile_since).where(account.c.id == account_id)
+        with self._database.read() as connection:
+            since: datetime | None = connection.execute(query).scalar_one()
+        return since
+
+    def note_reconciled(self, account_id: int, since: datetime, now: datetime) -> None:
+        """The comparison that began with this `reconcile_since` is complete; a newer one stays due."""
+        mine = account.c.id == account_id, account.c.reconcile_since == since
+        with self._database.write() as connection:
+            done = connection.execute(
+                sa.update(account).where(*mine).values(reconcile_since=None, reconcile_reason=None)
+            )
+            if done.rowcount:
+                journal.record(connection, EventName.ACCOUNT_RECONCILED, now, account_id=account_id)
+
     def turn(self, account_id: int) -> int:
         """A number that grows by one with each call; it chooses which older window is listed next."""
         with self._database.write() as connection:

@@ -16,6 +16,7 @@ from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.document_files import DocumentFiles
 from easytracking_sync.archive.document_search import DocumentSearch
 from easytracking_sync.archive.documents import Documents
+from easytracking_sync.archive.generation import Generation
 from easytracking_sync.archive.journal import Journal
 from easytracking_sync.archive.leases import Leases
 from easytracking_sync.archive.scrub import Scrubber
@@ -48,6 +49,7 @@ class Archive:
     leases: Leases
     service_requests: ServiceRequests
     document_search: DocumentSearch
+    generation: Generation
     scrubber: Scrubber
     alarms: Alarms
     account_statuses: AccountStatuses
@@ -98,6 +100,7 @@ def open_archive(
         leases=Leases(database, owner),
         service_requests=ServiceRequests(database),
         document_search=DocumentSearch(database),
+        generation=Generation(database, effects.files, spool_folder, effects.clock),
         scrubber=Scrubber(database, blobs),
         alarms=Alarms(database),
         account_statuses=AccountStatuses(database),

@@ -39,6 +39,11 @@ _LIMITS: Final = {
 }
 """For each transaction, in seconds."""
 
+_DURABLE: Final = (
+    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""It may be set to off while the service runs; what was checked as the connection was opened holds no longer."""
+
 _MIGRATION: Final = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '15min'"
 _MIGRATION_LOCK: Final = 0x6561_7379_7472_6163
 """The number is arbitrary but must never change: services that start together migrate one after the other."""
@@ -75,9 +80,10 @@ _ABSENT: Final = ("does not exist", "non esiste")
 
 
 def begin(connection: Connection) -> None:
-    """Begin a transaction with its limits, in one round trip."""
+    """Begin a transaction with its limits, in one round trip. One that writes commits durably, whatever was set."""
     limits = "; ".join(f"SET LOCAL {name} = '{seconds}s'" for name, seconds in _LIMITS.items())
-    connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED; {limits}")
+    durable = f"; {_DURABLE}" if connection.get_execution_options().get("write", False) else ""
+    connection.exec_driver_sql(f"BEGIN ISOLATION LEVEL READ COMMITTED; {limits}{durable}")
 
 
 def begin_migration(connection: Connection) -> None:

@@ -106,6 +106,8 @@ account = sa.Table(
     ),  # chooses which older window is listed next
     sa.Column("refused_in_row", sa.Integer, nullable=False, server_default="0"),
     sa.Column("refused_since", Instant),
+    sa.Column("reconcile_since", Instant),  # the database was restored: to be compared with the service
+    sa.Column("reconcile_reason", Text),
     sa.UniqueConstraint("base_url", "username"),
     _one_of("pause_reason", PauseReason),
 )
@@ -264,6 +266,18 @@ cycle = sa.Table(
     sa.Column("unreadable", sa.Integer, nullable=False, server_default="0"),
     sa.Column("outcome", Text),
     sa.Index(None, "account_id", "begun_at"),
+)
+
+generation = sa.Table(
+    "generation",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),  # one row: see `archive.generation`
+    sa.Column("archive_id", Text, nullable=False),
+    sa.Column("counter", sa.BigInteger, nullable=False),
+    sa.Column("noted_at", Instant, nullable=False),  # when it last counted
+    sa.Column("system_id", Text),  # of PostgreSQL
+    sa.Column("timeline", Text),
+    sa.CheckConstraint("id = 1", name="only"),
 )
 
 gap = sa.Table(

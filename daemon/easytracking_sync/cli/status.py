@@ -25,6 +25,7 @@ from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Language, Settings
 from easytracking_sync.terms import DocumentState, Gap, WindowKind
 
+RECONCILES = "the whole history is listed again, marked documents too"
 MOST_GAPS = 3
 """Gaps of an account that are shown one by one."""
 
@@ -120,6 +121,7 @@ def _remarks(account: AccountStatus, zone: ZoneInfo) -> Iterator[str]:
     if one.unreadable:
         yield f"{count(one.unreadable, 'list element')} without an id in the last cycle"
     yield from _gaps(one.account, one.gaps)
+    yield from ([f"{one.reconcile_reason}; {RECONCILES}"] if one.reconcile_reason else [])
     for state, what in ((DocumentState.WITHDRAWN, "withdrawn by the service"), (DocumentState.ACCEPTED, "accepted")):
         if one.count(state):
             yield f"{count(one.count(state), 'document')} {what}"

@@ -163,6 +163,7 @@ class BatchEffects:
             return _performed(
                 BatchHappened.ACCEPTED, "they are held, or a newer version is to be fetched", told=False
             )
+        self._archive.generation.count()
         with self._circuit_breaker.calling(account) as service:
             try:
                 acknowledge(service, receipt, account.settings.acknowledge)

@@ -37,6 +37,7 @@ from easytracking_sync.machine.intake import retry_while_outdated
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.planning import plan
 from easytracking_sync.machine.policy import Policy
+from easytracking_sync.machine.reconciling import notice_restore
 from easytracking_sync.machine.suspicion import Suspicion
 from easytracking_sync.remote import ParcelLimits
 from easytracking_sync.terms import BatchState, Claim, chunked
@@ -120,12 +121,13 @@ class Engine:
 
     def recover(self) -> None:
         """Once, before the first step: release what a dead instance held if this is the only one; sweep the spool."""
+        self._archive.spool.prepare()
+        notice_restore(self._archive, self._observer)
         self._archive.batches.release_all()
         repair_instants(self._archive.database, self._effects.clock.now())
         self._archive.leases.announce(self._effects.clock.now())
         self._archive.blobs.sweep(self._effects.clock.now())
         spool = self._archive.spool
-        spool.prepare()
         present = spool.names()  # before asking which parcels are needed, so that one that arrives meanwhile stays
         spool.sweep(self._archive.batches.spooled(), present)
 

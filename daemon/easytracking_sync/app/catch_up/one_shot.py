@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from easytracking_sync.app.alerts import FLUSH_SECONDS, alarm_watch
 from easytracking_sync.app.catch_up.dry_run import dry_run
@@ -24,13 +25,17 @@ from easytracking_sync.app.composition import (
     shut_down,
     wait_for_database,
 )
+from easytracking_sync.archive.cycles import CycleRecord
+from easytracking_sync.archive.opening import Archive
 from easytracking_sync.effects import Effects
 from easytracking_sync.errors import DatabaseUnavailable, LockHeld, UsageError
+from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.corrections import try_now
 from easytracking_sync.machine.engine_threads import EngineThreads
 from easytracking_sync.machine.listing import Scope
 from easytracking_sync.machine.listing.threads import ListingThreads
 from easytracking_sync.machine.observer import Observer, Silent
+from easytracking_sync.machine.reconciling import note_reconciled, scope_due, scope_since_last_run
 from easytracking_sync.settings import Settings
 from easytracking_sync.terms import PauseReason
 
@@ -128,8 +133,13 @@ class _Run:
         )
         for account in instance.accounts:
             now = effects.clock.now()
-            scope = Scope.of_days(account, now, request.start, request.end, marked_too=not request.new_only)
-            self._listing.request(account, scope)
+            scope = scope_due(instance.archive, account, now) or Scope.of_days(
+                account, now, request.start, request.end, marked_too=not request.new_only
+            )
+            ended = partial(_note_reconciled, instance.archive, account, scope, observer)
+            self._listing.request(account, scope, ended)
+            if request.new_only and not scope.marked_too:
+                self._listing.request(account, scope_since_last_run(instance.archive, account, now))
 
     def work(self, begun: float, deadline_seconds: float | None, progress: Progress | None) -> str:
         """Work until the end, the deadline or a failure; why it is unfinished. Raises Fatal errors and bugs.
@@ -231,6 +241,12 @@ class _Run:
         listing = "" if self._listing.is_idle else "the list is not complete"
         troubles = sorted(set(self._listing.state.troubles.values()))
         return "; ".join(part for part in (why, f"{waiting} documents waiting", listing, *troubles) if part)
+
+
+def _note_reconciled(
+    archive: Archive, account: Account, scope: Scope, observer: Observer, record: CycleRecord | None
+) -> None:
+    note_reconciled(archive, account, scope, record, observer)
 
 
 def _outcome(instance: Instance, run: _Run, why_unfinished: str, seconds: float) -> CatchUpOutcome:

@@ -16,6 +16,7 @@ class Scope:
 
     windows: tuple[Window, ...]
     marked_too: bool
+    is_whole: bool = False  # the account's whole history
 
     @classmethod
     def whole_history(cls, account: Account, now: datetime, *, marked_too: bool) -> Scope:
@@ -24,7 +25,7 @@ class Scope:
         received = policy.history_windows(account.settings.history_from, local)
         last = (local + policy.NEWEST_WINDOW_AHEAD).date()
         dated = policy.date_windows(min(account.settings.history_from, last), last)
-        return cls((*received, *dated), marked_too)
+        return cls((*received, *dated), marked_too, is_whole=True)
 
     @classmethod
     def scheduled(cls, account: Account, now: datetime, turn: int) -> Scope:

@@ -226,12 +226,28 @@ def _backlog(one: Watched, limits: Limits, before: KnownAlarm | None, now: datet
     return Alarm(AlarmKind.BACKLOG, condition.account_id, condition.label, condition.waiting, condition.waiting_since)
 
 
+def _restored(one: Watched, limits: Limits, before: KnownAlarm | None, now: datetime) -> Alarm | None:
+    """Over when the account was reconciled."""
+    del limits, before, now
+    condition = one.condition
+    if condition.reconcile_since is None:
+        return None
+    return Alarm(
+        AlarmKind.RESTORED,
+        condition.account_id,
+        condition.label,
+        since=condition.reconcile_since,
+        reason=condition.restored,
+    )
+
+
 RULES: Mapping[AlarmKind, Rule] = {
     AlarmKind.CREDENTIALS: _paused(AlarmKind.CREDENTIALS, PauseReason.CREDENTIALS),
     AlarmKind.PERMISSION: _permission,
     AlarmKind.UNREACHABLE: _paused(AlarmKind.UNREACHABLE, PauseReason.UNREACHABLE),
     AlarmKind.SILENT: _silent,
     AlarmKind.BACKLOG: _backlog,
+    AlarmKind.RESTORED: _restored,
 }
 """The rules of accounts, causes before their consequences. Every other kind is a count of documents."""
 

@@ -126,6 +126,22 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "{subject}: every stored document is marked.",
             "{subject}: ogni documento archiviato è confermato.",
         ),
+        # The database was restored, replaced or promoted.
+        "restored.headline": Text("database restored", "database ripristinato"),
+        "restored.about": Text(
+            "{subject}: {reason}. Documents acknowledged since then may be missing here. The whole history is "
+            "compared with the service, and what is missing is fetched again.",
+            "{subject}: {reason}. Documenti confermati dopo possono mancare qui. L'intero storico viene confrontato "
+            "con il servizio, e ciò che manca si scarica di nuovo.",
+        ),
+        "restored.todo": Text(
+            "Nothing: it is done by itself. `easytracking-sync status` shows whether it is complete.",
+            "Nulla: avviene da sé. `easytracking-sync status` mostra se è completo.",
+        ),
+        "restored.ended": Text(
+            "{subject}: the whole history was compared with the service; what was missing is fetched.",
+            "{subject}: l'intero storico è stato confrontato con il servizio; ciò che mancava si scarica.",
+        ),
         # Seconds that the service does not list.
         "gap.headline": Text("seconds not listed", "secondi non elencati"),
         "gap.about": Text(

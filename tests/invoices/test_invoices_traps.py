@@ -471,6 +471,14 @@ def test_messages_are_no_invoices(root: str) -> None:
     assert [(one.path, one.text) for one in found.fields] == [("A", "1")]
 
 
+def test_what_a_message_says_in_attributes_is_shown() -> None:
+    found = read(b"<header dateResponse='202611270800'><Errors errorMessage='R6.1: CIF'/></header>")
+    assert [(one.path, one.text) for one in found.fields] == [
+        ("dateResponse", "202611270800"),
+        ("Errors/errorMessage", "R6.1: CIF"),
+    ]
+
+
 def test_an_empty_file_is_no_invoice() -> None:
     assert read(b"").verdict is Verdict.NOT_AN_INVOICE
 

@@ -60,7 +60,7 @@ SCHEDULE_LOG_EXPORT = (
     Mutant(
         "secret-in-the-log",
         "the log shows the secrets it knows",
-        "observe/secrets.py",
+        "redaction.py",
         "            text = text.replace(secret, HIDDEN)\n",
         "            text = text.replace(secret, secret)\n",
         (f"{LOG}::test_no_secret_leaks_by_key_or_by_value",),

@@ -13,7 +13,7 @@ from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.errors import DatabaseUnavailable
 from easytracking_sync.events import EventName
 from easytracking_sync.observe.metrics import Metrics
-from easytracking_sync.observe.observers import Several
+from easytracking_sync.observe.observers import Observers
 from easytracking_sync.observe.snapshot_cache import FRESH_SECONDS, Readings
 from easytracking_sync.terms import DocumentState, PauseReason
 
@@ -267,5 +267,5 @@ def test_an_observer_that_fails_keeps_nothing_from_the_others() -> None:
         def note(self, name: str, /, level: str = "", **facts: object) -> None:
             heard.append((name, level, facts))
 
-    Several(Broken(), Listening(), Broken()).note(EventName.BATCH_STORED, level="debug", batch=1)
+    Observers(Broken(), Listening(), Broken()).note(EventName.BATCH_STORED, level="debug", batch=1)
     assert heard == [("batch.stored", "debug", {"batch": 1})]

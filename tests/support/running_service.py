@@ -15,7 +15,7 @@ from easytracking_sync.app import serve
 from easytracking_sync.app.http_pages import HttpPages
 from easytracking_sync.effects import Effects
 from easytracking_sync.events import EventName
-from easytracking_sync.observe.observers import Several
+from easytracking_sync.observe.observers import Observers
 from easytracking_sync.settings import Settings
 
 PATIENCE_SECONDS = 20.0
@@ -59,7 +59,7 @@ def running_service(settings: Settings, effects: Effects | None = None) -> Itera
     """Run the service until the block ends; its failure is raised then."""
     effects = effects or Effects()
     seen, pages, failures = RunningService(), HttpPages(settings, effects), list[BaseException]()
-    observer = Several(seen, pages.metrics)
+    observer = Observers(seen, pages.metrics)
 
     def work() -> None:
         try:

@@ -19,7 +19,7 @@ from easytracking_sync.cli.signals import Signals
 from easytracking_sync.effects import Clock
 from easytracking_sync.events import EventName
 from easytracking_sync.host.systemd import Systemd
-from easytracking_sync.observe.observers import Several
+from easytracking_sync.observe.observers import Observers
 from easytracking_sync.settings import Settings, load_settings
 
 DISPATCHER: Final = "dispatch"
@@ -47,7 +47,7 @@ def work(given: GlobalOptions, signals: Signals, *, hang_after: float | None = N
         effects = replace(effects, clock=HangingClock(effects.clock, hang_after))
     systemd = Systemd(os.environ, effects.clock)
     pages = HttpPages(runtime.settings, effects)
-    observer = Several(runtime.observer, pages.metrics)
+    observer = Observers(runtime.observer, pages.metrics)
 
     @contextlib.contextmanager
     def supervise(instance: Instance) -> Iterator[Supervisor]:

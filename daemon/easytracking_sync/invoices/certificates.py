@@ -1,4 +1,4 @@
-"""Certificates and what they verify. With `signatures.py` the only module that knows cryptography.
+"""Certificates and what they verify. The only module that knows cryptography.
 
 A certificate that the library refuses to read is unknown, and so is what depends on it.
 """
@@ -69,22 +69,24 @@ class Certificate:
 
 def read_certificate(der: bytes) -> Certificate | None:
     """None where it cannot be read."""
-    try:
-        found = x509.load_der_x509_certificate(der)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # names that are longer than they may be are read all the same
-            found.subject, found.issuer  # noqa: B018  they are read once, here
-        return Certificate(
-            holder=_person(found.subject),
-            issuer=_first(found.issuer, x509.NameOID.COMMON_NAME, x509.NameOID.ORGANIZATION_NAME),
-            valid_from=found.not_valid_before_utc,
-            valid_to=found.not_valid_after_utc,
-            qualified=_qualified(found),
-            non_repudiation=_non_repudiation(found),
-            weak_key=_weak(found),
-        )
-    except UNREADABLE:
-        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what bends the rules for names and extensions is read all the same
+        try:
+            return _certificate(x509.load_der_x509_certificate(der))
+        except UNREADABLE:
+            return None
+
+
+def _certificate(found: x509.Certificate) -> Certificate:
+    return Certificate(
+        holder=_person(found.subject),
+        issuer=_first(found.issuer, x509.NameOID.COMMON_NAME, x509.NameOID.ORGANIZATION_NAME),
+        valid_from=found.not_valid_before_utc,
+        valid_to=found.not_valid_after_utc,
+        qualified=_qualified(found),
+        non_repudiation=_non_repudiation(found),
+        weak_key=_weak(found),
+    )
 
 
 def verifies(der: bytes, algorithm: Algorithm, digest: str, signature: bytes, message: bytes) -> bool | None:

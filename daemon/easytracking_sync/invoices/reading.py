@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -169,7 +169,7 @@ def _with_invoices(reading: Reading, root: Node) -> Reading:
         return _invoices(reading, fatturapa.ROOTS[root.name], fatturapa.read_fatturapa(root), root)
     if root.name in ubl.ROOTS:
         return _invoices(reading, ubl.ROOTS[root.name], ubl.read_ubl(root), root)
-    fields = tuple(Field(path, node.text) for path, node in root.leaves() if node.text)
+    fields = tuple(_fields(root))
     if root.name == _CII:
         return replace(reading, verdict=Verdict.PARTIAL, format=Format.CII, fields=fields)
     if root.name in _SDI_MESSAGES:
@@ -177,6 +177,16 @@ def _with_invoices(reading: Reading, root: Node) -> Reading:
     if root.name in _ANAF_MESSAGES:
         return replace(reading, verdict=Verdict.NOT_AN_INVOICE, format=Format.ANAF_MESSAGE, fields=fields)
     raise Unreadable(Reason.UNKNOWN_DOCUMENT)
+
+
+def _fields(root: Node) -> Iterator[Field]:
+    """Every text, and the attributes of the root and of what has no children: ANAF's messages say all in them."""
+    for path, node in (("", root), *root.leaves()):
+        for name, value in node.attributes.items():
+            if value.strip() and name != "schemaLocation":
+                yield Field(f"{path}/{name}".strip("/"), value.strip())
+        if node.text and not node.children:
+            yield Field(path, node.text)
 
 
 def _invoices(reading: Reading, kind: Format, invoices: tuple[Invoice, ...], root: Node) -> Reading:

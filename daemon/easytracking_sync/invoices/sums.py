@@ -181,6 +181,10 @@ def _numbers(invoice: Invoice) -> Iterator[Number]:
     found = [invoice.totals.stated, invoice.totals.rounding, *(one.amount for one in invoice.instalments)]
     found += [number for row in invoice.vat_rows for number in (row.rate, row.taxable, row.tax)]
     found += [number for line in invoice.lines for number in (line.quantity, line.price, line.total, line.rate)]
+    found += [number for one in invoice.withholdings for number in (one.amount, one.rate)]
+    found += [number for one in invoice.funds for number in (one.amount, one.taxable, one.rate)]
+    discounts = (*invoice.discounts, *(discount for line in invoice.lines for discount in line.discounts))
+    found += [number for one in discounts for number in (one.amount, one.percent)]
     yield from dict.fromkeys(number for number in found if number)
 
 

@@ -11,7 +11,7 @@ class Observer(Protocol):
     """Told of every event, by any thread. Must neither raise nor block."""
 
     def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
-        """`level` is the event's usual one if empty.
+        """Report an event; an empty `level` is the event's usual level.
 
         `facts` name the account and the batch, never a secret or a document's content.
         """

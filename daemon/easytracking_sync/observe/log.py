@@ -1,7 +1,7 @@
-"""The log: structured, on stderr, in UTC, without secrets; it never stops what it reports on.
+"""The log: structured lines on stderr, in UTC, without secrets. It never stops the work.
 
-structlog renders; the standard library's loggers (httpx, SQLAlchemy, Alembic) are led through the same way from
-WARNING on. Our own lines do not pass through the standard library, so that nobody's `fileConfig` can mute them.
+structlog renders; the standard library's loggers (httpx, SQLAlchemy, Alembic) are written the same way, from
+WARNING on. Our own lines do not pass through the standard library, so that no `fileConfig` can silence them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import structlog
 
 from easytracking_sync.effects import Clock
 from easytracking_sync.events import LEVELS, EventName
-from easytracking_sync.observe.secrets import Redactor
+from easytracking_sync.redaction import Redactor
 from easytracking_sync.safe_text import visible
 
 FOREIGN = ("httpx", "httpcore", "sqlalchemy", "alembic")
@@ -32,17 +32,17 @@ Facts = MutableMapping[str, Any]
 
 
 class LogFormat(StrEnum):
-    """How lines look."""
+    """The format of the lines."""
 
     CONSOLE = "console"
     JSON = "json"
 
 
 class LogObserver:
-    """What the engine speaks to: every note becomes a line of the log. Never raises.
+    """Writes every event to the log. Never raises.
 
-    Batches are told at the level debug; so that the one line of a cycle says what came of it, documents that were
-    acknowledged since the account's last one are counted into it, as `home`.
+    Batches are logged at debug. The line of a cycle therefore has `home`, the number of documents that were
+    acknowledged since the account's last such line.
     """
 
     def __init__(self, log: Log) -> None:
@@ -51,7 +51,7 @@ class LogObserver:
         self._home: dict[object, int] = {}
 
     def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
-        """Write the event `name` (`noun.past`) with its facts; a bug's traceback is a line of its own, at debug."""
+        """Write the event with its facts; the traceback of a bug is a separate line at debug."""
         with contextlib.suppress(Exception):
             bug = facts.pop("exc_info", None)
             self._log.write(level or name.level, name, self._counted(name, facts))
@@ -69,7 +69,7 @@ class LogObserver:
 
 
 class Log:
-    """Where lines go. `stream` None means whatever stderr is when a line is written (a progress bar may own it)."""
+    """Writes lines to `stream`, or if it is None to the stderr of the moment (a progress bar may replace it)."""
 
     def __init__(self, level: str, form: LogFormat | None, clock: Clock, *, stream: TextIO | None = None) -> None:
         self.level = LEVELS[level]
@@ -81,7 +81,7 @@ class Log:
         self._lines = _Lines(None, processors, {})
 
     def write(self, level: str, name: EventName, facts: MutableMapping[str, Any]) -> None:
-        """One line, unless it is below the level; what cannot be written is lost, and nothing is raised."""
+        """Write one line, unless it is below the level. If it cannot be written it is lost; nothing is raised."""
         if LEVELS.get(level, logging.INFO) < self.level:
             return
         with contextlib.suppress(Exception):
@@ -89,12 +89,12 @@ class Log:
             self._put(line)
 
     def failed(self, error: BaseException) -> None:
-        """An unexpected error with its traceback, without secrets: in full, for whoever mends it."""
+        """Log an unexpected error with its full traceback, without secrets."""
         trace = "".join(traceback.format_exception(error))
         self.write(EventName.BUG_MET.level, EventName.BUG_MET, {"error": type(error).__name__, "traceback": trace})
 
     def adopt_standard_library(self) -> None:
-        """Lead the standard library's loggers through this log: warnings and worse only."""
+        """Write the warnings and errors of the standard library's loggers to this log."""
         root = logging.getLogger()
         for handler in [handler for handler in root.handlers if isinstance(handler, _Bridge)]:
             root.removeHandler(handler)
@@ -150,7 +150,7 @@ def _console_value(value: object) -> str:
 
 
 class _Lines(structlog.BoundLoggerBase):
-    """Events through structlog's processors, the last of which makes a line of them."""
+    """Passes events through structlog's processors; the last one makes a line."""
 
     def rendered(self, name: str, facts: Facts) -> str:
         (line,), _ = self._process_event("msg", name, dict(facts))

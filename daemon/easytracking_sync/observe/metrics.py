@@ -1,7 +1,7 @@
-"""Metrics for Prometheus: what happened, counted as it is told; and how things stand, read from the archive.
+"""Metrics for Prometheus: counters of events, and gauges that are read from the archive.
 
-Names follow Prometheus's conventions. Labels are bounded: accounts are those of the configuration, calls and
-statuses those that are known, anything else is "other".
+Names follow the conventions of Prometheus. Label values are bounded: configured accounts, known calls and statuses,
+and "other" for anything else.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ RETRIES: Mapping[EventName, str] = {
     EventName.BATCH_ABANDONED: "abandoned",
     EventName.PARCEL_GONE: "parcel_gone",
 }
-"""Event → why something is to be done once more."""
+"""Event → the reason for which something is tried again."""
 
 LEVELS = ("info", "warning", "error", "critical")
 OUTCOMES = ("complete", "interrupted", "truncated")
-"""Of cycles; what else a record says is a sentence, and counts as other."""
+"""The outcomes of cycles; a record may also have a sentence, which counts as other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a scrape is given."""
+    """The answer to a scrape."""
 
     content_type: str
     body: bytes
@@ -78,16 +78,16 @@ def _waiting_seconds(one: AccountCondition, now: datetime) -> float:
 
 CONDITIONS: Mapping[str, tuple[str, Callable[[AccountCondition, datetime], float]]] = {
     "documents_waiting": (
-        "Documents that are not home, or home and not acknowledged; without those in quarantine.",
+        "Documents that are not stored, or stored and not acknowledged; without those in quarantine.",
         lambda one, _: one.waiting,
     ),
-    "oldest_waiting_seconds": ("For how long the oldest of those has waited; 0 where none does.", _waiting_seconds),
+    "oldest_waiting_seconds": ("How long the oldest of those has waited; 0 if none waits.", _waiting_seconds),
     "documents_quarantined": (
-        "Documents in quarantine, those included that are being tried once more.",
+        "Documents in quarantine, including those that are being retried.",
         lambda one, _: one.count(AlarmKind.QUARANTINE),
     ),
     "documents_unacknowledgeable": (
-        "Documents stored here that the service does not let us mark.",
+        "Stored documents whose acknowledgement the service refuses.",
         lambda one, _: one.count(AlarmKind.UNACKNOWLEDGEABLE),
     ),
     "documents_incomplete": (
@@ -103,16 +103,18 @@ CONDITIONS: Mapping[str, tuple[str, Callable[[AccountCondition, datetime], float
         lambda one, _: one.count(AlarmKind.ROTTEN),
     ),
     "last_success_timestamp_seconds": (
-        "When a cycle was last complete; 0 for never.",
+        "When a cycle was last complete; 0 if never.",
         lambda one, _: one.last_success_at.timestamp() if one.last_success_at else 0.0,
     ),
 }
-"""Gauges of each account, by name."""
+"""The gauges of each account, by name."""
 
 
 class Metrics:
-    """An observer that counts. `accounts` are those of the configuration; `beat_age` says how many seconds ago the
-    service's loop turned, and `reserve_bytes` is the free space below which nothing is asked for.
+    """An observer that counts events.
+
+    `accounts` are the configured accounts, `beat_age` returns the seconds since the last turn of the service's main
+    loop, and `reserve_bytes` is the free space below which nothing new is fetched.
     """
 
     def __init__(
@@ -144,7 +146,7 @@ class Metrics:
         }
 
     def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
-        """Count the event; one of its own has numbers of its own besides."""
+        """Count the event, and what it says."""
         level = level or name.level
         if level != "debug":
             self._events.labels(name).inc()
@@ -155,7 +157,7 @@ class Metrics:
             self._heard[name](facts)
 
     def page(self) -> Page:
-        """Everything as text, for a scrape."""
+        """All metrics as text."""
         return Page(CONTENT_TYPE_LATEST, generate_latest(self._registry))
 
     def _make_counters(self) -> None:
@@ -164,17 +166,17 @@ class Metrics:
 
         self._events = counter("events", "Log events above the level debug, by name.", "event")
         self._notes = counter("notes", "Log events above the level debug, by level.", "level")
-        self._retries = counter("retries", "Things that are to be done once more, by why.", "reason")
-        self._calls = counter("calls", "Calls to the service, by how they ended.", "call", "status")
-        self._bytes = counter("received_bytes", "Bytes of the service's answers, as they came.", "call")
-        self._cycles = counter("cycles", "Cycles of an account, by how they ended.", "account", "outcome")
-        self._overlaps = counter("cycles_overlapped", "Cycles due while the last one went on.", "account")
-        self._stalls = counter("schedule_stalls", "Times that a cycle did not come and was begun by the watch.")
+        self._retries = counter("retries", "Operations to be tried again, by reason.", "reason")
+        self._calls = counter("calls", "Calls to the service, by status.", "call", "status")
+        self._bytes = counter("received_bytes", "Bytes of the service's answers, before decompression.", "call")
+        self._cycles = counter("cycles", "Cycles of an account, by outcome.", "account", "outcome")
+        self._overlaps = counter("cycles_overlapped", "Cycles due while the last one still ran.", "account")
+        self._stalls = counter("schedule_stalls", "Scheduled cycles that did not start by themselves.")
         self._jumps = counter("clock_jumps", "Times that the machine's clock was set, or the machine slept.")
-        self._discovered = counter("documents_discovered", "New documents that were listed.", "account")
-        self._stored = counter("documents_stored", "Documents that were committed to the archive.", "account")
-        self._acknowledged = counter("documents_acknowledged", "Documents the service was told about.", "account")
-        self._changed = counter("documents_changed", "Documents that were listed with other fields.", "account")
+        self._discovered = counter("documents_discovered", "New documents in lists.", "account")
+        self._stored = counter("documents_stored", "Documents committed to the archive.", "account")
+        self._acknowledged = counter("documents_acknowledged", "Documents acknowledged to the service.", "account")
+        self._changed = counter("documents_changed", "Documents listed with other fields than before.", "account")
         for level in LEVELS:
             self._notes.labels(level)
         for reason in RETRIES.values():
@@ -190,7 +192,7 @@ class Metrics:
     def _make_histograms(self) -> None:
         self._seconds = Histogram(
             f"{PREFIX}_call_duration_seconds",
-            "From sending a call to the end of its answer.",
+            "Seconds from sending a call to the end of its answer.",
             ("call",),
             buckets=SECONDS,
             registry=self._registry,
@@ -200,13 +202,13 @@ class Metrics:
         def gauge(name: str, about: str, *labels: str) -> Gauge:
             return Gauge(f"{PREFIX}_{name}", about, labels, registry=self._registry)
 
-        gauge("build_info", "Always 1; the versions stand in the labels.", "version", "python").labels(
+        gauge("build_info", "Always 1; the labels have the versions.", "version", "python").labels(
             __version__, platform.python_version()
         ).set(1)
-        gauge("loop_age_seconds", "How long ago the service's loop turned.").set_function(beat_age)
-        gauge("storage_reserve_bytes", "Below so much free space nothing new is asked for.").set(reserve_bytes)
-        self._next = gauge("next_cycle_timestamp_seconds", "When an account's cycle is due.", "account")
-        self._interval = gauge("cycle_interval_seconds", "The longest time between two cycles, by plan.", "account")
+        gauge("loop_age_seconds", "Seconds since the last turn of the service's main loop.").set_function(beat_age)
+        gauge("storage_reserve_bytes", "Nothing new is fetched below this free space.").set(reserve_bytes)
+        self._next = gauge("next_cycle_timestamp_seconds", "When the account's next cycle is due.", "account")
+        self._interval = gauge("cycle_interval_seconds", "The longest time between two scheduled cycles.", "account")
 
     def _account(self, facts: Mapping[str, Any]) -> str:
         account = str(facts.get("account", OTHER))
@@ -235,7 +237,7 @@ class Metrics:
 
 
 class _Standings:
-    """Asks for the latest reading at each scrape; what was last known stays while the database is away."""
+    """Uses the latest reading at each scrape; while the database is down, the last known values."""
 
     def __init__(self, accounts: frozenset[str], readings: Readings, clock: Clock) -> None:
         self._accounts = accounts
@@ -243,7 +245,7 @@ class _Standings:
         self._clock = clock
 
     def describe(self) -> list[Metric]:
-        """Nothing: to register must not ask the database."""
+        """Nothing: registration must not query the database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -251,7 +253,7 @@ class _Standings:
         reading = self._readings.latest()
         yield _gauge("database_up", "Whether the database answers.", (), {(): 0.0 if reading.trouble else 1.0})
         free = {(place,): float(count) for place, count in reading.free_bytes.items()}
-        yield _gauge("storage_free_bytes", "Free space where the archive lies.", ("place",), free)
+        yield _gauge("storage_free_bytes", "Free disk space of the archive.", ("place",), free)
         overviews = [one for one in reading.overviews if one.account in self._accounts]
         yield _gauge(
             "documents",
@@ -261,7 +263,7 @@ class _Standings:
         )
         yield _gauge(
             "account_paused",
-            "Whether an account is left alone for a while, by why.",
+            "Whether an account is paused, by reason.",
             ("account", "reason"),
             {(s.account, reason.value): self._is_paused(s, reason) for s in overviews for reason in PauseReason},
         )

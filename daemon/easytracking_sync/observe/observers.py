@@ -1,4 +1,4 @@
-"""One observer in front of several."""
+"""Several observers as one."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from easytracking_sync.events import EventName
 from easytracking_sync.machine.observer import Observer
 
 
-class Several:
-    """Tells each in turn; what one of them raises keeps nothing from the others, nor from the caller."""
+class Observers:
+    """Reports every event to each observer. An error of one affects neither the others nor the caller."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
     def note(self, name: EventName, /, level: str = "", **facts: object) -> None:
-        """To each."""
+        """Report to each."""
         for observer in self._observers:
             with contextlib.suppress(Exception):
                 observer.note(name, level, **facts)

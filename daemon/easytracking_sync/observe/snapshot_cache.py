@@ -1,4 +1,4 @@
-"""What the archive says of itself, for whoever asks often: looked at now and then, and never waited for long."""
+"""The archive's state for the metrics and health pages: read at most every ten seconds, and never waited for long."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from easytracking_sync.effects import Clock
 from easytracking_sync.errors import SyncError
 
 FRESH_SECONDS = 10.0
-"""So long a reading counts as new, however many ask."""
+"""A reading is used for this long."""
 
 PATIENCE_SECONDS = 3.0
-"""So long an answer is waited for; scrapes are given up after ten seconds or so."""
+"""The longest wait for the archive; Prometheus gives up a scrape after about ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How things stood when they were last looked at; `trouble` says why that could not be done just now."""
+    """The state when it was last read; `trouble` says why the latest attempt failed."""
 
     overviews: tuple[AccountOverview, ...] = ()
     conditions: tuple[AccountCondition, ...] = ()
@@ -29,7 +29,7 @@ class Reading:
 
 
 class Readings:
-    """Looks in a thread of its own, one at a time. All methods may be called from any thread; none raises."""
+    """Reads in its own thread, one reading at a time. Any thread may call any method; none raises."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Readings:
         self._looking: threading.Event | None = None
 
     def latest(self) -> Reading:
-        """At most ten seconds old; where the archive does not answer, the last one that came, and the trouble."""
+        """A reading at most ten seconds old; if the archive does not answer, the last one, with the trouble."""
         with self._lock:
             if self._looking is None and self._is_old():
                 self._looking = threading.Event()
@@ -67,7 +67,7 @@ class Readings:
             reading = replace(reading, overviews=overviews, conditions=conditions)
         except SyncError as trouble:
             reading = replace(reading, trouble=str(trouble))
-        except Exception as bug:  # noqa: BLE001  whatever it is: the numbers are missing, and nothing else stops
+        except Exception as bug:  # noqa: BLE001  any error only makes the numbers old
             reading = replace(reading, trouble=type(bug).__name__)
         finally:
             with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import re
 from collections import deque
@@ -27,22 +28,22 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = (), *, shortest: int = SHORTEST) -> None:
         self._shortest = shortest
         self._forms: tuple[str, ...] = ()
-        self._tokens: deque[str] = deque(maxlen=8)
+        self._tokens: deque[tuple[str, ...]] = deque(maxlen=8)
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Hide these secrets from now on."""
-        forms = {form for secret in secrets if len(secret) >= self._shortest for form in _forms(secret)}
-        # The longest first, because one may contain another.
-        self._forms = tuple(sorted(forms.union(self._forms), key=lambda form: (-len(form), form)))
+        self._forms = _longest_first(
+            {*self._forms, *(form for secret in secrets if len(secret) >= self._shortest for form in _forms(secret))}
+        )
 
     def learn_token(self, token: str) -> None:
         """Hide this token; only the last eight are remembered."""
-        self._tokens.append(token)
+        self._tokens.append(_longest_first(_forms(token)))
 
     def text(self, text: str) -> str:
         """The text without known secrets and bearer tokens."""
-        for secret in (*self._forms, *tuple(self._tokens)):
+        for secret in itertools.chain(self._forms, *tuple(self._tokens)):
             text = text.replace(secret, HIDDEN)
         return _BEARER.sub(HIDDEN, text)
 
@@ -65,6 +66,11 @@ class Redactor:
                 return [self._value(entry) for entry in value]
             case _:
                 return self.text(str(value))
+
+
+def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:
+    """One form may contain another."""
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
 def _forms(secret: str) -> set[str]:

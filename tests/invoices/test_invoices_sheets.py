@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import sha256
 
 import pytest
 from tests.invoices.second_reading import leaves, raw_text, without
@@ -16,7 +17,7 @@ from tests.invoices.written import CORPUS, MISSING, ORDINARY, SIMPLIFIED, UBL, c
 
 from easytracking_sync.invoices.invoice import Format, Invoice
 from easytracking_sync.invoices.limits import MOST_FIELD_SIGNS, MOST_SHEET_ROWS
-from easytracking_sync.invoices.reading import Verdict, read
+from easytracking_sync.invoices.reading import Verdict, read, read_document
 from easytracking_sync.invoices.remarks import Flag, Remark
 from easytracking_sync.invoices.scalars import Number, computed
 from easytracking_sync.invoices.sdi_metadata import Agreement
@@ -24,11 +25,11 @@ from easytracking_sync.invoices.sheets import codes_fatturapa, codes_ubl
 from easytracking_sync.invoices.sheets.building import sheet_of, sheet_of_fields
 from easytracking_sync.invoices.sheets.element_names import NAMES, path_name
 from easytracking_sync.invoices.sheets.page import print_page
-from easytracking_sync.invoices.sheets.provenance import Provenance, remark_text
+from easytracking_sync.invoices.sheets.provenance import Provenance, provenance_of, remark_text
 from easytracking_sync.invoices.sheets.sheet import Facts, Language, Sheet, Table, mapped, texts_of
 from easytracking_sync.invoices.sheets.terminal import print_text
 from easytracking_sync.invoices.sheets.words import Words
-from easytracking_sync.invoices.signatures import check_signatures
+from easytracking_sync.invoices.signatures import Answer, check_signatures
 from easytracking_sync.terms import FileType
 
 ITALIAN, ENGLISH = Language.ITALIAN, Language.ENGLISH
@@ -252,6 +253,7 @@ def test_every_label_has_both_languages() -> None:
 def test_an_element_without_a_name_in_words_is_taken_apart() -> None:
     assert path_name("DatiGenerali/SomethingNewHere", 0) == "Something New Here"
     assert path_name("DatiGenerali/DatiTrasporto/MezzoTrasporto", 1) == "Transport - Means"
+    assert path_name("PartyIdentification/ID", 1) == "Identifier"
 
 
 @pytest.mark.parametrize("flag", Flag)
@@ -313,6 +315,24 @@ def test_a_sheet_tells_where_the_invoice_came_from_and_who_signed_it() -> None:
     assert origin["Ricevuta il"] == "03/11/2026 08:30 UTC"
     assert [badge.text for badge in made.badges] == ["file riparato"]
     assert missing_from(page_text(print_page(made)), made) == []
+
+
+def test_the_origin_of_a_document_is_what_its_files_say() -> None:
+    """The signature is FA's although FU is shown, and the metadata agree with FA."""
+    envelope = signed(Signing(ORDINARY.encode()))[:-1]
+    said = f"<IdentificativoSdI>7</IdentificativoSdI><Hash>{sha256(envelope).hexdigest()}</Hash>"
+    metadata = f"<FileMetadati>{said}</FileMetadati>"
+    files = {FileType.FA: envelope, FileType.FU: ORDINARY.encode(), FileType.MT: metadata.encode()}
+    found = read_document(files)
+    assert found is not None
+    made = provenance_of(files, found, file_name="a.p7m", sdi_id="7")
+    assert (made.shown, made.agreements) == (FileType.FU, (Agreement.SDI_ID, Agreement.HASH))
+    assert [one.intact for one in made.signatures] == [Answer.UNKNOWN]
+    assert (made.verdict, made.same_as_unsigned) == (Verdict.UNDERSTOOD, None)
+    whole = {FileType.FI: ORDINARY.encode()}
+    shown = read_document(whole)
+    assert shown is not None
+    assert provenance_of(whole, shown).signatures == ()
 
 
 def test_a_message_is_shown_as_names_and_values() -> None:

@@ -28,7 +28,7 @@ class OneLongEffect:
         self._ended = False
         self._claims = ["the only one"]
 
-    def claim(self, lane: Lane) -> Any:
+    def claim(self, lane: Lane, free_threads: int) -> Any:
         return self._claims.pop() if lane is Lane.FETCH and self._claims else None
 
     def perform(self, claim: Claim) -> None:

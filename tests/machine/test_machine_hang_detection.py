@@ -82,7 +82,7 @@ class Hanging:
             self.reached.set()
             self.let_go.wait(SECONDS)
 
-    def claim(self, lane: Lane) -> Any:
+    def claim(self, lane: Lane, free_threads: int) -> Any:
         self._hang("claim")
         return self._claims.pop() if lane is Lane.FETCH and self._claims else None
 

@@ -298,4 +298,14 @@ ENGINE = (
         "",
         ("tests/machine/test_machine_try_now.py::test_after_a_full_disk_everything_is_tried_at_once",),
     ),
+    Mutant(
+        "one-account-takes-all-threads",
+        "accounts with slow calls take every thread of a lane, and the others wait",
+        "machine/engine.py",
+        "            account_ids = self._accounts.keys() - crowded\n",
+        "            account_ids = self._accounts.keys()\n",
+        (
+            "tests/machine/test_machine_fairness.py::test_an_account_gets_a_thread_only_while_more_are_free_than_it_has",
+        ),
+    ),
 )

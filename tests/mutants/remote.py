@@ -100,9 +100,9 @@ REMOTE = (
     Mutant(
         "secret-in-an-error",
         "what the service echoes is shown with the password in it",
-        "remote/error_excerpts.py",
-        "for secret in (*self._secrets, *tuple(self._tokens)):",
-        "for secret in tuple(self._tokens):",
+        "redaction.py",
+        "itertools.chain(self._forms, *tuple(self._tokens)):",
+        "itertools.chain(*tuple(self._tokens)):",
         (f"{CALLS}::test_what_the_service_echoes_never_shows_a_secret",),
     ),
     Mutant(

@@ -137,8 +137,12 @@ class Engine:
         self.perform(claim)
         return True
 
-    def claim(self, lane: Lane) -> Claim | None:
-        """Claim one due batch, after planning new ones if the disk has space; None if nothing is due."""
+    def claim(self, lane: Lane, free_threads: int | None = None) -> Claim | None:
+        """Claim one due batch, after planning new ones if the disk has space; None if nothing is due.
+
+        An account gets a thread only while more of the lane's threads are free than it has already: however slow its
+        calls are, others find a thread.
+        """
         clock = self._effects.clock
         now = clock.now()
         with self._claiming:
@@ -147,7 +151,9 @@ class Engine:
             if may_reserve and lane is not Lane.FETCH:
                 self._plan(now)
             performing = self._holds.batch_ids
-            wanted = ClaimCriteria(self._accounts, lane.value, self._bounds.jobs_in_flight, may_reserve, performing)
+            crowded = self._holds.accounts_with(free_threads, lane.value) if free_threads else frozenset()
+            account_ids = self._accounts.keys() - crowded
+            wanted = ClaimCriteria(account_ids, lane.value, self._bounds.jobs_in_flight, may_reserve, performing)
             asked_at = clock.monotonic()
             claim = self._archive.batches.claim(wanted, now)
             if claim is not None:

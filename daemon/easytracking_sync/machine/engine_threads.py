@@ -26,7 +26,7 @@ class _Group:
     """The workers of one lane; `free` counts those without a claim."""
 
     lane: Lane
-    free: threading.Semaphore
+    free: int
     claims: queue.SimpleQueue[Claim | None] = field(default_factory=queue.SimpleQueue)
     threads: list[threading.Thread] = field(default_factory=list)
 
@@ -58,7 +58,7 @@ class EngineThreads:
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._at_work = 0
-        self._groups = [_Group(lane, threading.Semaphore(workers)) for lane in (Lane.SHORT, Lane.FETCH)]
+        self._groups = [_Group(lane, workers) for lane in (Lane.SHORT, Lane.FETCH)]
         self._workers = workers
         self._dispatcher = threading.Thread(target=self._dispatch, name="dispatch", daemon=True)
         self._ended = threading.Event()  # no effect is under way
@@ -129,18 +129,14 @@ class EngineThreads:
         self.hang_detector.end()
 
     def _hand_out(self, group: _Group) -> None:
-        while not self._stop.is_set() and group.free.acquire(blocking=False):
+        while not self._stop.is_set() and group.free:  # only this thread takes workers, so that none goes missing
             self.hang_detector.begin()
-            try:
-                claim = self._engine.claim(group.lane)
-            except BaseException:
-                group.free.release()
-                raise
+            claim = self._engine.claim(group.lane, group.free)
             if claim is None:
-                group.free.release()
                 return
             with self._lock:
                 self._at_work += 1
+                group.free -= 1
             group.claims.put(claim)
 
     def _idle_seconds(self) -> float:
@@ -188,7 +184,7 @@ class EngineThreads:
                 self.hang_detector.pause()
                 with self._lock:
                     self._at_work -= 1
-                group.free.release()
+                    group.free += 1
                 self.changed.set()
                 self._wake.set()
         self.hang_detector.end()

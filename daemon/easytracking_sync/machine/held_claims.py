@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from easytracking_sync.archive.batches import Batches
 from easytracking_sync.effects import Clock
-from easytracking_sync.terms import Claim
+from easytracking_sync.terms import BatchState, Claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class _Hold:
 
     epoch: int
     sure_at: float
+    account_id: int
+    state: BatchState
 
 
 class HeldClaims:
@@ -35,10 +38,17 @@ class HeldClaims:
         with self._lock:
             return frozenset(self._holds)
 
+    def accounts_with(self, most: int, states: Collection[BatchState]) -> frozenset[int]:
+        """The accounts with at least `most` claims on batches in these states."""
+        with self._lock:
+            counts = Counter(hold.account_id for hold in self._holds.values() if hold.state in states)
+        return frozenset(account_id for account_id, count in counts.items() if count >= most)
+
     def add(self, claim: Claim, asked_at: float) -> None:
         """Hold a claim; `asked_at` is the monotonic time before it was requested."""
         with self._lock:
-            self._holds[claim.batch.id] = _Hold(claim.batch.epoch, asked_at)
+            batch = claim.batch
+            self._holds[batch.id] = _Hold(batch.epoch, asked_at, batch.account_id, batch.state)
 
     @contextlib.contextmanager
     def performing(self, claim: Claim) -> Iterator[None]:

@@ -274,7 +274,7 @@ class EasyTracking:
             token = read_token(reply.small_body())
             if token is None:
                 raise ServiceUnavailable(reply.problem("200 without a token; check auth_base_url"))
-            self._http.censor.learn(token)
+            self._http.redactor.learn_token(token)
             return token
 
 

@@ -16,7 +16,8 @@ import httpx
 from easytracking_sync import __version__
 from easytracking_sync.effects import Clock, Network
 from easytracking_sync.errors import CallFailed, ServiceUnavailable, Unreachable, UsageError
-from easytracking_sync.remote.error_excerpts import Censor
+from easytracking_sync.redaction import Redactor
+from easytracking_sync.remote.error_excerpts import one_line
 from easytracking_sync.remote.reply import NETWORK_ERRORS, Call, Reply, describe
 from easytracking_sync.settings import AccountSettings
 
@@ -52,7 +53,7 @@ class HttpClient:
     ) -> None:
         for name in ("httpx", "httpcore"):  # at INFO they log complete addresses
             logging.getLogger(name).setLevel(logging.WARNING)
-        self.censor = Censor(filter(None, settings.secrets))
+        self.redactor = Redactor(settings.secrets, shortest=1)
         self.clock_ahead: float | None = None  # according to the last answer
         self._label = label
         self._clock = clock
@@ -96,7 +97,7 @@ class HttpClient:
             call,
             account=self._label,
             clock=self._clock,
-            censor=self.censor,
+            redactor=self.redactor,
             until=begun + call.most_seconds,
         )
         self.clock_ahead = reply.clock_ahead
@@ -116,7 +117,7 @@ class HttpClient:
             self._on_call(CallEnded(call.name, status, self._clock.monotonic() - begun, received_bytes))
 
     def _no_answer(self, error: Exception) -> str:
-        reason = self.censor.line(describe(error))
+        reason = one_line(describe(error), self.redactor)
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             return f"the certificate is not trusted; set ca_file to the company's own authority, if any ({reason})"
         if isinstance(error, httpx.TimeoutException):

@@ -17,7 +17,8 @@ import httpx
 
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import CallFailed, JobLost, Refused, ServiceUnavailable, SyncError
-from easytracking_sync.remote.error_excerpts import Censor
+from easytracking_sync.redaction import Redactor
+from easytracking_sync.remote.error_excerpts import message_of, one_line
 from easytracking_sync.remote.inflate import InflateError, inflate
 
 SMALL_BODY_BYTES: Final = 64 * 1024
@@ -47,7 +48,7 @@ class Reply:
     """A reply whose status has arrived and whose body has not been read yet."""
 
     def __init__(
-        self, response: httpx.Response, call: Call, *, account: str, clock: Clock, censor: Censor, until: float
+        self, response: httpx.Response, call: Call, *, account: str, clock: Clock, redactor: Redactor, until: float
     ) -> None:
         self.status = response.status_code
         self.received_bytes = 0
@@ -56,7 +57,7 @@ class Reply:
         self._call = call
         self._account = account
         self._clock = clock
-        self._censor = censor
+        self._redactor = redactor
         self._until = until
 
     def problem(self, text: str) -> str:
@@ -107,7 +108,7 @@ class Reply:
                 body += piece
                 if len(body) > SMALL_BODY_BYTES:
                     break
-        return self._censor.reply(bytes(body[:SMALL_BODY_BYTES]))
+        return message_of(bytes(body[:SMALL_BODY_BYTES]), self._redactor)
 
     def quoted(self) -> str:
         """The excerpt, as the rest of a sentence."""
@@ -212,7 +213,7 @@ class Reply:
                 piece = next(pieces, None)
             except NETWORK_ERRORS as error:
                 self.is_torn = True
-                text = f"the answer broke off ({self._censor.line(describe(error))})"
+                text = f"the answer broke off ({one_line(describe(error), self._redactor)})"
                 raise torn(self.problem(text)) from error
             if piece is None:
                 return

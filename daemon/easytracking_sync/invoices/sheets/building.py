@@ -118,7 +118,7 @@ def _finished(sheet: Sheet, words: Words) -> Sheet:
     cut = replace(cut, blocks=tuple(_shortened(block, words) for block in cut.blocks))
     marked = any(MARK in text for text in texts_of(cut))
     legend = words(
-        "* calcolato da questo programma, non scritto nel file", "* computed by this program, not in the file"
+        "* calcolato da questo programma, non scritto nel file.", "* computed by this program, not in the file."
     )
     copy = words(
         "Copia di cortesia: fa fede il file originale.", "Courtesy copy: the original file alone is the document."

@@ -25,9 +25,7 @@ STRUCTURE: Final = frozenset(
         "Party",
         "PartyLegalEntity",
         "Item",
-        "Contact",
         "AdditionalItemProperty",
-        "Delivery",
         "DeliveryLocation",
         "Address",
         "Country",
@@ -147,8 +145,45 @@ NAMES: Final[Labels] = {
     "SalesOrderID": ("Ordine di vendita", "Sales order"),
     "LineID": ("Riga", "Line"),
     "ID": ("N.", "No."),
+    "PartyName": ("Denominazione commerciale", "Trading name"),
+    "Contact": ("Contatto", "Contact"),
+    "Delivery": ("Consegna", "Delivery"),
+    "DeliveryParty": ("Destinatario", "Receiver"),
+    "StreetName": ("Via", "Street"),
+    "AdditionalStreetName": ("Via (segue)", "Street (more)"),
+    "CityName": ("Città", "City"),
+    "PostalZone": ("CAP", "Postcode"),
+    "CountrySubentity": ("Provincia", "Province"),
+    "AddressLine": ("Indirizzo", "Address"),
+    "Line": ("Riga", "Line"),
+    "AdditionalDocumentReference": ("Documento di supporto", "Supporting document"),
+    "DocumentReference": ("Documento", "Document"),
+    "DocumentDescription": ("Descrizione", "Description"),
+    "DocumentTypeCode": ("Tipo di documento", "Document type"),
+    "OrderLineReference": ("Ordine", "Order"),
+    "CommodityClassification": ("Classificazione", "Classification"),
+    "ItemClassificationCode": ("Codice", "Code"),
+    "TaxCategory": ("IVA", "VAT"),
+    "ClassifiedTaxCategory": ("IVA", "VAT"),
+    "TaxExemptionReason": ("Motivo di esenzione", "Exemption reason"),
+    "TaxExemptionReasonCode": ("Codice di esenzione", "Exemption code"),
+    "Percent": ("Aliquota", "Rate"),
+    "AllowanceCharge": ("Sconto", "Discount"),
+    "AllowanceChargeReasonCode": ("Codice del motivo", "Reason code"),
+    "ChargeIndicator": ("Maggiorazione", "Charge"),
+    "BaseAmount": ("Su", "Of"),
+    "Amount": ("Importo", "Amount"),
+    "Price": ("Prezzo", "Price"),
+    "PaymentMandate": ("Mandato di addebito", "Direct debit mandate"),
+    "PayerFinancialAccount": ("Conto di addebito", "Debited account"),
+    "InstructionNote": ("Nota", "Note"),
+    "PaymentTerms": ("Condizioni", "Terms"),
+    "Note": ("Nota", "Note"),
+    "InvoiceTypeCode": ("Tipo", "Type"),
+    "UBLVersionID": ("Versione UBL", "UBL version"),
 }
 
+_SAYING_NOTHING: Final = frozenset({"ID", "Name"})
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -161,4 +196,6 @@ def element_name(name: str, column: int, names: Mapping[str, tuple[str, str]] = 
 def path_name(path: str, column: int) -> str:
     """A path in words, without the elements that only hold others."""
     parts = [part for part in path.split("/") if part not in STRUCTURE] or path.split("/")[-1:]
+    if len(parts) > 1 and parts[-1] in _SAYING_NOTHING and parts[-2] in NAMES:
+        parts.pop()
     return " - ".join(dict.fromkeys(element_name(part, column) for part in parts))

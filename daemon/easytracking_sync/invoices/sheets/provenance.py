@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from easytracking_sync.invoices.reading import Verdict
+from easytracking_sync.invoices.certificates import Anchors
+from easytracking_sync.invoices.reading import DocumentReading, Verdict, read
 from easytracking_sync.invoices.remarks import Flag, Remark
-from easytracking_sync.invoices.sdi_metadata import Agreement
+from easytracking_sync.invoices.sdi_metadata import Agreement, agreements, read_sdi_metadata
 from easytracking_sync.invoices.sheets.sheet import Fact, Facts, Notes, Tone
 from easytracking_sync.invoices.sheets.words import Words, facts
-from easytracking_sync.invoices.signatures import Answer, Kind, Signature, TimeSource
+from easytracking_sync.invoices.signatures import (
+    NO_ANCHORS,
+    Answer,
+    Kind,
+    Signature,
+    TimeSource,
+    check_signatures,
+    signatures_inside,
+)
 from easytracking_sync.terms import FileType
 
 
@@ -29,6 +38,39 @@ class Provenance:
     agreements: tuple[Agreement, ...] = ()
     sdi_id: str = ""
     received: datetime | None = None
+
+
+def provenance_of(
+    files: Mapping[FileType, bytes],
+    found: DocumentReading,
+    *,
+    file_name: str = "",
+    sdi_id: str = "",
+    received: datetime | None = None,
+    anchors: Anchors = NO_ANCHORS,
+) -> Provenance:
+    """Everything that a document's files say of themselves; `file_name` is that of FA, `sdi_id` the list's.
+
+    Signatures are those of FA, whichever file is shown: the others have none, or another intermediary's.
+    """
+    signed = read(files[FileType.FA]) if FileType.FA in files else found.reading
+    metadata = read_sdi_metadata(files[FileType.MT]) if FileType.MT in files else None
+    agreed = agreements(metadata, files[FileType.FA], file_name, sdi_id) if metadata and FileType.FA in files else ()
+    return Provenance(
+        file_name=file_name,
+        shown=found.shown,
+        sha256=found.reading.sha256,
+        verdict=found.reading.verdict,
+        remarks=found.reading.remarks,
+        signatures=(
+            *check_signatures(signed.envelopes, anchors=anchors, received=received),
+            *signatures_inside(signed.xml_signatures),
+        ),
+        same_as_unsigned=found.same_as_unsigned,
+        agreements=agreed,
+        sdi_id=sdi_id,
+        received=received,
+    )
 
 
 _REMARKS = {

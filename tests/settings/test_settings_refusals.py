@@ -336,7 +336,10 @@ username = "mario"
 password = "p"
 """
     (said,) = bench.refusal(acme + twin)
-    assert said == "config.toml: accounts.twin has the same address and user name as accounts.acme; remove one of the two"
+    assert (
+        said
+        == "config.toml: accounts.twin has the same address and user name as accounts.acme; remove one of the two"
+    )
 
 
 def test_an_account_that_only_a_misspelt_variable_made_is_told_by_that_variable(bench: Bench, acme: str) -> None:

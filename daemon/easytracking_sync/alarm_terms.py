@@ -20,6 +20,7 @@ class AlarmKind(StrEnum):
     BACKLOG = "backlog"  # documents have waited too long
     QUARANTINE = "quarantine"  # documents used up their attempts
     UNACKNOWLEDGEABLE = "unacknowledgeable"  # the service refuses to mark stored documents
+    GAP = "gap"  # the service does not list some seconds, whatever is in them
     INCOMPLETE = "incomplete"  # documents lack a requested file
     CHANGED = "changed"  # other bytes or list fields came for a known id
     ROTTEN = "rotten"  # stored bytes are damaged

@@ -39,6 +39,10 @@ class StorageFault(Transient):
     """The disk is full or refused a write; what was being written is abandoned, nothing durable is touched."""
 
 
+class SinkUnavailable(Transient):
+    """The receiving system did not take or show a file now; no file is visible there in part. Deliver later."""
+
+
 class Permanent(SyncError):
     """Give up on this one thing (a batch, a parcel, an account); others go on."""
 
@@ -65,6 +69,10 @@ class JobLost(Permanent):
 
 class ParcelBad(Permanent):
     """The zip is not whole, not a zip, or hostile; nothing in it is believed."""
+
+
+class SinkRefused(Permanent):
+    """The receiving system does not take this delivery as it is; the message says what to change."""
 
 
 class CredentialsRefused(Permanent):

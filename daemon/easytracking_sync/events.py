@@ -68,6 +68,7 @@ class EventName(StrEnum):
     CYCLE_SCHEDULED = "cycle.scheduled", "debug", "the time of the account's next cycle"
     LIST_FAILED = "list.failed", "warning", "the service did not list; it is asked again after growing pauses"
     WINDOW_TRUNCATED = "window.truncated", "warning", "one second holds more documents than a list may"
+    WINDOW_UNLISTABLE = "window.unlistable", "error", "the service does not list this window; the rest was listed"
     ELEMENT_UNREADABLE = "element.unreadable", "error", "list elements have no id; each may be an invoice"
     DOCUMENTS_WITHDRAWN = "documents.withdrawn", "warning", "a complete listing no longer has these documents"
     CLOCK_JUMPED = "clock.jumped", "warning", "the machine's clock was set, or the machine slept"

@@ -5,8 +5,8 @@ Standard library only. Instants (`*_at`) are aware UTC datetimes; reception time
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -133,9 +133,31 @@ class Window:
             self.kind, middle if touching else middle + self.grain, self.end
         )
 
+    def contains(self, other: Window) -> bool:
+        """Whether the other window is of the same kind and lies inside."""
+        return self.kind is other.kind and self.start <= other.start and other.end <= self.end
+
+    def around(self, holes: Iterable[Window]) -> tuple[Window, ...]:
+        """What is left of it without these windows inside, newest first; neighbours do not touch the holes."""
+        parts, end = [], self.end
+        for hole in sorted(holes, reverse=True):
+            if hole.end + self.grain <= end:
+                parts.append(Window(self.kind, hole.end + self.grain, end))
+            end = min(end, hole.start - self.grain)
+        return (*parts, Window(self.kind, self.start, end)) if end >= self.start else tuple(parts)
+
     def holds(self, moment: datetime) -> bool:
         """Whether a naive local moment is in the window, both ends included."""
         return self.start <= moment <= self.end
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Gap:
+    """A window that the service does not list, as narrow as it could be made."""
+
+    window: Window
+    marked: bool  # in the list of marked documents
+    reason: str = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

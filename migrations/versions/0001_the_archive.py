@@ -127,6 +127,21 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_cycle_account_id_begun_at"), "cycle", ["account_id", "begun_at"], unique=False)
     op.create_table(
+        "gap",
+        sa.Column("id", BIG, nullable=False),
+        sa.Column("account_id", BIG, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("start", sa.DateTime(), nullable=False),
+        sa.Column("end", sa.DateTime(), nullable=False),
+        sa.Column("marked", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("found_at", INSTANT, nullable=False),
+        sa.CheckConstraint("kind IN ('received', 'document_date')", name=op.f("ck_gap_kind")),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_gap_account_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_gap")),
+    )
+    op.create_index(op.f("ix_gap_account_id"), "gap", ["account_id"], unique=False)
+    op.create_table(
         "document",
         sa.Column("id", BIG, nullable=False),
         sa.Column("account_id", BIG, nullable=False),

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from easytracking_simulator import odd_element, status
+from easytracking_simulator import Faults, odd_element, status
 from easytracking_sync.app.reconcile import Proof, compare, repair
 from easytracking_sync.archive import tables
 from easytracking_sync.machine.corrections import Corrections
@@ -209,7 +209,7 @@ def test_only_the_days_asked_for_are_listed_and_hashed(make: Make) -> None:
 def test_a_refused_window_makes_the_comparison_incomplete(make: Make) -> None:
     harness = make()
     home(harness)
-    harness.simulator.script("list", status(400))
+    harness.simulator.faults = Faults(poison={"list": {harness.simulator.ids()[0]: status(400)}})
     proof = prove(harness)
     assert not proof.is_complete
     assert not proof.has_findings

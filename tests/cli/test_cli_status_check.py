@@ -44,6 +44,7 @@ GRADES = {
     AlarmKind.BACKLOG: Grade.WARNING,
     AlarmKind.QUARANTINE: Grade.WARNING,
     AlarmKind.UNACKNOWLEDGEABLE: Grade.WARNING,
+    AlarmKind.GAP: Grade.WARNING,
     AlarmKind.INCOMPLETE: Grade.WARNING,
     AlarmKind.CHANGED: Grade.WARNING,
     AlarmKind.ROTTEN: Grade.WARNING,

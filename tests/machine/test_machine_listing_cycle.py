@@ -284,20 +284,17 @@ def test_a_document_whose_id_became_unreadable_is_not_taken_for_withdrawn(make: 
     assert DocumentState.WITHDRAWN not in states(harness).values()
 
 
-def test_a_refused_window_is_skipped_and_reported(make: Make) -> None:
-    """After a 400 for one window the others are listed, and none of its documents counts as withdrawn."""
+def test_a_window_that_is_refused_once_is_listed_in_its_halves(make: Make) -> None:
+    """Nothing is left out, and none of its documents counts as withdrawn."""
     harness = make(wishes=SINCE_2019)
-    listed(harness)
-    harness.clock.forward(timedelta(minutes=15))
     harness.simulator.script("list", status(400, body=b'{"message": "no"}'))
     cycle = listed(harness)
-    assert not cycle.is_complete
-    assert "400" in cycle.record("sync").outcome
+    assert cycle.is_complete
+    assert found(harness) == set(harness.simulator.ids())
+    harness.clock.forward(timedelta(minutes=15))
+    harness.simulator.script("list", status(403))
+    listed(harness)
     assert DocumentState.WITHDRAWN not in states(harness).values()
-    late = make(wishes=SINCE_2019)
-    late.simulator.script("list", status(400))
-    listed(late)
-    assert found(late) == set(late.simulator.ids())  # by their document dates
 
 
 def test_a_list_step_that_fails_changes_nothing_and_may_be_repeated(make: Make) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 POISON = "tests/machine/test_matrix_26_poison.py"
+WINDOWS = "tests/machine/test_matrix_26_list_windows.py"
 SUSPICION = "tests/machine/test_machine_suspicion.py"
 
 COMPLETENESS = (
@@ -81,7 +82,7 @@ COMPLETENESS = (
         "remote/reply.py",
         "if status >= 500 and status != 503",
         "if status >= 500",
-        ("tests/remote/test_remote_calls.py::test_only_a_service_that_breaks_down_over_a_call_blames_it",),
+        ("tests/remote/test_remote_calls.py::test_only_a_failure_during_the_call_raises_call_failed",),
     ),
     Mutant(
         "marked-before-it-failed",
@@ -91,5 +92,53 @@ COMPLETENESS = (
         '                    return _performed(BatchHappened.ACCEPTED, "it was marked already")\n        return',
         "                pass\n        return",
         (f"{POISON}::test_row_26_a_mark_that_was_set_before_the_call_failed_is_believed",),
+    ),
+    Mutant(
+        "outage-narrows",
+        "windows are narrowed though no other list is answered",
+        "machine/listing/narrowing.py",
+        "if self.answers > failures.answers or (failures.in_row > 1 and probe()):",
+        "if self.answers >= failures.answers or (failures.in_row > 1 and probe()):",
+        (f"{WINDOWS}::test_row_26_an_outage_narrows_nothing",),
+    ),
+    Mutant(
+        "narrowed-without-end",
+        "an account that may not list is searched second by second",
+        "machine/listing/narrowing.py",
+        "return self._in_vain <= MOST_IN_VAIN and self._narrowed <= MOST_NARROWED",
+        "return self._in_vain <= 99 * MOST_IN_VAIN",
+        (f"{WINDOWS}::test_row_26_an_account_that_may_not_list_is_not_searched_to_the_second",),
+    ),
+    Mutant(
+        "gap-is-complete",
+        "documents of a second that is not listed count as withdrawn",
+        "machine/listing/cycle.py",
+        "        task.area.complete = False\n        gap = Gap(",
+        "        gap = Gap(",
+        (f"{WINDOWS}::test_row_26_documents_near_a_gap_do_not_count_as_withdrawn",),
+    ),
+    Mutant(
+        "gaps-forgotten",
+        "a second that is not listed is searched for in every cycle",
+        "machine/listing/cycle.py",
+        "_tasks(self._scope, self._known_gaps())",
+        "_tasks(self._scope, self._known_gaps()[:0])",
+        (f"{WINDOWS}::test_row_26_a_known_gap_costs_few_calls",),
+    ),
+    Mutant(
+        "gaps-stay",
+        "a second that is listed again is still shown as missing",
+        "archive/cycles.py",
+        "elif any(one.contains(window) for one in record.covered):",
+        "elif any(one.contains(window) for one in record.covered[:0]):",
+        (f"{WINDOWS}::test_row_26_a_second_that_is_not_listed_is_shown_and_is_an_alarm",),
+    ),
+    Mutant(
+        "holes-too-large",
+        "a neighbour of a second that is not listed is not listed either",
+        "terms.py",
+        "            end = min(end, hole.start - self.grain)\n",
+        "            end = min(end, hole.start - 2 * self.grain)\n",
+        (f"{WINDOWS}::test_what_is_left_around_gaps_misses_no_second",),
     ),
 )

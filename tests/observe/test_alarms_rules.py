@@ -79,6 +79,7 @@ STANDING: list[tuple[str, Watched, AlarmKind | None]] = [
     ("waiting longer", watched(waiting=3, waiting_since=NOW - 25 * HOUR), AlarmKind.BACKLOG),
     ("in quarantine", watched(counts={AlarmKind.QUARANTINE: 1}), AlarmKind.QUARANTINE),
     ("unacknowledgeable", watched(counts={AlarmKind.UNACKNOWLEDGEABLE: 1}), AlarmKind.UNACKNOWLEDGEABLE),
+    ("a gap", watched(counts={AlarmKind.GAP: 1}), AlarmKind.GAP),
     ("incomplete", watched(counts={AlarmKind.INCOMPLETE: 1}), AlarmKind.INCOMPLETE),
     ("changed", watched(counts={AlarmKind.CHANGED: 1}), AlarmKind.CHANGED),
     ("rotten", watched(counts={AlarmKind.ROTTEN: 1}), AlarmKind.ROTTEN),
@@ -91,7 +92,7 @@ def test_what_is_wrong_with_an_account_is_an_alarm_of_its_kind(one: Watched, kin
 
 
 def test_the_archive_counts_the_documents_of_every_kind_without_a_rule() -> None:
-    assert {*COUNTED} == {*account_status.COUNTED, *account_status.RECENT, AlarmKind.QUARANTINE}
+    assert {*COUNTED} == {*account_status.COUNTED, *account_status.RECENT, AlarmKind.QUARANTINE, AlarmKind.GAP}
 
 
 def test_every_kind_of_an_account_is_in_that_table() -> None:

@@ -317,6 +317,7 @@ def cycle_of(harness: Harness, account: Account, scope: Scope | None = None, *, 
         harness.observer,
         account,
         scope,
+        functools.partial(harness.archive.cycles.gaps, account.id),
     )
 
 

@@ -78,6 +78,16 @@ def _account_json(account: AccountStatus) -> dict[str, Any]:
         "unacknowledgeable": one.unacknowledgeable,
         "incomplete": one.incomplete,
         "unreadable": one.unreadable,
+        "gaps": [
+            {
+                "range": gap.window.kind.value,
+                "from": gap.window.start.isoformat(),
+                "to": gap.window.end.isoformat(),
+                "marked": gap.marked,
+                "reason": gap.reason,
+            }
+            for gap in one.gaps
+        ],
         "paused": paused,
         "trouble": one.trouble,
         "next_run_at": _instant(account.next_run_at),

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from easytracking_sync.alarm_terms import AccountCondition, AlarmKind
+from easytracking_sync.archive.cycles import gaps_by_account, gaps_of
 from easytracking_sync.archive.database import Database
 from easytracking_sync.archive.tables import INCOMPLETE, account, batch, batch_document, cycle, document, event
 from easytracking_sync.events import EventName
-from easytracking_sync.terms import LIVE_STATES, WAITING_STATES, BatchState, DocumentState, PauseReason
+from easytracking_sync.terms import LIVE_STATES, WAITING_STATES, BatchState, DocumentState, Gap, PauseReason
 
 UNDER_WAY = (DocumentState.DISCOVERED, DocumentState.BATCHED)
 NOT_STORED = (*UNDER_WAY, DocumentState.QUARANTINED)
@@ -46,6 +47,7 @@ class AccountOverview:
     unacknowledgeable: int = 0
     incomplete: int = 0
     unreadable: int = 0  # list elements without an id, in the last recorded cycle
+    gaps: tuple[Gap, ...] = ()  # what the service does not list
     oldest_waiting_at: datetime | None = None  # since when the oldest document that is not stored is wanted
     last_success_at: datetime | None = None
     next_attempt_at: datetime | None = None
@@ -86,6 +88,7 @@ class AccountStatuses:
             outbox = _outbox(connection, ids)
             counts = {kind: _counted(connection, ids, condition) for kind, condition in COUNTED.items()}
             counts |= _recent(connection, lately)
+            counts[AlarmKind.GAP] = gaps_by_account(connection)
             counts[AlarmKind.QUARANTINE] = {
                 account_id: documents for (account_id, gave_up), (documents, _) in not_stored.items() if gave_up
             }
@@ -110,7 +113,9 @@ class AccountStatuses:
         return tuple(found)
 
     def doc_ids(self, account_id: int, kind: AlarmKind, lately: datetime, most: int) -> tuple[int, ...]:
-        """The first docIds of the documents that an alarm counts."""
+        """The first docIds of the documents that an alarm counts; none where it counts something else."""
+        if kind is AlarmKind.GAP:
+            return ()
         condition = COUNTED.get(kind, document.c.state == DocumentState.QUARANTINED)
         if kind in RECENT:
             recent = sa.select(event.c.document_id).where(event.c.at >= lately, event.c.name.in_(RECENT[kind]))
@@ -143,6 +148,7 @@ def _overview(connection: Connection, row: Row[Any], incomplete: int) -> Account
         unacknowledgeable=connection.execute(sa.select(sa.func.count()).where(mine, UNACKNOWLEDGEABLE)).scalar_one(),
         incomplete=incomplete,
         unreadable=connection.execute(unreadable).scalar_one_or_none() or 0,
+        gaps=gaps_of(connection, row.id),
         oldest_waiting_at=connection.execute(oldest).scalar_one(),
         last_success_at=row.last_success_at,
         next_attempt_at=_earliest(

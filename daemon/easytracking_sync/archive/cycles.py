@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive.database import Database
-from easytracking_sync.archive.tables import account, cycle
+from easytracking_sync.archive.tables import account, cycle, gap
+from easytracking_sync.terms import Gap, Window, WindowKind
+
+GAPS = "gaps"
+"""The outcome of a cycle that listed everything but its gaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,15 @@ class CycleRecord:
     discovered: int
     unreadable: int
     outcome: str  # complete, or the reason it was not
+    gaps: tuple[Gap, ...] = ()  # what could not be listed
+    covered: tuple[Window, ...] = ()  # windows that were listed to their end
+    marked_too: bool = False
+
+    @property
+    def is_success(self) -> bool:
+        """Whether everything was listed but for gaps that are as narrow as they can be."""
+        narrow = self.gaps and all(one.window.halves() is None for one in self.gaps)
+        return self.outcome == "complete" or bool(narrow and self.outcome == GAPS)
 
     @property
     def is_idle(self) -> bool:
@@ -65,7 +79,47 @@ class Cycles:
             else:
                 values |= {"account_id": record.account_id, "kind": record.kind, "begun_at": record.begun_at}
                 connection.execute(sa.insert(cycle), values)
-            if record.outcome == "complete":
+            _note_gaps(connection, record, now)
+            if record.is_success:
                 connection.execute(
                     sa.update(account).where(account.c.id == record.account_id).values(last_success_at=now)
                 )
+
+    def gaps(self, account_id: int) -> tuple[Gap, ...]:
+        """The windows that the service did not list when it was last asked."""
+        with self._database.read() as connection:
+            return gaps_of(connection, account_id)
+
+
+def gaps_of(connection: Connection, account_id: int) -> tuple[Gap, ...]:
+    """The account's gaps, in order."""
+    query = sa.select(gap).where(gap.c.account_id == account_id).order_by(gap.c.start, gap.c.marked)
+    return tuple(
+        Gap(Window(WindowKind(row.kind), row.start, row.end), row.marked, row.reason)
+        for row in connection.execute(query)
+    )
+
+
+def gaps_by_account(connection: Connection) -> dict[int, int]:
+    """How many gaps each account has."""
+    query = sa.select(gap.c.account_id, sa.func.count().label("gaps")).group_by(gap.c.account_id)
+    return {row.account_id: row.gaps for row in connection.execute(query)}
+
+
+def _note_gaps(connection: Connection, record: CycleRecord, now: datetime) -> None:
+    """What was listed to its end has the gaps that were found in it, and no others."""
+    mine = gap.c.account_id == record.account_id
+    phases = (False, True) if record.marked_too else (False,)
+    found = {(one.window, one.marked): one for one in record.gaps}
+    for row in connection.execute(sa.select(gap).where(mine, gap.c.marked.in_(phases))).all():
+        window = Window(WindowKind(row.kind), row.start, row.end)
+        if (window, row.marked) in found:
+            del found[window, row.marked]
+        elif any(one.contains(window) for one in record.covered):
+            connection.execute(sa.delete(gap).where(gap.c.id == row.id))
+    for one in found.values():
+        window = one.window
+        values = {"kind": window.kind, "start": window.start, "end": window.end, "marked": one.marked}
+        connection.execute(
+            sa.insert(gap).values(account_id=record.account_id, reason=one.reason, found_at=now, **values)
+        )

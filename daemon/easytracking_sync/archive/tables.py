@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.types import TypeDecorator
 
 from easytracking_sync.list_fields import LIST_FIELDS
-from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purpose
+from easytracking_sync.terms import BatchState, DocumentState, PauseReason, Purpose, WindowKind
 
 SCHEMA = "0002"
 
@@ -264,6 +264,21 @@ cycle = sa.Table(
     sa.Column("unreadable", sa.Integer, nullable=False, server_default="0"),
     sa.Column("outcome", Text),
     sa.Index(None, "account_id", "begun_at"),
+)
+
+gap = sa.Table(
+    "gap",
+    metadata,
+    sa.Column("id", BigInt, primary_key=True),
+    sa.Column("account_id", BigInt, sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("start", sa.DateTime(), nullable=False),  # naive, local to the service; both ends included
+    sa.Column("end", sa.DateTime(), nullable=False),
+    sa.Column("marked", sa.Boolean, nullable=False),  # in the list of marked documents
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("found_at", Instant, nullable=False),
+    sa.Index(None, "account_id"),
+    _one_of("kind", WindowKind),
 )
 
 lease = sa.Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -23,7 +23,10 @@ from easytracking_sync.observe.alarms.translations import text
 from easytracking_sync.quantities import count, duration
 from easytracking_sync.safe_text import visible
 from easytracking_sync.settings import Language, Settings
-from easytracking_sync.terms import DocumentState
+from easytracking_sync.terms import DocumentState, Gap, WindowKind
+
+MOST_GAPS = 3
+"""Gaps of an account that are shown one by one."""
 
 HEADS = ("ACCOUNT", "LAST SUCCESS", "ARCHIVED", "WAITING", "UNACKNOWLEDGED", "QUARANTINE", "INCOMPLETE", "NEXT RUN")
 
@@ -116,6 +119,7 @@ def _remarks(account: AccountStatus, zone: ZoneInfo) -> Iterator[str]:
         yield f"{count(one.count(DocumentState.QUARANTINED), 'document')} in quarantine; {see}"
     if one.unreadable:
         yield f"{count(one.unreadable, 'list element')} without an id in the last cycle"
+    yield from _gaps(one.account, one.gaps)
     for state, what in ((DocumentState.WITHDRAWN, "withdrawn by the service"), (DocumentState.ACCEPTED, "accepted")):
         if one.count(state):
             yield f"{count(one.count(state), 'document')} {what}"
@@ -123,6 +127,21 @@ def _remarks(account: AccountStatus, zone: ZoneInfo) -> Iterator[str]:
         yield "not in the configuration, so nothing is fetched for it"
     elif account.configured_as != one.account:
         yield f"called {account.configured_as} in the configuration; the next start of the service renames it here"
+
+
+def _gaps(account: str, gaps: Sequence[Gap]) -> Iterator[str]:
+    for gap in gaps[:MOST_GAPS]:
+        yield f"not listed by the service: {_window(gap)}: {gap.reason.removeprefix(f'{account}: ')}"
+    if len(gaps) > MOST_GAPS:
+        yield f"not listed by the service: {len(gaps) - MOST_GAPS} more; see `{NAME} status --json`"
+
+
+def _window(gap: Gap) -> str:
+    """What was received, or dated, from and to; local time, as the service counts it."""
+    start, end = gap.window.start, gap.window.end
+    if gap.window.kind is WindowKind.DOCUMENT_DATE:
+        return f"documents dated {start:%Y-%m-%d}" + (f" to {end:%Y-%m-%d}" if end > start else "")
+    return f"documents received at {start}" + (f" to {end}" if end > start else "")
 
 
 def _check(given: GlobalOptions) -> int:

@@ -1,25 +1,27 @@
-"""One cycle: lists an account's windows one by one and splits those whose list is truncated."""
+"""One cycle: lists an account's windows one by one and splits those whose list is truncated or does not come."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from easytracking_sync.archive.cycles import CycleRecord
+from easytracking_sync.archive.cycles import GAPS, CycleRecord
 from easytracking_sync.effects import Clock
-from easytracking_sync.errors import Refused, TooLarge
+from easytracking_sync.errors import CallFailed, Refused, TooLarge, Transient
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.account import Account
 from easytracking_sync.machine.batch_effects import marked_query
 from easytracking_sync.machine.circuit_breaker import CircuitBreaker
 from easytracking_sync.machine.intake import IntakeCounts, ReceivedList
+from easytracking_sync.machine.listing.narrowing import Failures, Narrowing
 from easytracking_sync.machine.listing.scope import Scope
 from easytracking_sync.machine.observer import Observer
+from easytracking_sync.machine.policy import local_now
 from easytracking_sync.remote import DocumentList
-from easytracking_sync.terms import MOST_LISTED, AcknowledgeWith, Window, WindowKind
+from easytracking_sync.terms import MOST_LISTED, AcknowledgeWith, Gap, Window, WindowKind
 
 
 @dataclass(slots=True)
@@ -27,6 +29,7 @@ class _Task:
     window: Window
     marked: bool
     area: _WindowProgress
+    failures: Failures = field(default_factory=Failures)
 
 
 @dataclass(slots=True)
@@ -60,9 +63,10 @@ class Intake(Protocol):
 class Cycle:
     """Lists one account's scope, one list call per step.
 
-    A step that raises Transient or CredentialsRefused has changed nothing and may be repeated. The cycle is
-    incomplete if the service refuses a window (400), which is skipped, or if one second has more documents than a
-    list may return.
+    A step that raises Transient or CredentialsRefused has listed nothing and may be repeated. A window that the
+    service refuses (400, 403), or fails over while it answers others, is narrowed: the rest is listed, and what is
+    not is in `gaps` and `problems`. The cycle is also incomplete if one second has more documents than a list
+    may return. `known_gaps` are those of earlier cycles: they are tried on their own, and the rest around them.
     """
 
     def __init__(
@@ -73,12 +77,15 @@ class Cycle:
         observer: Observer,
         account: Account,
         scope: Scope,
+        known_gaps: Callable[[], Collection[Gap]] = tuple,
     ) -> None:
         self.account = account
         self.absorbed = IntakeCounts()
         self.unreadable = 0
         self.truncated: list[Window] = []
         self.problems: list[str] = []
+        self.gaps: list[Gap] = []
+        self.covered: list[Window] = []  # windows of the scope that were listed to their end, gaps or not
         self._intake = intake
         self._circuit_breaker = circuit_breaker
         self._clock = clock
@@ -86,7 +93,10 @@ class Cycle:
         self._begun_at = clock.now()
         self._windows = 0
         self._marked_too = scope.marked_too
-        self._tasks: deque[_Task] = deque(_tasks(scope))
+        self._narrowing = Narrowing()
+        self._scope = scope
+        self._known_gaps: Callable[[], Collection[Gap]] | None = known_gaps
+        self._tasks: deque[_Task] = deque(_tasks(scope, ()))
 
     @property
     def is_complete(self) -> bool:
@@ -102,9 +112,23 @@ class Cycle:
         """List one window and take in its documents; False when nothing is left to list."""
         if not self._tasks:
             return False
+        if self._known_gaps is not None:
+            self._tasks = deque(_tasks(self._scope, self._known_gaps()))
+            self._known_gaps = None
         task = self._tasks[0]
         begun_at = self._clock.now()
-        listing = self._list(task)
+        try:
+            listing = self._list(task)
+        except Refused as refusal:
+            self._bisect(task, str(refusal))
+            return bool(self._tasks)
+        except CallFailed as failed:
+            if not self._narrowing.blames(task.failures, self._probe):
+                self._tasks.rotate(-1)  # the others are listed meanwhile
+                raise
+            self._bisect(task, str(failed))
+            return bool(self._tasks)
+        self._narrowing.answered()
         self._windows += 1
         if listing is None or _is_truncated(listing):
             self._narrow(task, listing, begun_at)
@@ -124,21 +148,63 @@ class Cycle:
             listed=self.absorbed.listed,
             discovered=self.absorbed.discovered,
             unreadable=self.unreadable,
-            outcome=outcome or ("complete" if self.is_complete else "; ".join(self.problems) or "truncated"),
+            gaps=tuple(self.gaps),
+            covered=tuple(self.covered),
+            marked_too=self._marked_too,
+            outcome=outcome or self._outcome,
         )
 
+    @property
+    def _outcome(self) -> str:
+        if self.is_complete:
+            return "complete"
+        return GAPS if self.gaps and not (self._tasks or self.truncated) else "truncated"
+
     def _list(self, task: _Task) -> DocumentList | None:
-        """The service's list; None if it is too large. Empty if the service refuses the window."""
+        """The service's list; None if it is too large. Refused escapes, and so does what is Transient."""
         query = marked_query(self.account, task.window, marked=task.marked)
         with self._circuit_breaker.calling(self.account) as service:
             try:
                 return service.list_documents(query)
             except TooLarge:
                 return None
-            except Refused as refusal:
-                self.problems.append(str(refusal))
-                task.area.complete = False
-                return DocumentList((), None, (), 0)
+
+    def _probe(self) -> bool:
+        """Whether the service lists one second of this moment, which is not at fault."""
+        now = local_now(self._clock.now(), self.account.timezone)
+        second = Window(WindowKind.RECEIVED, now - timedelta(seconds=1), now)
+        try:
+            with self._circuit_breaker.calling(self.account) as service:
+                service.list_documents(replace(marked_query(self.account, second, marked=False), top=1))
+        except Transient:
+            return False
+        except (Refused, TooLarge):
+            return True
+        return True
+
+    def _bisect(self, task: _Task, reason: str) -> None:
+        """Look for the part of the window that the service does not list. Where it is found, it is left out."""
+        self._tasks.remove(task)
+        halves = task.window.halves()
+        if self._narrowing.may_halve() and halves is not None:
+            task.area.left += 1
+            for half in halves:
+                part = Failures(is_part=True, answers=self._narrowing.answers)
+                self._tasks.appendleft(_Task(half, task.marked, task.area, part))
+            return
+        task.area.complete = False
+        gap = Gap(task.window, task.marked, reason)
+        if gap not in self.gaps:  # halves touch, so both may end at the second at fault
+            self._note_gap(gap)
+        self._finish(task)
+
+    def _note_gap(self, gap: Gap) -> None:
+        self.gaps.append(gap)
+        self.problems.append(gap.reason)
+        start, end = gap.window.start.isoformat(), gap.window.end.isoformat()
+        self._observer.note(
+            EventName.WINDOW_UNLISTABLE, account=self.account.label, start=start, end=end, reason=gap.reason
+        )
 
     def _narrow(self, task: _Task, listing: DocumentList | None, begun_at: datetime) -> None:
         halves = task.window.halves()
@@ -186,6 +252,8 @@ class Cycle:
         """A document that is missing from the complete lists of both phases was withdrawn by the service."""
         area = task.area
         area.left -= 1
+        if not area.left:
+            self.covered.append(area.window)
         if area.left or not area.complete or not self._marked_too or area.begun_at is None:
             return
         if area.window.kind is WindowKind.RECEIVED:
@@ -202,12 +270,16 @@ class Cycle:
         area.present.clear()
 
 
-def _tasks(scope: Scope) -> Iterable[_Task]:
+def _tasks(scope: Scope, known_gaps: Collection[Gap]) -> Iterable[_Task]:
     phases: Sequence[bool] = (False, True) if scope.marked_too else (False,)
     for window in scope.windows:
-        area = _WindowProgress(window, left=len(phases))
+        area = _WindowProgress(window)
         for marked in phases:
-            yield _Task(window, marked, area)
+            mine = [gap.window for gap in known_gaps if gap.marked is marked and window.contains(gap.window)]
+            parts = window.around(mine)
+            area.left += len(parts) + len(mine)
+            yield from (_Task(part, marked, area) for part in parts)
+            yield from (_Task(gap, marked, area, Failures(is_part=True)) for gap in mine)
 
 
 def _is_truncated(listing: DocumentList) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from easytracking_sync.archive.cycles import CycleRecord
 from easytracking_sync.archive.opening import Archive
@@ -133,7 +134,8 @@ class ListingThreads:
             if not waits and self._has_work(account.id):
                 return False
             circuit_breaker, acknowledged = self._engine.circuit_breaker, self._engine.tally.acknowledged
-            cycle = Cycle(self._intake, circuit_breaker, self._clock, self._observer, account, scope)
+            gaps = partial(self._archive.cycles.gaps, account.id)
+            cycle = Cycle(self._intake, circuit_breaker, self._clock, self._observer, account, scope, gaps)
             run = PatientCycle(
                 cycle, self._patience, self._stop, on_answer=self._note_answer, on_failure=self._note_trouble
             )

@@ -126,6 +126,17 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "{subject}: every stored document is marked.",
             "{subject}: ogni documento archiviato è confermato.",
         ),
+        # Seconds that the service does not list.
+        "gap.headline": Text("seconds not listed", "secondi non elencati"),
+        "gap.about": Text(
+            "{subject}: the service refuses or fails to list some seconds: {amount}. The rest is listed.",
+            "{subject}: il servizio rifiuta o non riesce a elencare alcuni secondi: {amount}. Il resto è elencato.",
+        ),
+        "gap.todo": Text(
+            "`easytracking-sync status` names them; they are tried again by themselves. Report them to the vendor.",
+            "`easytracking-sync status` li indica; si ritentano da sé. Segnalarli al fornitore.",
+        ),
+        "gap.ended": Text("{subject}: every second is listed.", "{subject}: ogni secondo è elencato."),
         # A file was asked for in vain.
         "incomplete.headline": Text("files missing", "file mancanti"),
         "incomplete.about": Text(

@@ -75,6 +75,10 @@ class SinkRefused(Permanent):
     """The receiving system does not take this delivery as it is; the message says what to change."""
 
 
+class SinkGone(SinkRefused):
+    """The receiving system wants no more deliveries (410): this concerns the sink, not one document."""
+
+
 class CredentialsRefused(Permanent):
     """The login or a new token was refused. The account pauses, because repeated logins could lock it."""
 

@@ -108,7 +108,7 @@ REMOTE = (
     Mutant(
         "proxy-password-forgotten",
         "a proxy's password is not among the secrets of its account",
-        "settings/model.py",
+        "settings/sections.py",
         "        yield from address_validators.passwords_in(self.proxy.get_secret_value())\n",
         "",
         (f"{HTTP}::test_an_account_s_secrets_include_the_proxy_s_password_as_written_and_decoded",),

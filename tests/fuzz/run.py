@@ -1,6 +1,6 @@
 """`make fuzz SECONDS=N`: run every target with atheris's mutations of its seeds, for N seconds in total.
 
-Each target runs in its own process. An input may take 2 seconds of work, and 256 MiB beyond the program's own needs. An
+Each target runs in its own process. An input may take 2 seconds of work and 256 MiB beyond the program's needs. An
 input that exceeds this, or raises an error that is not the project's own, is written to a folder outside the
 repository, and the command that repeats it is printed. Without atheris, Hypothesis mutates the seeds.
 """

@@ -30,7 +30,9 @@ def test_an_empty_address_is_none(bench: Bench, acme: str) -> None:
 @pytest.mark.parametrize("listen", ["0.0.0.0:8464", "[::]:8464", "192.0.2.1:8464"])
 def test_beyond_loopback_a_token_is_required(bench: Bench, acme: str, listen: str) -> None:
     (said,) = bench.refusal(f'[http]\nlisten = "{listen}"\n{acme}')
-    assert said.startswith("config.toml: http.token is missing: listening beyond loopback (http.listen) takes one; ")
+    assert said.startswith(
+        "config.toml: http.token is missing: it is required if http.listen is not a loopback address; "
+    )
     assert bench.load(f'[http]\nlisten = "{listen}"\ntoken = "{"x" * 16}"\n{acme}').http.address is not None
 
 

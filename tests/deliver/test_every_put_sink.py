@@ -81,10 +81,10 @@ def test_the_sidecar_comes_last_and_a_repetition_gives_the_same_receipts(sink: P
     given = consignment()
     first = hand_over(sink, given, NAMES, CONTENTS.__getitem__, with_sidecar=True)
     again = hand_over(sink, given, NAMES, CONTENTS.__getitem__, with_sidecar=True)
-    assert [one.name for one in first] == list(NAMES)
-    assert {one.put for one in first} == {Put.WRITTEN}
-    assert {one.put for one in again} == {Put.SAME}
-    assert [one.sha256 for one in again] == [one.sha256 for one in first]
+    assert [one.name for one in first.files] == list(NAMES)
+    assert {one.put for one in first.files} == {Put.WRITTEN}
+    assert {one.put for one in again.files} == {Put.SAME}
+    assert [one.sha256 for one in again.files] == [one.sha256 for one in first.files]
 
 
 def test_without_all_files_there_is_no_sidecar(sink: PutSink) -> None:

@@ -7,6 +7,8 @@ from tests.mutants.mutant import Mutant
 EVERY = "tests/deliver/test_every_put_sink.py"
 FOLDER = "tests/deliver/test_folder_sink.py"
 NAMES = "tests/deliver/test_names_at_a_sink.py"
+DELIVERY = "tests/deliver/test_delivery.py"
+WEBHOOK = "tests/deliver/test_webhook.py"
 RENAME = "tests/deliver/test_exclusive_rename.py"
 
 DELIVER = (
@@ -117,5 +119,117 @@ DELIVER = (
         '    return re.sub(r"[/\\\\]", "_", text)',
         "    return text",
         (f"{NAMES}::test_examples",),
+    ),
+    Mutant(
+        "delivery-given-up",
+        "the pause between attempts grows without a limit",
+        "deliver/delivery.py",
+        "        pause = min(doubled, self.longest_seconds if longest is None else longest) * (1 + self.jitter) / 2",
+        "        pause = doubled * (1 + self.jitter) / 2",
+        (f"{DELIVERY}::test_an_unavailable_sink_keeps_a_delivery_pending_with_growing_pauses",),
+    ),
+    Mutant(
+        "delivered-without-receipt",
+        "a delivery counts as delivered without a receipt",
+        "deliver/delivery.py",
+        "    if event.receipt is None:",
+        "    if event.receipt is None and event.reason:",
+        (f"{DELIVERY}::test_nothing_is_delivered_without_a_receipt",),
+    ),
+    Mutant(
+        "delivery-ignores-retry-after",
+        "a delivery does not wait as long as the receiver asks",
+        "deliver/delivery.py",
+        "        return max(pause, min(retry_after or 0.0, DAY_SECONDS))",
+        "        return pause",
+        (f"{DELIVERY}::test_a_retry_after_is_respected_up_to_a_day",),
+    ),
+    Mutant(
+        "refused-delivery-still-pending",
+        "a refused delivery does not show as failed",
+        "deliver/delivery.py",
+        "patience), state=FAILED)",
+        "patience), state=delivery.state)",
+        (f"{DELIVERY}::test_a_refused_delivery_is_failed_and_tried_again_every_day",),
+    ),
+    Mutant(
+        "outage-counted-as-attempt-for-ever",
+        "deliveries wait on although their sink is back",
+        "deliver/sink_pause.py",
+        "is_back=pause.failures > 0",
+        "is_back=pause.failures > 99",
+        (f"{DELIVERY}::test_when_the_sink_accepts_one_again_all_others_are_due",),
+    ),
+    Mutant(
+        "gone-sink-called-on",
+        "a sink that answered 410 is called as often as before",
+        "deliver/sink_pause.py",
+        "    if event.happened is DeliveryHappened.GONE:",
+        "    if event.happened is DeliveryHappened.RETRIED:",
+        (f"{DELIVERY}::test_a_sink_that_wants_no_more_is_tried_once_a_day",),
+    ),
+    Mutant(
+        "sink-not-paused",
+        "an unavailable sink is called for each pending delivery",
+        "deliver/sink_pause.py",
+        "        return Paused(SinkPause(failures, now + timedelta(seconds=seconds)))",
+        "        return Paused(SinkPause(failures, now))",
+        (f"{DELIVERY}::test_an_unavailable_sink_pauses_for_a_few_minutes_at_most",),
+    ),
+    Mutant(
+        "redirect-counts-as-delivered",
+        "a redirect counts as delivered",
+        "deliver/webhook.py",
+        "if 200 <= answer.status < 300:",
+        "if 200 <= answer.status < 400:",
+        (f"{WEBHOOK}::test_only_2xx_is_a_success",),
+    ),
+    Mutant(
+        "webhook-id-of-the-attempt",
+        "each attempt of an event has an id of its own",
+        "deliver/webhook.py",
+        "message_id, timestamp = announcement.consignment.id,",
+        'message_id, timestamp = f"{announcement.consignment.id}{id(body)}",',
+        (f"{WEBHOOK}::test_a_repetition_has_the_same_id_and_bytes",),
+    ),
+    Mutant(
+        "webhook-signs-without-time",
+        "a signature does not cover the time, so that an old event can be replayed",
+        "deliver/webhook_signature.py",
+        'signed = f"{message_id}.{timestamp}.".encode() + body',
+        'signed = f"{message_id}.".encode() + body',
+        (f"{WEBHOOK}::test_the_signature_is_that_of_the_published_example",),
+    ),
+    Mutant(
+        "webhook-signs-with-one-secret",
+        "during a rotation, only the new secret signs",
+        "deliver/webhook_signature.py",
+        "for secret in secrets\n",
+        "for secret in secrets[:1]\n",
+        (f"{WEBHOOK}::test_a_receiver_verifies_an_event_with_either_secret",),
+    ),
+    Mutant(
+        "webhook-into-the-private-network",
+        "a name may lead a webhook into a private network",
+        "deliver/guarded_post.py",
+        "(address.is_global and not address.is_multicast)",
+        "(not address.is_multicast)",
+        (f"{WEBHOOK}::test_a_name_that_leads_into_a_private_network_is_refused",),
+    ),
+    Mutant(
+        "webhook-without-deadline",
+        "each byte of an answer has the whole time-out",
+        "deliver/guarded_post.py",
+        "        self._connection.settimeout(self._left())\n",
+        "        self._connection.settimeout(1.0)\n",
+        (f"{WEBHOOK}::test_all_parts_of_an_answer_share_one_deadline",),
+    ),
+    Mutant(
+        "webhook-trusts-any-certificate",
+        "a webhook trusts any certificate",
+        "deliver/guarded_post.py",
+        "self._tls.wrap_socket(plain, server_hostname=self.host)",
+        "__import__('ssl')._create_unverified_context().wrap_socket(plain, server_hostname=self.host)",
+        (f"{WEBHOOK}::test_over_tls_the_certificate_must_be_trusted",),
     ),
 )

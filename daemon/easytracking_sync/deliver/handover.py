@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from easytracking_sync.deliver.consignment import Consignment, sidecar
+from easytracking_sync.deliver.delivery import FileReceipt, Receipt
 from easytracking_sync.deliver.sink import Put, PutSink
 from easytracking_sync.errors import SinkRefused
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """One file at the sink. SAME: an earlier attempt had written it."""
-
-    name: str
-    sha256: str
-    put: Put
 
 
 def hand_over(
@@ -27,7 +18,7 @@ def hand_over(
     content: Callable[[str], bytes],
     *,
     with_sidecar: bool,
-) -> tuple[Receipt, ...]:
+) -> Receipt:
     """Put every file under its name from `naming.names`; `content` gives a file's bytes by its sha256.
 
     Repeating is safe and writes what is missing. The sidecar is the sign that all files are there. SinkRefused if a
@@ -41,13 +32,13 @@ def hand_over(
     if with_sidecar:
         metadata = sidecar(consignment, tuple(file_names))
         receipts.append(_put(sink, sidecar_name, metadata, hashlib.sha256(metadata).hexdigest()))
-    return tuple(receipts)
+    return Receipt(tuple(receipts))
 
 
-def _put(sink: PutSink, name: str, content: bytes, sha256: str) -> Receipt:
+def _put(sink: PutSink, name: str, content: bytes, sha256: str) -> FileReceipt:
     put = sink.put_new(name, content, sha256)
     if put is Put.OTHER:
         raise SinkRefused(
             f"{name} exists at the sink with other content; it was left as it is: move it away, then retry"
         )
-    return Receipt(name, sha256, put)
+    return FileReceipt(name, sha256, put)

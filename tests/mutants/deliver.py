@@ -8,6 +8,7 @@ EVERY = "tests/deliver/test_every_put_sink.py"
 FOLDER = "tests/deliver/test_folder_sink.py"
 NAMES = "tests/deliver/test_names_at_a_sink.py"
 DELIVERY = "tests/deliver/test_delivery.py"
+WEBHOOK = "tests/deliver/test_webhook.py"
 RENAME = "tests/deliver/test_exclusive_rename.py"
 
 DELIVER = (
@@ -174,5 +175,61 @@ DELIVER = (
         "        return Paused(SinkPause(failures, now + timedelta(seconds=seconds)))",
         "        return Paused(SinkPause(failures, now))",
         (f"{DELIVERY}::test_an_unavailable_sink_pauses_for_a_few_minutes_at_most",),
+    ),
+    Mutant(
+        "redirect-counts-as-delivered",
+        "a redirect counts as delivered",
+        "deliver/webhook.py",
+        "if 200 <= answer.status < 300:",
+        "if 200 <= answer.status < 400:",
+        (f"{WEBHOOK}::test_only_2xx_is_a_success",),
+    ),
+    Mutant(
+        "webhook-id-of-the-attempt",
+        "each attempt of an event has an id of its own",
+        "deliver/webhook.py",
+        "message_id, timestamp = announcement.consignment.id,",
+        'message_id, timestamp = f"{announcement.consignment.id}{id(body)}",',
+        (f"{WEBHOOK}::test_a_repetition_has_the_same_id_and_bytes",),
+    ),
+    Mutant(
+        "webhook-signs-without-time",
+        "a signature does not cover the time, so that an old event can be replayed",
+        "deliver/webhook_signature.py",
+        'signed = f"{message_id}.{timestamp}.".encode() + body',
+        'signed = f"{message_id}.".encode() + body',
+        (f"{WEBHOOK}::test_the_signature_is_that_of_the_published_example",),
+    ),
+    Mutant(
+        "webhook-signs-with-one-secret",
+        "during a rotation, only the new secret signs",
+        "deliver/webhook_signature.py",
+        "for secret in secrets\n",
+        "for secret in secrets[:1]\n",
+        (f"{WEBHOOK}::test_a_receiver_verifies_an_event_with_either_secret",),
+    ),
+    Mutant(
+        "webhook-into-the-private-network",
+        "a name may lead a webhook into a private network",
+        "deliver/guarded_post.py",
+        "(address.is_global and not address.is_multicast)",
+        "(not address.is_multicast)",
+        (f"{WEBHOOK}::test_a_name_that_leads_into_a_private_network_is_refused",),
+    ),
+    Mutant(
+        "webhook-without-deadline",
+        "each byte of an answer has the whole time-out",
+        "deliver/guarded_post.py",
+        "        self._connection.settimeout(self._left())\n",
+        "        self._connection.settimeout(1.0)\n",
+        (f"{WEBHOOK}::test_all_parts_of_an_answer_share_one_deadline",),
+    ),
+    Mutant(
+        "webhook-trusts-any-certificate",
+        "a webhook trusts any certificate",
+        "deliver/guarded_post.py",
+        "self._tls.wrap_socket(plain, server_hostname=self.host)",
+        "__import__('ssl')._create_unverified_context().wrap_socket(plain, server_hostname=self.host)",
+        (f"{WEBHOOK}::test_over_tls_the_certificate_must_be_trusted",),
     ),
 )

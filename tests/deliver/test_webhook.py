@@ -181,7 +181,7 @@ def test_an_answer_that_is_none_is_tried_again(answer: Callable[[QuietHandler], 
 def test_all_parts_of_an_answer_share_one_deadline() -> None:
     """A receiver that sends one byte in time, again and again, must not hold up a thread."""
     with pytest.raises(SinkUnavailable, match="TimeoutError"):
-        send(answering(204), Clock(seconds_per_look=6.0))
+        send(answering(204), Clock(seconds_per_look=7.0))
 
 
 def test_a_body_that_never_ends_is_not_waited_for() -> None:

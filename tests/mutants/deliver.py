@@ -9,6 +9,7 @@ FOLDER = "tests/deliver/test_folder_sink.py"
 NAMES = "tests/deliver/test_names_at_a_sink.py"
 DELIVERY = "tests/deliver/test_delivery.py"
 WEBHOOK = "tests/deliver/test_webhook.py"
+MAIL = "tests/deliver/test_mail.py"
 RENAME = "tests/deliver/test_exclusive_rename.py"
 
 DELIVER = (
@@ -231,5 +232,53 @@ DELIVER = (
         "self._tls.wrap_socket(plain, server_hostname=self.host)",
         "__import__('ssl')._create_unverified_context().wrap_socket(plain, server_hostname=self.host)",
         (f"{WEBHOOK}::test_over_tls_the_certificate_must_be_trusted",),
+    ),
+    Mutant(
+        "mail-to-some-recipients",
+        "if one recipient is refused, the others get the message, every day",
+        "deliver/mail.py",
+        '            self._require(smtp.rcpt(recipient)[0], f"the recipient {recipient}")\n',
+        "            smtp.rcpt(recipient)\n",
+        (f"{MAIL}::test_if_one_recipient_is_refused_none_gets_the_message",),
+    ),
+    Mutant(
+        "mail-taken-for-delivered",
+        "a message that the server does not take counts as delivered",
+        "deliver/mail.py",
+        '        self._require(smtp.data(content)[0], "the message")\n',
+        "        smtp.data(content)\n",
+        (f"{MAIL}::test_only_a_taken_message_is_delivered",),
+    ),
+    Mutant(
+        "mail-without-tls",
+        "mail leaves this machine without TLS",
+        "deliver/mail.py",
+        "if self.security is Security.NONE and not _is_loopback(self.host):",
+        "if self.security is Security.NONE and not self.host:",
+        (f"{MAIL}::test_without_tls_nothing_leaves_this_machine",),
+    ),
+    Mutant(
+        "mail-goodbye-fails-delivery",
+        "a goodbye that fails repeats a message that was taken",
+        "deliver/mail.py",
+        "                _leave(smtp)\n",
+        "                self._require(smtp.quit()[0], 'the goodbye')\n",
+        (f"{MAIL}::test_after_the_message_is_taken_a_failing_goodbye_changes_nothing",),
+    ),
+    Mutant(
+        "mail-differs-by-attempt",
+        "each attempt of a message has other bytes",
+        "deliver/mail_message.py",
+        '        message.set_boundary(f"={identity}=")',
+        '        message.get_boundary(f"={identity}=")',
+        (f"{MAIL}::test_a_repetition_is_the_same_message",),
+    ),
+    Mutant(
+        "mail-day-over-the-limit",
+        "a day's message may be larger than the limit",
+        "deliver/mail.py",
+        "if self._per is Per.DAY and same_day and size <= room:",
+        "if self._per is Per.DAY and same_day:",
+        (f"{MAIL}::test_a_days_documents_share_messages_within_the_limit",),
     ),
 )

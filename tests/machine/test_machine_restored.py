@@ -170,7 +170,7 @@ def test_a_service_that_does_not_list_leaves_it_due(harness: Harness, back_up: B
     harness.simulator.faults = Faults(always={"list": status(403)})
     run(harness)
     assert due(harness)
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     run(harness)
     assert_archived(harness)
 

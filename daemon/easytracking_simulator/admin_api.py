@@ -1,4 +1,4 @@
-"""The simulator's own face under /_simulator/: the truth, and the switches, as JSON. Without authentication."""
+"""The simulator's own API under /_simulator/: its true content and its faults, as JSON. Without authentication."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SETS = ("refused", "unmarkable", "still_listed")
 
 
 class Admin:
-    """Answers the requests whose path begins with PREFIX. A wrong one gets 400 with a message."""
+    """Answers requests whose path begins with PREFIX; an invalid one by a 400 with a message."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -39,12 +39,12 @@ class Admin:
             ("GET", r"faults", self._show_faults),
             ("POST", r"faults", self._faults),
             ("POST", r"script", self._script),
-            ("POST", r"calm", self._calm),
+            ("POST", r"calm", self._clear_faults),
             ("POST", r"tokens/revoke", self._revoke),
         )
 
     def answer(self, request: Request) -> Reply:
-        """One request, one reply."""
+        """Answer one request."""
         path = request.path.removeprefix(PREFIX).rstrip("/")
         for method, pattern, act in self._routes:
             if request.method == method and (found := re.fullmatch(pattern, path)):
@@ -109,9 +109,9 @@ class Admin:
 
     def _journal(self) -> Any:
         return [
-            {"at": called.at.isoformat(), "call": called.call, "account": called.account, "status": called.status,
-             "ids": called.ids, "fault": called.fault.kind if called.fault else None}
-            for called in self._simulator.journal()
+            {"at": entry.at.isoformat(), "call": entry.call, "account": entry.account, "status": entry.status,
+             "ids": entry.ids, "fault": entry.fault.kind if entry.fault else None}
+            for entry in self._simulator.journal()
         ]  # fmt: skip
 
     def _show_faults(self) -> Any:
@@ -126,8 +126,8 @@ class Admin:
         self._simulator.script(given["call"], fault, times=int(given.get("times", 1)), account=given.get("account"))
         return {"scripted": self._simulator.scripted()}
 
-    def _calm(self, given: Mapping[str, Any]) -> Any:
-        self._simulator.calm()
+    def _clear_faults(self, given: Mapping[str, Any]) -> Any:
+        self._simulator.clear_faults()
         return {"calm": True, **given}
 
     def _revoke(self, given: Mapping[str, Any]) -> Any:
@@ -143,7 +143,7 @@ def _files(given: Mapping[str, Mapping[str, str]] | None) -> dict[str, tuple[str
 
 
 def fault_from_json(given: Mapping[str, Any]) -> Fault:
-    """A fault from its field names; `body` as text. ValueError or TypeError for what does not fit."""
+    """A fault from its field names; `body` is text. ValueError or TypeError for invalid values."""
     values = dict(given)
     values["kind"] = Kind(values["kind"])
     if "body" in values:

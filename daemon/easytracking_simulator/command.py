@@ -1,4 +1,4 @@
-"""The simulator as a command: it says where it listens and how to reach it, and serves until it is stopped."""
+"""The simulator as a command: prints where it listens and a configuration, and serves until it is stopped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class WallClock:
 
 
 def configuration(simulator: Simulator, base_url: str) -> str:
-    """A configuration in TOML with which easytracking-sync finds the simulator's accounts."""
+    """A TOML configuration of easytracking-sync for the simulator's accounts."""
     options = simulator.options
     received = [simulator.document(doc_id).received for doc_id in simulator.ids()]
     oldest = min((moment for moment in received if moment), default=datetime.now(UTC))
@@ -49,11 +49,11 @@ def run(
     stop: threading.Event | None = None,
     publish: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM (in the main thread) or until `stop` is set. `announce` gets each line to show,
-    `publish` (or `announce`, without it) the configuration that reaches this service.
-    Unless `options.until` says otherwise the history ends with the last month, so that a simulator started again
-    within the month holds the same documents.
-    Raises SimulatorError when the address cannot be had or signed documents cannot be made.
+    """Serve until SIGINT or SIGTERM (in the main thread) or until `stop` is set.
+
+    `announce` receives lines for a person; `publish`, or else `announce`, the configuration for this service.
+    Without `options.until` the history ends with the last month, so that a simulator restarted within the month holds
+    the same documents. SimulatorError if the address is unavailable or signed documents cannot be made.
     """
     if options.p7m_share:
         require_signer()
@@ -64,7 +64,7 @@ def run(
     with serve(simulator, host, port) as base_url, _until_signalled(stop):
         _introduce(simulator, base_url, host, announce)
         (publish or announce)(configuration(simulator, base_url))
-        announce("Ctrl-C stops it.")
+        announce("Stop it with Ctrl-C.")
         stop.wait()
         announce("Stopped.")
 
@@ -73,13 +73,11 @@ def _introduce(simulator: Simulator, base_url: str, host: str, announce: Callabl
     options = simulator.options
     announce(f"Easy Tracking simulator: {base_url} (service and authentication), seed {options.seed}")
     if not _is_loopback(host):
-        announce(
-            f"CAUTION: {host} can be reached from other machines, and {base_url}/_simulator/ asks for no password."
-        )
+        announce(f"CAUTION: other machines can reach {host}, and {base_url}/_simulator/ requires no password.")
     for account in simulator.accounts:
         count = len(simulator.ids(account.username))
         announce(f"  account {account.username}  password {account.password}  {count} documents")
-    announce(f"  truth and switches: {base_url}/_simulator/ (documents, calls, faults, script, …)")
+    announce(f"  content and faults: {base_url}/_simulator/ (documents, calls, faults, script, …)")
     announce("Configuration for easytracking-sync:")
     announce("")
 
@@ -98,7 +96,7 @@ def _until_signalled(stop: threading.Event) -> Iterator[None]:
         return
     heard: queue.SimpleQueue[int] = (
         queue.SimpleQueue()
-    )  # all that a handler may touch: it interrupts an event's own lock
+    )  # a handler must not touch an event: it may interrupt the holder of its lock
 
     def tell() -> None:
         heard.get()

@@ -1,4 +1,4 @@
-"""A document's files, written anew whenever they are asked for: the same document, the same bytes."""
+"""Generates a document's files on every request; the same document always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from easytracking_simulator.signing import Signer
 MESSAGES = "http://www.fatturapa.gov.it/sdi/messaggi/v1.0"
 
 
-class Content:
-    """Writes FA, MT, FU and, for some documents, FI (section 7), named as in section 12."""
+class FileGenerator:
+    """Generates FA, MT, FU and, for some documents, FI (section 7), named as in section 12."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._signer = Signer(seed)
 
     def files(self, document: Document) -> tuple[File, ...]:
-        """All files of the document. Needs the optional signer for signed ones: SigningUnavailableError."""
+        """All files of the document. SigningUnavailableError if it is signed and the optional signer is missing."""
         if document.files is not None:
             return document.files
         invoice = self._invoice(document)

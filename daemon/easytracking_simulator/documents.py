@@ -1,4 +1,4 @@
-"""What the service holds about a document: the thirteen fields of the list, and what its files are made from."""
+"""Documents: the thirteen fields of the list, the values their files are made from, and their generator."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ITALIAN_TYPES = ("TD01",) * 12 + ("TD24",) * 4 + ("TD04",) * 2 + ("TD06",) * 2 +
 AGES = tuple(timedelta(days=days) for days in (0, 0, 1, 1, 2, 3, 6, 11))  # of a document when it is received
 ALPHABET = string.ascii_letters + string.digits
 NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
-WITHOUT_FIELD: Any = object()  # given as a list field's value: the field is left out of the element
+WITHOUT_FIELD: Any = object()  # as a list field's value: omit the field from the element
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of one account. `received` and `date` are naive local time; None: no range finds it."""
+    """One document of one account. `received` and `date` are naive local time; no range finds None."""
 
     id: int
     account: str
@@ -55,15 +55,13 @@ class Document:
     intermediary: bool = False
     lines: int = 1
     attachment: int = 0
-    revision: int = 0  # other bytes under the same id
-    files: tuple[File, ...] | None = None  # given from outside instead of written by `content`
-    fields: Mapping[str, Any] = field(
-        default_factory=lambda: NO_FIELDS
-    )  # given from outside, by the list's own names
+    revision: int = 0  # a new revision has other bytes
+    files: tuple[File, ...] | None = None  # set from outside instead of generated
+    fields: Mapping[str, Any] = field(default_factory=lambda: NO_FIELDS)  # set from outside, by the list's names
 
     @property
     def stem(self) -> str:
-        """What the platform puts before the file's name in the zip: the moment of loading and two digits."""
+        """The platform's prefix of file names in the zip: the time of loading and two digits."""
         moment = self.received or datetime(2019, 1, 1)  # noqa: DTZ001  local time is naive here
         return f"{moment:%Y%m%d_%H%M%S}{self.id % 1000:03d}.{self.id * 37 % 256:02x}"
 
@@ -95,8 +93,8 @@ class Document:
         return encode(self.element()).encode()
 
 
-class Author:
-    """Writes documents' headers one after another from one stream of chance; content comes later, when zipped."""
+class DocumentGenerator:
+    """Generates documents from one random sequence. Their files are generated later, when they are zipped."""
 
     def __init__(self, options: Options, accounts: tuple[str, ...]) -> None:
         self._options = options
@@ -110,13 +108,13 @@ class Author:
         self._loaded: dict[tuple[str, int], int] = {}
 
     def _take_id(self, wanted: int | None, at_least: int) -> int:
-        """The next id of the service, with gaps as other customers' documents leave them."""
+        """The next id of the service, with gaps for other customers' documents."""
         taken = max(self.next_id, at_least) if wanted is None else wanted
         self.next_id = max(self.next_id, taken + 1 + int(self._rng.random() * 3))
         return taken
 
     def write(self, account: str, received: datetime, doc_id: int | None = None, *, at_least: int = 0) -> Document:
-        """A new document of the account, received at that naive local time; its id is the next one, `at_least`."""
+        """A new document received at this naive local time; its id is `doc_id`, or the next from `at_least` on."""
         options, chance = self._options, self._rng.random
         doc_id = self._take_id(doc_id, at_least)
         roman = chance() < options.romania_share
@@ -174,8 +172,9 @@ def _romanian_type(chance: float) -> str:
 
 
 def revised(document: Document, files: Mapping[str, tuple[str, bytes]] | None, fields: Mapping[str, Any]) -> Document:
-    """The document with files and list fields given from outside; ranges and filters follow the fields. ValueError
-    for a name that the list does not have.
+    """The document with these files and list fields; ranges and filters use the fields.
+
+    ValueError for a name that the list does not have.
     """
     if unknown := fields.keys() - document.element().keys() - document.fields.keys():
         raise ValueError(f"no such list field: {', '.join(sorted(unknown))}")

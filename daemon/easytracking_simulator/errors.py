@@ -1,17 +1,17 @@
-"""What the simulator itself may refuse to do; what it answers over the wire is in `wire`."""
+"""Errors of the simulator itself, as opposed to replies of the simulated service."""
 
 from __future__ import annotations
 
 
 class SimulatorError(Exception):
-    """The simulator was asked for something it cannot do; the message says what to change."""
+    """The simulator cannot do this; the message says what to change."""
 
 
 class SigningUnavailableError(SimulatorError):
-    """Signed documents are wanted, but the optional package that signs is not installed."""
+    """Signed documents are requested, but the optional package for signing is not installed."""
 
     def __init__(self) -> None:
         super().__init__(
             "signed (.p7m) documents need the package 'cryptography': "
-            "pip install 'easytracking-sync[simulator]', or ask for no signed documents (p7m_share = 0)"
+            "pip install 'easytracking-sync[simulator]', or request no signed documents (p7m_share = 0)"
         )

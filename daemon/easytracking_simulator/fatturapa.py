@@ -1,4 +1,4 @@
-"""FatturaPA 1.2 (FPR12): invoices that the Agenzia's schema accepts, with sums that agree."""
+"""Generates FatturaPA 1.2 invoices (FPR12) that are valid by the Agenzia's schema, with correct sums."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Line(NamedTuple):
 
 
 def money(hundredths: int) -> str:
-    """An amount, a quantity or a rate with its two decimals."""
+    """An amount, a quantity or a rate with two decimals."""
     if hundredths < 0:
         return f"-{money(-hundredths)}"
     return f"{hundredths // 100}.{hundredths % 100:02d}"
 
 
 def invoice(document: Document, rng: random.Random, *, by_intermediary: bool = False) -> bytes:
-    """The invoice's XML. `by_intermediary`: as a third party that issues it in the sender's name would write it."""
+    """The invoice's XML. `by_intermediary`: issued by a third party in the sender's name."""
     lines = _lines(document, rng)
     summary = _summary(lines)
     opening = (

@@ -1,8 +1,7 @@
-"""What can go wrong at the service, as values: one `Fault` spoils one call, `Faults` are the standing ones.
+"""The service's faults as values: a `Fault` affects one call, `Faults` are the standing ones.
 
-A fault comes to a call from, in this order: the script (one-shot), `always`, `spoilt` (documents that spoil every
-parcel they travel in), `poison` (documents that spoil every call that names or would list them), `rates` (chance, by
-the seed).
+A call's fault comes from the first of: the script (one-shot), `always`, `spoilt` (documents that spoil every parcel
+that holds them), `poison` (documents that spoil every call that names or would list them), `rates` (random, seeded).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from enum import StrEnum
 
 
 class Call(StrEnum):
-    """The nine calls of the vendor's document; reserving has two forms, a phase four."""
+    """The nine calls of the vendor's document: two reserve, four set or clear a phase."""
 
     TOKEN = "token"  # noqa: S105  the name of a call
     LIST = "list"
@@ -37,7 +36,7 @@ GROUPS: Mapping[str, tuple[Call, ...]] = {
 
 
 class Kind(StrEnum):
-    """What a fault does. The comment says which of the fault's values it reads beside `applied`."""
+    """What a fault does. The comments name the values of a fault it uses besides `applied`."""
 
     # any call: the answer is another one
     STATUS = "status"  # status, retry_after, body, content_type: this instead of the answer
@@ -55,13 +54,13 @@ class Kind(StrEnum):
     CLOSE_DELIMITED = "close-delimited"  # whole, but without Content-Length
     SLOW = "slow"  # seconds
     # list
-    ODD_ELEMENT = "odd-element"  # variety (see `listing.ODDITIES`), ids: whose element, or one by chance
+    ODD_ELEMENT = "odd-element"  # variety (see `listing.ELEMENT_FAULTS`), ids: whose element, or one by chance
     TOTAL_ABOVE = "total-above"  # size: total says so many more than came
     EMPTY_LIST = "empty-list"  # as if there were no documents
     # fetch
     PENDING = "pending"  # 202; the job is left as it is
     EXPIRED = "expired"  # 403; the job is gone
-    ZIP = "zip"  # variety (see `tricks.TRICKS`), ids: whose files, or one document by chance; size
+    ZIP = "zip"  # variety (see `zip_faults.ZIP_FAULTS`), ids: whose files, or one document by chance; size
 
 
 AFTERWARDS = frozenset(
@@ -89,7 +88,7 @@ ONLY_FOR: Mapping[Kind, Call] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing gone wrong with one call. Values a kind does not read are ignored."""
+    """A fault of one call. Values that its kind does not use are ignored."""
 
     kind: Kind
     applied: bool | None = None  # whether the service does what was asked; None: as the kind usually goes
@@ -105,38 +104,38 @@ class Fault:
 
     @property
     def is_applied(self) -> bool:
-        """Whether the call takes effect at the service in spite of the fault."""
+        """Whether the call takes effect at the service despite the fault."""
         return self.kind in AFTERWARDS if self.applied is None else self.applied
 
 
 def status(code: int, *, retry_after: str | None = None, body: bytes = b"", applied: bool = False) -> Fault:
-    """That status instead of the answer; Retry-After as given, whatever it says."""
+    """This status instead of the answer; Retry-After is sent as given."""
     return Fault(kind=Kind.STATUS, status=code, retry_after=retry_after, body=body, applied=applied)
 
 
 def torn(at: int | None = None, *, framed: bool = True) -> Fault:
-    """A body that ends after `at` bytes: with Content-Length and a reset, or close-delimited and silently."""
+    """A body that ends after `at` bytes: with Content-Length and a reset, or close-delimited without an error."""
     return Fault(kind=Kind.CUT if framed else Kind.SHORT, at=at)
 
 
 def lost() -> Fault:
-    """The call is applied, the answer never comes."""
+    """The call takes effect, but its answer never arrives."""
     return Fault(kind=Kind.LOST)
 
 
 def odd_element(variety: str, *ids: int) -> Fault:
-    """One element of the list is odd; varieties are in `listing.ODDITIES`."""
+    """One element of the list is invalid or unusual; varieties are in `listing.ELEMENT_FAULTS`."""
     return Fault(kind=Kind.ODD_ELEMENT, variety=variety, ids=ids)
 
 
 def bad_zip(variety: str, *ids: int, size: int = 0) -> Fault:
-    """A parcel with something wrong; varieties are in `tricks.TRICKS`."""
+    """A faulty parcel; varieties are in `zip_faults.ZIP_FAULTS`."""
     return Fault(kind=Kind.ZIP, variety=variety, ids=ids, size=size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """A fault that comes by chance to the calls of a group (see GROUPS)."""
+    """A fault that random calls of a group meet (see GROUPS)."""
 
     call: str
     chance: float
@@ -162,12 +161,12 @@ class Faults:
             check(call, fault)
 
     def all(self) -> tuple[Fault, ...]:
-        """Every fault among them."""
+        """All faults among them."""
         poison = (fault for faults in self.poison.values() for fault in faults.values())
         return (*self.always.values(), *self.spoilt.values(), *poison, *(rate.fault for rate in self.rates))
 
     def poisons(self, call: Call) -> Mapping[int, Fault]:
-        """The documents that this call meets a fault over."""
+        """The documents for which this call meets a fault, with the faults."""
         return {
             doc_id: fault
             for name, faults in self.poison.items()
@@ -177,7 +176,7 @@ class Faults:
 
 
 def check(call: str, fault: Fault | None) -> None:
-    """Raise ValueError for a call or group that does not exist, or a fault that cannot come to it."""
+    """Raise ValueError for an unknown call or group, or a fault that cannot affect it."""
     if call not in GROUPS:
         raise ValueError(f"no such call: {call!r}; there are {', '.join(GROUPS)}")
     only = ONLY_FOR.get(fault.kind) if fault else None
@@ -186,44 +185,44 @@ def check(call: str, fault: Fault | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
-    """A fault that has come to a call, with dice of its own so that its details follow from the seed."""
+class ActiveFault:
+    """The fault of one call, with a random generator of its own, so that its details depend on the seed alone."""
 
     fault: Fault
-    dice: random.Random
+    rng: random.Random
 
 
 @dataclass(slots=True)
-class _Line:
+class _ScriptedFault:
     call: str
     fault: Fault | None
     left: int
     account: str | None
 
 
-class Weather:
-    """Decides which fault comes to which call. Not thread-safe: the simulator's lock is around it."""
+class FaultSchedule:
+    """Decides which fault affects which call. Not thread-safe: the simulator holds its lock."""
 
     def __init__(self, seed: int, standing: Faults) -> None:
         self.standing = standing
         self._seed = seed
-        self._dice = random.Random(f"{seed}/weather")
-        self._struck = 0
-        self._script: list[_Line] = []
+        self._rng = random.Random(f"{seed}/weather")
+        self._activated = 0
+        self._script: list[_ScriptedFault] = []
 
     def script(self, call: str, fault: Fault | None, times: int, account: str | None) -> None:
         check(call, fault)
-        self._script.append(_Line(call, fault, times, account))
+        self._script.append(_ScriptedFault(call, fault, times, account))
 
     def clear(self) -> None:
         self._script.clear()
 
     def left(self) -> int:
-        """Scripted faults that have not come yet."""
+        """How many scripted faults were not applied yet."""
         return sum(line.left for line in self._script)
 
-    def strike(self, call: Call, account: str, ids: Collection[int], *, parcel: bool) -> Struck | None:
-        """The fault of this call, if any. `parcel`: the call is a fetch that will be answered with a zip."""
+    def next_fault(self, call: Call, account: str, ids: Collection[int], *, parcel: bool) -> ActiveFault | None:
+        """The fault of this call, if any. `parcel`: the call is a fetch that returns a zip."""
 
         def fits(fault: Fault | None) -> bool:
             if fault is None:
@@ -236,7 +235,7 @@ class Weather:
                 line.left -= 1
                 if not line.left:
                     self._script.remove(line)
-                return self._with_dice(line.fault)
+                return self._activate(line.fault)
         standing = self.standing
         always = [fault for name, fault in standing.always.items() if call in GROUPS[name]]
         spoilt = (
@@ -244,16 +243,16 @@ class Weather:
         )
         poison = [fault for doc_id, fault in standing.poisons(call).items() if doc_id in ids]
         found = next((fault for fault in (*always, *spoilt, *poison) if fits(fault)), None)
-        return self._with_dice(found or self._by_chance(call, fits))
+        return self._activate(found or self._by_chance(call, fits))
 
     def _by_chance(self, call: Call, fits: Callable[[Fault], bool]) -> Fault | None:
         for rate in self.standing.rates:
-            if call in GROUPS[rate.call] and fits(rate.fault) and self._dice.random() < rate.chance:
+            if call in GROUPS[rate.call] and fits(rate.fault) and self._rng.random() < rate.chance:
                 return rate.fault
         return None
 
-    def _with_dice(self, fault: Fault | None) -> Struck | None:
+    def _activate(self, fault: Fault | None) -> ActiveFault | None:
         if fault is None:
             return None
-        self._struck += 1
-        return Struck(fault, random.Random(f"{self._seed}/struck/{self._struck}"))
+        self._activated += 1
+        return ActiveFault(fault, random.Random(f"{self._seed}/struck/{self._activated}"))

@@ -1,6 +1,6 @@
-"""What goes over the wire: a request, a reply, and the way a reply is spoilt on its way.
+"""HTTP requests and replies, and how a reply breaks off.
 
-No sockets here: `server` carries replies over TCP, `transport` hands them to httpx in the same process.
+No sockets: `server` sends replies over TCP, `httpx_transport` passes them to httpx in the same process.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 
 class TearKind(StrEnum):
-    """How a reply fails to arrive as it was written."""
+    """How the delivery of a reply fails."""
 
     UNREACHABLE = "unreachable"  # no connection; the call was not applied
-    TIMEOUT = "timeout"  # nothing comes within the client's patience
+    TIMEOUT = "timeout"  # no answer within the client's timeout
     LOST = "lost"  # the connection is reset before the first byte of the answer
-    CUT = "cut"  # Content-Length promises the whole body; a reset comes after `at` bytes
+    CUT = "cut"  # Content-Length is that of the whole body; a reset after `at` bytes
     SHORT = "short"  # no Content-Length; an orderly end after `at` bytes
     CLOSE_DELIMITED = "close-delimited"  # no Content-Length; the whole body, then an orderly end
     SLOW = "slow"  # the whole body, but `seconds` late
@@ -27,7 +27,7 @@ class TearKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tear:
-    """`at`: bytes of the body that arrive (cut, short). `seconds`: how long nothing comes (timeout, slow)."""
+    """`at`: bytes of the body that arrive (cut, short). `seconds`: delay before the answer (timeout, slow)."""
 
     kind: TearKind
     at: int = 0
@@ -36,7 +36,7 @@ class Tear:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. `query` is the raw text after the question mark, still encoded."""
+    """One HTTP request. `query` is the encoded text after the question mark."""
 
     method: str
     path: str
@@ -46,23 +46,23 @@ class Request:
 
     @classmethod
     def to(cls, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Request:
-        """From a URL or an origin-form target."""
+        """A request to a URL or an origin-form target."""
         parts = urlsplit(target)
         return cls(method.upper(), parts.path, parts.query, dict(headers or {}), body)
 
     def header(self, name: str) -> str:
-        """The header's value whatever its letters' case; empty when it is not there."""
+        """The header's value; case is ignored. Empty if it is absent."""
         wanted = name.lower()
         return next((value for key, value in self.headers.items() if key.lower() == wanted), "")
 
     def fields(self) -> list[tuple[str, str]]:
-        """The query's fields, decoded, in their order, empty ones included."""
+        """The decoded fields of the query in their order, including empty ones."""
         return parse_qsl(self.query, keep_blank_values=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP answer, whole, and in `fault` what happens to it on the way (None: nothing)."""
+    """One complete HTTP answer; `fault` says how its delivery fails, if it does."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
@@ -84,7 +84,7 @@ class Reply:
                 return self.body
 
     def json(self) -> Any:
-        """The body read as JSON, for tests and the admin's face."""
+        """The body parsed as JSON."""
         return json.loads(self.body)
 
 
@@ -92,12 +92,12 @@ JSON = (("Content-Type", "application/json; charset=utf-8"),)
 
 
 def bare(status: int) -> Reply:
-    """An answer without a body, where the document gives none."""
+    """An answer without a body."""
     return Reply(status)
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:
-    """An answer in JSON, UTF-8, compact."""
+    """An answer in compact JSON."""
     return Reply(status, JSON, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 

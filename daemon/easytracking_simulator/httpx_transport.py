@@ -1,4 +1,4 @@
-"""The simulator behind httpx in the same process: torn replies become the errors that httpx raises for them."""
+"""An httpx transport to a simulator in the same process; torn replies raise the errors that httpx raises."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHUNK = 65536
 
 
 class SimulatorTransport(httpx.BaseTransport):
-    """Pass it as `httpx.Client(transport=…)`. Nothing sleeps: a timeout comes at once, a slow body is just there."""
+    """Pass it as `httpx.Client(transport=…)`. Nothing sleeps: timeouts and slow bodies take no time."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator

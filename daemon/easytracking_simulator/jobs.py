@@ -23,28 +23,28 @@ class Job:
 
 
 class Jobs:
-    """The jobs that can still be asked for. GUIDs and durations come from the seed."""
+    """The open jobs. GUIDs and durations depend on the seed."""
 
     def __init__(self, seed: int, seconds: float) -> None:
-        self._dice = random.Random(f"{seed}/jobs")
+        self._rng = random.Random(f"{seed}/jobs")
         self._seconds = seconds
         self._open: dict[str, Job] = {}
 
     def reserve(self, account: str, ids: tuple[int, ...], types: frozenset[str], now: datetime) -> Job:
         self._forget(now)
-        guid = str(uuid.UUID(int=self._dice.getrandbits(128), version=4))
-        takes = timedelta(seconds=self._seconds * (0.5 + self._dice.random()))
+        guid = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        takes = timedelta(seconds=self._seconds * (0.5 + self._rng.random()))
         self._open[guid] = job = Job(guid, account, ids, types, now, now + takes)
         return job
 
     def find(self, guid: str, account: str, now: datetime) -> Job | None:
-        """The account's job, while it is there."""
+        """The account's job, if it is open."""
         self._forget(now)
         job = self._open.get(guid.lower())
         return job if job and job.account == account else None
 
     def reset(self, job: Job) -> None:
-        """The job has been answered, or is to be gone for another reason."""
+        """Close the job, because it was answered or is lost."""
         self._open.pop(job.id, None)
 
     def open(self, account: str | None = None) -> tuple[Job, ...]:

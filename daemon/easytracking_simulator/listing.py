@@ -1,4 +1,4 @@
-"""The list of passive invoices: its query's rules, and its answer (section 4)."""
+"""The list of passive invoices: checks its query and builds its answer (section 4)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 from easytracking_simulator.documents import Document
-from easytracking_simulator.faults import Fault, Kind, Struck
+from easytracking_simulator.faults import ActiveFault, Fault, Kind
 from easytracking_simulator.http_messages import JSON, Reply
 
 Day = TypeVar("Day", date, datetime)
@@ -27,12 +27,12 @@ FIELDS = frozenset(
 
 
 class BadQueryError(Exception):
-    """A 400; its text is the message."""
+    """Answered by a 400 with this message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a list asks for. Both ends of a range belong to it."""
+    """A checked query. Ranges include both ends."""
 
     dates: tuple[date, date] | None
     received: tuple[datetime, datetime] | None
@@ -52,7 +52,7 @@ class Query:
 
 
 def read(pairs: Iterable[tuple[str, str]], *, range_required: bool, inclusive: bool) -> Query:
-    """The query's fields, checked; an empty field counts as not given. BadQueryError says what is wrong."""
+    """Check the query's fields; an empty field counts as absent. BadQueryError names the fault."""
     given: dict[str, str] = {}
     for name, value in pairs:
         if name in given:
@@ -125,11 +125,11 @@ def _top(given: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def answer(documents: Sequence[Document], total: int, struck: Struck | None, *, compress: bool) -> Reply:
+def answer(documents: Sequence[Document], total: int, active: ActiveFault | None, *, compress: bool) -> Reply:
     """200 with the elements and the total."""
     elements = [document.json() for document in documents]
-    if struck:
-        elements, total = _spoilt(elements, documents, total, struck)
+    if active:
+        elements, total = _spoilt(elements, documents, total, active)
     body = b'{"invoices":[%s],"total":%d}' % (b",".join(elements), total)
     if not compress:
         return Reply(200, JSON, body)
@@ -137,28 +137,28 @@ def answer(documents: Sequence[Document], total: int, struck: Struck | None, *, 
 
 
 def _spoilt(
-    elements: list[bytes], documents: Sequence[Document], total: int, struck: Struck
+    elements: list[bytes], documents: Sequence[Document], total: int, active: ActiveFault
 ) -> tuple[list[bytes], int]:
-    fault = struck.fault
+    fault = active.fault
     if fault.kind is Kind.EMPTY_LIST:
         return [], 0
     if fault.kind is Kind.TOTAL_ABOVE:
         return elements, total + (fault.size or 1)
     if fault.kind is Kind.ODD_ELEMENT and elements:
-        place = _whose(documents, fault, struck.dice)
+        place = _whose(documents, fault, active.rng)
         if place is not None:
-            elements[place] = ODDITIES[fault.variety](documents[place].element())
+            elements[place] = ELEMENT_FAULTS[fault.variety](documents[place].element())
     return elements, total
 
 
-def _whose(documents: Sequence[Document], fault: Fault, dice: random.Random) -> int | None:
+def _whose(documents: Sequence[Document], fault: Fault, rng: random.Random) -> int | None:
     if not fault.ids:
-        return dice.randrange(len(documents))
+        return rng.randrange(len(documents))
     return next((place for place, document in enumerate(documents) if document.id in fault.ids), None)
 
 
 def _with(**odd: Any) -> Callable[[dict[str, Any]], bytes]:
-    """The element with other values; they are written as JSON with escapes, lone surrogates too."""
+    """The element with other values, as escaped JSON, so that lone surrogates are possible."""
     return lambda element: json.dumps(element | odd).encode()
 
 
@@ -167,7 +167,7 @@ def _without(*names: str) -> Callable[[dict[str, Any]], bytes]:
 
 
 HUGE = 10**40
-ODDITIES: Mapping[str, Callable[[dict[str, Any]], bytes]] = {
+ELEMENT_FAULTS: Mapping[str, Callable[[dict[str, Any]], bytes]] = {
     "null-id": _with(id=None),
     "word-id": _with(id="fattura"),
     "text-id": lambda element: json.dumps(element | {"id": str(element["id"])}).encode(),

@@ -1,4 +1,4 @@
-"""What a simulated service is like: its size, its age, its habits where the vendor's document leaves them open."""
+"""The options of a simulated service: its size, its age, and its behaviour where the vendor's document is silent."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from easytracking_simulator.faults import Faults
 
 
 class Clock(Protocol):
-    """Time for the simulator: aware UTC. It may jump."""
+    """The simulator's time: aware UTC. It may jump."""
 
     def now(self) -> datetime: ...
 
 
 class Counts(StrEnum):
-    """Whether a number speaks of everything that matches, or of what `top` lets into the answer."""
+    """Whether a number counts all matching documents, or only those that `top` leaves in the answer."""
 
     MATCH = "match"
     ANSWER = "answer"
@@ -25,18 +25,18 @@ class Counts(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Everything but `documents` and `accounts` may stay as it is. Shares and chances are in [0, 1]."""
+    """The options of a simulator. Shares are in [0, 1]."""
 
     documents: int = 200  # in all accounts together, received before `until`
     accounts: int = 1  # user names demo1, demo2, …
     seed: int = 1
     history_days: float = 800.0  # reception times are spread over so many days before `until`
-    until: datetime | None = None  # aware; the simulator's first instant when None
+    until: datetime | None = None  # aware; None: the simulator's start
     timezone: str = "Europe/Rome"  # of dataRicezione
     first_id: int = 4_574_622
 
-    arrivals_per_minute: float = 0.0  # documents that arrive meanwhile, by the clock
-    job_seconds: float = 2.0  # a job takes between half and one and a half of it
+    arrivals_per_minute: float = 0.0  # new documents, by the clock
+    job_seconds: float = 2.0  # mean; a job takes 0.5 to 1.5 times as long
     token_seconds: float = 3600.0
 
     p7m_share: float = 0.35  # of the Italian documents: signed originals
@@ -49,10 +49,10 @@ class Options:
     list_cap: int = 100_000  # above it: 413
     cap_counts: Counts = Counts.MATCH
     total_counts: Counts = Counts.ANSWER
-    range_required: bool = False  # 400 for a list without any range
+    range_required: bool = False  # 400 for a list without a range
     inclusive_day_count: bool = False  # the strict reading: both end days count towards 31 and 365
-    shuffled: bool = False  # lists in no particular order, and `top` cuts by chance
-    repeated_phase_status: int = 200  # what set-fase answers when every document is marked already
+    shuffled: bool = False  # lists in random order, so `top` cuts at random
+    repeated_phase_status: int = 200  # the answer of set-fase if every document is already marked
     compress: bool = True  # gzip the list for clients that accept it
 
     api_name: str = "openBusiness.scope.serviziweb.api"

@@ -15,7 +15,7 @@ INDEX = "indice.json"
 
 @dataclass(slots=True)
 class Packed:
-    """One file on its way into the zip. `entry` None: named by the index only; `indexed` False: the reverse."""
+    """One file for the zip. `entry` None: it is in the index only; `indexed` False: in the zip only."""
 
     doc_id: int
     type: str
@@ -24,7 +24,7 @@ class Packed:
     indexed: bool = True
 
     def rename(self, name: str) -> None:
-        """Another name, in the index and in the zip."""
+        """Rename it in the index and in the zip."""
         self.name = name
         if self.entry:
             self.entry.name = name.encode()
@@ -32,7 +32,7 @@ class Packed:
 
 @dataclass(slots=True)
 class Draft:
-    """A zip before it is sealed; `tricks` spoil it here."""
+    """A zip before it is written; `zip_faults` modify it."""
 
     files: list[Packed]
     index_name: str | None = INDEX
@@ -41,14 +41,14 @@ class Draft:
     extra: list[Entry] = field(default_factory=list)
 
     def ids(self) -> list[int]:
-        """The documents in it, each once, in their order."""
+        """The docIds in it, each once, in their order."""
         return list(dict.fromkeys(packed.doc_id for packed in self.files))
 
     def of(self, doc_id: int) -> list[Packed]:
         return [packed for packed in self.files if packed.doc_id == doc_id]
 
     def index(self) -> dict[str, Any]:
-        """What indice.json says."""
+        """The content of indice.json."""
         rows = [
             {"id": packed.doc_id, "fileName": packed.name, "fileType": packed.type}
             for packed in self.files
@@ -66,12 +66,12 @@ class Draft:
 
 
 def index_json(index: dict[str, Any]) -> bytes:
-    """Laid out as in section 12."""
+    """`indice.json` in the layout of section 12."""
     return json.dumps(index, indent=2, ensure_ascii=False).encode()
 
 
 def draft(documents: Iterable[tuple[int, tuple[File, ...]]], types: frozenset[str]) -> Draft:
-    """The ordinary zip: of each document the files of the wanted types."""
+    """A zip without faults: the files of these types of each document."""
     return Draft(
         [
             Packed(doc_id, file.type, file.name, Entry(file.name.encode(), file.body))

@@ -1,4 +1,4 @@
-"""Companies and people with numbers whose check digits are right."""
+"""Generates companies and people whose numbers have valid check digits."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def piva(rng: random.Random) -> str:
 
 
 def codice_fiscale(rng: random.Random, given: str, surname: str) -> str:
-    """A person's tax code with its check letter; the name's part is only like the real one."""
+    """A person's tax code with its check letter; its name part is random."""
     letters = "".join((part.upper() + "XXX")[:3] for part in (surname.replace("'", ""), given)).translate(
         str.maketrans("ÀÈÉÌÒÙ", "AEEIOU")
     )
@@ -80,7 +80,7 @@ def cui(rng: random.Random) -> str:
 
 
 def iban(rng: random.Random) -> str:
-    """An Italian IBAN whose two check digits are right."""
+    """An Italian IBAN with valid check digits."""
     account = f"X{rng.randrange(10**5):05d}{rng.randrange(10**5):05d}{rng.randrange(10**12):012d}"
     number = "".join(str(int(char, 36)) for char in account + "IT00")
     return f"IT{98 - int(number) % 97:02d}{account}"
@@ -108,5 +108,5 @@ def romanian(rng: random.Random) -> Party:
 
 
 def senders(rng: random.Random, count: int) -> tuple[Party, ...]:
-    """A circle of Italian suppliers, one in eight a person."""
+    """Italian suppliers, one in eight of them a person."""
     return tuple(person(rng) if rng.random() < 0.125 else company(rng) for _ in range(count))

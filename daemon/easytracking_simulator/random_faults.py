@@ -1,4 +1,4 @@
-"""Everything at once, by chance: the standing faults of a soak run, after which nothing may be lost."""
+"""Random faults of all calls, for soak runs; a correct client loses nothing."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ FETCHES = (
 ACKNOWLEDGEMENTS = (status(401), status(403))
 
 
-def storm(chance: float) -> Faults:
-    """Each call meets some fault with about that chance (0 to 1).
+def random_faults(chance: float) -> Faults:
+    """Standing faults that each call meets with about this chance (0 to 1).
 
-    Left out is what no client could see through: other bytes with a right checksum, other names in a right index,
-    a list that is silently empty, a login refused.
+    Excluded is what no client can detect or survive: other bytes with a valid checksum, other names in a valid
+    index, a list that is empty without an error, a refused login.
     """
     families = {
         "token": COMMON,

@@ -1,4 +1,4 @@
-"""The simulator on a real socket, torn replies included."""
+"""Serves a simulator on a real socket, including torn replies."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from easytracking_simulator.http_messages import Reply, Request, Tear, TearKind,
 from easytracking_simulator.simulator import Simulator
 
 LOOPBACK = "127.0.0.1"
-LARGEST_BODY = 64 * 1024 * 1024  # the admin's face takes files
-LONGEST_SECONDS = 120.0  # a fault never holds a connection longer
+LARGEST_BODY = 64 * 1024 * 1024  # the admin API receives files
+LONGEST_SECONDS = 120.0  # the most that a fault delays an answer
 NEVER_ANSWERED = frozenset({TearKind.UNREACHABLE, TearKind.TIMEOUT, TearKind.LOST})
 WITHOUT_LENGTH = frozenset({TearKind.SHORT, TearKind.CLOSE_DELIMITED})
 
@@ -34,7 +34,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that go away are their own affair."""
+        """Ignore clients that disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -88,26 +88,27 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _reset(self) -> None:
-        """End the connection with a reset instead of an orderly close."""
+        """Reset the connection instead of closing it."""
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  http.server's name
-        """Quiet: the simulator keeps a journal."""
+        """Log nothing: the simulator keeps a journal."""
 
 
 @contextlib.contextmanager
 def serve(simulator: Simulator, host: str = LOOPBACK, port: int = 0) -> Iterator[str]:
-    """Serve until the block ends; gives the base URL, for service and authentication alike. Port 0: any free one.
-    Raises SimulatorError when the address cannot be had.
+    """Serve until the block ends; yield the base URL for both service and authentication. Port 0: any free port.
+
+    SimulatorError if the address is unavailable.
     """
     try:
         server = _Server((host, port), simulator)
     except OSError as error:
         why = (
-            "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be had: {error.strerror}"
+            "is in use by another program" if error.errno == errno.EADDRINUSE else f"is unavailable: {error.strerror}"
         )
         raise SimulatorError(f"the address {host}:{port} {why}; name another host or port") from error
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="simulator", daemon=True)

@@ -1,7 +1,7 @@
-"""Signed originals: CMS SignedData with the invoice inside (CAdES-BES, DER), the same bytes every time.
+"""Signs originals: CMS SignedData that contains the invoice (CAdES-BES, DER), always with the same bytes.
 
-A signature is made with ECDSA over P-256 and a nonce derived from the message (RFC 6979), a key and a certificate
-derived from the seed, and the reception time as signing time: so a document's bytes depend on the seed alone.
+Signatures use ECDSA over P-256 with a nonce derived from the message (RFC 6979), a key and certificate derived from
+the seed, and the reception time as signing time. So a document's bytes depend on the seed alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SEQUENCE, SET, OCTETS, OID, INTEGER, UTC_TIME, CONTEXT = 0x30, 0x31, 0x04, 0x06,
 
 
 def require_signer() -> None:
-    """Raise SigningUnavailableError when the optional package that signs is not installed."""
+    """Raise SigningUnavailableError if the optional package for signing is not installed."""
     if not _AVAILABLE:
         raise SigningUnavailableError
 
@@ -70,7 +70,7 @@ class _Identity:
 
 
 class Signer:
-    """Signs with one key and one self-signed certificate per seed, made at the first signature."""
+    """Signs with one key and one self-signed certificate per seed, created at the first signature."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -78,7 +78,7 @@ class Signer:
         self._identity: _Identity | None = None
 
     def sign(self, content: bytes, when: datetime | None) -> bytes:
-        """The content inside its signature. Raises SigningUnavailableError without the optional package."""
+        """The signed content. SigningUnavailableError without the optional package."""
         require_signer()
         with self._lock:
             identity = self._identity = self._identity or _identity(self._seed)

@@ -1,4 +1,4 @@
-"""The service as a whole: requests in, answers out, the faults between, and the truth for those who test."""
+"""The whole simulated service: answers requests, applies faults, and reports its true content to tests."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from datetime import datetime
 from typing import Any
 
 from easytracking_simulator import conformance
-from easytracking_simulator.calls import Asked, BadInputError, Calls, check_varieties, ids_of, object_of
-from easytracking_simulator.document_files import Content
+from easytracking_simulator.calls import BadInputError, Calls, ReceivedCall, check_varieties, ids_of, object_of, route
+from easytracking_simulator.document_files import FileGenerator
 from easytracking_simulator.documents import Document, File, revised
-from easytracking_simulator.faults import GROUPS, Call, Fault, Faults, Kind, Struck, Weather
+from easytracking_simulator.faults import GROUPS, ActiveFault, Call, Fault, Faults, FaultSchedule, Kind
 from easytracking_simulator.http_messages import Reply, Request, TearKind, bare
 from easytracking_simulator.jobs import Job
 from easytracking_simulator.options import Clock, Options
 from easytracking_simulator.reply_faults import spoil
-from easytracking_simulator.routes import route
-from easytracking_simulator.service_state import Account, Register
+from easytracking_simulator.service_state import Account, ServiceState
 
 JOURNAL = 20_000  # calls remembered
-INSIDE = frozenset({Kind.ODD_ELEMENT, Kind.TOTAL_ABOVE, Kind.EMPTY_LIST, Kind.PENDING, Kind.EXPIRED, Kind.ZIP})
+APPLIED_INSIDE = frozenset(
+    {Kind.ODD_ELEMENT, Kind.TOTAL_ABOVE, Kind.EMPTY_LIST, Kind.PENDING, Kind.EXPIRED, Kind.ZIP}
+)
 NEVER_ARRIVES = frozenset({TearKind.UNREACHABLE, TearKind.TIMEOUT, TearKind.LOST})
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """One call in the journal. `status` is 0 when no answer arrived; `ids` are the body's or the job's."""
+class JournalEntry:
+    """One call in the journal. `status` is 0 if no answer arrived; `ids` are those of the body or the job."""
 
     at: datetime
     call: Call
@@ -41,7 +42,7 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class TrueFile:
-    """A file as a faultless fetch would bring it. `sha256` in hex, of the whole file."""
+    """A file as a fetch without faults returns it. `sha256` in hex, of the whole file."""
 
     type: str
     name: str
@@ -62,8 +63,10 @@ class TrueDocument:
 
 
 class Simulator:
-    """A whole Easy Tracking service in one object. Thread-safe; deterministic for its options, its clock's
-    instants and the sequence of calls. No socket, no wall clock, no global chance.
+    """A whole Easy Tracking service in one object. Thread-safe.
+
+    Deterministic for its options, the times of its clock and the sequence of calls: it uses no socket, no wall clock
+    and no global random numbers.
     """
 
     def __init__(self, options: Options, clock: Clock) -> None:
@@ -71,106 +74,107 @@ class Simulator:
         self.options = options
         self._clock = clock
         self._lock = threading.RLock()
-        self._register = Register(options, clock.now())
-        self._content = Content(options.seed)
-        self._calls = Calls(options, self._register, self._content)
-        self._weather = Weather(options.seed, options.faults)
-        self._journal: deque[Called] = deque(maxlen=JOURNAL)
+        self._state = ServiceState(options, clock.now())
+        self._file_generator = FileGenerator(options.seed)
+        self._calls = Calls(options, self._state, self._file_generator)
+        self._schedule = FaultSchedule(options.seed, options.faults)
+        self._journal: deque[JournalEntry] = deque(maxlen=JOURNAL)
         self._counts: Counter[tuple[Call, str, int]] = Counter()
         self._lapses: Counter[str] = Counter()
         self._digests: dict[tuple[int, int], tuple[TrueFile, ...]] = {}
 
     def answer(self, request: Request) -> Reply:
-        """One request, one reply; a reply that is not to arrive whole says so in its `fault`."""
+        """Answer one request. The reply's `fault` says how it is to be broken off, if it is."""
         found = route(request.method, request.path)
         if isinstance(found, Reply):
             return found
         with self._lock:
-            asked = self._asked(request, *found)
-            ids = self._ids(asked)
-            about = ids if asked.call is not Call.LIST else self._poisonous(asked)
-            ready = self._calls.ready_job(asked) is not None
-            struck = self._weather.strike(asked.call, asked.account, about, parcel=ready)
-            applied = struck is None or struck.fault.is_applied or struck.fault.kind in INSIDE
-            finish = self._calls.perform(asked, self._weather.standing, struck) if applied else None
-            self._lapses.update(conformance.of(asked))
-        reply = finish() if finish and not _in_vain(struck) else bare(0)
-        reply = spoil(reply, struck) if struck else reply
-        self._note(asked, ids, reply, struck)
+            received = self._receive(request, *found)
+            ids = self._ids(received)
+            about = ids if received.call is not Call.LIST else self._poisonous(received)
+            ready = self._calls.ready_job(received) is not None
+            active = self._schedule.next_fault(received.call, received.account, about, parcel=ready)
+            applied = active is None or active.fault.is_applied or active.fault.kind in APPLIED_INSIDE
+            build_reply = self._calls.perform(received, self._schedule.standing, active) if applied else None
+            self._lapses.update(conformance.of(received))
+        reply = build_reply() if build_reply and not _needs_no_answer(active) else bare(0)
+        reply = spoil(reply, active) if active else reply
+        self._note(received, ids, reply, active)
         return reply
 
-    def _asked(self, request: Request, call: Call, job_id: str) -> Asked:
+    def _receive(self, request: Request, call: Call, job_id: str) -> ReceivedCall:
         now = self._clock.now()
-        self._register.advance(now)
+        self._state.advance(now)
         account = self._calls.tokens.username(request.header("Authorization"), now)
-        return Asked(call, request, job_id, account, now)
+        return ReceivedCall(call, request, job_id, account, now)
 
-    def _ids(self, asked: Asked) -> tuple[int, ...]:
-        if asked.call is Call.FETCH:
-            job = self._calls.jobs.find(asked.job_id, asked.account, asked.now)
+    def _ids(self, received: ReceivedCall) -> tuple[int, ...]:
+        if received.call is Call.FETCH:
+            job = self._calls.jobs.find(received.job_id, received.account, received.now)
             return job.ids if job else ()
         try:
-            return ids_of(object_of(asked.request)) if asked.call not in {Call.TOKEN, Call.LIST} else ()
+            return ids_of(object_of(received.request)) if received.call not in {Call.TOKEN, Call.LIST} else ()
         except BadInputError:
             return ()
 
-    def _poisonous(self, asked: Asked) -> tuple[int, ...]:
-        standing = self._weather.standing
-        return self._calls.would_list(asked, standing) if standing.poisons(Call.LIST) else ()
+    def _poisonous(self, received: ReceivedCall) -> tuple[int, ...]:
+        standing = self._schedule.standing
+        return self._calls.would_list(received, standing) if standing.poisons(Call.LIST) else ()
 
-    def _note(self, asked: Asked, ids: tuple[int, ...], reply: Reply, struck: Struck | None) -> None:
+    def _note(self, received: ReceivedCall, ids: tuple[int, ...], reply: Reply, active: ActiveFault | None) -> None:
         arrives = reply.fault is None or reply.fault.kind not in NEVER_ARRIVES
         status = reply.status if arrives else 0
-        account = asked.account or _named(asked)
+        account = received.account or _named(received)
         with self._lock:
             self._journal.append(
-                Called(asked.now, asked.call, account, status, ids, struck.fault if struck else None)
+                JournalEntry(received.now, received.call, account, status, ids, active.fault if active else None)
             )
-            self._counts[asked.call, account, status] += 1
+            self._counts[received.call, account, status] += 1
 
-    # What goes wrong
+    # Faults
 
     @property
     def faults(self) -> Faults:
-        """The standing faults; set it to change them while the service runs."""
-        return self._weather.standing
+        """The standing faults; assign to replace them while the service runs."""
+        return self._schedule.standing
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
         check_varieties(faults.all())
         with self._lock:
-            self._weather.standing = faults
+            self._schedule.standing = faults
 
     def script(self, call: str, fault: Fault | None, *, times: int = 1, account: str | None = None) -> None:
-        """The next `times` calls of that name or group (see GROUPS; "any" leaves the token call out) meet the fault,
-        in the order of scripting; None lets them pass. What concerns a parcel waits for a job that is ready.
+        """Apply the fault to the next `times` calls of this name or group (see GROUPS; "any" excludes the login).
+
+        Scripted faults apply in the order of scripting; None lets calls pass. A parcel's fault waits for a ready job.
         """
         check_varieties([fault] if fault else [])
         with self._lock:
-            self._weather.script(call, fault, times, account)
+            self._schedule.script(call, fault, times, account)
 
-    def calm(self) -> None:
-        """No more faults, neither scripted nor standing."""
+    def clear_faults(self) -> None:
+        """Remove all faults, scripted and standing."""
         with self._lock:
-            self._weather.clear()
-            self._weather.standing = Faults()
+            self._schedule.clear()
+            self._schedule.standing = Faults()
 
     def scripted(self) -> int:
-        """How many scripted faults have not come yet."""
+        """How many scripted faults were not applied yet."""
         with self._lock:
-            return self._weather.left()
+            return self._schedule.left()
 
     def revoke_tokens(self) -> None:
-        """Every token issued so far is refused from now on."""
+        """Refuse every token issued so far."""
         with self._lock:
             self._calls.tokens.revoke()
 
     def set_password(self, username: str, password: str) -> None:
-        """Another password for logins from now on; tokens stay valid."""
+        """Change the password for logins; tokens stay valid."""
         with self._lock:
-            self._register.accounts[username] = Account(username, password)
+            self._state.accounts[username] = Account(username, password)
 
-    # The portal: what others do to the documents meanwhile
+    # The portal: what others do to the documents
 
     def add_document(
         self,
@@ -181,107 +185,108 @@ class Simulator:
         received_at: datetime | None = None,
         **fields: Any,
     ) -> int:
-        """A new document, its id. `files` by type as (name, content); None: the simulator writes them. `fields`
-        replace the list's, by its names (`number="77/C"`, None for null, WITHOUT_FIELD to leave one out);
-        `received_at` is aware, now unless given.
+        """Add a document; return its id. `files` by type as (name, content); None: the simulator writes them.
+
+        `fields` replace the list's fields by name (`number="77/C"`, None for null, WITHOUT_FIELD to omit one).
+        `received_at` is aware; now by default.
         """
         with self._lock:
-            document = self._register.write(account, received_at or self._clock.now(), doc_id)
-            return self._register.put(revised(document, files, fields)).id
+            document = self._state.write(account, received_at or self._clock.now(), doc_id)
+            return self._state.put(revised(document, files, fields)).id
 
     def change_document(
         self, doc_id: int, files: Mapping[str, tuple[str, bytes]] | None = None, **fields: Any
     ) -> None:
-        """Other content under the same id: these files, or a new revision; `fields` as in `add_document`."""
+        """Change the content under the same id: these files, or a new revision; `fields` as in `add_document`."""
         with self._lock:
-            document = self._register.document(doc_id)
+            document = self._state.document(doc_id)
             newer = replace(document, revision=document.revision + 1)
-            self._register.put(revised(newer, files, fields))
+            self._state.put(revised(newer, files, fields))
 
     def withdraw(self, doc_id: int) -> None:
-        """The document is gone: not listed, refused."""
+        """Withdraw the document: it is no longer listed, and calls that name it are refused."""
         with self._lock:
-            self._register.withdraw(doc_id)
+            self._state.withdraw(doc_id)
 
     def set_phase(self, phase: int, ids: Iterable[int], *, on: bool = True) -> None:
-        """Phase 1 or 2 set or cleared from the portal."""
+        """Set or clear phase 1 or 2 from the portal."""
         with self._lock:
-            marked = self._register.marked[phase - 1]
+            marked = self._state.marked[phase - 1]
             (marked.update if on else marked.difference_update)(ids)
 
-    # The truth
+    # The true content
 
     @property
     def accounts(self) -> tuple[Account, ...]:
         with self._lock:
-            return tuple(self._register.accounts.values())
+            return tuple(self._state.accounts.values())
 
     def ids(self, account: str | None = None) -> tuple[int, ...]:
-        """The documents there now, in the order of arrival, of one account or of all."""
+        """The present documents of one account or of all, in the order of arrival."""
         with self._lock:
-            self._register.advance(self._clock.now())
-            names = [account] if account else list(self._register.accounts)
-            return tuple(document.id for name in names for document in self._register.of(name))
+            self._state.advance(self._clock.now())
+            names = [account] if account else list(self._state.accounts)
+            return tuple(document.id for name in names for document in self._state.of(name))
 
     def marked(self, phase: int = 1) -> frozenset[int]:
         """The documents whose phase 1 or 2 is set."""
         with self._lock:
-            return frozenset(self._register.marked[phase - 1])
+            return frozenset(self._state.marked[phase - 1])
 
     def document(self, doc_id: int) -> Document:
-        """KeyError when there is none."""
+        """KeyError if there is none."""
         with self._lock:
-            return self._register.document(doc_id)
+            return self._state.document(doc_id)
 
     def files(self, doc_id: int) -> tuple[File, ...]:
-        """The document's files, FI included where there is one."""
-        return self._content.files(self.document(doc_id))
+        """The document's files, including FI if there is one."""
+        return self._file_generator.files(self.document(doc_id))
 
     def truth(self, account: str | None = None) -> tuple[TrueDocument, ...]:
-        """Every document there now with its files' digests; the first time, all contents are written for it."""
+        """Every present document with its files' digests. The first call writes all contents, which is slow."""
         return tuple(self.true_document(doc_id) for doc_id in self.ids(account))
 
     def true_document(self, doc_id: int) -> TrueDocument:
-        """One document's truth, withdrawn ones too. KeyError when there is none."""
+        """The true content of a document, also of a withdrawn one. KeyError if there is none."""
         document = self.document(doc_id)
-        digests = self._digests.get((doc_id, document.revision)) or _digests(self._content.files(document))
+        digests = self._digests.get((doc_id, document.revision)) or _digests(self._file_generator.files(document))
         with self._lock:
             self._digests[doc_id, document.revision] = digests
-            first, second = (doc_id in marked for marked in self._register.marked)
-            return TrueDocument(document.account, doc_id, first, second, self._register.is_withdrawn(doc_id), digests)
+            first, second = (doc_id in marked for marked in self._state.marked)
+            return TrueDocument(document.account, doc_id, first, second, self._state.is_withdrawn(doc_id), digests)
 
     def open_jobs(self, account: str | None = None) -> tuple[Job, ...]:
-        """Jobs reserved and neither answered nor known to have expired."""
+        """Jobs that were neither answered nor known to have expired."""
         with self._lock:
             return self._calls.jobs.open(account)
 
-    def journal(self, call: str | None = None) -> tuple[Called, ...]:
-        """The last calls, oldest first, of one name or group or all."""
+    def journal(self, call: str | None = None) -> tuple[JournalEntry, ...]:
+        """The last calls of one name or group, or all; oldest first."""
         with self._lock:
-            return tuple(called for called in self._journal if call is None or called.call in GROUPS[call])
+            return tuple(entry for entry in self._journal if call is None or entry.call in GROUPS[call])
 
     def counts(self) -> dict[tuple[Call, str, int], int]:
-        """How often each (call, account, status) was answered; status 0: no answer arrived."""
+        """The number of calls by (call, account, status); status 0: no answer arrived."""
         with self._lock:
             return dict(self._counts)
 
     def count(self, call: str | None = None, *, account: str | None = None, status: int | None = None) -> int:
-        """The sum of `counts` over what is not given."""
+        """The sum of the `counts` that match."""
         return sum(
             number
-            for (called, name, code), number in self.counts().items()
-            if (call is None or called in GROUPS[call]) and account in {None, name} and status in {None, code}
+            for (entry, name, code), number in self.counts().items()
+            if (call is None or entry in GROUPS[call]) and account in {None, name} and status in {None, code}
         )
 
     def lapses(self) -> dict[str, int]:
-        """Departures from the document in requests that were served all the same."""
+        """Deviations from the vendor's document in requests that were served nevertheless, with their numbers."""
         with self._lock:
             return dict(self._lapses)
 
 
-def _in_vain(struck: Struck | None) -> bool:
-    """Whether nothing of the answer is needed."""
-    return struck is not None and struck.fault.kind in {
+def _needs_no_answer(active: ActiveFault | None) -> bool:
+    """Whether the fault replaces the whole answer."""
+    return active is not None and active.fault.kind in {
         Kind.STATUS,
         Kind.HTML,
         Kind.LOST,
@@ -290,11 +295,11 @@ def _in_vain(struck: Struck | None) -> bool:
     }
 
 
-def _named(asked: Asked) -> str:
-    if asked.call is not Call.TOKEN:
+def _named(received: ReceivedCall) -> str:
+    if received.call is not Call.TOKEN:
         return ""
     try:
-        return str(object_of(asked.request).get("username", ""))
+        return str(object_of(received.request).get("username", ""))
     except BadInputError:
         return ""
 

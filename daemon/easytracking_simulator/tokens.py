@@ -1,4 +1,4 @@
-"""Tokens: readable JWTs, signed with a key of the seed, so that no state is needed to check one (section 3)."""
+"""Tokens: readable JWTs, signed with a key derived from the seed, so that checking needs no state (section 3)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Tokens:
-    """Issues and checks. `revoke` makes every token issued so far invalid."""
+    """Issues and checks tokens. `revoke` invalidates all tokens issued so far."""
 
     def __init__(self, seed: int, life_seconds: float) -> None:
         self._key = hashlib.sha256(f"{seed}/token".encode()).digest()
@@ -36,7 +36,7 @@ class Tokens:
         return f"{head}.{self._signature(head)}"
 
     def username(self, authorization: str, now: datetime) -> str:
-        """Whose valid token the Authorization header bears; empty when it bears none."""
+        """The user of the valid token in an Authorization header; empty if there is none."""
         scheme, _, token = authorization.partition(" ")
         head, _, signature = token.strip().rpartition(".")
         if scheme.lower() != "bearer" or not hmac.compare_digest(signature.encode(), self._signature(head).encode()):

@@ -1,4 +1,4 @@
-"""UBL 2.1 invoices and credit notes in the manner of CIUS-RO, for countryChannel 1 (section 13)."""
+"""Generates UBL 2.1 invoices and credit notes like those of CIUS-RO, for countryChannel 1 (section 13)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RATE = 1900
 
 
 def invoice(document: Document, rng: random.Random) -> bytes:
-    """An invoice (type 380) or a credit note (381) in RON, one VAT rate."""
+    """An invoice (type 380) or a credit note (381) in RON, with one VAT rate."""
     credit = document.document_type == "381"
     root = "CreditNote" if credit else "Invoice"
     rows, taxable = _lines(document, rng, credit=credit)

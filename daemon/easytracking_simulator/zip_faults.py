@@ -1,4 +1,4 @@
-"""Parcels with something wrong: each trick spoils a draft, or replaces the sealed bytes."""
+"""Faulty parcels: each function of `ZIP_FAULTS` modifies a draft of the zip."""
 
 from __future__ import annotations
 
@@ -18,85 +18,85 @@ GIBIBYTE = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What a trick works with: the draft, the fault's wishes, its dice, and documents that nobody asked for."""
+class ZipFaultContext:
+    """The input of a zip fault: the draft, the fault, a random generator, and documents that were not requested."""
 
     draft: Draft
     fault: Fault
-    dice: random.Random
+    rng: random.Random
     strangers: tuple[tuple[int, tuple[File, ...]], ...]
 
     def victims(self) -> list[int]:
-        """The documents to be spoilt: those the fault names, or one by chance."""
+        """The affected documents: those the fault names, or a random one."""
         present = self.draft.ids()
         named = [doc_id for doc_id in self.fault.ids if doc_id in present]
-        return named or ([self.dice.choice(present)] if present else [])
+        return named or ([self.rng.choice(present)] if present else [])
 
     def files(self) -> list[Packed]:
-        """All files of the documents to be spoilt."""
+        """All files of the affected documents."""
         return [packed for doc_id in self.victims() for packed in self.draft.of(doc_id)]
 
     def originals(self) -> list[tuple[Packed, Entry]]:
-        """The first file of each document to be spoilt, with its entry."""
+        """The first file of each affected document, with its entry."""
         firsts = [self.draft.of(doc_id)[0] for doc_id in self.victims()]
         return [(packed, packed.entry) for packed in firsts if packed.entry]
 
-    def strange(self) -> list[Packed]:
-        """The strangers' files, packed."""
+    def stranger_files(self) -> list[Packed]:
+        """The files of the documents that were not requested."""
         return draft(self.strangers, frozenset({"FA", "MT", "FU"})).files
 
 
-def other_batch(scene: Scene) -> None:
-    scene.draft.files = scene.strange()
+def other_batch(context: ZipFaultContext) -> None:
+    context.draft.files = context.stranger_files()
 
 
-def missing(scene: Scene) -> None:
-    gone = set(scene.victims())
-    scene.draft.files = [packed for packed in scene.draft.files if packed.doc_id not in gone]
+def missing(context: ZipFaultContext) -> None:
+    gone = set(context.victims())
+    context.draft.files = [packed for packed in context.draft.files if packed.doc_id not in gone]
 
 
-def extra(scene: Scene) -> None:
-    scene.draft.files += scene.strange()[:3]
+def extra(context: ZipFaultContext) -> None:
+    context.draft.files += context.stranger_files()[:3]
 
 
-def twice(scene: Scene) -> None:
-    scene.draft.files += [Packed(p.doc_id, p.type, p.name, None) for p in scene.files()]
+def twice(context: ZipFaultContext) -> None:
+    context.draft.files += [Packed(p.doc_id, p.type, p.name, None) for p in context.files()]
 
 
-def nothing(scene: Scene) -> None:
-    scene.draft.files, scene.draft.index_name = [], None
+def nothing(context: ZipFaultContext) -> None:
+    context.draft.files, context.draft.index_name = [], None
 
 
-def no_index(scene: Scene) -> None:
-    scene.draft.index_name = None
+def no_index(context: ZipFaultContext) -> None:
+    context.draft.index_name = None
 
 
-def index_empty(scene: Scene) -> None:
-    scene.draft.index_body = b'{"files": []}'
+def index_empty(context: ZipFaultContext) -> None:
+    context.draft.index_body = b'{"files": []}'
 
 
-def index_bom(scene: Scene) -> None:
-    scene.draft.index_body = b"\xef\xbb\xbf" + index_json(scene.draft.index())
+def index_bom(context: ZipFaultContext) -> None:
+    context.draft.index_body = b"\xef\xbb\xbf" + index_json(context.draft.index())
 
 
-def index_upper(scene: Scene) -> None:
-    scene.draft.index_name = "INDICE.JSON"
+def index_upper(context: ZipFaultContext) -> None:
+    context.draft.index_name = "INDICE.JSON"
 
 
-def index_cut(scene: Scene) -> None:
-    whole = index_json(scene.draft.index())
-    scene.draft.index_body = whole[: len(whole) // 2]
+def index_cut(context: ZipFaultContext) -> None:
+    whole = index_json(context.draft.index())
+    context.draft.index_body = whole[: len(whole) // 2]
 
 
-def index_text_ids(scene: Scene) -> None:
-    index = scene.draft.index()
+def index_text_ids(context: ZipFaultContext) -> None:
+    index = context.draft.index()
     for row in index["files"]:
         row["id"] = str(row["id"])
-    scene.draft.index_body = index_json(index)
+    context.draft.index_body = index_json(index)
 
 
-def index_odd_rows(scene: Scene) -> None:
-    index = scene.draft.index()
+def index_odd_rows(context: ZipFaultContext) -> None:
+    index = context.draft.index()
     odd = [
         None,
         7,
@@ -104,82 +104,82 @@ def index_odd_rows(scene: Scene) -> None:
         {"id": None, "fileName": None, "fileType": None},
         {"id": 10**30, "fileName": "x", "fileType": "FA"},
     ]
-    scene.draft.index_body = json.dumps({"files": [*odd, *index["files"]]}).encode()
+    context.draft.index_body = json.dumps({"files": [*odd, *index["files"]]}).encode()
 
 
-def folder(scene: Scene) -> None:
-    _put_under(scene, "fatture/")
+def folder(context: ZipFaultContext) -> None:
+    _put_under(context, "fatture/")
 
 
-def backslashes(scene: Scene) -> None:
-    _put_under(scene, "fatture\\")
+def backslashes(context: ZipFaultContext) -> None:
+    _put_under(context, "fatture\\")
 
 
-def _put_under(scene: Scene, prefix: str) -> None:
-    for packed in scene.draft.files:
+def _put_under(context: ZipFaultContext, prefix: str) -> None:
+    for packed in context.draft.files:
         if packed.entry:
             packed.entry.name = (prefix + packed.name).encode()
-    scene.draft.index_name = f"{prefix}{scene.draft.index_name}"
+    context.draft.index_name = f"{prefix}{context.draft.index_name}"
 
 
-def unindexed(scene: Scene) -> None:
-    for packed, _ in scene.originals():
+def unindexed(context: ZipFaultContext) -> None:
+    for packed, _ in context.originals():
         packed.indexed = False
 
 
-def stray(scene: Scene) -> None:
-    scene.draft.extra.append(Entry(b"leggimi.txt", b"Buon lavoro.\n"))
+def stray(context: ZipFaultContext) -> None:
+    context.draft.extra.append(Entry(b"leggimi.txt", b"Buon lavoro.\n"))
 
 
-def absent(scene: Scene) -> None:
-    for packed, _ in scene.originals():
+def absent(context: ZipFaultContext) -> None:
+    for packed, _ in context.originals():
         packed.entry = None
 
 
-def same_name(scene: Scene) -> None:
-    ids = scene.draft.ids()
-    first = scene.victims()[:1]
+def same_name(context: ZipFaultContext) -> None:
+    ids = context.draft.ids()
+    first = context.victims()[:1]
     others = [doc_id for doc_id in ids if doc_id not in first][:1]
     for doc_id in others:
-        scene.draft.of(doc_id)[0].rename(scene.draft.of(first[0])[0].name)
+        context.draft.of(doc_id)[0].rename(context.draft.of(first[0])[0].name)
 
 
-def same_name_within(scene: Scene) -> None:
-    for doc_id in scene.victims():
-        name = scene.draft.of(doc_id)[0].name
-        for packed in scene.draft.of(doc_id):
+def same_name_within(context: ZipFaultContext) -> None:
+    for doc_id in context.victims():
+        name = context.draft.of(doc_id)[0].name
+        for packed in context.draft.of(doc_id):
             packed.rename(name)
 
 
-def bad_crc(scene: Scene) -> None:
-    for _, entry in scene.originals():
+def bad_crc(context: ZipFaultContext) -> None:
+    for _, entry in context.originals():
         entry.crc = zlib.crc32(entry.body) ^ 0xDEADBEEF
 
 
-def encrypted(scene: Scene) -> None:
-    for _, entry in scene.originals():
+def encrypted(context: ZipFaultContext) -> None:
+    for _, entry in context.originals():
         entry.flags |= ENCRYPTED
-        entry.packed = scene.dice.randbytes(12) + entry.pack()
+        entry.packed = context.rng.randbytes(12) + entry.pack()
 
 
-def unknown_method(scene: Scene) -> None:
-    for _, entry in scene.originals():
-        entry.method, entry.packed = 99, scene.dice.randbytes(64)
+def unknown_method(context: ZipFaultContext) -> None:
+    for _, entry in context.originals():
+        entry.method, entry.packed = 99, context.rng.randbytes(64)
 
 
-def bomb(scene: Scene) -> None:
-    for _, entry in scene.originals():
-        _inflate(entry, scene.fault.size or GIBIBYTE)
+def bomb(context: ZipFaultContext) -> None:
+    for _, entry in context.originals():
+        _inflate(entry, context.fault.size or GIBIBYTE)
 
 
-def lying_size(scene: Scene) -> None:
-    for _, entry in scene.originals():
-        _inflate(entry, scene.fault.size or GIBIBYTE)
+def lying_size(context: ZipFaultContext) -> None:
+    for _, entry in context.originals():
+        _inflate(entry, context.fault.size or GIBIBYTE)
         entry.size = 4096
 
 
 def _inflate(entry: Entry, size: int) -> None:
-    """Zeros up to the next mebibyte above `size`, a thousandth of it in the zip."""
+    """Fill the entry with zeros up to the next mebibyte above `size`; the zip holds a thousandth of it."""
     zeros, count = bytes(MEBIBYTE), -(-size // MEBIBYTE)
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = squeeze.compress(zeros) + squeeze.flush(zlib.Z_FULL_FLUSH)
@@ -190,40 +190,40 @@ def _inflate(entry: Entry, size: int) -> None:
     entry.crc, entry.size = crc, count * MEBIBYTE
 
 
-def overlap(scene: Scene) -> None:
-    for _, entry in scene.originals():
+def overlap(context: ZipFaultContext) -> None:
+    for _, entry in context.originals():
         entry.swallows_next = True
 
 
-def symlink(scene: Scene) -> None:
-    for _, entry in scene.originals():
+def symlink(context: ZipFaultContext) -> None:
+    for _, entry in context.originals():
         entry.mode, entry.body, entry.method = 0o120777, b"/etc/passwd", STORED
 
 
-def other_bytes(scene: Scene) -> None:
-    for _, entry in scene.originals():
+def other_bytes(context: ZipFaultContext) -> None:
+    for _, entry in context.originals():
         entry.body += b"<!-- altra copia -->"
 
 
-def html_before(scene: Scene) -> None:
-    scene.draft.before = b"<html><body>Manutenzione</body></html>\n"
+def html_before(context: ZipFaultContext) -> None:
+    context.draft.before = b"<html><body>Manutenzione</body></html>\n"
 
 
-def concatenated(scene: Scene) -> None:
-    scene.draft.before = draft(scene.strangers, frozenset({"FA"})).sealed()
+def concatenated(context: ZipFaultContext) -> None:
+    context.draft.before = draft(context.strangers, frozenset({"FA"})).sealed()
 
 
-def named(pattern: str) -> Callable[[Scene], None]:
-    """The document's first file gets a name made from the pattern and the name it had."""
+def named(pattern: str) -> Callable[[ZipFaultContext], None]:
+    """A zip fault that renames the document's first file by a pattern with its old name."""
 
-    def rename(scene: Scene) -> None:
-        for packed, _ in scene.originals():
+    def rename(context: ZipFaultContext) -> None:
+        for packed, _ in context.originals():
             packed.rename(pattern.format(packed.name))
 
     return rename
 
 
-TRICKS: Mapping[str, Callable[[Scene], None]] = {
+ZIP_FAULTS: Mapping[str, Callable[[ZipFaultContext], None]] = {
     "other-batch": other_batch,
     "missing": missing,
     "extra": extra,

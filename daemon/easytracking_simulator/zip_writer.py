@@ -1,4 +1,4 @@
-"""A zip written byte by byte, so that any part of it can lie. The same entries give the same bytes."""
+"""Writes zips byte by byte, so that any field can be wrong. The same entries give the same bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MIDNIGHT, FIRST_DAY = 0, 0x21  # 1980-01-01 00:00, the zip's own zero
 
 @dataclass(slots=True)
 class Entry:
-    """One file in the zip; every value after `body` is there to tell a lie with."""
+    """One file in the zip; the values after `body` allow wrong fields."""
 
     name: bytes
     body: bytes
@@ -23,10 +23,10 @@ class Entry:
     crc: int | None = None
     size: int | None = None
     packed: bytes | None = None  # instead of the body's compressed form
-    swallows_next: bool = False  # the next entry's local part lies inside this one's content
+    swallows_next: bool = False  # the next entry's local part is inside this one's content
 
     def pack(self) -> bytes:
-        """The content as it lies in the zip."""
+        """The content as stored in the zip."""
         if self.packed is not None:
             return self.packed
         if self.method != DEFLATED:

@@ -1,4 +1,4 @@
-"""The folders that travel with the program: found inside the installed wheel, or in the checkout beside `daemon/`."""
+"""The folders that are installed with the program: inside the wheel, or in a checkout beside `daemon/`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from easytracking_sync.errors import UsageError
 
 
 def bundled_folder(name: Literal["migrations", "config"]) -> Path:
-    """The folder of that name; UsageError where the installation lacks it."""
+    """The folder of that name; UsageError if the installation lacks it."""
     package = Path(__file__).resolve().parent
     for folder in (package / "_bundled" / name, package.parents[1] / name):
         if folder.is_dir():

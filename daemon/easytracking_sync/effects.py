@@ -11,6 +11,7 @@ import itertools
 import os
 import random
 import shutil
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from easytracking_sync.errors import StorageBroken, StorageFault
+from easytracking_sync.exclusive_rename import rename_exclusively
 
 
 class Clock(Protocol):
@@ -50,6 +52,14 @@ class Files(Protocol):
 
     def sync(self, file: BinaryIO) -> None: ...
     def rename(self, source: Path, target: Path) -> None: ...
+    def rename_new(self, source: Path, target: Path) -> bool:
+        """Rename a file unless the target exists; whether it was renamed."""
+        ...
+
+    def set_access(self, path: Path, mode: int, group: str | None) -> None:
+        """Set the permissions, and the group if one is given; a folder keeps its setgid bit."""
+        ...
+
     def sync_folder(self, path: Path) -> None: ...
     def open(self, path: Path) -> BinaryIO:
         """An existing file for reading; FileNotFoundError if it is missing."""
@@ -118,6 +128,20 @@ class LocalFiles:
     def rename(self, source: Path, target: Path) -> None:
         with storage_faults(f"renaming to {target}"):
             source.replace(target)
+
+    def rename_new(self, source: Path, target: Path) -> bool:
+        with storage_faults(f"renaming to {target}"):
+            return rename_exclusively(source, target)
+
+    def set_access(self, path: Path, mode: int, group: str | None) -> None:
+        with storage_faults(f"setting the permissions of {path}"):
+            setgid = path.stat().st_mode & stat.S_ISGID
+            if group is not None:
+                try:
+                    shutil.chown(path, group=group)
+                except LookupError:
+                    raise StorageFault(f"this system has no group {group}; create it or name another") from None
+            path.chmod(mode | setgid)
 
     def sync_folder(self, path: Path) -> None:
         with storage_faults(f"opening the folder {path}"):

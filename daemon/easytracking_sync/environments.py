@@ -1,7 +1,4 @@
-"""What the vendor publishes: the four environments' addresses (section 2) and the login's constants (section 3).
-
-Standard library only, so that both the settings and the client may lean on it.
-"""
+"""The vendor's published addresses (section 2) and login constants (section 3)."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where one Easy Tracking lives; both are https addresses without a trailing slash."""
+    """The addresses of one Easy Tracking service: https, without a final slash."""
 
     base_url: str
     auth_base_url: str
@@ -33,11 +30,11 @@ ENVIRONMENTS: Mapping[str, Environment] = MappingProxyType(
         ),
     }
 )
-"""The names an account's `environment` may take."""
+"""The values of an account's `environment`."""
 
 ROUTE = "v10"
-"""The route this program was written for."""
+"""The API version that this program was written for."""
 
 API_NAME = "openBusiness.scope.serviziweb.api"
 CLIENT_NAME = "openBusiness.client.serviziweb.api"
-CLIENT_SECRET = "uKNtPmq49yjLkaYv"  # noqa: S105 - printed in the vendor's document for every customer alike
+CLIENT_SECRET = "uKNtPmq49yjLkaYv"  # noqa: S105 - published in the vendor's document, the same for every customer

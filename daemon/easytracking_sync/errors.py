@@ -1,18 +1,18 @@
-"""What can go wrong, sorted by what the caller must do: wait, give up on this one thing, or stop.
+"""Errors, sorted by what the caller must do: wait, give up on one thing, or stop.
 
-Every room translates the errors of its own library into these once, at its own edge. A message names the
-account, the batch or the call, and what to do next; it never holds a secret or a document's content.
+Every package translates the errors of its libraries into these. A message names the account, the batch or the call,
+and what to do next; it never contains a secret or a document's content.
 """
 
 from __future__ import annotations
 
 
 class SyncError(Exception):
-    """The root of all that this program raises on purpose; its text is one plain line for a person."""
+    """The base of all errors that this program raises; its text is one line for a person."""
 
 
 class Transient(SyncError):
-    """Wait and do the same again; `retry_after` is the pause in seconds the other side asked for, if any."""
+    """Wait and try again; `retry_after` is the pause in seconds that the other side requested, if any."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class Transient(SyncError):
 
 
 class ServiceUnavailable(Transient):
-    """The service did not answer, answered in part, or answered something that is not its own (an HTML page)."""
+    """The service did not answer, answered in part, or the answer was not its own (an HTML page)."""
 
 
 class CallFailed(ServiceUnavailable):
@@ -28,25 +28,29 @@ class CallFailed(ServiceUnavailable):
 
 
 class Unreachable(ServiceUnavailable):
-    """No connection to the service came about: its name, its address, its certificate, or our own line."""
+    """No connection to the service: wrong name, address or certificate, or no network."""
 
 
 class DatabaseUnavailable(Transient):
-    """The database is locked, gone or restarting; nothing was changed, or what was changed is found by reading."""
+    """The database is locked, down or restarting. Nothing was changed, or reading shows what was."""
 
 
 class StorageFault(Transient):
-    """The disk is full or refused a write; what was being written is abandoned, nothing durable is touched."""
+    """The disk is full or refused a write. The write was abandoned; stored data is intact."""
+
+
+class SinkUnavailable(Transient):
+    """The receiving system did not take or show a file now; no file is visible there in part. Deliver later."""
 
 
 class Permanent(SyncError):
-    """Give up on this one thing (a batch, a parcel, an account); others go on."""
+    """Give up on one thing (a batch, a parcel, an account); the others continue."""
 
 
 class Refused(Permanent):
-    """The service said no: 400 with its message, or 403 (an id unknown or not permitted).
+    """The service refused: 400 with a message, or 403 (an id is unknown or not permitted).
 
-    `reply` is the service's own message, trimmed and without secrets; empty where it gave none.
+    `reply` is the service's message, shortened and without secrets; empty if there is none.
     """
 
     def __init__(self, message: str, *, status: int, reply: str = "") -> None:
@@ -56,39 +60,47 @@ class Refused(Permanent):
 
 
 class TooLarge(Permanent):
-    """413: the list would hold more than 100000 elements; ask for a narrower window."""
+    """413: the list would have more than 100000 elements; request a narrower window."""
 
 
 class JobLost(Permanent):
-    """The job cannot be fetched any more (403, 404, 400, or its only answer was torn): reserve again."""
+    """The job can no longer be fetched (403, 404, 400, or an incomplete answer): reserve again."""
 
 
 class ParcelBad(Permanent):
-    """The zip is not whole, not a zip, or hostile; nothing in it is believed."""
+    """The zip is incomplete, not a zip, or hostile; none of its content is used."""
+
+
+class SinkRefused(Permanent):
+    """The receiving system does not take this delivery as it is; the message says what to change."""
+
+
+class SinkGone(SinkRefused):
+    """The receiving system wants no more deliveries (410): this concerns the sink, not one document."""
 
 
 class CredentialsRefused(Permanent):
-    """The login was refused, or a fresh token was: the account is paused, since hammering can lock it."""
+    """The login or a new token was refused. The account pauses, because repeated logins could lock it."""
 
 
 class StaleLease(Permanent):
-    """Another worker holds the batch by now: this one's result is dropped, nothing is committed."""
+    """Another worker holds the batch now; this worker's result is dropped, and nothing was committed."""
 
 
 class Outdated(Permanent):
-    """What was decided on has changed meanwhile, and nothing was changed: read again and decide again."""
+    """The data that the decision was based on has changed; nothing was applied. Read again and decide again."""
 
 
 class Fatal(SyncError):
-    """Stop: going on could lose something or needs a person first."""
+    """Stop: continuing could lose data, or an operator must act first."""
 
 
 class UsageError(Fatal):
-    """The configuration or the command line is wrong; the message names the key or option and the mend."""
+    """The configuration or the command line is wrong; the message names the key or option and the correction."""
 
 
 class LockHeld(Fatal):
-    """Another instance works on this archive; the message says which, `command` what it was started to do."""
+    """Another instance uses this archive. The message names it; `command` is the command it runs."""
 
     def __init__(self, message: str, *, command: str = "") -> None:
         super().__init__(message)
@@ -96,4 +108,4 @@ class LockHeld(Fatal):
 
 
 class StorageBroken(Fatal):
-    """A write that was promised durable was not (a failed fsync, an unresolvable commit)."""
+    """A write that was reported as durable was not (a failed fsync, a commit with unknown result)."""

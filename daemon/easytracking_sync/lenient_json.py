@@ -1,4 +1,4 @@
-"""JSON as strangers write it: one value at a time, read so that oddities cost as little as possible."""
+"""Reads imperfect JSON, so that a defect costs as little as possible."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 BOM: Final = b"\xef\xbb\xbf"
 
 MOST_DIGITS: Final = 4300
-"""Python turns no longer a run of digits into a number; such a run stays text."""
+"""Python refuses to convert longer numbers; they stay text."""
 
 UNWELCOME: Final = re.compile("[\x00\ud800-\udfff]")
-"""What databases refuse in text: NUL and lone surrogates."""
+"""Characters that databases refuse: NUL and lone surrogates."""
 
 _INTEGER = re.compile(r"([+-]?[0-9]{1,19})(?:\.0+)?", re.ASCII)
 
@@ -23,14 +23,14 @@ MOST_INT64: Final = 2**63 - 1
 
 
 def _read_digits(digits: str) -> int | str:
-    """A JSON integer, however long."""
+    """A JSON integer of any length."""
     return int(digits) if len(digits) <= MOST_DIGITS else digits
 
 
 def read_value(raw: bytes) -> Any:
-    """One JSON value. Lone surrogates, endless digits, NaN and bytes that are not UTF-8 are put up with.
+    """One JSON value. Accepts lone surrogates, very long numbers, NaN, and bytes that are not UTF-8.
 
-    ValueError for what is not JSON all the same, nesting beyond any reason included.
+    ValueError for everything else that is not JSON, and for extreme nesting.
     """
     try:
         return msgspec.json.decode(raw)
@@ -48,13 +48,13 @@ def text_or_none(value: object, *, most: int | None = None) -> str | None:
     """The text, with U+FFFD for what a database refuses, cut to `most` characters; None for anything else."""
     if not isinstance(value, str):
         return None
-    if not value.isprintable():  # most is, and is told so quickly
+    if not value.isprintable():  # most text is, and the check is fast
         value = UNWELCOME.sub("\ufffd", value)
     return value[:most]
 
 
 def integer_or_none(value: object) -> int | None:
-    """A whole number of 64 bits, given as a number or as its digits, with zeros behind a point; None for others."""
+    """A 64-bit integer from a number or a text, also with zeros after a decimal point; else None."""
     if isinstance(value, str):
         digits = _INTEGER.fullmatch(value.strip())
         value = int(digits[1]) if digits else None
@@ -76,10 +76,9 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 
 
 def split_object(text: str, name: str) -> tuple[list[str] | None, dict[str, Any]]:
-    """A JSON object, of which the array called `name` is only cut into its elements' texts, not read.
+    """Split a JSON object into the texts of the elements of its array `name`, and its other members.
 
-    The elements (None where no such array is there) and the other members. ValueError for what is not one whole
-    object.
+    The elements are None if there is no such array. ValueError for anything but one complete object.
     """
     elements: list[str] | None = None
     members: dict[str, Any] = {}
@@ -96,7 +95,7 @@ def split_object(text: str, name: str) -> tuple[list[str] | None, dict[str, Any]
     except RecursionError:
         raise ValueError("nested too deep") from None
     if _past_blank(text, at + 1) != len(text):
-        raise ValueError("something follows the object")
+        raise ValueError("text follows the object")
     return elements, members
 
 
@@ -111,7 +110,7 @@ def _split_array(text: str, at: int) -> tuple[list[str], int]:
 
 
 def _next_member(text: str, at: int, closing: str) -> int:
-    """Past a comma, or at the closing sign."""
+    """The position after a comma, or of the closing sign."""
     at = _past_blank(text, at)
     return at if text[at : at + 1] == closing else _past(text, at, ",")
 
@@ -122,7 +121,7 @@ def _past_blank(text: str, at: int) -> int:
 
 
 def _past(text: str, at: int, sign: str) -> int:
-    """Past the sign and the blanks behind it."""
+    """The position after the sign and the blanks that follow it."""
     if text[at : at + 1] != sign:
         raise ValueError(f"no {sign} at {at}")
     return _past_blank(text, at + 1)

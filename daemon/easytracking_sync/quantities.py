@@ -1,4 +1,4 @@
-"""Numbers written for a person: counts with their nouns, sizes, durations."""
+"""Writes counts, sizes and durations for people."""
 
 from __future__ import annotations
 

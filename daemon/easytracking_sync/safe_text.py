@@ -1,13 +1,10 @@
-"""Text from elsewhere made safe to show: what a supplier wrote must not steer a person's terminal."""
+"""Makes foreign text safe to print: text from a supplier must not control the terminal."""
 
 from __future__ import annotations
 
 
 def visible(text: str) -> str:
-    """The text with everything that cannot be seen (control, format and lone surrogate characters) escaped.
-
-    The result is one line of printable characters; applying it again changes nothing.
-    """
+    """The text with control, format and lone surrogate characters escaped, on one line. Repeating is safe."""
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)

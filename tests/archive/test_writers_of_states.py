@@ -140,8 +140,8 @@ def test_and_nothing_that_is_none(source: str) -> None:
     assert {write.table for write in writes("somewhere.py", ast.parse(source))} <= {"file"}
 
 
-DECIDE = ("machine/batch.py", "machine/document.py")
-"""The two tables."""
+DECIDE = ("machine/batch.py", "machine/document.py", "deliver/delivery.py")
+"""The state tables."""
 
 
 def test_no_other_module_decides_a_state() -> None:

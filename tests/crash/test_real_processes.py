@@ -210,7 +210,7 @@ def test_row_21_an_instance_stopped_past_its_lease_discards_its_results(served: 
         time.sleep(0.3)
         first.send_signal(signal.SIGSTOP)
         stopped = time.monotonic()
-        served.simulator.calm()
+        served.simulator.clear_faults()
         second = Served(served.folder / "second", served.simulator, served.base_url, served.url)
         second.folder.mkdir()
         with second.started("catch-up") as other:

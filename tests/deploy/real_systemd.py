@@ -171,7 +171,7 @@ class Trial:
         self.simulator.script("token", Fault(kind=Kind.UNREACHABLE), times=100_000)
         self.add_documents(10)
         time.sleep(15)
-        self.simulator.calm()
+        self.simulator.clear_faults()
         eventually(self.all_marked, "it resumes after the outage")
         expect(self.restarts() == before, "the watchdog restarted it during the outage")
 

@@ -66,7 +66,7 @@ def test_row_25_terminated_while_a_call_hangs_it_ends_within_ten_seconds_and_res
         assert told == "easytracking-sync: terminated; start it again to resume"
         assert all('"event": "batch.lost"' in line for line in log), "what was reserved is reserved anew"
         small.expect_nothing_told_too_early()
-    small.simulator.calm()
+    small.simulator.clear_faults()
     small.catch_up()
     assert set(small.simulator.marked()) == set(small.simulator.ids()) == small.stored()
 

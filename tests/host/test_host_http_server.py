@@ -1,4 +1,4 @@
-"""The pages' door: who is let in, what each answer carries, and that whatever happens there stays there."""
+"""The HTTP server: which requests are admitted, the headers of answers, and that failures never stop the service."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from easytracking_sync.host.http_server import Admission, Pages, Server, applica
 TOKEN = "a-token-of-sixteen-letters"
 LOCAL = Admission(http_server.LOOPBACK_NAMES)
 CLIENT = httpx.Client(trust_env=False)
-"""One for all tests, since to make one takes longer than to ask."""
+"""Shared by all tests, since creating one is slower than a request."""
 
 
 @dataclass
 class Notes:
-    """An observer that keeps the names of what it hears."""
+    """An observer that records event names."""
 
     heard: list[str] = field(default_factory=list)
     told: threading.Event = field(default_factory=threading.Event)
@@ -40,7 +40,7 @@ class Notes:
 
 @dataclass
 class State:
-    """What the pages say."""
+    """The content of the pages."""
 
     unhealthy: str = ""
     unready: str = ""
@@ -52,7 +52,7 @@ class State:
 
 @contextmanager
 def listening(app: ASGIApp, notes: Notes | None = None) -> Iterator[str]:
-    """The address of a server, on loopback, at a free port; it must end in time."""
+    """The address of a server on a free loopback port; it must stop in time."""
     sock = bind("127.0.0.1", 0)
     address = f"http://127.0.0.1:{sock.getsockname()[1]}"
     server = Server(sock, app, notes or Notes(), SystemClock())
@@ -74,87 +74,87 @@ def state() -> State:
 
 
 @pytest.fixture(scope="module")
-def open_door(state: State) -> Iterator[str]:
+def open_server(state: State) -> Iterator[str]:
     """Without a token, for loopback names and one more."""
     with listening(application(state.pages, Admission(http_server.LOOPBACK_NAMES | {"monitor.example"}))) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def token_door(state: State) -> Iterator[str]:
+def token_server(state: State) -> Iterator[str]:
     with listening(application(state.pages, Admission(http_server.LOOPBACK_NAMES, TOKEN))) as address:
         yield address
 
 
-def test_each_page_answers(open_door: str) -> None:
-    assert (get(open_door, "/healthz").text, get(open_door, "/readyz").text) == ("ok\n", "ok\n")
-    page = get(open_door, "/metrics")
+def test_each_page_answers(open_server: str) -> None:
+    assert (get(open_server, "/healthz").text, get(open_server, "/readyz").text) == ("ok\n", "ok\n")
+    page = get(open_server, "/metrics")
     assert (page.text, page.headers["content-type"]) == ("up 1\n", "text/plain; version=0.0.4")
 
 
 @pytest.mark.parametrize(("page", "key"), [("/healthz", "unhealthy"), ("/readyz", "unready")])
-def test_trouble_is_a_503_of_one_line(open_door: str, state: State, page: str, key: str) -> None:
+def test_a_problem_is_answered_by_503_and_one_line(open_server: str, state: State, page: str, key: str) -> None:
     setattr(state, key, "the loop hangs")
     try:
-        answer = get(open_door, page)
+        answer = get(open_server, page)
     finally:
         setattr(state, key, "")
     assert (answer.status_code, answer.text) == (503, "the loop hangs\n")
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/nowhere", "/metrics/"])
-def test_every_answer_forbids_everything_to_a_browser_and_names_no_server(open_door: str, path: str) -> None:
-    headers = get(open_door, path).headers
+def test_every_answer_has_strict_security_headers_and_no_server_name(open_server: str, path: str) -> None:
+    headers = get(open_server, path).headers
     assert headers["content-security-policy"] == "default-src 'none'"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cache-control"] == "no-store"
     assert "server" not in headers
 
 
-def test_other_methods_and_paths_are_refused(open_door: str) -> None:
-    assert CLIENT.post(open_door + "/metrics").status_code == 405
-    assert get(open_door, "/").status_code == 404
+def test_other_methods_and_paths_are_refused(open_server: str) -> None:
+    assert CLIENT.post(open_server + "/metrics").status_code == 405
+    assert get(open_server, "/").status_code == 404
 
 
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:8464", "127.0.0.1", "[::1]:1", "monitor.example", "localhost."]
 )
-def test_a_known_name_is_let_in_whatever_its_port(open_door: str, host: str) -> None:
-    assert get(open_door, "/metrics", Host=host).status_code == 200
+def test_a_known_host_name_is_admitted_with_any_port(open_server: str, host: str) -> None:
+    assert get(open_server, "/metrics", Host=host).status_code == 200
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "::1", "x:y"]
 )
-def test_an_unknown_name_is_a_400_on_every_page(open_door: str, host: str) -> None:
-    """A page in somebody's browser whose name was made to point here (DNS rebinding) must not read the metrics."""
-    assert get(open_door, "/metrics", Host=host).status_code == 400
-    assert get(open_door, "/healthz", Host=host).headers["x-content-type-options"] == "nosniff"
+def test_an_unknown_host_name_is_a_400_on_every_page(open_server: str, host: str) -> None:
+    """A web page whose host name resolves to this machine (DNS rebinding) must not read the metrics."""
+    assert get(open_server, "/metrics", Host=host).status_code == 400
+    assert get(open_server, "/healthz", Host=host).headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("given", [None, "Bearer", "Bearer wrong", TOKEN, f"Basic {TOKEN}", f"bearer {TOKEN}x"])
-def test_without_the_token_nothing_is_shown(token_door: str, given: str | None) -> None:
+def test_without_the_token_every_page_is_refused(token_server: str, given: str | None) -> None:
     headers = {} if given is None else {"Authorization": given}
     for path in ("/metrics", "/readyz"):
-        answer = get(token_door, path, **headers)
+        answer = get(token_server, path, **headers)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
         assert "up 1" not in answer.text
 
 
-def test_with_the_token_everything_is_shown(token_door: str) -> None:
-    assert get(token_door, "/metrics", Authorization=f"Bearer {TOKEN}").text == "up 1\n"
+def test_with_the_token_every_page_is_answered(token_server: str) -> None:
+    assert get(token_server, "/metrics", Authorization=f"Bearer {TOKEN}").text == "up 1\n"
 
 
-def test_a_container_s_own_check_needs_no_token_for_its_health(token_door: str) -> None:
-    assert get(token_door, "/healthz").status_code == 200
+def test_a_health_check_from_this_machine_needs_no_token(token_server: str) -> None:
+    assert get(token_server, "/healthz").status_code == 200
     refusal = Admission(http_server.LOOPBACK_NAMES, TOKEN).refusal
     headers = Headers({"host": "localhost"})
     assert refusal("/healthz", "10.0.0.7", headers) is not None
     assert refusal("/healthz", "::1", headers) is None
 
 
-def test_an_odd_token_is_refused_and_no_error(token_door: str) -> None:
-    answer = CLIENT.get(token_door + "/metrics", headers=[(b"Authorization", b"Bearer \xff\xfe")])
+def test_an_invalid_token_is_refused_without_an_error(token_server: str) -> None:
+    answer = CLIENT.get(token_server + "/metrics", headers=[(b"Authorization", b"Bearer \xff\xfe")])
     assert answer.status_code == 401
 
 
@@ -165,12 +165,12 @@ def test_a_port_in_use_is_an_error_that_names_the_key() -> None:
             bind("127.0.0.1", port)
 
 
-def test_an_address_of_another_machine_is_told_as_such() -> None:
+def test_the_error_names_an_address_of_another_machine() -> None:
     with pytest.raises(UsageError, match=r"http\.listen: 192\.0\.2\.1:8464 is not an address of this machine"):
         bind("192.0.2.1", 8464)
 
 
-def test_it_ends_in_time_while_a_client_says_nothing(state: State) -> None:
+def test_the_server_stops_in_time_despite_a_silent_client(state: State) -> None:
     with listening(application(state.pages, LOCAL)) as address, contextlib.ExitStack() as closing:
         port = int(address.rpartition(":")[2])
         silent = closing.enter_context(socket.create_connection(("127.0.0.1", port)))
@@ -178,8 +178,8 @@ def test_it_ends_in_time_while_a_client_says_nothing(state: State) -> None:
         assert get(address, "/healthz").status_code == 200
 
 
-def test_connections_are_few_and_a_new_one_replaces_the_oldest_idle_one(state: State) -> None:
-    """No client uses up the descriptors, and idle clients keep no health check out."""
+def test_a_new_connection_beyond_the_limit_replaces_the_oldest_idle_one(state: State) -> None:
+    """No client uses up the file descriptors, and idle clients never block a health check."""
     with listening(application(state.pages, LOCAL)) as address, contextlib.ExitStack() as closing:
         port = int(address.rpartition(":")[2])
         crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(http_server.MOST_CONNECTIONS + 3)]
@@ -195,7 +195,7 @@ def test_connections_are_few_and_a_new_one_replaces_the_oldest_idle_one(state: S
         assert late.recv(15) == b"HTTP/1.1 200 OK"
 
 
-def test_a_client_that_says_nothing_is_cut_off(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_client_is_disconnected(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "MOST_CONNECTION_SECONDS", 0.05)
     with listening(application(state.pages, LOCAL)) as address:
         silent = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])))
@@ -204,7 +204,7 @@ def test_a_client_that_says_nothing_is_cut_off(state: State, monkeypatch: pytest
             assert silent.recv(1) == b""
 
 
-def test_a_server_that_fails_is_told_once_and_raises_nothing() -> None:
+def test_a_failure_of_the_server_is_logged_once_and_raises_nothing() -> None:
     notes = Notes()
     server = Server(bind("127.0.0.1", 0), application(State().pages, LOCAL), notes, SystemClock())
     server._server.config.load = _broken  # type: ignore[method-assign]

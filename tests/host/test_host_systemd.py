@@ -1,4 +1,4 @@
-"""What systemd hears of the service, and when it hears nothing."""
+"""Which messages the service sends to systemd, and when it sends none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from easytracking_sync.host.systemd import MOST_STATUS_CHARS, Systemd
 
 
 class HandClock:
-    """Stands still until it is moved."""
+    """A clock that only tests advance."""
 
     def __init__(self) -> None:
         self.elapsed = 1000.0
@@ -32,7 +32,7 @@ class HandClock:
 
 
 class Manager:
-    """The other end of the socket."""
+    """systemd's end of the socket."""
 
     def __init__(self, address: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -62,7 +62,7 @@ def systemd(tmp_path: Path, clock: HandClock, **more: str) -> Systemd:
     return Systemd({"NOTIFY_SOCKET": str(tmp_path / "notify"), **more}, clock)
 
 
-def test_it_is_ready_when_it_has_started_and_not_before(tmp_path: Path, manager: Manager) -> None:
+def test_ready_is_sent_after_the_start_and_not_before(tmp_path: Path, manager: Manager) -> None:
     supervisor = systemd(tmp_path, HandClock())
     supervisor.preparing("Opening the archive")
     assert manager.heard() == [["STATUS=Opening the archive"]]
@@ -70,14 +70,14 @@ def test_it_is_ready_when_it_has_started_and_not_before(tmp_path: Path, manager:
     assert manager.heard() == [["READY=1"]]
 
 
-def test_words_are_told_where_they_changed_in_one_bounded_line(tmp_path: Path, manager: Manager) -> None:
+def test_a_changed_status_is_sent_as_one_line_of_limited_length(tmp_path: Path, manager: Manager) -> None:
     supervisor = systemd(tmp_path, HandClock())
     for words in ("waiting", "waiting", "two\nlines", "x" * 1000):
         supervisor.alive(words)
     assert manager.heard() == [["STATUS=waiting"], ["STATUS=two lines"], [f"STATUS={'x' * MOST_STATUS_CHARS}"]]
 
 
-def test_signs_of_life_come_four_times_an_interval_from_the_loop_alone(tmp_path: Path, manager: Manager) -> None:
+def test_the_loop_sends_four_watchdog_messages_per_interval(tmp_path: Path, manager: Manager) -> None:
     clock = HandClock()
     supervisor = systemd(tmp_path, clock, WATCHDOG_USEC="40000000")
     for _ in range(40):
@@ -89,26 +89,26 @@ def test_signs_of_life_come_four_times_an_interval_from_the_loop_alone(tmp_path:
     assert manager.heard() == []
 
 
-def test_without_a_watchdog_no_sign_of_life_is_sent(tmp_path: Path, manager: Manager) -> None:
+def test_without_a_watchdog_no_watchdog_message_is_sent(tmp_path: Path, manager: Manager) -> None:
     systemd(tmp_path, HandClock()).alive("waiting")
     assert manager.heard() == [["STATUS=waiting"]]
 
 
-def test_a_watchdog_that_is_meant_for_another_process_is_none_of_ours(tmp_path: Path) -> None:
+def test_a_watchdog_for_another_process_is_ignored(tmp_path: Path) -> None:
     clock = HandClock()
     ours = systemd(tmp_path, clock, WATCHDOG_USEC="40000000", WATCHDOG_PID=str(os.getpid()))
     other = systemd(tmp_path, clock, WATCHDOG_USEC="40000000", WATCHDOG_PID="1")
     assert (ours.watchdog_seconds, other.watchdog_seconds) == (40.0, None)
 
 
-def test_a_reload_is_announced_with_its_instant_and_ends_with_ready(tmp_path: Path, manager: Manager) -> None:
+def test_a_reload_is_sent_with_its_time_and_ends_with_ready(tmp_path: Path, manager: Manager) -> None:
     supervisor = systemd(tmp_path, HandClock())
     supervisor.reloading()
     supervisor.started()
     assert manager.heard() == [["RELOADING=1", "MONOTONIC_USEC=1000000000"], ["READY=1"]]
 
 
-def test_the_end_is_announced(tmp_path: Path, manager: Manager) -> None:
+def test_stopping_is_sent(tmp_path: Path, manager: Manager) -> None:
     systemd(tmp_path, HandClock()).stopping()
     (message,) = manager.heard()
     assert message[0] == "STOPPING=1"
@@ -123,7 +123,7 @@ def test_an_abstract_socket_is_reached() -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": "/nowhere/at/all"}], ids=["none", "gone"])
-def test_a_manager_that_does_not_listen_stops_nothing(environ: dict[str, str]) -> None:
+def test_a_socket_that_nobody_reads_stops_nothing(environ: dict[str, str]) -> None:
     supervisor = Systemd(environ, HandClock())
     supervisor.started()
     supervisor.alive("waiting")

@@ -40,7 +40,7 @@ def test_after_trouble_with_the_service_everything_is_tried_at_once(make: Make, 
     harness.simulator.faults = faults()
     settle(harness, deadline=A_WHILE)
     step_without_waiting(harness)
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     expect_archived_at_once(harness)
 
 
@@ -59,7 +59,7 @@ def test_only_the_accounts_that_were_named_are_tried(make: Make) -> None:
     harness.simulator.faults = unavailable("reserve")
     settle(harness, deadline=A_WHILE)
     step_without_waiting(harness)
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     try_now(harness.archive, [harness.accounts["demo1"].id], harness.clock.now())
     step_without_waiting(harness)
     assert_archived(harness, "demo1")

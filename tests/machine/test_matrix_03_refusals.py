@@ -15,7 +15,7 @@ from tests.machine.conftest import Make
 from tests.support.archive_checks import assert_archived, entries, states
 from tests.support.harness import SMALL, Harness, Wish, drain, settle
 
-from easytracking_simulator import Call, Called, Fault, Faults, Kind, bad_zip, status
+from easytracking_simulator import Call, Fault, Faults, JournalEntry, Kind, bad_zip, status
 from easytracking_sync.archive import tables
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import DocumentState, PauseReason, Purpose
@@ -25,7 +25,7 @@ DAY = timedelta(days=1)
 ACCEPTED = 202
 
 
-def reservations(harness: Harness, status: int | None = None) -> list[Called]:
+def reservations(harness: Harness, status: int | None = None) -> list[JournalEntry]:
     return [called for called in harness.simulator.journal("reserve") if status in {None, called.status}]
 
 
@@ -105,7 +105,7 @@ def test_row_03_bad_ids_are_bisected_when_acknowledging_too(make: Make) -> None:
     harness.clock.forward(DAY)
     drain(harness)
     assert harness.simulator.count("acknowledge") == tried + 1
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     harness.clock.forward(DAY)
     while harness.engine.step():
         pass
@@ -166,7 +166,7 @@ def test_row_03_work_resumes_by_itself_when_the_permission_comes_back(make: Make
     settle(harness)
     harness.clock.forward(timedelta(hours=3))
     settle(harness)
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     harness.clock.forward(timedelta(hours=1))
     assert settle(harness).waiting == 0
     assert_archived(harness)
@@ -243,7 +243,7 @@ def test_row_03_a_bad_document_is_quarantined_and_fetched_alone_once_it_is_repai
     assert entries(harness)[bad].state is DocumentState.QUARANTINED
     assert entries(harness)[bad].attempts == 5
 
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     harness.clock.forward(DAY)
     drain_alone(harness)
     assert_archived(harness)

@@ -68,7 +68,7 @@ def test_row_07_a_job_pending_for_ever_is_reserved_again_at_the_deadline(make: M
     waits = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
     assert [least <= wait <= least + 35 for wait, least in zip(waits, (60, 120, 240), strict=False)] == [True] * 3
     assert [len(called.ids) for called in harness.simulator.journal("reserve")][:5] == [4, 4, 4, 2, 2]
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     assert settle(harness).waiting == 0
     assert_archived(harness)
 
@@ -131,7 +131,7 @@ def test_row_07_a_time_without_the_service_costs_no_document_an_attempt(make: Ma
     settle(harness, deadline=timedelta(0), horizon=timedelta(0))
     harness.simulator.faults = Faults(always={"any": Fault(kind=Kind.UNREACHABLE)})
     drain(harness, until=harness.clock.now() + timedelta(minutes=16))
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     assert settle(harness).waiting == 0
     assert_archived(harness)
     assert {entry.attempts for entry in entries(harness).values()} == {0}

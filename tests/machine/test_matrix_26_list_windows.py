@@ -81,7 +81,7 @@ def test_row_26_a_second_that_is_not_listed_is_shown_and_is_an_alarm(make: Make)
     assert "the service failed (500)" in overview.gaps[0].reason
     assert overview.last_success_at is not None, "the account is listed all the same"
     assert condition(harness) == 1
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     listed(harness)
     assert bad in entries(harness)
     assert condition(harness) == 0
@@ -153,7 +153,7 @@ def test_row_26_an_outage_narrows_nothing(make: Make, fault: Fault) -> None:
     for _ in range(300):
         with pytest.raises(ServiceUnavailable):
             cycle.step()
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     before = calls(harness)
     list_through(harness, cycle)
     assert cycle.is_complete

@@ -64,7 +64,7 @@ def test_row_26_the_one_document_ends_in_quarantine_with_its_reason(make: Make) 
     assert entry.state is DocumentState.QUARANTINED
     assert "the service failed (500)" in str(entry.reason)
     assert {one.attempts for doc_id, one in entries(harness).items() if doc_id != bad} == {0}
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     harness.clock.forward(timedelta(days=1))
     drain(harness)
     assert_archived(harness)
@@ -102,7 +102,7 @@ def test_row_26_a_document_that_cannot_be_marked_is_shown_and_its_neighbours_are
     assert_archived(harness, but={bad})
     entry = entries(harness)[bad]
     assert (entry.state, entry.unacknowledgeable) == (DocumentState.STORED, True)
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     harness.clock.forward(timedelta(days=1))
     drain(harness)
     assert_archived(harness)
@@ -130,7 +130,7 @@ def test_row_26_an_outage_splits_nothing_and_counts_nothing(make: Make, call: st
     harness.simulator.faults = Faults(always={"any": fault})
     drain(harness, until=harness.clock.now() + timedelta(hours=2))
     assert splits(harness) == 0
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     drain(harness)
     assert_archived(harness)
     assert splits(harness) == 0
@@ -144,7 +144,7 @@ def test_row_26_where_reserving_works_for_nobody_no_document_is_given_up(make: M
     settle(harness, deadline=timedelta(hours=3))
     assert splits(harness) < 10
     assert DocumentState.QUARANTINED not in states(harness).values()
-    harness.simulator.calm()
+    harness.simulator.clear_faults()
     drain(harness)
     assert_archived(harness)
 

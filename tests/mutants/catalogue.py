@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.claims_and_listings import CLAIMS_AND_LISTINGS
 from tests.mutants.completeness import COMPLETENESS
+from tests.mutants.deliver import DELIVER
 from tests.mutants.engine import ENGINE
 from tests.mutants.lifecycle import LIFECYCLE
 from tests.mutants.manual_review import MANUAL_REVIEW
@@ -28,4 +29,5 @@ MUTANTS = (
     *USE_CASES,
     *SIMULATION_INVARIANTS,
     *UNDERSTOOD,
+    *DELIVER,
 )

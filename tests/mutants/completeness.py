@@ -82,7 +82,7 @@ COMPLETENESS = (
         "remote/reply.py",
         "if status >= 500 and status != 503",
         "if status >= 500",
-        ("tests/remote/test_remote_calls.py::test_only_a_service_that_breaks_down_over_a_call_blames_it",),
+        ("tests/remote/test_remote_calls.py::test_only_a_failure_during_the_call_raises_call_failed",),
     ),
     Mutant(
         "marked-before-it-failed",

@@ -55,7 +55,7 @@ REMOTE = (
         "remote/access_tokens.py",
         "if self._logins_ended != before and self._failure is not None:",
         "if self._logins_ended < before and self._failure is not None:",
-        (f"{AUTH}::test_threads_that_wait_for_a_refused_login_do_not_try_it_again",),
+        (f"{AUTH}::test_threads_that_wait_for_a_refused_login_do_not_repeat_it",),
     ),
     Mutant(
         "101-ids-a-call",
@@ -71,7 +71,7 @@ REMOTE = (
         "remote/api_client.py",
         "if len(body) > MOST_LIST_BYTES:",
         "if len(body) < 0:",
-        (f"{CALLS}::test_a_list_that_inflates_without_end_is_too_large",),
+        (f"{CALLS}::test_a_list_that_inflates_beyond_the_limit_raises_too_large",),
     ),
     Mutant(
         "redirects-followed",
@@ -87,7 +87,7 @@ REMOTE = (
         "remote/inflate.py",
         '        raise InflateError("is cut short")\n',
         "        return\n",
-        (f"{CALLS}::test_a_compressed_list_that_is_not_whole_is_no_list",),
+        (f"{CALLS}::test_an_incomplete_compressed_list_raises_service_unavailable",),
     ),
     Mutant(
         "retry-after-date-ignored",
@@ -103,12 +103,12 @@ REMOTE = (
         "redaction.py",
         "itertools.chain(self._forms, *tuple(self._tokens)):",
         "itertools.chain(*tuple(self._tokens)):",
-        (f"{CALLS}::test_what_the_service_echoes_never_shows_a_secret",),
+        (f"{CALLS}::test_an_error_never_shows_a_secret_that_the_service_echoes",),
     ),
     Mutant(
         "proxy-password-forgotten",
         "a proxy's password is not among the secrets of its account",
-        "settings/model.py",
+        "settings/sections.py",
         "        yield from address_validators.passwords_in(self.proxy.get_secret_value())\n",
         "",
         (f"{HTTP}::test_an_account_s_secrets_include_the_proxy_s_password_as_written_and_decoded",),
@@ -119,7 +119,7 @@ REMOTE = (
         "remote/document_list.py",
         '        raise ServiceUnavailable(f"the answer is {hint} ({len(body)} bytes)") from error\n',
         "        return iter(()), 0\n",
-        (f"{LISTING}::test_what_is_no_whole_list_is_the_services_trouble",),
+        (f"{LISTING}::test_an_incomplete_list_raises_service_unavailable",),
     ),
     Mutant(
         "odd-element-spoils-all",
@@ -127,7 +127,7 @@ REMOTE = (
         "remote/document_list.py",
         "            unreadable.append(raw)\n",
         "            continue\n",
-        (f"{LISTING}::test_an_element_without_a_usable_id_is_kept_apart",),
+        (f"{LISTING}::test_an_element_without_a_usable_id_is_unreadable",),
     ),
     Mutant(
         "fingerprint-of-fewer-fields",
@@ -135,7 +135,7 @@ REMOTE = (
         "list_element.py",
         "_READERS[field.type]) for field in LIST_FIELDS)",
         "_READERS[field.type]) for field in LIST_FIELDS[:-1])",
-        (f"{LISTING}::test_the_fingerprint_sees_the_thirteen_values_and_nothing_else",),
+        (f"{LISTING}::test_the_fingerprint_covers_exactly_the_thirteen_values",),
     ),
     Mutant(
         "fingerprint-by-position",
@@ -143,7 +143,7 @@ REMOTE = (
         "list_element.py",
         "        if given is not None:\n            values[name] = read(given, zone)\n",
         "        values[name] = read(given, zone)\n",
-        (f"{ELEMENT}::test_a_fingerprint_is_of_what_is_there_however_many_fields_are_known",),
+        (f"{ELEMENT}::test_a_fingerprint_does_not_depend_on_the_number_of_known_fields",),
         also=(Edit(f"{PACKAGE}/list_element.py", "if meaning is not None}", "}"),),
     ),
     Mutant(
@@ -176,7 +176,7 @@ REMOTE = (
         "remote/parcel.py",
         "if row.doc_id in requested - collided]",
         "if row.doc_id not in collided]",
-        (f"{PARCEL}::test_a_parcel_of_another_batch_has_strangers_only",),
+        (f"{PARCEL}::test_a_parcel_of_another_batch_holds_only_strangers",),
     ),
     Mutant(
         "colliding-names-merged",
@@ -184,7 +184,7 @@ REMOTE = (
         "remote/parcel.py",
         "if len(doc_ids) > 1 or (len(holders) > len(owners) and not is_alone):",
         "if len(holders) > len(owners) and not is_alone:",
-        (f"{PARCEL}::test_documents_that_share_a_name_are_to_be_fetched_apart",),
+        (f"{PARCEL}::test_documents_that_share_a_file_name_collide",),
     ),
     Mutant(
         "own-names-overwritten",
@@ -192,7 +192,7 @@ REMOTE = (
         "remote/parcel.py",
         "for place in range(max(len(owners), len(holders))):",
         "for place in range(max(len(owners), len(holders)) - 1, max(len(owners), len(holders))):",
-        (f"{PARCEL}::test_one_documents_own_files_of_one_name_are_all_kept_in_order",),
+        (f"{PARCEL}::test_all_files_of_one_document_with_the_same_name_are_kept_in_order",),
     ),
     Mutant(
         "inflate-without-bound",
@@ -200,7 +200,7 @@ REMOTE = (
         "remote/parcel.py",
         "    if entry.size > limits.most_file_bytes:\n        raise EntryBad(",
         "    if entry.size < 0:\n        raise EntryBad(",
-        (f"{PARCEL}::test_a_file_beyond_the_limit_spoils_that_file_only_and_is_not_even_inflated",),
+        (f"{PARCEL}::test_a_file_beyond_the_limit_is_refused_without_inflating_it",),
     ),
     Mutant(
         "bomb-that-lies",
@@ -208,7 +208,7 @@ REMOTE = (
         "remote/zip_reader.py",
         "            if count > entry.size:\n",
         "            if count < 0:\n",
-        (f"{CONTAINER}::test_a_bomb_is_refused_at_the_limit_in_bounded_memory",),
+        (f"{CONTAINER}::test_a_zip_bomb_is_refused_at_the_limit_in_bounded_memory",),
     ),
     Mutant(
         "checksum-ignored",
@@ -216,7 +216,7 @@ REMOTE = (
         "remote/zip_reader.py",
         "    if crc != entry.crc:\n",
         "    if crc < 0:\n",
-        (f"{PARCEL}::test_a_wrong_checksum_spoils_that_file_only",),
+        (f"{PARCEL}::test_a_wrong_checksum_refuses_only_that_file",),
     ),
     Mutant(
         "overlap-accepted",
@@ -232,7 +232,7 @@ REMOTE = (
         "remote/zip_reader.py",
         "if (by_place[0].starts_at if by_place else directory.start) != 0:",
         "if (by_place[0].starts_at if by_place else directory.start) < 0:",
-        (f"{CONTAINER}::test_anything_in_front_is_bad",),
+        (f"{CONTAINER}::test_bytes_before_the_zip_are_bad",),
     ),
     Mutant(
         "two-zips-accepted",
@@ -240,7 +240,7 @@ REMOTE = (
         "remote/zip_reader.py",
         "    if len(found) > 1:\n",
         "    if len(found) > 99:\n",
-        (f"{CONTAINER}::test_a_comment_that_is_an_end_record_too_makes_the_zip_ambiguous",),
+        (f"{CONTAINER}::test_a_zip_with_two_fitting_end_records_is_bad",),
     ),
     Mutant(
         "torn-parcel-stored",
@@ -248,7 +248,7 @@ REMOTE = (
         "remote/reply.py",
         "        if count > most_bytes:\n",
         "        if count < 0:\n",
-        (f"{FETCH}::test_a_parcel_beyond_the_cap_stops_there",),
+        (f"{FETCH}::test_a_parcel_beyond_the_limit_raises_job_lost",),
     ),
     Mutant(
         "endless-name-normalised",
@@ -256,7 +256,7 @@ REMOTE = (
         "remote/entry_names.py",
         "        if len(name) > MOST_COMPARED_CHARS:\n            return None\n",
         "",
-        (f"{PARCEL}::test_a_name_that_takes_hours_to_normalise_is_only_compared_as_it_is",),
+        (f"{PARCEL}::test_a_very_long_name_is_compared_without_normalisation",),
     ),
     Mutant(
         "base-name-before-path",
@@ -272,6 +272,6 @@ REMOTE = (
         "host/http_server.py",
         "min(waiting, key=lambda one: one.opened_at, default=self)",
         "min([], key=lambda one: one.opened_at, default=self)",
-        (f"{HTTP_SERVER}::test_connections_are_few_and_a_new_one_replaces_the_oldest_idle_one",),
+        (f"{HTTP_SERVER}::test_a_new_connection_beyond_the_limit_replaces_the_oldest_idle_one",),
     ),
 )

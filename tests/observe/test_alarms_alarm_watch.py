@@ -154,7 +154,7 @@ def bench(archive_harness: ArchiveHarness) -> Iterator[Bench]:
 BEGAN, ENDED = "documents in quarantine: acme", "over: documents in quarantine: acme"
 
 
-def test_an_alarm_is_told_once_when_it_begins_and_once_when_it_ends(bench: Bench) -> None:
+def test_an_alarm_is_reported_once_when_it_begins_and_once_when_it_ends(bench: Bench) -> None:
     assert bench.look() == []
     bench.quarantine(1, 2)
     assert bench.look() == [BEGAN]
@@ -169,7 +169,7 @@ def test_an_alarm_is_told_once_when_it_begins_and_once_when_it_ends(bench: Bench
 
 
 @pytest.mark.parametrize("orderly", [True, False])
-def test_a_restart_tells_nothing_again(bench: Bench, *, orderly: bool) -> None:
+def test_a_restart_reports_nothing_again(bench: Bench, *, orderly: bool) -> None:
     bench.quarantine(1)
     assert bench.look() == [BEGAN]
     bench.restart(orderly=orderly)
@@ -193,7 +193,7 @@ def test_a_login_that_is_refused_again_after_a_restart_is_the_same_alarm(bench: 
     assert bench.look() == ["over: login refused: acme"]
 
 
-def test_what_no_channel_accepted_is_told_later_and_after_a_restart_at_once(bench: Bench) -> None:
+def test_an_unaccepted_message_is_repeated_later_and_after_a_restart_at_once(bench: Bench) -> None:
     bench.mailbox.accepts = False
     bench.quarantine(1)
     assert bench.look() == []
@@ -209,7 +209,7 @@ def test_what_no_channel_accepted_is_told_later_and_after_a_restart_at_once(benc
     assert bench.look(HOUR) == []
 
 
-def test_what_began_and_ended_before_anybody_heard_of_it_is_not_told_at_all(bench: Bench) -> None:
+def test_an_alarm_that_ended_before_its_message_was_accepted_is_not_reported(bench: Bench) -> None:
     bench.mailbox.accepts = False
     bench.quarantine(1)
     bench.look()
@@ -219,7 +219,7 @@ def test_what_began_and_ended_before_anybody_heard_of_it_is_not_told_at_all(benc
     assert bench.archive_harness.archive.alarms.known() == ()
 
 
-def test_several_accounts_in_the_same_trouble_are_one_message(bench: Bench) -> None:
+def test_accounts_with_the_same_problem_share_one_message(bench: Bench) -> None:
     beta = bench.archive_harness.account("beta")
     bench.change(tables.account, pause_reason=PauseReason.CREDENTIALS, paused_until=bench.clock.now() + HOUR)
     bench.clock.forward(MINUTE)
@@ -228,13 +228,13 @@ def test_several_accounts_in_the_same_trouble_are_one_message(bench: Bench) -> N
     assert bench.mailbox.titles == ["login refused: acme, beta"]
 
 
-def test_a_look_is_taken_once_a_minute(bench: Bench) -> None:
+def test_alarms_are_checked_once_a_minute(bench: Bench) -> None:
     bench.quarantine(1)
     assert bench.look(MINUTE / 2) == []
     assert bench.look(MINUTE / 2) == [BEGAN]
 
 
-def test_silence_and_a_full_disk_are_told_with_their_numbers(bench: Bench) -> None:
+def test_messages_about_silence_and_a_full_disk_have_their_numbers(bench: Bench) -> None:
     bench.silent_after = HOUR
     bench.disk = Disk("/srv", 999)
     assert bench.look(2 * HOUR) == ["no listing succeeds: acme", "disk nearly full: /srv"]
@@ -243,9 +243,7 @@ def test_silence_and_a_full_disk_are_told_with_their_numbers(bench: Bench) -> No
     assert bench.look() == ["over: no listing succeeds: acme", "over: disk nearly full: "]
 
 
-def test_a_database_that_does_not_take_it_down_does_not_keep_the_alarm_about_it_from_being_told(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_alarm_that_the_database_cannot_record_is_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> bool:
         raise DatabaseUnavailable("the disk is full")
 
@@ -256,7 +254,7 @@ def test_a_database_that_does_not_take_it_down_does_not_keep_the_alarm_about_it_
     assert bench.observer.named("watch.troubled")
 
 
-def test_whatever_goes_wrong_with_alarms_the_caller_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_the_alarm_watch_is_not_raised(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     for error, name in ((DatabaseUnavailable("gone"), "watch.troubled"), (KeyError("bug"), "watch.crashed")):
 
         def break_(*_: object, error: Exception = error) -> Any:
@@ -268,7 +266,7 @@ def test_whatever_goes_wrong_with_alarms_the_caller_goes_on(bench: Bench, monkey
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_of_two_instances_on_one_archive_one_tells(bench: Bench) -> None:
+def test_of_two_instances_on_one_archive_one_reports(bench: Bench) -> None:
     other, _ = bench.start(bench.archive_harness.open("two"))
     bench.quarantine(1)
     told = [*bench.look(), *bench.look(timedelta(), other), *bench.look(), *bench.look(timedelta(), other)]
@@ -291,7 +289,7 @@ def settle(bench: Bench) -> None:
     bench.change(tables.batch, state="acknowledged")
 
 
-def test_new_invoices_are_told_by_receiver_once_what_waits_is_home_and_never_the_history(bench: Bench) -> None:
+def test_new_invoices_are_reported_by_receiver_when_none_waits_but_never_the_history(bench: Bench) -> None:
     bench.alarm_settings = replace(bench.alarm_settings, new_invoices=True)
     store(bench, 1)
     settle(bench)
@@ -308,7 +306,7 @@ def test_new_invoices_are_told_by_receiver_once_what_waits_is_home_and_never_the
     assert bench.look(2 * HOUR) == ["new invoices: 1"], "not for ever"
 
 
-def test_a_digest_comes_once_a_day_at_its_time_by_the_clock_on_the_wall(bench: Bench) -> None:
+def test_a_digest_is_sent_once_a_day_at_its_local_time(bench: Bench) -> None:
     """What was there before the first look is no news: the first digest is that of the day after."""
     bench.alarm_settings = replace(bench.alarm_settings, digest=time_of_day(7, 30))
     bench.restart()
@@ -322,7 +320,7 @@ def test_a_digest_comes_once_a_day_at_its_time_by_the_clock_on_the_wall(bench: B
     assert all("No alarm stands." in message.body for message in bench.mailbox.messages)
 
 
-def test_a_heartbeat_follows_every_listing_that_succeeded_since_the_start(bench: Bench) -> None:
+def test_every_successful_listing_since_the_start_sends_a_heartbeat(bench: Bench) -> None:
     def ring(url: str) -> str:
         bench.rung.append(url)
         return ""
@@ -349,7 +347,7 @@ def test_a_heartbeat_follows_every_listing_that_succeeded_since_the_start(bench:
     assert len(bench.rung) == 1
 
 
-def test_a_one_shot_looks_at_once_and_its_end_is_bounded(bench: Bench) -> None:
+def test_a_catch_up_checks_at_once_and_its_end_is_bounded(bench: Bench) -> None:
     bench.quarantine(1)
     bench.watch.look_now([bench.account_id], healthy=True)
     quiet(bench.post)

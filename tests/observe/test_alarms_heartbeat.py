@@ -31,7 +31,7 @@ def monitor(status: int, location: str = "") -> Iterator[tuple[str, list[str]]]:
 @pytest.mark.parametrize(
     ("status", "trouble"), [(200, ""), (204, ""), (404, "it answered 404"), (503, "it answered 503")]
 )
-def test_a_monitor_takes_note_or_says_why_not(status: int, trouble: str) -> None:
+def test_a_call_to_the_monitor_succeeds_or_returns_the_reason(status: int, trouble: str) -> None:
     with monitor(status) as (url, called):
         assert call(url) == trouble
         assert called == ["/ping/s3cret"]
@@ -44,11 +44,11 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://nowhere.invalid/", "https://127.0.0.1:1/"])
-def test_a_monitor_out_of_reach_is_a_reason_and_no_error(url: str) -> None:
+def test_an_unreachable_monitor_is_a_reason_and_not_an_error(url: str) -> None:
     assert call(url)
 
 
-def test_calls_are_made_in_the_background_and_those_that_fail_are_noted_without_the_address() -> None:
+def test_calls_run_in_the_background_and_failures_are_logged_without_the_address() -> None:
     observer, rung, gate = Recorder(), [], threading.Event()
 
     def ring(url: str) -> str:

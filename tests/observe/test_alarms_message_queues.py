@@ -1,4 +1,4 @@
-"""The post: each channel for itself, bounded, patient with a refusal, and never in anybody's way."""
+"""Every channel has its own bounded queue, retries refused messages, and delays no other."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def eventually(true: Callable[[], bool]) -> None:
         threading.Event().wait(0.005)
 
 
-def test_a_letter_goes_through_every_channel_and_its_acceptance_is_told_once_for_each() -> None:
+def test_a_message_goes_to_every_channel_and_is_accepted_once_by_each() -> None:
     one, two = Fake(), Fake()
     with post(one, two) as (made, observer):
         queued = QueuedMessage(MESSAGE, began=("disk",))
@@ -79,7 +79,7 @@ def test_a_letter_goes_through_every_channel_and_its_acceptance_is_told_once_for
         assert made.accepted() == []
 
 
-def test_a_refusal_or_an_error_is_tried_again_and_then_given_up_and_noted_without_the_address() -> None:
+def test_a_failed_message_is_tried_again_then_given_up_and_logged_without_the_address() -> None:
     channel = Fake(["busy", ValueError("s3cret"), *(["busy"] * (len(PAUSES) - 1)), ""])
     with post(channel) as (made, observer):
         made.put(QueuedMessage(MESSAGE))
@@ -97,7 +97,7 @@ def test_a_refusal_or_an_error_is_tried_again_and_then_given_up_and_noted_withou
     assert "s3cret" not in str(observer.notes)
 
 
-def test_a_channel_that_hangs_holds_up_nobody_and_is_left_out_when_it_is_far_behind() -> None:
+def test_a_hanging_channel_delays_no_other_and_loses_messages_when_its_queue_is_full() -> None:
     hanging, well = Hanging(), Fake()
     with post(hanging, well) as (made, observer):
         begun = time.monotonic()
@@ -111,7 +111,7 @@ def test_a_channel_that_hangs_holds_up_nobody_and_is_left_out_when_it_is_far_beh
         hanging.go.set()
 
 
-def test_waiting_for_the_post_is_bounded() -> None:
+def test_waiting_for_the_queues_is_bounded() -> None:
     hanging = Hanging()
     with post(hanging) as (made, _):
         made.put(QueuedMessage(MESSAGE))
@@ -120,7 +120,7 @@ def test_waiting_for_the_post_is_bounded() -> None:
         eventually(lambda: made.join(0.0))
 
 
-def test_without_apprise_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_apprise_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channels_module, "EXTRA", "a_package_that_nobody_has")
     assert open_channels([]) == ()
     with pytest.raises(UsageError, match=r"easytracking-sync\[alerts\]"):
@@ -128,7 +128,7 @@ def test_without_apprise_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what apprise imports
-def test_an_address_that_apprise_does_not_know_is_told_by_its_number_and_without_its_secret() -> None:
+def test_an_unknown_address_is_named_by_its_number_without_its_secret() -> None:
     pytest.importorskip("apprise")
     with pytest.raises(UsageError, match=r"number 2 \(nonsense://\*+\)") as caught:
         open_channels(["json://127.0.0.1/", "nonsense://s3cret/"])

@@ -30,14 +30,14 @@ def condition(label: str, number: int = 1, **facts: Any) -> Watched:
 
 
 @pytest.mark.parametrize("key", TEXTS)
-def test_a_text_says_the_same_in_both_languages(key: str) -> None:
+def test_every_text_has_both_languages_with_the_same_placeholders(key: str) -> None:
     english, italian = TEXTS[key]
     assert english
     assert italian
     assert placeholders(english) == placeholders(italian)
 
 
-def test_every_kind_of_alarm_has_its_words_and_no_others_are_there() -> None:
+def test_every_kind_of_alarm_has_its_texts_and_there_are_no_others() -> None:
     wanted = {f"{kind}.{part}" for kind in AlarmKind for part in ("headline", "about", "todo", "ended")}
     kinds = {f"{kind}" for kind in AlarmKind}
     assert {key for key in TEXTS if key.partition(".")[0] in kinds} == wanted
@@ -45,9 +45,7 @@ def test_every_kind_of_alarm_has_its_words_and_no_others_are_there() -> None:
 
 @pytest.mark.parametrize("writer", [ENGLISH, ITALIAN], ids=["en", "it"])
 @pytest.mark.parametrize("kind", AlarmKind)
-def test_an_alarm_names_whom_it_is_about_and_what_to_do_and_its_end_names_them_too(
-    kind: AlarmKind, writer: MessageWriter
-) -> None:
+def test_messages_name_the_subject_and_what_to_do(kind: AlarmKind, writer: MessageWriter) -> None:
     alarm = Alarm(kind, 7, "acme", 12, NOW - timedelta(hours=3), "no answer in time")
     began = writer.began(kind, [alarm], {alarm.key: (1, 2)}, NOW)
     ended = writer.ended(kind, ["acme"], NOW)
@@ -62,7 +60,7 @@ def test_an_alarm_names_whom_it_is_about_and_what_to_do_and_its_end_names_them_t
     assert "{" not in began.body + ended.body + began.title + ended.title
 
 
-def test_numbers_documents_and_moments_are_told_in_the_language_s_own_way() -> None:
+def test_numbers_documents_and_times_are_written_as_in_the_language() -> None:
     alarm = Alarm(AlarmKind.QUARANTINE, 7, "acme", 12)
     body = ENGLISH.began(AlarmKind.QUARANTINE, [alarm], {alarm.key: (4, 5)}, NOW).body
     assert "12 (acme/4, acme/5, and 10 more)" in body
@@ -74,7 +72,7 @@ def test_numbers_documents_and_moments_are_told_in_the_language_s_own_way() -> N
     assert "/srv: 1,6 GB liberi. Sotto 1,0 GB" in disk
 
 
-def test_500_accounts_in_the_same_trouble_are_one_message_of_bounded_length() -> None:
+def test_500_accounts_with_the_same_problem_are_one_message_of_bounded_length() -> None:
     alarms = [Alarm(AlarmKind.SILENT, number, f"account-{number}", since=NOW) for number in range(500)]
     message = ENGLISH.began(AlarmKind.SILENT, alarms, {}, NOW)
     assert message.title.endswith("account-0, account-1, account-2, and 497 more")
@@ -82,7 +80,7 @@ def test_500_accounts_in_the_same_trouble_are_one_message_of_bounded_length() ->
     assert "and 470 more" in message.body
 
 
-def test_what_became_worse_and_what_is_grave_are_told_as_such() -> None:
+def test_messages_say_what_became_worse_and_what_stops_fetching() -> None:
     alarm = Alarm(AlarmKind.QUARANTINE, 7, "acme", 12)
     grown = ENGLISH.began(AlarmKind.QUARANTINE, [alarm], {}, NOW, grew=True)
     assert grown.title == "easytracking-sync: more of this: documents in quarantine: acme"
@@ -100,7 +98,7 @@ def test_news_count_invoices_by_account_and_receiver() -> None:
     ]
 
 
-def test_a_digest_tells_what_came_what_waits_and_what_is_wrong_and_sums_up_the_quiet_ones() -> None:
+def test_a_digest_lists_new_waiting_and_wrong_and_counts_quiet_accounts() -> None:
     accounts = [
         condition("acme", waiting=2, counts={AlarmKind.QUARANTINE: 1}),
         condition("beta"),

@@ -112,14 +112,14 @@ def test_a_disk_at_its_limit_does_not_begin_and_end_every_minute() -> None:
     assert alarms(disk=replace(disk, free_bytes=2_200), known=(known,)) == {}
 
 
-def test_disks_of_two_machines_on_one_database_are_two() -> None:
+def test_disks_of_two_machines_with_one_database_are_two_alarms() -> None:
     assert set(alarms(disk=Disk("/a", 1, "one"))) == {"disk/one"}
     other = remembered(Alarm(AlarmKind.DISK, None, "/a", 1, place="two"))
     assert actions(known=(other,), place="one") == []
     assert actions(known=(other,), place="two") == [(AlarmAction.END, "disk/two")]
 
 
-def test_a_refused_login_is_over_when_a_listing_succeeded_and_not_when_a_restart_ended_the_pause() -> None:
+def test_the_alarm_of_a_refused_login_ends_with_a_successful_listing_and_not_with_a_restart() -> None:
     known = remembered(Alarm(AlarmKind.CREDENTIALS, 7, "acme"))
     before, after = known.begun_at - HOUR, known.begun_at + HOUR / 2
     assert alarms(watched(last_success_at=before), known=(known,)).keys() == {known.key}
@@ -127,7 +127,7 @@ def test_a_refused_login_is_over_when_a_listing_succeeded_and_not_when_a_restart
     assert alarms(watched(last_success_at=after), known=(known,)) == {}
 
 
-def test_a_lost_permission_is_over_when_a_document_was_accepted_and_not_when_somebody_ended_the_pause() -> None:
+def test_the_alarm_of_a_lost_permission_ends_when_a_document_is_accepted_and_not_with_the_pause() -> None:
     known = remembered(Alarm(AlarmKind.PERMISSION, 7, "acme", 8))
     assert alarms(watched(refused_in_row=8), known=(known,)).keys() == {known.key}
     assert alarms(watched(refused_in_row=0), known=(known,)) == {}
@@ -137,9 +137,7 @@ MASKED = [(kind, cause) for kind, causes in CAUSES.items() for cause in sorted(c
 
 
 @pytest.mark.parametrize(("kind", "cause"), MASKED)
-def test_what_follows_from_something_told_is_not_told_besides_but_does_not_end_either(
-    kind: AlarmKind, cause: AlarmKind
-) -> None:
+def test_a_consequence_of_an_active_alarm_does_not_begin_and_does_not_end(kind: AlarmKind, cause: AlarmKind) -> None:
     facts: dict[AlarmKind, dict[str, Any]] = {
         AlarmKind.CREDENTIALS: {"pause_reason": PauseReason.CREDENTIALS},
         AlarmKind.PERMISSION: {"pause_reason": PauseReason.PERMISSION},
@@ -174,7 +172,7 @@ TOLD: list[tuple[str, bool, dict[str, Any] | None, AlarmAction | None]] = [
 
 
 @pytest.mark.parametrize(("stands", "known", "action"), [row[1:] for row in TOLD], ids=[row[0] for row in TOLD])
-def test_an_alarm_is_told_once_when_it_begins_and_once_when_it_ends(
+def test_an_alarm_is_reported_once_when_it_begins_and_once_when_it_ends(
     stands: bool,  # noqa: FBT001  a table's column
     known: dict[str, Any] | None,
     action: AlarmAction | None,
@@ -185,7 +183,7 @@ def test_an_alarm_is_told_once_when_it_begins_and_once_when_it_ends(
 
 
 @pytest.mark.parametrize("kind", sorted(COUNTED))
-def test_what_becomes_worse_is_told_again_a_day_later_at_the_earliest(kind: AlarmKind) -> None:
+def test_an_alarm_that_becomes_worse_is_reported_again_after_a_day(kind: AlarmKind) -> None:
     was = Alarm(kind, 7, "acme", 3)
     long_ago = {"told_at": NOW - 24 * HOUR}
     assert actions(replace(was, amount=4), known=(remembered(was, **long_ago),)) == [(AlarmAction.GROW, was.key)]
@@ -193,24 +191,24 @@ def test_what_becomes_worse_is_told_again_a_day_later_at_the_earliest(kind: Alar
     assert actions(replace(was, amount=2), known=(remembered(was, **long_ago),)) == []
 
 
-def test_a_backlog_or_a_disk_that_becomes_worse_is_not_told_again() -> None:
+def test_a_backlog_or_a_disk_that_becomes_worse_is_not_reported_again() -> None:
     was = Alarm(AlarmKind.BACKLOG, 7, "acme", 3)
     assert actions(replace(was, amount=99), known=(remembered(was, told_at=NOW - 99 * HOUR),)) == []
 
 
-def test_alarms_of_accounts_that_another_instance_serves_are_left_to_it() -> None:
+def test_alarms_of_another_instance_s_accounts_are_left_alone() -> None:
     foreign = remembered(Alarm(AlarmKind.QUARANTINE, 8, "beta", 3))
     assert actions(known=(foreign,)) == []
 
 
-def test_alarms_of_the_same_kind_are_told_apart_by_account() -> None:
+def test_alarms_of_one_kind_are_distinct_by_account() -> None:
     other = AccountCondition(account_id=8, label="beta", created_at=NOW)
     found = alarms(watched(counts={AlarmKind.QUARANTINE: 1}), watched(other, counts={AlarmKind.QUARANTINE: 2}))
     assert {key: alarm.subject for key, alarm in found.items()} == {"quarantine/7": "acme", "quarantine/8": "beta"}
 
 
 @given(st.lists(st.booleans(), max_size=30))
-def test_whatever_comes_and_goes_beginnings_and_ends_alternate_and_restarts_change_nothing(
+def test_begins_and_ends_of_an_alarm_alternate_and_restarts_change_nothing(
     states: list[bool],
 ) -> None:
     """Everything is accepted at once here; the memory is all that stays between two looks."""

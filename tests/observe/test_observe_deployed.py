@@ -71,14 +71,14 @@ def expressions() -> list[str]:
     return asked + [rule["expr"] for rule in rules()]
 
 
-def test_every_metric_that_is_asked_for_is_there(samples: list[Sample]) -> None:
+def test_every_metric_used_in_deploy_exists(samples: list[Sample]) -> None:
     there = {name for name, _ in samples}
     asked = {name for expression in expressions() for name in NAME.findall(expression)}
     assert len(asked) > 20
     assert asked - there == set()
 
 
-def test_every_label_that_is_asked_for_has_that_value_somewhere(samples: list[Sample]) -> None:
+def test_every_label_value_used_in_deploy_exists(samples: list[Sample]) -> None:
     for expression in expressions():
         for name, matchers in SELECTOR.findall(expression):
             wanted = {label: value for label, value in EXACT.findall(matchers) if label not in PROMETHEUS_OWN}
@@ -115,7 +115,7 @@ def test_metric_names_follow_the_conventions(samples: list[Sample]) -> None:
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: str(rule["alert"]))
-def test_every_rule_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
+def test_every_rule_has_a_severity_and_says_what_to_do(rule: dict[str, Any]) -> None:
     assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
     assert re.fullmatch(r"Easytracking[A-Z][A-Za-z]+", rule["alert"])
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}

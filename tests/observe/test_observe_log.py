@@ -41,7 +41,7 @@ def write_one(form: LogFormat, level: str = "info", *, at: str = "debug", **fact
     return stream.getvalue()
 
 
-def test_json_lines_carry_the_instant_in_utc_the_level_the_event_and_its_facts() -> None:
+def test_json_lines_have_time_level_event_and_facts() -> None:
     line = json.loads(write_one(LogFormat.JSON, account="acme", batch=7))
     assert line == {
         "timestamp": "2026-11-22T12:00:00.000Z",
@@ -58,21 +58,21 @@ def test_console_lines_are_one_line_each() -> None:
 
 
 @pytest.mark.parametrize("form", list(LogFormat))
-def test_every_instant_is_written_as_the_line_s_own_is(form: LogFormat) -> None:
+def test_every_time_in_a_line_is_written_in_utc(form: LogFormat) -> None:
     rome = timezone(timedelta(hours=1))
     line = write_one(form, until=datetime(2026, 11, 23, 13, 0, 0, 250999, tzinfo=rome))
     assert "2026-11-23T12:00:00.250Z" in line
     assert "2026-11-23 " not in line
 
 
-def test_foreign_text_cannot_steer_the_terminal() -> None:
+def test_foreign_text_cannot_control_the_terminal() -> None:
     line = write_one(LogFormat.CONSOLE, reason="\x1b[31m\r\nforged 2026 info\u202e")
     assert line.count("\n") == 1
     assert line.rstrip("\n").isprintable()
 
 
 @pytest.mark.parametrize("form", list(LogFormat))
-def test_what_is_below_the_level_is_not_written(form: LogFormat) -> None:
+def test_a_line_below_the_level_is_not_written(form: LogFormat) -> None:
     assert write_one(form, "info", at="warning") == ""
     assert write_one(form, "error", at="warning") != ""
 
@@ -100,7 +100,7 @@ def test_no_secret_leaks_by_key_or_by_value(form: LogFormat, facts: dict[str, ob
     assert "hunter2" not in stream.getvalue()
 
 
-def test_a_traceback_carries_no_secret_either() -> None:
+def test_a_traceback_contains_no_secret() -> None:
     stream = io.StringIO()
     log = Log("debug", LogFormat.CONSOLE, StandingClock(), stream=stream)
     log.redactor.learn(["hunter2-canary"])
@@ -134,7 +134,7 @@ def test_row_25_logging_never_raises(stream: io.StringIO) -> None:
     assert stream.closed
 
 
-def test_the_standard_librarys_warnings_come_through_and_its_chatter_does_not() -> None:
+def test_the_standard_library_s_warnings_are_logged_and_its_other_messages_are_not() -> None:
     """httpx logs whole addresses at INFO; Alembic's own logging setup cannot mute what is ours."""
     stream = io.StringIO()
     log = Log("debug", LogFormat.JSON, StandingClock(), stream=stream)
@@ -158,7 +158,7 @@ def test_the_standard_librarys_warnings_come_through_and_its_chatter_does_not() 
 
 
 @given(st.text())
-def test_shown_text_is_printable_and_stays_as_it_is_when_shown_again(text: str) -> None:
+def test_visible_text_is_printable_and_repeating_changes_nothing(text: str) -> None:
     assert visible(text).isprintable()
     assert visible(visible(text)) == visible(text)
 
@@ -172,7 +172,7 @@ def logged(*notes: tuple[EventName, str, dict[str, object]], at: str = "info") -
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_at_info_a_cycle_is_one_line_with_what_came_home_since_the_last_one() -> None:
+def test_at_info_a_cycle_is_one_line_with_the_documents_since_the_last_one() -> None:
     """Whatever came of it: batches are told at debug."""
     acme: dict[str, object] = {"account": "acme"}
     other: dict[str, object] = {"account": "other"}
@@ -192,7 +192,7 @@ def test_at_info_a_cycle_is_one_line_with_what_came_home_since_the_last_one() ->
     ]
 
 
-def test_a_bug_is_one_line_and_its_traceback_is_told_at_debug_alone() -> None:
+def test_a_bug_is_one_line_and_its_traceback_is_logged_at_debug_only() -> None:
     facts: dict[str, object] = {"batch": 7, "error": "KeyError", "exc_info": KeyError("inside")}
     bug = (EventName.BATCH_CRASHED, "", facts)
     (line,) = logged(bug)
@@ -201,7 +201,7 @@ def test_a_bug_is_one_line_and_its_traceback_is_told_at_debug_alone() -> None:
     assert [line["event"] for line in logged(bug, at="debug")] == ["batch.crashed", "bug.met"]
 
 
-def test_neither_a_migration_nor_anybody_s_logging_setup_mutes_the_log(tmp_path: Path) -> None:
+def test_neither_a_migration_nor_a_logging_setup_silences_the_log(tmp_path: Path) -> None:
     """Alembic's own template calls fileConfig, which disables every logger there is."""
     stream = io.StringIO()
     root = logging.getLogger()

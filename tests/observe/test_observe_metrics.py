@@ -124,11 +124,11 @@ def bench() -> Bench:
         ("database_up", 1),
     ],
 )
-def test_how_things_stand_is_read_from_the_archive(bench: Bench, name: str, value: float) -> None:
+def test_gauges_are_read_from_the_archive(bench: Bench, name: str, value: float) -> None:
     assert bench.value(name) == value
 
 
-def test_a_pause_that_is_over_is_none(bench: Bench) -> None:
+def test_a_pause_that_ended_is_not_shown(bench: Bench) -> None:
     bench.clock.passed = 3601
     assert bench.value('account_paused{account="acme",reason="credentials"}') == 0
 
@@ -150,7 +150,7 @@ def test_the_archive_is_asked_every_ten_seconds_however_often_it_is_scraped(benc
 
 
 @pytest.mark.parametrize("trouble", [DatabaseUnavailable("gone"), RuntimeError("a bug")])
-def test_a_database_that_is_gone_is_told_and_what_was_last_known_stays(bench: Bench, trouble: Exception) -> None:
+def test_without_the_database_the_last_known_values_stay(bench: Bench, trouble: Exception) -> None:
     """Otherwise the alarm about a quarantine would end because nobody can look."""
     bench.metrics.page()
     bench.source.trouble, bench.clock.passed = trouble, 60.0
@@ -161,14 +161,14 @@ def test_a_database_that_is_gone_is_told_and_what_was_last_known_stays(bench: Be
     assert bench.value("database_up") == 1
 
 
-def test_a_database_that_was_never_there_is_told_and_nothing_is_made_up(bench: Bench) -> None:
+def test_without_any_reading_there_are_no_values(bench: Bench) -> None:
     bench.source.trouble = DatabaseUnavailable("gone")
     assert bench.value("database_up") == 0
     assert bench.value('documents_quarantined{account="acme"}') is None
     assert bench.value('storage_free_bytes{place="spool"}') == 123
 
 
-def test_a_database_that_hangs_is_not_waited_for_and_not_asked_twice(bench: Bench) -> None:
+def test_a_hanging_database_delays_no_scrape_and_is_queried_once(bench: Bench) -> None:
     bench.source.goes_on.clear()
     try:
         assert bench.value("database_up") == 0
@@ -179,7 +179,7 @@ def test_a_database_that_hangs_is_not_waited_for_and_not_asked_twice(bench: Benc
         bench.source.goes_on.set()
 
 
-def test_calls_are_counted_by_how_they_ended_and_timed(bench: Bench) -> None:
+def test_calls_are_counted_by_status_and_timed(bench: Bench) -> None:
     for status, seconds in (("200", 0.2), ("200", 7.0), ("torn", 1.0)):
         bench.metrics.note(
             EventName.CALL_ENDED, "debug", account="acme", call="fetch", status=status, seconds=seconds, bytes=10
@@ -192,13 +192,13 @@ def test_calls_are_counted_by_how_they_ended_and_timed(bench: Bench) -> None:
     assert bench.value('call_duration_seconds_sum{call="fetch"}') == 8.2
 
 
-def test_what_a_service_makes_up_does_not_make_up_labels(bench: Bench) -> None:
+def test_unknown_calls_and_statuses_make_no_new_labels(bench: Bench) -> None:
     for status in ("299", "599", "777"):
         bench.metrics.note(EventName.CALL_ENDED, "debug", call="conjure", status=status, seconds=1.0, bytes=0)
     assert bench.value('calls_total{call="other",status="other"}') == 3
 
 
-def test_cycles_are_counted_by_outcome_and_a_sentence_is_other(bench: Bench) -> None:
+def test_cycles_are_counted_by_outcome_and_a_reason_counts_as_other(bench: Bench) -> None:
     for outcome in ("complete", "complete", "acme: list: refused (400)"):
         bench.metrics.note(EventName.CYCLE_ENDED, account="acme", outcome=outcome, discovered=2, changed=1)
     assert bench.value('cycles_total{account="acme",outcome="complete"}') == 2
@@ -226,13 +226,13 @@ def test_cycles_are_counted_by_outcome_and_a_sentence_is_other(bench: Bench) -> 
         (EventName.BATCH_CRASHED, {}, 'notes_total{level="critical"}'),
     ],
 )
-def test_what_happens_is_counted(bench: Bench, event: EventName, facts: dict[str, object], name: str) -> None:
+def test_events_are_counted(bench: Bench, event: EventName, facts: dict[str, object], name: str) -> None:
     before = bench.value(name) or 0
     bench.metrics.note(event, **facts)  # type: ignore[arg-type]
     assert bench.value(name) == before + 1
 
 
-def test_counters_stand_at_nought_before_anything_happened(bench: Bench) -> None:
+def test_counters_are_zero_from_the_start(bench: Bench) -> None:
     """A counter that appears with its first increment hides that one from rate() and increase()."""
     for name in (
         'notes_total{level="critical"}',
@@ -256,7 +256,7 @@ def test_debug_events_are_not_counted_as_log_events(bench: Bench) -> None:
     assert bench.value('events_total{event="cycle.scheduled"}') is None
 
 
-def test_an_observer_that_fails_keeps_nothing_from_the_others() -> None:
+def test_an_observer_that_fails_does_not_affect_the_others() -> None:
     heard = []
 
     class Broken:

@@ -1,4 +1,4 @@
-"""The service as a script, a clock that only tests move, and parcels made to order."""
+"""A scripted service, a clock that only tests advance, and a writer of parcels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Answer = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 @dataclass
 class StillClock:
-    """Time as tests set it; no waiting."""
+    """Time that tests set. Waiting takes no real time."""
 
     moment: datetime = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
     seconds: float = 0.0
@@ -56,11 +56,11 @@ def make_token(name: str, **claims: object) -> str:
 
 @dataclass
 class Desk:
-    """The service behind a transport: logins are answered and counted, other calls get the next of `answers`."""
+    """The service behind a transport: answers and counts logins; other calls get the next of `answers`."""
 
     clock: StillClock
     answers: list[Answer] = field(default_factory=list)
-    login_answers: list[Answer] = field(default_factory=list)  # when used up, tokens with `token_life` are given
+    login_answers: list[Answer] = field(default_factory=list)  # after these, tokens with `token_life` are issued
     token_life: float | None = 3600.0
     logins: int = 0
     calls: list[httpx.Request] = field(default_factory=list)
@@ -111,7 +111,7 @@ def desk(clock: StillClock) -> Desk:
 
 @dataclass
 class RawServer:
-    """A loopback server that says exactly the given bytes to every call but the login, and hangs up."""
+    """A loopback server that answers every call except the login with the given bytes, and closes the connection."""
 
     says: bytes = b""
     resets: bool = False
@@ -162,7 +162,7 @@ def raw_server() -> Iterator[RawServer]:
 
 @dataclass(frozen=True)
 class Packer:
-    """Makes parcels: `rows` are (id, fileName, fileType), `entries` (name, bytes) as they go into the zip."""
+    """Writes parcels: `rows` are (id, fileName, fileType), `entries` are (name, bytes)."""
 
     def __call__(
         self,

@@ -1,4 +1,4 @@
-"""One login for all threads, renewed in time, and never a loop of logins."""
+"""All threads share one login; tokens are renewed in time, and logins never loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bearer(request: httpx.Request) -> str:
     return str(request.headers["Authorization"])
 
 
-def test_the_login_sends_what_section_3_says(desk: Desk) -> None:
+def test_the_login_sends_the_fields_of_section_3(desk: Desk) -> None:
     seen: list[httpx.Request] = []
 
     def note(request: httpx.Request) -> httpx.Response:
@@ -64,7 +64,9 @@ def test_a_token_is_renewed_a_minute_before_it_expires(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("life", [-86_400.0, 0.0, 1.0, 59.0, None])
-def test_a_token_that_is_old_by_our_clock_does_not_make_every_call_log_in(desk: Desk, life: float | None) -> None:
+def test_a_token_that_seems_expired_by_our_clock_does_not_cause_a_login_per_call(
+    desk: Desk, life: float | None
+) -> None:
     desk.token_life = life
     client = desk.client()
     desk.answers = [httpx.Response(200) for _ in range(10)]
@@ -74,7 +76,7 @@ def test_a_token_that_is_old_by_our_clock_does_not_make_every_call_log_in(desk: 
     assert desk.logins == 1
 
 
-def test_a_clock_that_jumps_ahead_costs_one_login(desk: Desk) -> None:
+def test_a_clock_that_jumps_ahead_causes_one_login(desk: Desk) -> None:
     client = desk.client()
     desk.answers = [httpx.Response(200) for _ in range(10)]
     client.set_phase_1([1])
@@ -96,7 +98,7 @@ def test_a_401_is_answered_by_one_fresh_login_and_the_same_call_again(desk: Desk
     assert bearer(desk.calls[1]) != bearer(desk.calls[2])
 
 
-def test_a_fresh_token_that_is_refused_ends_in_credentials_refused(desk: Desk) -> None:
+def test_a_refused_fresh_token_raises_credentials_refused(desk: Desk) -> None:
     client = desk.client()
     desk.answers = [httpx.Response(200), httpx.Response(401), httpx.Response(401, json={"message": "bloccato"})]
     client.set_phase_1([1])
@@ -127,7 +129,9 @@ def test_a_refused_login_is_tried_once(desk: Desk, status: int) -> None:
         httpx.ConnectTimeout("slow"),
     ],
 )
-def test_a_login_that_fails_otherwise_is_the_services_trouble(desk: Desk, answer: httpx.Response | Exception) -> None:
+def test_any_other_failure_of_the_login_raises_service_unavailable(
+    desk: Desk, answer: httpx.Response | Exception
+) -> None:
     desk.login_answers = [answer]
     with pytest.raises(ServiceUnavailable, match=r"^acme: log in: "):
         desk.client().reserve([1])
@@ -142,7 +146,7 @@ def test_log_in_always_logs_in(desk: Desk) -> None:
 
 
 def in_threads(count: int, run: object) -> list[BaseException | None]:
-    """Start them together; what each raised."""
+    """Run it in threads that start together; return what each raised."""
     gate = threading.Barrier(count)
 
     def one(_: int) -> None:
@@ -171,12 +175,12 @@ def test_threads_whose_token_is_refused_share_one_fresh_login(desk: Desk) -> Non
     assert desk.logins == 2
 
 
-def test_threads_that_wait_for_a_refused_login_do_not_try_it_again(desk: Desk) -> None:
+def test_threads_that_wait_for_a_refused_login_do_not_repeat_it(desk: Desk) -> None:
     """Sixteen attempts at once could lock the account."""
     client = desk.client()
 
     def refuse_late(_: httpx.Request) -> httpx.Response:
-        threading.Event().wait(0.25)  # by then the other threads stand at the lock
+        threading.Event().wait(0.25)  # by then the other threads wait for the lock
         return httpx.Response(401)
 
     desk.login_answers = [refuse_late] * 16
@@ -205,5 +209,5 @@ def test_the_token_is_a_json_string(body: bytes, token: str | None) -> None:
     "token",
     ["", "a.b", "a.b.c", "a.!!!.c", "a.bnVsbA.c", "a.W10.c", "a.eyJleHAiOnRydWV9.c", "a.eyJleHAiOjFlMzAwfQ.c"],
 )
-def test_a_token_that_is_no_readable_jwt_has_no_expiry(token: str) -> None:
+def test_an_unreadable_jwt_has_no_expiry(token: str) -> None:
     assert read_expiry(token) is None

@@ -1,4 +1,4 @@
-"""Whoever listens is told of every exchange with the service once: its call, how it ended, how long it took."""
+"""Every exchange with the service is reported once: its call, its status, its duration and its bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def listened(desk: Desk) -> tuple[EasyTracking, list[CallEnded]]:
-    """A client, and what is told of its calls."""
+    """A client, and the reports of its calls."""
     told: list[CallEnded] = []
     client = EasyTracking(
         account_settings(),
@@ -31,7 +31,7 @@ def listened(desk: Desk) -> tuple[EasyTracking, list[CallEnded]]:
 
 
 class Breaking(httpx.SyncByteStream):
-    """Two bytes after two seconds each, then nothing more."""
+    """Two pieces after two seconds each, then an error."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -43,7 +43,7 @@ class Breaking(httpx.SyncByteStream):
         raise httpx.ReadError("gone")
 
 
-def test_the_login_and_the_call_are_told_with_their_bytes(desk: Desk) -> None:
+def test_the_login_and_the_call_are_reported_with_their_bytes(desk: Desk) -> None:
     client, told = listened(desk)
     desk.answers = [httpx.Response(200, content=b"PK\x03\x04")]
     client.fetch(JOB_ID, bytes, 100)
@@ -51,7 +51,7 @@ def test_the_login_and_the_call_are_told_with_their_bytes(desk: Desk) -> None:
     assert told[1].bytes == 4
 
 
-def test_a_refusal_is_told_with_its_status(desk: Desk) -> None:
+def test_a_refusal_is_reported_with_its_status(desk: Desk) -> None:
     client, told = listened(desk)
     desk.answers = [httpx.Response(403)]
     with pytest.raises(Refused):
@@ -59,7 +59,7 @@ def test_a_refusal_is_told_with_its_status(desk: Desk) -> None:
     assert (told[-1].call, told[-1].status) == ("set-fase-1", "403")
 
 
-def test_no_answer_is_told_as_such(desk: Desk) -> None:
+def test_a_call_without_answer_is_reported_as_none(desk: Desk) -> None:
     client, told = listened(desk)
     desk.answers = [httpx.ConnectError("nobody there")]
     with pytest.raises(ServiceUnavailable):
@@ -67,7 +67,7 @@ def test_no_answer_is_told_as_such(desk: Desk) -> None:
     assert (told[-1].call, told[-1].status, told[-1].bytes) == ("reserve", "none", 0)
 
 
-def test_an_answer_that_breaks_off_is_told_with_what_came_of_it_and_how_long_it_took(desk: Desk) -> None:
+def test_an_incomplete_answer_is_reported_with_its_received_bytes_and_duration(desk: Desk) -> None:
     client, told = listened(desk)
     desk.answers = [httpx.Response(200, stream=Breaking(desk))]
     with pytest.raises(JobLost):
@@ -75,7 +75,7 @@ def test_an_answer_that_breaks_off_is_told_with_what_came_of_it_and_how_long_it_
     assert told[-1] == CallEnded("fetch", "torn", 4.0, 4)
 
 
-def test_a_call_repeated_after_a_fresh_login_is_told_twice(desk: Desk) -> None:
+def test_a_call_repeated_after_a_fresh_login_is_reported_twice(desk: Desk) -> None:
     client, told = listened(desk)
     desk.answers = [httpx.Response(401), httpx.Response(200, json={"jobId": JOB_ID})]
     client.reserve([1])

@@ -1,4 +1,4 @@
-"""The calls as the document has them, and every answer turned into what the caller must do."""
+"""The calls follow the vendor's document, and every answer becomes an error that says what the caller must do."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def failing(desk: Desk, call: str, answer: httpx.Response | Exception) -> SyncEr
     return caught.value
 
 
-def test_the_list_is_asked_for_as_section_4_says(desk: Desk) -> None:
+def test_the_list_request_follows_section_4(desk: Desk) -> None:
     desk.answers = [httpx.Response(200, content=LIST)]
     listing = desk.client().list_documents(QUERY)
     assert (listing.documents[0].doc_id, listing.total) == (1, 1)
@@ -58,7 +58,7 @@ def test_the_list_is_asked_for_as_section_4_says(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 202])
-def test_a_reservation_sends_docids_and_gives_the_job(desk: Desk, status: int) -> None:
+def test_a_reservation_sends_docids_and_returns_the_job_id(desk: Desk, status: int) -> None:
     desk.answers = [httpx.Response(status, json={"jobId": JOB_ID})]
     assert desk.client().reserve({30, 10, 20}) == JOB_ID
     (call,) = desk.calls
@@ -66,7 +66,7 @@ def test_a_reservation_sends_docids_and_gives_the_job(desk: Desk, status: int) -
     assert json.loads(call.read()) == {"docIds": [10, 20, 30]}
 
 
-def test_a_reservation_of_chosen_types_says_all_four(desk: Desk) -> None:
+def test_a_reservation_of_chosen_types_sends_all_four_fields(desk: Desk) -> None:
     desk.answers = [httpx.Response(202, json={"jobId": JOB_ID})]
     assert desk.client().reserve_types([1], frozenset({FileType.FA, FileType.FI})) == JOB_ID
     assert desk.calls[0].url.path == "/api/v10/DownloadInvoices/jobs-select-type"
@@ -107,7 +107,7 @@ def test_a_reservation_without_a_type_is_never_sent(desk: Desk) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("status", [400, 403])
-def test_a_refusal_carries_its_status_and_the_services_words(desk: Desk, call: str, status: int) -> None:
+def test_a_refusal_has_its_status_and_the_service_s_message(desk: Desk, call: str, status: int) -> None:
     error = failing(desk, call, httpx.Response(status, json={"message": "docId già impostato"}))
     assert isinstance(error, Refused)
     assert (error.status, error.reply) == (status, "docId già impostato")
@@ -136,7 +136,9 @@ def test_a_refusal_carries_its_status_and_the_services_words(desk: Desk, call: s
     ],
     ids=repr,
 )
-def test_no_answer_of_the_service_means_wait(desk: Desk, call: str, answer: httpx.Response | Exception) -> None:
+def test_an_answer_that_is_not_the_service_s_raises_service_unavailable(
+    desk: Desk, call: str, answer: httpx.Response | Exception
+) -> None:
     assert isinstance(failing(desk, call, answer), ServiceUnavailable)
 
 
@@ -156,7 +158,7 @@ def test_no_answer_of_the_service_means_wait(desk: Desk, call: str, answer: http
     ],
     ids=repr,
 )
-def test_only_a_service_that_breaks_down_over_a_call_blames_it(
+def test_only_a_failure_during_the_call_raises_call_failed(
     desk: Desk, call: str, answer: httpx.Response | Exception, *, blames: bool
 ) -> None:
     assert isinstance(failing(desk, call, answer), CallFailed) is blames
@@ -172,13 +174,13 @@ def test_a_failure_of_the_login_is_not_a_failure_of_the_call(desk: Desk, answer:
 
 @pytest.mark.parametrize("call", ["reserve", "set-fase-1"])
 @pytest.mark.parametrize("status", [404, 409, 413, 422])
-def test_another_4xx_blames_the_documents_only_if_the_service_says_so(desk: Desk, call: str, status: int) -> None:
+def test_another_4xx_is_a_refusal_only_with_a_json_body(desk: Desk, call: str, status: int) -> None:
     assert isinstance(failing(desk, call, httpx.Response(status, json={"title": "Not Found"})), Refused)
     desk.calls.clear()
     assert isinstance(failing(desk, call, httpx.Response(status, text="no")), ServiceUnavailable)
 
 
-def test_a_413_asks_for_a_narrower_window(desk: Desk) -> None:
+def test_a_413_of_the_list_raises_too_large(desk: Desk) -> None:
     assert isinstance(failing(desk, "list", httpx.Response(413)), TooLarge)
 
 
@@ -188,7 +190,7 @@ def test_a_redirect_is_named_and_never_followed(desk: Desk) -> None:
     assert "canary" not in str(error)
 
 
-def test_an_untrusted_certificate_says_where_the_authority_goes(desk: Desk) -> None:
+def test_the_error_of_an_untrusted_certificate_names_ca_file(desk: Desk) -> None:
     error = failing(desk, "list", httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] unable to get issuer"))
     assert "ca_file" in str(error)
 
@@ -221,7 +223,7 @@ def test_retry_after_is_read_in_seconds_or_as_a_date(
 @pytest.mark.parametrize(
     "answer", [{}, {"jobId": None}, {"jobId": 5}, {"jobId": JOB_ID[:-1]}, {"jobId": JOB_ID[:-1] + "/"}, [], "x"]
 )
-def test_a_reservation_without_a_guid_is_the_services_trouble(desk: Desk, answer: object) -> None:
+def test_a_reservation_without_a_guid_raises_service_unavailable(desk: Desk, answer: object) -> None:
     assert isinstance(failing(desk, "reserve", httpx.Response(202, json=answer)), ServiceUnavailable)
 
 
@@ -250,7 +252,7 @@ def test_an_errors_body_is_shown_in_one_short_printable_line(desk: Desk, body: b
     assert error.reply == said
 
 
-def test_the_list_is_inflated_here(desk: Desk) -> None:
+def test_the_client_inflates_the_list_in_every_encoding(desk: Desk) -> None:
     raw = zlib.compressobj(wbits=-15)
     for encoding, body in {
         "gzip": ZIPPED,
@@ -276,19 +278,19 @@ def test_the_list_is_inflated_here(desk: Desk) -> None:
         ("", LIST[:-1]),
     ],
 )
-def test_a_compressed_list_that_is_not_whole_is_no_list(desk: Desk, encoding: str, body: bytes) -> None:
+def test_an_incomplete_compressed_list_raises_service_unavailable(desk: Desk, encoding: str, body: bytes) -> None:
     answer = httpx.Response(200, headers={"Content-Encoding": encoding}, stream=Pieces(body))
     assert isinstance(failing(desk, "list", answer), ServiceUnavailable)
 
 
-def test_a_list_that_inflates_without_end_is_too_large(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_inflates_beyond_the_limit_raises_too_large(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_client, "MOST_LIST_BYTES", 1_000_000)
     bomb = gzip.compress(b" " * 50_000_000, 9)
     answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Pieces(bomb))
     assert isinstance(failing(desk, "list", answer), TooLarge)
 
 
-def test_an_answer_that_trickles_ends_at_the_calls_deadline(desk: Desk) -> None:
+def test_a_slow_answer_ends_at_the_call_s_deadline(desk: Desk) -> None:
     trickle = Pieces(LIST, each=lambda: desk.clock.pass_time(20))
     error = failing(desk, "list", httpx.Response(200, stream=trickle))
     assert isinstance(error, ServiceUnavailable)
@@ -296,7 +298,7 @@ def test_an_answer_that_trickles_ends_at_the_calls_deadline(desk: Desk) -> None:
     assert trickle.given < len(LIST)
 
 
-def test_a_success_that_breaks_off_is_not_a_success(desk: Desk) -> None:
+def test_an_incomplete_successful_answer_raises_service_unavailable(desk: Desk) -> None:
     torn = Pieces(b"tru", fails=httpx.ReadError("reset"))
     assert isinstance(failing(desk, "set-fase-1", httpx.Response(200, stream=torn)), ServiceUnavailable)
 
@@ -310,7 +312,7 @@ def test_cookies_are_not_kept(desk: Desk) -> None:
 
 
 def echoes(request: httpx.Request) -> list[str]:
-    """Ways in which a service may give our secrets back."""
+    """Answers in which a service echoes our secrets."""
     password = 'pässw"ord<canary>&1'
     token = str(request.headers.get("Authorization", "Bearer "))
     return [
@@ -324,7 +326,7 @@ def echoes(request: httpx.Request) -> list[str]:
 
 @pytest.mark.parametrize("number", range(5))
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500])
-def test_what_the_service_echoes_never_shows_a_secret(desk: Desk, status: int, number: int) -> None:
+def test_an_error_never_shows_a_secret_that_the_service_echoes(desk: Desk, status: int, number: int) -> None:
     """NO-SECRET-LEAK."""
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -343,13 +345,13 @@ def test_what_the_service_echoes_never_shows_a_secret(desk: Desk, status: int, n
         assert "eyJ" not in shown
 
 
-def test_an_opaque_token_is_not_shown_either(desk: Desk) -> None:
+def test_an_error_never_shows_an_opaque_token(desk: Desk) -> None:
     desk.login_answers = [httpx.Response(200, text='"opaque-canary"')]
     error = failing(desk, "reserve", httpx.Response(400, text="token opaque-canary"))
     assert "canary" not in str(error)
 
 
-def test_one_connection_pool_with_bounded_waits(desk: Desk) -> None:
+def test_every_wait_for_the_network_has_a_timeout(desk: Desk) -> None:
     desk.answers = [httpx.Response(200)]
     desk.client().set_phase_1([1])
     assert desk.calls[0].extensions["timeout"] == {"connect": 5.0, "pool": 5.0, "read": 30.0, "write": 30.0}
@@ -357,7 +359,7 @@ def test_one_connection_pool_with_bounded_waits(desk: Desk) -> None:
 
 
 class Pieces(httpx.SyncByteStream):
-    """A body that comes byte by byte, and may fail at its end."""
+    """A body in small pieces, which may fail at its end."""
 
     def __init__(
         self, body: bytes, *, each: Callable[[], None] = lambda: None, fails: Exception | None = None
@@ -384,7 +386,7 @@ class Pieces(httpx.SyncByteStream):
         ("", None),
     ],
 )
-def test_how_far_the_service_s_clock_is_ahead_is_read_from_any_answer_a_refusal_too(
+def test_the_service_s_clock_is_read_from_every_answer_including_refusals(
     desk: Desk, header: str, ahead: float | None
 ) -> None:
     desk.login_answers.append(httpx.Response(401, headers={"Date": header}))

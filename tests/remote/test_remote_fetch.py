@@ -1,4 +1,4 @@
-"""The parcel's way from the job to the sink: it comes once, and what comes torn is lost."""
+"""Fetching a parcel: the service sends it once, and an incomplete one is lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Pieces(httpx.SyncByteStream):
 
 
 def fetch(desk: Desk, answer: httpx.Response | Exception, most_bytes: int = 1_000_000) -> tuple[object, bytes]:
-    """What the fetch gave or raised, and what the sink got."""
+    """The fetch's result or error, and the bytes in the sink."""
     desk.answers = [answer]
     desk.calls.clear()
     got = io.BytesIO()
@@ -54,7 +54,7 @@ def outcome_of(client: EasyTracking, got: io.BytesIO, most_bytes: int) -> object
         return error
 
 
-def test_a_parcel_goes_to_the_sink_as_it_comes(desk: Desk) -> None:
+def test_a_parcel_is_written_to_the_sink_piece_by_piece(desk: Desk) -> None:
     outcome, got = fetch(desk, httpx.Response(200, headers=BINARY, stream=Pieces(BODY[:100], BODY[100:])))
     assert (outcome, got) == (Received(len(BODY)), BODY)
     (call,) = desk.calls
@@ -68,7 +68,7 @@ def test_a_202_is_pending(desk: Desk, header: dict[str, str], pause: float | Non
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410, 201, 204, 206])
-def test_a_job_that_gives_no_parcel_any_more_is_lost(desk: Desk, status: int) -> None:
+def test_a_status_that_ends_the_job_raises_job_lost(desk: Desk, status: int) -> None:
     outcome, got = fetch(desk, httpx.Response(status, json={"message": "GUID non trovato"}))
     assert isinstance(outcome, JobLost)
     assert str(outcome).startswith("acme: fetch: ")
@@ -76,7 +76,7 @@ def test_a_job_that_gives_no_parcel_any_more_is_lost(desk: Desk, status: int) ->
 
 
 @pytest.mark.parametrize("status", [302, 405, 429, 500, 503])
-def test_a_status_that_says_nothing_about_the_job_means_wait(desk: Desk, status: int) -> None:
+def test_a_status_that_says_nothing_about_the_job_raises_service_unavailable(desk: Desk, status: int) -> None:
     outcome, _ = fetch(desk, httpx.Response(status, headers={"Retry-After": "9"}))
     assert isinstance(outcome, ServiceUnavailable)
     assert outcome.retry_after == 9
@@ -98,7 +98,7 @@ def test_a_failure_after_the_status_loses_the_job(desk: Desk, error: Exception) 
 
 
 @pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/json", "TEXT/HTML"])
-def test_a_page_instead_of_a_parcel_is_named_and_not_given_to_the_sink(desk: Desk, kind: str) -> None:
+def test_a_page_instead_of_a_parcel_is_quoted_and_not_written_to_the_sink(desk: Desk, kind: str) -> None:
     outcome, got = fetch(desk, httpx.Response(200, headers={"Content-Type": kind}, content=b"<p>Manutenzione</p>"))
     assert isinstance(outcome, JobLost)
     assert kind.lower().split(";")[0] in str(outcome)
@@ -106,11 +106,11 @@ def test_a_page_instead_of_a_parcel_is_named_and_not_given_to_the_sink(desk: Des
     assert got == b""
 
 
-def test_an_empty_body_is_no_parcel(desk: Desk) -> None:
+def test_an_empty_body_raises_job_lost(desk: Desk) -> None:
     assert isinstance(fetch(desk, httpx.Response(200, headers=BINARY))[0], JobLost)
 
 
-def test_a_parcel_beyond_the_cap_stops_there(desk: Desk) -> None:
+def test_a_parcel_beyond_the_limit_raises_job_lost(desk: Desk) -> None:
     declared, got = fetch(desk, httpx.Response(200, content=BODY), most_bytes=len(BODY) - 1)
     assert isinstance(declared, JobLost)
     assert got == b""
@@ -120,7 +120,7 @@ def test_a_parcel_beyond_the_cap_stops_there(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_a_compression_nobody_asked_for_is_undone_under_the_cap(desk: Desk, encoding: str) -> None:
+def test_an_unrequested_compression_is_inflated_within_the_limit(desk: Desk, encoding: str) -> None:
     compress = gzip.compress if encoding == "gzip" else zlib.compress
     headers = {**BINARY, "Content-Encoding": encoding}
     assert fetch(desk, httpx.Response(200, headers=headers, stream=Pieces(compress(BODY))))[1] == BODY
@@ -131,7 +131,7 @@ def test_a_compression_nobody_asked_for_is_undone_under_the_cap(desk: Desk, enco
     assert isinstance(torn, JobLost)
 
 
-def test_what_the_sink_raises_escapes_unchanged_and_the_answer_is_closed(desk: Desk) -> None:
+def test_an_error_of_the_sink_escapes_unchanged_and_the_answer_is_closed(desk: Desk) -> None:
     stream = Pieces(BODY, BODY)
     desk.answers = [httpx.Response(200, headers=BINARY, stream=stream)]
     full = StorageFault("no space left")
@@ -145,7 +145,7 @@ def test_what_the_sink_raises_escapes_unchanged_and_the_answer_is_closed(desk: D
     assert stream.closed
 
 
-def test_an_oserror_of_the_sink_is_not_taken_for_the_networks(desk: Desk) -> None:
+def test_an_oserror_of_the_sink_is_not_translated_as_a_network_error(desk: Desk) -> None:
     desk.answers = [httpx.Response(200, headers=BINARY, stream=Pieces(BODY))]
 
     def sink(_: bytes) -> None:
@@ -156,7 +156,7 @@ def test_an_oserror_of_the_sink_is_not_taken_for_the_networks(desk: Desk) -> Non
     assert not isinstance(caught.value, SyncError)
 
 
-def test_a_parcel_that_trickles_ends_at_the_deadline(desk: Desk) -> None:
+def test_a_slow_parcel_ends_at_the_deadline(desk: Desk) -> None:
     desk.answers = [httpx.Response(200, headers=BINARY, stream=Pieces(*[b"x"] * 1000))]
     with pytest.raises(JobLost, match="longer than 1800 seconds"):
         desk.client().fetch(JOB_ID, lambda _: desk.clock.pass_time(29), 1_000_000)
@@ -169,7 +169,7 @@ def test_a_401_renews_the_token_and_the_job_is_not_lost(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("job_id", ["", "x" * 36, "../../../x", JOB_ID + "\n"])
-def test_what_is_no_job_id_is_never_sent(desk: Desk, job_id: str) -> None:
+def test_an_invalid_job_id_is_never_sent(desk: Desk, job_id: str) -> None:
     with pytest.raises(ValueError, match="GUID"):
         desk.client().fetch(job_id, lambda _: None, 1)
     assert desk.logins == 0
@@ -195,7 +195,7 @@ def fetch_raw(server: RawServer, says: bytes, *, resets: bool = False) -> tuple[
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
-def test_a_whole_parcel_is_taken_whatever_the_framing(raw_server: RawServer, parcel: bytes, framing: str) -> None:
+def test_a_complete_parcel_is_received_with_every_framing(raw_server: RawServer, parcel: bytes, framing: str) -> None:
     tails = {
         "length": f"Content-Length: {len(parcel)}\r\n\r\n".encode() + parcel,
         "chunked": chunked(parcel),
@@ -208,7 +208,7 @@ def test_a_whole_parcel_is_taken_whatever_the_framing(raw_server: RawServer, par
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close", "gzip"])
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.99])
-def test_a_parcel_cut_on_the_way_is_never_a_parcel(
+def test_a_truncated_parcel_is_never_accepted(
     raw_server: RawServer, parcel: bytes, framing: str, part: float
 ) -> None:
     packed = gzip.compress(parcel)
@@ -226,7 +226,7 @@ def test_a_parcel_cut_on_the_way_is_never_a_parcel(
         assert isinstance(outcome, JobLost)
 
 
-def test_a_reset_in_mid_body_loses_the_job(raw_server: RawServer, parcel: bytes) -> None:
+def test_a_reset_within_the_body_raises_job_lost(raw_server: RawServer, parcel: bytes) -> None:
     says = HEAD + b"Content-Length: 9999\r\n\r\n" + parcel
     assert isinstance(fetch_raw(raw_server, says, resets=True)[0], (JobLost, ServiceUnavailable))
 
@@ -245,11 +245,11 @@ def test_a_reset_in_mid_body_loses_the_job(raw_server: RawServer, parcel: bytes)
     ],
     ids=lambda says: repr(says[:30]),
 )
-def test_an_answer_that_is_no_http_keeps_the_job(raw_server: RawServer, says: bytes) -> None:
+def test_an_answer_that_is_not_http_keeps_the_job(raw_server: RawServer, says: bytes) -> None:
     assert isinstance(fetch_raw(raw_server, says)[0], ServiceUnavailable)
 
 
-def test_nobody_at_the_door_means_wait(raw_server: RawServer) -> None:
+def test_a_refused_connection_raises_service_unavailable(raw_server: RawServer) -> None:
     port, raw_server.port = raw_server.port, 1
     client = raw_server.client()
     raw_server.port = port

@@ -1,4 +1,4 @@
-"""Two elements of the list under one id: what is a change of the document, and what only another notation."""
+"""Two list elements with one id: which differences change the document, and which are only another notation."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def element(raw: bytes) -> ListedDocument:
         ("nuovo", 1, 2),
     ],
 )
-def test_another_notation_of_the_same_value_is_no_change(field: str, before: Any, now: Any) -> None:
+def test_another_notation_of_the_same_value_is_not_a_change(field: str, before: Any, now: Any) -> None:
     for first, second in ((before, now), (now, before)):
         assert means_the_same(raw_of(**{field: first}), element(raw_of(**{field: second})))
 
@@ -79,7 +79,7 @@ def test_another_value_is_a_change(field: str, before: Any, now: Any) -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, "", " ", "01/05/2026", {"y": 2026}, True])
-def test_a_value_in_one_of_them_only_says_nothing(nothing: Any) -> None:
+def test_a_value_in_only_one_element_is_not_a_change(nothing: Any) -> None:
     said, unsaid = raw_of(data="2026-05-01"), raw_of(data=nothing)
     assert means_the_same(said, element(unsaid))
     assert means_the_same(unsaid, element(said))
@@ -87,8 +87,8 @@ def test_a_value_in_one_of_them_only_says_nothing(nothing: Any) -> None:
 
 
 @given(ELEMENTS, st.sampled_from(WIRES))
-def test_a_field_that_one_of_them_does_not_have_says_nothing(members: dict[str, Any], field: str) -> None:
-    """The day on which the service, or this program, comes to know a fourteenth field changes no document."""
+def test_a_field_in_only_one_element_is_not_a_change(members: dict[str, Any], field: str) -> None:
+    """A fourteenth field, new to the service or to this program, changes no document."""
     without = {name: value for name, value in members.items() if name != field}
     old, new = raw_of(**without), raw_of(**members)
     assert means_the_same(old, element(new))
@@ -97,7 +97,7 @@ def test_a_field_that_one_of_them_does_not_have_says_nothing(members: dict[str, 
 
 
 @given(ELEMENTS, ELEMENTS)
-def test_equal_fingerprints_mean_the_same_and_whoever_compares_them_does_not_matter(
+def test_elements_with_equal_fingerprints_mean_the_same_in_either_order(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     first, second = raw_of(**one), raw_of(**other)
@@ -107,18 +107,18 @@ def test_equal_fingerprints_mean_the_same_and_whoever_compares_them_does_not_mat
     assert means_the_same(first, element(first))
 
 
-def test_a_fingerprint_is_of_what_is_there_however_many_fields_are_known() -> None:
+def test_a_fingerprint_does_not_depend_on_the_number_of_known_fields() -> None:
     raw = raw_of(number="77", senderCF="", sdiId=None, dataRicezione="2026-05-01T10:00:00")
     known = b'{"doc_id":7,"number":"77","received":"2026-05-01T10:00:00"}'
     assert element(raw).fingerprint == hashlib.sha256(known).hexdigest()
 
 
 @pytest.mark.parametrize("before", [b"", b"not JSON", b"[]", b"{}", b'{"id":8}', b"[" * 100_000])
-def test_what_is_no_element_of_the_document_says_something_else(before: bytes) -> None:
+def test_an_invalid_old_element_differs_from_every_element(before: bytes) -> None:
     assert not means_the_same(before, element(raw_of()))
 
 
-def test_both_are_read_in_the_services_own_time_zone() -> None:
+def test_both_elements_are_read_in_the_service_s_time_zone() -> None:
     before, now = raw_of(dataRicezione="2026-05-01 10:00:00"), raw_of(dataRicezione="2026-05-01T10:00:00Z")
     in_utc = read_element(now, UTC)
     assert in_utc is not None

@@ -1,4 +1,4 @@
-"""A field of the list stands in one place of the program: whatever names it besides decides something by it."""
+"""The program names a list field only in one table, and where it decides something by the field."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ DECIDES = {
     "receiver_piva": "a filter, an account's setting, news of arrivals",
     "receiver_cf": "a filter, an account's setting, news of arrivals",
 }
-"""Fields that something is decided by, and what. What only shows or keeps a field takes it from the table."""
+"""Fields by which something is decided, and what. Code that only shows or stores fields uses the table."""
 
 ELSEWHERE = {
     "number": "a word",
     "receiverPIVA": "a parameter of the list",
     "receiverCF": "a parameter of the list",
 }
-"""Names of the service's fields that mean something else, too."""
+"""Names of the service's fields that also have another meaning."""
 
 
 def words(path: Path) -> Iterator[str]:
-    """Every identifier of a module, and every text that could be one."""
+    """All identifiers and string constants of a module."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
             case ast.Name(id=word) | ast.Attribute(attr=word) | ast.arg(arg=word) | ast.keyword(arg=str(word)):
@@ -48,15 +48,15 @@ NAMED = {
     for path in PACKAGE.rglob("*.py")
     if path.name != "list_fields.py" and "invoices" not in path.relative_to(PACKAGE).parts
 }
-"""The words of each module. An invoice names its own fields, which are not those of the list."""
+"""The words of each module, except `invoices`: an invoice's fields are not those of the list."""
 
 
 @pytest.mark.parametrize("field", LIST_FIELDS, ids=lambda field: field.name)
-def test_a_field_is_named_in_its_table_alone_unless_something_is_decided_by_it(field: ListField) -> None:
+def test_only_the_table_names_a_field_by_which_nothing_is_decided(field: ListField) -> None:
     names = {field.name} - DECIDES.keys() | {field.wire} - ELSEWHERE.keys()
     assert [file for file, found in NAMED.items() if found & names] == []
 
 
-def test_what_is_said_to_decide_something_is_a_field_that_is_named_somewhere() -> None:
+def test_every_exception_names_an_existing_field_that_is_used() -> None:
     assert {field.name for field in LIST_FIELDS} >= DECIDES.keys()
     assert set().union(*NAMED.values()) >= DECIDES.keys() | ELSEWHERE.keys()

@@ -1,4 +1,4 @@
-"""The list's answer: what one odd element or field may cost, and what it may not."""
+"""The list's answer: an invalid element or field affects nothing else."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_program_knows_the_thirteen_fields_of_the_vendors_document() -> None
     assert {"id", *(field.wire for field in LIST_FIELDS)} == set(FIELDS)
 
 
-def test_raw_is_the_element_as_it_came() -> None:
+def test_raw_holds_the_element_unchanged() -> None:
     element = '{ "id" : 7,\n "sconosciuto": [1, {"è": null}] }'
     assert read_document_list(listing_of(element)).documents[0].raw == element.encode()
 
@@ -87,7 +87,7 @@ def test_raw_is_the_element_as_it_came() -> None:
     ],
     ids=lambda odd: odd[:12],
 )
-def test_an_odd_field_spoils_only_itself(field: str, odd: str) -> None:
+def test_an_invalid_field_affects_only_itself(field: str, odd: str) -> None:
     element = json.dumps({name: value for name, value in WHOLE.items() if name != field})[:-1] + f',"{field}":{odd}}}'
     listing = read_document_list(listing_of(element, json.dumps(WHOLE | {"id": 8})))
     spoiled, good = listing.documents
@@ -104,7 +104,7 @@ def test_an_odd_field_spoils_only_itself(field: str, odd: str) -> None:
             assert len(text) <= MOST_FIELD_TEXT
 
 
-def test_bytes_that_are_not_utf8_spoil_only_their_letters() -> None:
+def test_invalid_utf8_affects_only_its_characters() -> None:
     body = listing_of('{"id":1,"number":"caff?","fileName":"a.xml"}').replace(b"?", b"\xe8")
     (document,) = read_document_list(body).documents
     assert (document.number, document.file_name) == ("caff\ufffd", "a.xml")
@@ -112,7 +112,7 @@ def test_bytes_that_are_not_utf8_spoil_only_their_letters() -> None:
 
 
 @pytest.mark.parametrize("doc_id", ["null", "0", "-1", "1.5", "true", '"x"', "[1]", str(2**63), '"٣"', "9" * 5000])
-def test_an_element_without_a_usable_id_is_kept_apart(doc_id: str) -> None:
+def test_an_element_without_a_usable_id_is_unreadable(doc_id: str) -> None:
     element = f'{{"id":{doc_id},"number":"1"}}'
     listing = read_document_list(listing_of('{"id":5}', element, "17", "{}"))
     assert [document.doc_id for document in listing.documents] == [5]
@@ -122,7 +122,7 @@ def test_an_element_without_a_usable_id_is_kept_apart(doc_id: str) -> None:
 @pytest.mark.parametrize(
     ("doc_id", "read"), [('"123"', 123), ('" 7 "', 7), (str(2**63 - 1), 2**63 - 1), ("7.0", 7), ('"7.00"', 7)]
 )
-def test_an_id_may_be_digits_in_a_text_and_have_zeros_behind_a_point(doc_id: str, read: int) -> None:
+def test_an_id_may_be_text_of_digits_or_have_zero_decimals(doc_id: str, read: int) -> None:
     assert read_document_list(listing_of(f'{{"id":{doc_id}}}')).documents[0].doc_id == read
 
 
@@ -131,7 +131,7 @@ def test_a_document_listed_twice_is_kept_once_and_the_last_counts() -> None:
     assert [(document.doc_id, document.number) for document in listing.documents] == [(1, "b"), (2, None)]
 
 
-def test_numbers_given_for_a_number_or_an_sdi_id_are_taken_as_text() -> None:
+def test_a_json_number_is_accepted_as_text_for_number_and_sdi_id() -> None:
     document = read_one(number=77, sdiId=1204005)
     assert (document.number, document.sdi_id) == ("77", "1204005")
 
@@ -168,21 +168,23 @@ def test_document_dates_are_read_leniently(given: str, read: date | None) -> Non
         ("ieri", None),
     ],
 )
-def test_a_reception_with_a_zone_becomes_local_and_its_text_stays(given: str, read: str | None) -> None:
+def test_a_reception_time_with_a_zone_is_converted_to_local_time_and_kept_as_text(
+    given: str, read: str | None
+) -> None:
     document = read_one(dataRicezione=given)
     assert document.received == (datetime.fromisoformat(read) if read else None)
     assert document.received_text == given
 
 
-def test_the_fingerprint_sees_the_thirteen_values_and_nothing_else() -> None:
+def test_the_fingerprint_covers_exactly_the_thirteen_values() -> None:
     shuffled = json.dumps(dict(reversed(WHOLE.items())) | {"nuovo": 1}, indent=3, ensure_ascii=False)
     assert read_document_list(listing_of(shuffled)).documents[0].fingerprint == read_one().fingerprint
     prints = {read_one(**{name: "altro"}).fingerprint for name in FIELDS if name != "id"}
     assert len(prints | {read_one().fingerprint, read_one(id=1).fingerprint}) == len(FIELDS) + 1
 
 
-def test_the_fingerprint_does_not_depend_on_what_else_is_odd() -> None:
-    """Elements that take the slow way in give the same as those that take the fast one."""
+def test_the_fingerprint_does_not_depend_on_how_the_list_is_parsed() -> None:
+    """The slow parser gives the same fingerprint as the fast one."""
     odd = json.dumps(WHOLE)[:-1] + ',"nuovo":"\\ud800"}'
     assert read_document_list(listing_of(odd)).documents[0].fingerprint == read_one().fingerprint
 
@@ -205,23 +207,23 @@ def test_the_fingerprint_does_not_depend_on_what_else_is_odd() -> None:
     ],
     ids=lambda body: repr(body[:24]),
 )
-def test_what_is_no_whole_list_is_the_services_trouble(body: bytes) -> None:
+def test_an_incomplete_list_raises_service_unavailable(body: bytes) -> None:
     with pytest.raises(ServiceUnavailable):
         read_document_list(body)
 
 
 @pytest.mark.parametrize("body", [b'{"invoices":[],"total":0}', b'{"invoices":null,"total":0}'])
-def test_an_empty_list_is_a_list(body: bytes) -> None:
+def test_an_empty_list_is_accepted(body: bytes) -> None:
     assert read_document_list(b"\xef\xbb\xbf" + body).documents == ()
 
 
 @pytest.mark.parametrize(("total", "read"), [("3", 3), ('"3"', 3), ("null", None), ("{}", None), ('"\\ud800"', None)])
-def test_an_odd_total_is_no_total(total: str, read: int | None) -> None:
+def test_an_invalid_total_is_ignored(total: str, read: int | None) -> None:
     listing = read_document_list(listing_of('{"id":1}', total=total))
     assert (listing.total, len(listing.documents)) == (read, 1)
 
 
-def test_a_list_cut_at_any_byte_is_never_taken_for_a_list() -> None:
+def test_a_list_truncated_at_any_byte_is_refused() -> None:
     whole = listing_of(json.dumps(WHOLE), '{"id":2,"number":"\\ud800"}')
     for length in range(len(whole)):
         with pytest.raises(ServiceUnavailable):
@@ -239,7 +241,7 @@ ELEMENTS = st.fixed_dictionaries({"id": JSON_VALUES}, optional=dict.fromkeys(FIE
 
 
 @given(st.lists(JSON_VALUES | ELEMENTS))
-def test_any_elements_are_listed_or_kept_apart(elements: list[Any]) -> None:
+def test_any_element_is_either_listed_or_unreadable(elements: list[Any]) -> None:
     texts = [json.dumps(element) for element in elements]
     listing = read_document_list(listing_of(*texts))
     kept = {document.raw.decode() for document in listing.documents} | {raw.decode() for raw in listing.unreadable}

@@ -1,4 +1,4 @@
-"""Which file belongs to which document, and what one bad document may cost the others: nothing."""
+"""Files are assigned to their documents, and a faulty document does not affect the others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def told(parcel: Parcel) -> list[tuple[int, str, str, int]]:
     return [(found.doc_id, found.file_type, found.name, found.ordinal) for found in parcel.files]
 
 
-def test_the_documents_own_example_comes_home_byte_for_byte(pack: Packer) -> None:
+def test_the_vendor_s_example_is_read_byte_for_byte(pack: Packer) -> None:
     rows: list[Row] = [
         (4574622, "20230619_141959147.a7_IT06628860964_9FKju.xml.p7m", "FA"),
         (4574622, "20230619_141959147.a7_IT06628860964_9FKju_MT_001.xml", "MT"),
@@ -54,13 +54,13 @@ def test_the_documents_own_example_comes_home_byte_for_byte(pack: Packer) -> Non
     assert parcel == Parcel(parcel.files, frozenset(), frozenset(), frozenset(), (), (), {}, 0)
 
 
-def test_a_parcel_of_another_batch_has_strangers_only(pack: Packer) -> None:
+def test_a_parcel_of_another_batch_holds_only_strangers(pack: Packer) -> None:
     parcel = inspect(pack([(9, "a.xml", "FA")], [("a.xml", b"x")]), 1, 2)
     assert parcel.files == ()
     assert parcel.strangers == {9}
 
 
-def test_what_is_missing_extra_or_said_twice_costs_nothing(pack: Packer) -> None:
+def test_missing_extra_and_repeated_rows_do_not_affect_other_files(pack: Packer) -> None:
     rows: list[Row] = [(1, "a.xml", "FA"), (1, "a.xml", "FA"), (2, "gone.xml", "FA"), (2, "b.xml", "MT")]
     parcel = inspect(pack(rows, [("a.xml", b"a"), ("b.xml", b"b"), ("nobody.xml", b"n"), ("folder/", b"")]), 1, 2, 3)
     assert told(parcel) == [(1, "FA", "a.xml", 1), (2, "MT", "b.xml", 1)]
@@ -74,12 +74,12 @@ def test_an_empty_file_counts_as_absent(pack: Packer) -> None:
     assert parcel.absent == ((1, "MT"),)
 
 
-def test_an_index_of_nothing_is_a_parcel_of_nothing(pack: Packer) -> None:
+def test_an_empty_index_gives_an_empty_parcel(pack: Packer) -> None:
     assert inspect(pack([], []), 1).files == ()
 
 
 @filenames
-def test_documents_that_share_a_name_are_to_be_fetched_apart(pack: Packer) -> None:
+def test_documents_that_share_a_file_name_collide(pack: Packer) -> None:
     rows: list[Row] = [(1, "same.xml", "FA"), (1, "m.xml", "MT"), (2, "same.xml", "FA"), (3, "c.xml", "FA")]
     entries = [("same.xml", b"1"), ("m.xml", b"m"), ("same.xml", b"2"), ("c.xml", b"c")]
     for given_entries in (entries, entries[1:]):
@@ -89,7 +89,7 @@ def test_documents_that_share_a_name_are_to_be_fetched_apart(pack: Packer) -> No
 
 
 @filenames
-def test_more_entries_of_a_name_than_rows_may_be_anothers_while_others_were_asked_for(pack: Packer) -> None:
+def test_surplus_entries_of_a_name_make_its_document_collide_if_others_were_requested(pack: Packer) -> None:
     body = pack(
         [(1, "same.xml", "FA"), (2, "b.xml", "FA")], [("same.xml", b"1"), ("same.xml", b"?"), ("b.xml", b"b")]
     )
@@ -98,14 +98,14 @@ def test_more_entries_of_a_name_than_rows_may_be_anothers_while_others_were_aske
     assert told(parcel) == [(2, "FA", "b.xml", 1)]
 
 
-def test_a_stranger_that_shares_a_name_makes_it_collide_too(pack: Packer) -> None:
+def test_a_document_collides_with_a_stranger_that_shares_its_file_name(pack: Packer) -> None:
     parcel = inspect(pack([(1, "a.xml", "FA"), (9, "a.xml", "FA")], [("a.xml", b"a")]), 1)
     assert parcel.collided == {1}
     assert parcel.files == ()
 
 
 @filenames
-def test_one_documents_own_files_of_one_name_are_all_kept_in_order(pack: Packer) -> None:
+def test_all_files_of_one_document_with_the_same_name_are_kept_in_order(pack: Packer) -> None:
     rows: list[Row] = [(1, "same.xml", "FA"), (1, "same.xml", "FU")]
     body = pack(rows, [("same.xml", b"first"), ("same.xml", b"second")])
     for requested in ((1,), (1, 2)):
@@ -116,14 +116,14 @@ def test_one_documents_own_files_of_one_name_are_all_kept_in_order(pack: Packer)
         assert not parcel.collided
 
 
-def test_one_entry_for_two_types_of_one_document_is_given_to_both(pack: Packer) -> None:
+def test_one_entry_is_assigned_to_two_types_of_one_document(pack: Packer) -> None:
     parcel = inspect(pack([(1, "a.xml", "FA"), (1, "a.xml", "FU")], [("a.xml", b"a")]), 1, 2)
     assert [found.file_type for found in parcel.files] == ["FA", "FU"]
     assert parcel.self_collided == {1}
 
 
 @filenames
-def test_alone_even_a_surplus_entry_is_kept(pack: Packer) -> None:
+def test_a_surplus_entry_is_kept_if_one_document_was_requested(pack: Packer) -> None:
     parcel = inspect(pack([(1, "a.xml", "FA")], [("a.xml", b"a"), ("a.xml", b"b")]), 1)
     assert told(parcel) == [(1, "FA", "a.xml", 1), (1, "FA", "a.xml", 2)]
     assert parcel.self_collided == {1}
@@ -141,9 +141,7 @@ def test_alone_even_a_surplus_entry_is_kept(pack: Packer) -> None:
         ("perche\u0301.xml", "perch\u00e9.xml"),
     ],
 )
-def test_a_name_that_is_only_loosely_the_same_is_found_if_it_is_the_only_one(
-    pack: Packer, indexed: str, packed: str
-) -> None:
+def test_a_loosely_equal_name_is_found_if_it_is_the_only_one(pack: Packer, indexed: str, packed: str) -> None:
     rows: list[Row] = [(1, indexed, "FA")]
     assert told(inspect(pack(rows, [(packed, b"a")]), 1)) == [(1, "FA", indexed, 1)]
     two = inspect(pack([(1, "x/A.xml", "FA")], [("y/a.xml", b"a"), ("z/a.xml", b"b")]), 1)
@@ -160,14 +158,14 @@ def test_a_name_that_is_only_loosely_the_same_is_found_if_it_is_the_only_one(
     ],
 )
 def test_whole_paths_are_compared_before_base_names(pack: Packer, indexed: str, packed: str) -> None:
-    """A folder a document: the same base name in another folder is another document's."""
+    """One folder per document: the same base name in another folder belongs to another document."""
     others = [(packed.replace("1/", f"{number}/"), b"%d" % number) for number in (2, 3)]
     rows: list[Row] = [(1, indexed, "FA"), (2, others[0][0], "FA"), (3, others[1][0], "FA")]
     body = pack(rows, [(packed, b"1"), *others])
     assert [b"".join(open_file(body, found)) for found in inspect(body, 1, 2, 3).files] == [b"1", b"2", b"3"]
 
 
-def test_a_name_that_means_several_entries_spoils_its_own_document_only(pack: Packer) -> None:
+def test_an_ambiguous_name_affects_only_its_own_document(pack: Packer) -> None:
     rows: list[Row] = [(1, "A.XML", "FA"), (2, "b.xml", "FA")]
     parcel = inspect(pack(rows, [("a.xml", b"1"), ("a.XML", b"2"), ("b.xml", b"b")]), 1, 2)
     assert told(parcel) == [(2, "FA", "b.xml", 1)]
@@ -175,7 +173,7 @@ def test_a_name_that_means_several_entries_spoils_its_own_document_only(pack: Pa
 
 
 @pytest.mark.parametrize("code_page", ["cp437", "cp850", "cp1252", "utf-8"])
-def test_a_name_in_an_unmarked_code_page_is_found(pack: Packer, code_page: str) -> None:
+def test_a_name_in_an_undeclared_code_page_is_found(pack: Packer, code_page: str) -> None:
     raw = "perch\u00e9.xml".encode(code_page)
     ascii_name = "x" * len(raw)
     body = pack([(1, "perch\u00e9.xml", "FA"), (2, "b.xml", "FA")], [(ascii_name, b"a"), ("b.xml", b"b")])
@@ -183,8 +181,8 @@ def test_a_name_in_an_unmarked_code_page_is_found(pack: Packer, code_page: str) 
     assert told(parcel) == [(1, "FA", "perch\u00e9.xml", 1), (2, "FA", "b.xml", 1)]
 
 
-def test_an_entry_whose_two_headers_spell_its_name_in_two_code_pages_is_read(pack: Packer) -> None:
-    """The names differ in length there; the entries beside it are not taken for overlapping."""
+def test_an_entry_with_its_name_in_two_code_pages_is_read(pack: Packer) -> None:
+    """The encoded names differ in length; the neighbouring entries do not count as overlapping."""
     body = bytearray(
         pack([(1, "\u00e9.xml", "FA"), (2, "b.xml", "FA")], [("\u00e9.xml", b"a"), ("b.xml", b"b")]).getvalue()
     )
@@ -203,10 +201,8 @@ def test_an_entry_whose_two_headers_spell_its_name_in_two_code_pages_is_read(pac
     assert told(parcel) == [(1, "FA", "\u00e9.xml", 1), (2, "FA", "b.xml", 1)]
 
 
-def test_a_name_that_takes_hours_to_normalise_is_only_compared_as_it_is(
-    pack: Packer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Normalisation would hold the interpreter: the length is looked at first, and the other documents are read."""
+def test_a_very_long_name_is_compared_without_normalisation(pack: Packer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Normalisation would block the interpreter. The other documents are read."""
 
     def normalize(form: Literal["NFC"], text: str) -> str:
         assert len(text) <= MOST_COMPARED_CHARS
@@ -222,13 +218,13 @@ def test_a_name_that_takes_hours_to_normalise_is_only_compared_as_it_is(
     assert told(inspect(pack([(1, long, "FA")], [(long, b"a")]), 1)) == [(1, "FA", long, 1)]
 
 
-def test_exactly_the_name_wins_over_loosely_the_name(pack: Packer) -> None:
+def test_the_exact_name_is_preferred_to_a_loosely_equal_one(pack: Packer) -> None:
     body = pack([(1, "a.xml", "FA"), (2, "A.xml", "FA")], [("A.xml", b"2"), ("a.xml", b"1")])
     assert [b"".join(open_file(body, found)) for found in inspect(body, 1, 2).files] == [b"1", b"2"]
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a\x07b\n.xml", "n" * 300, "CON", "è €.xml", "a\0b"])
-def test_names_are_kept_as_they_are_and_mean_nothing(pack: Packer, name: str) -> None:
+def test_names_are_kept_unchanged_and_never_used_as_paths(pack: Packer, name: str) -> None:
     packed = name.replace("\0", "?")
     body = pack([(1, name, "FA"), (2, "b.xml", "FA")], [(packed, b"a"), ("b.xml", b"b")])
     parcel = inspect(io.BytesIO(body.getvalue().replace(b"a?b", b"a\0b")), 1, 2)
@@ -237,13 +233,13 @@ def test_names_are_kept_as_they_are_and_mean_nothing(pack: Packer, name: str) ->
 
 @pytest.mark.parametrize("name", ["indice.json", "INDICE.JSON", "out/indice.json", "out\\Indice.json"])
 @pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_the_index_is_found_and_read_however_it_is_written(pack: Packer, name: str, coding: str) -> None:
+def test_the_index_is_read_with_every_name_and_encoding(pack: Packer, name: str, coding: str) -> None:
     index = '{"Files": [{"ID": "7", "FILENAME": "perch\u00e9.xml", "filetype": " fa "}], "altro": 1}'.encode(coding)
     parcel = inspect(pack([], [("perch\u00e9.xml", b"a")], index=index, index_name=name), 7)
     assert told(parcel) == [(7, "FA", "perch\u00e9.xml", 1)]
 
 
-def test_odd_rows_are_counted_and_cost_only_themselves(pack: Packer) -> None:
+def test_unreadable_rows_are_counted_and_affect_only_themselves(pack: Packer) -> None:
     index = b"""{"files": [17, null, {}, {"id": 0, "fileName": "a.xml"}, {"id": 1, "fileName": null},
         {"id": 1, "fileName": "\\ud800", "fileType": "MT"}, {"id": 1, "fileName": "a.xml", "fileType": 9},
         {"id": 1, "fileName": "b.xml", "fileType": "a\\u0000very long type of file"}]}"""
@@ -262,7 +258,7 @@ def test_an_index_of_another_shape_is_a_bad_parcel(pack: Packer, index: bytes) -
 
 
 @filenames
-def test_no_index_or_two_is_a_bad_parcel(pack: Packer) -> None:
+def test_a_missing_or_duplicated_index_is_a_bad_parcel(pack: Packer) -> None:
     with pytest.raises(ParcelBad, match="no indice"):
         inspect(pack([], [], index_name="a/b/indice.json"), 1)
     with pytest.raises(ParcelBad, match="more than one"):
@@ -270,7 +266,7 @@ def test_no_index_or_two_is_a_bad_parcel(pack: Packer) -> None:
 
 
 def flip(body: io.BytesIO, content: bytes) -> io.BytesIO:
-    """The same parcel with one bit of a stored file turned."""
+    """The same parcel with one bit of a stored file flipped."""
     raw = bytearray(body.getvalue())
     raw[raw.index(content)] ^= 1
     return io.BytesIO(bytes(raw))
@@ -287,12 +283,12 @@ def only_the_second_is_refused(parcel: Parcel, reason: str) -> None:
     assert dict(parcel.refused) == {2: f"MT {reason}"}
 
 
-def test_a_wrong_checksum_spoils_that_file_only(pack: Packer) -> None:
+def test_a_wrong_checksum_refuses_only_that_file(pack: Packer) -> None:
     only_the_second_is_refused(inspect(flip(three(pack, b"secret"), b"secret"), 1, 2, 3), "has a wrong checksum")
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_an_unknown_method_spoils_that_file_only(pack: Packer, method: int) -> None:
+def test_an_unknown_compression_method_refuses_only_that_file(pack: Packer, method: int) -> None:
     body = io.BytesIO(three(pack, b"m").getvalue())
     with zipfile.ZipFile(body) as source:
         held = {name: source.read(name) for name in source.namelist()}
@@ -304,33 +300,33 @@ def test_an_unknown_method_spoils_that_file_only(pack: Packer, method: int) -> N
     only_the_second_is_refused(parcel, f"is compressed by method {method}, which is not supported")
 
 
-def test_a_file_beyond_the_limit_spoils_that_file_only_and_is_not_even_inflated(pack: Packer) -> None:
+def test_a_file_beyond_the_limit_is_refused_without_inflating_it(pack: Packer) -> None:
     body = three(pack, bytes(5_000_000), compression=zipfile.ZIP_DEFLATED)
     parcel = inspect(body, 1, 2, 3, limits=ParcelLimits(most_file_bytes=1_000_000, most_total_bytes=2_000_000))
     only_the_second_is_refused(parcel, "inflates to 5000000 bytes, more than 1000000")
 
 
-def test_a_flattering_ratio_spoils_that_file_only(pack: Packer) -> None:
+def test_an_extreme_compression_ratio_refuses_only_that_file(pack: Packer) -> None:
     body = three(pack, bytes(70_000_000), compression=zipfile.ZIP_DEFLATED)
     parcel = inspect(body, 1, 2, 3)
     assert list(parcel.refused) == [2]
     assert "inflates" in parcel.refused[2]
 
 
-def test_a_sum_or_a_count_beyond_the_limits_is_a_bad_parcel(pack: Packer) -> None:
+def test_a_total_or_a_count_beyond_the_limits_is_a_bad_parcel(pack: Packer) -> None:
     for limits in (ParcelLimits(most_total_bytes=11), ParcelLimits(most_entries=4)):
         with pytest.raises(ParcelBad, match="more than"):
             inspect(three(pack, b""), 1, 2, 3, limits=limits)
 
 
-def test_what_changed_since_it_was_inspected_is_not_given_out_as_whole(pack: Packer) -> None:
+def test_a_file_that_changed_after_its_inspection_raises_parcel_bad(pack: Packer) -> None:
     body = three(pack, b"secret")
     (found,) = (each for each in inspect(body, 2).files if each.file_type == "MT")
     with pytest.raises(ParcelBad, match="verified"):
         b"".join(open_file(flip(body, b"secret"), found))
 
 
-def test_a_disk_that_does_not_read_is_not_the_parcels_fault(pack: Packer) -> None:
+def test_a_read_error_of_the_disk_raises_storage_fault(pack: Packer) -> None:
     class Failing(io.BytesIO):
         def read(self, count: int | None = -1, /) -> bytes:
             raise OSError(5, "Input/output error")
@@ -348,7 +344,7 @@ NAMES = st.sampled_from(["a.xml", "A.xml", "b.xml", "x/b.xml", "c.xml"])
     entries=st.lists(st.tuples(NAMES, st.binary(max_size=3)), max_size=8),
     requested=st.sets(st.integers(1, 5), min_size=1),
 )
-def test_whatever_the_index_says_no_file_goes_to_a_document_that_does_not_own_it(
+def test_no_index_assigns_a_file_to_a_document_that_does_not_own_it(
     pack: Packer, rows: list[Row], entries: Entries, requested: set[int]
 ) -> None:
     body = pack(rows, entries)

@@ -1,4 +1,4 @@
-"""What is asked of the list is valid before anything is sent."""
+"""List queries are validated before anything is sent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def window(kind: WindowKind = WindowKind.RECEIVED, *, days: float, seconds: floa
     return Window(kind, START, START + timedelta(days=days, seconds=seconds))
 
 
-def test_a_window_of_receptions_goes_out_to_the_second() -> None:
+def test_a_reception_window_is_sent_in_seconds() -> None:
     assert ListQuery(window(days=1, seconds=5), phase1=False).parameters == {
         "invoiceReceivedDateTimeFrom": "2024-03-01 00:00:00",
         "invoiceReceivedDateTimeTo": "2024-03-02 00:00:05",
@@ -26,7 +26,7 @@ def test_a_window_of_receptions_goes_out_to_the_second() -> None:
     }
 
 
-def test_a_window_of_document_dates_goes_out_in_days() -> None:
+def test_a_document_date_window_is_sent_in_days() -> None:
     query = ListQuery(
         window(WindowKind.DOCUMENT_DATE, days=31), receiver_piva="0200777777", receiver_cf="", phase2=True, top=5
     )
@@ -40,7 +40,7 @@ def test_a_window_of_document_dates_goes_out_in_days() -> None:
 
 
 @pytest.mark.parametrize(("days", "phases"), [(31, {}), (365, {"phase1": True}), (365, {"phase2": False})])
-def test_the_longest_windows_pass_and_a_second_more_does_not(days: int, phases: dict[str, Any]) -> None:
+def test_the_longest_window_is_accepted_and_one_second_more_is_refused(days: int, phases: dict[str, Any]) -> None:
     assert ListQuery(window(days=days), **phases).top == 100_000
     with pytest.raises(ValueError, match="at most"):
         ListQuery(window(days=days, seconds=1), **phases)
@@ -52,7 +52,7 @@ def test_top_is_1_to_100000(top: int) -> None:
         ListQuery(window(days=1), top=top)
 
 
-def test_moments_with_a_zone_or_a_fraction_are_a_bug_of_ours() -> None:
+def test_moments_with_a_zone_or_a_fraction_raise_value_error() -> None:
     for start in (START.replace(tzinfo=UTC), START.replace(microsecond=1)):
         with pytest.raises(ValueError, match="naive"):
             ListQuery(Window(WindowKind.RECEIVED, start, start))

@@ -1,4 +1,4 @@
-"""Hostile, torn and foreign zips: a Parcel or ParcelBad, in bounded memory and time, and nothing else."""
+"""Hostile, torn and unusual zips give a Parcel or ParcelBad, in bounded memory and time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_zip_of_the_corpus_is_read_or_refused_in_bounded_memory(path: Path
     try:
         with path.open("rb") as file:
             outcomes = [read_through(file)]
-            with pytest.raises(ParcelBad):  # none of them has an index of ours
+            with pytest.raises(ParcelBad):  # none of them has an indice.json
                 inspect_parcel(file, requested=REQUESTED, limits=SMALL)
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -53,7 +53,7 @@ def test_every_zip_of_the_corpus_is_read_or_refused_in_bounded_memory(path: Path
 
 
 def read_through(file: io.BufferedReader) -> list[int | str]:
-    """For each entry its size, or why it is refused; for the whole, why it is."""
+    """Each entry's size, or why it is refused; or why the zip is refused."""
     outcomes: list[int | str] = []
     try:
         entries = read_entries(file, most=4096)
@@ -68,8 +68,8 @@ def read_through(file: io.BufferedReader) -> list[int | str]:
 
 
 @pytest.mark.skipif(not ZIPS, reason="the shared corpus is not beside this repository")
-def test_what_is_read_is_what_pythons_own_reader_reads() -> None:
-    """But for one, whose comment is a zip: it reads that one's directory over the other one's bytes."""
+def test_the_reader_agrees_with_python_s_zipfile() -> None:
+    """Except for a zip whose comment is a zip: zipfile reads the inner directory with the outer bytes."""
     compared = 0
     for path in ZIPS:
         if path.name == "libzip__zip-in-archive-comment.zip":
@@ -97,7 +97,7 @@ def test_what_is_read_is_what_pythons_own_reader_reads() -> None:
     comment=st.binary(max_size=40),
     streamed=st.booleans(),
 )
-def test_whatever_pythons_own_writer_writes_is_read(
+def test_every_zip_written_by_python_s_zipfile_is_read(
     contents: list[tuple[bytes, int, bool]], comment: bytes, *, streamed: bool
 ) -> None:
     body = io.BytesIO()
@@ -120,7 +120,7 @@ def test_whatever_pythons_own_writer_writes_is_read(
     assert [b"".join(unpack(body, entry)) for entry in entries] == [content for content, _, _ in contents]
 
 
-def test_a_parcel_cut_at_any_byte_is_bad(good: bytes) -> None:
+def test_a_parcel_truncated_at_any_byte_is_bad(good: bytes) -> None:
     assert len(inspect(good).files) == 3
     for length in range(len(good)):
         with pytest.raises(ParcelBad):
@@ -128,7 +128,7 @@ def test_a_parcel_cut_at_any_byte_is_bad(good: bytes) -> None:
 
 
 @given(st.data())
-def test_a_parcel_with_any_bytes_changed_is_a_parcel_or_bad(good: bytes, data: st.DataObject) -> None:
+def test_a_parcel_with_changed_bytes_is_read_or_bad(good: bytes, data: st.DataObject) -> None:
     raw = bytearray(good)
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.sampled_from([0, 1, 8, 0x7F, 0x80, 0xFF]))
@@ -142,7 +142,7 @@ def test_a_parcel_with_any_bytes_changed_is_a_parcel_or_bad(good: bytes, data: s
         assert sum(len(piece) for piece in open_file(io.BytesIO(bytes(raw)), found)) == found.size
 
 
-def test_every_single_byte_changed_is_a_parcel_or_bad(good: bytes) -> None:
+def test_a_parcel_with_one_changed_byte_is_read_or_bad(good: bytes) -> None:
     sound = {found.sha256 for found in inspect(good).files}
     for at in range(len(good)):
         raw = bytearray(good)
@@ -155,13 +155,13 @@ def test_every_single_byte_changed_is_a_parcel_or_bad(good: bytes) -> None:
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_at_all_are_bad(raw: bytes) -> None:
+def test_random_bytes_are_a_bad_parcel(raw: bytes) -> None:
     with pytest.raises(ParcelBad):
         inspect(raw)
 
 
 @pytest.mark.parametrize("before", [b"<html>Manutenzione</html>", b"\r\n", b"PK\x07\x08"])
-def test_anything_in_front_is_bad(good: bytes, before: bytes) -> None:
+def test_bytes_before_the_zip_are_bad(good: bytes, before: bytes) -> None:
     with pytest.raises(ParcelBad):
         inspect(before + good)
     with pytest.raises(ParcelBad, match="precede"):
@@ -169,7 +169,7 @@ def test_anything_in_front_is_bad(good: bytes, before: bytes) -> None:
 
 
 def shifted(raw: bytes, before: bytes) -> bytes:
-    """The zip behind something, with every offset made right again."""
+    """The zip after other bytes, with corrected offsets."""
     body = bytearray(before + raw)
     end = body.rindex(b"PK\x05\x06")
     size, start = struct.unpack_from("<2L", body, end + 12)
@@ -183,7 +183,7 @@ def shifted(raw: bytes, before: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("after", [b"\n", b"<html>", bytes(70_000)])
-def test_anything_behind_is_bad(good: bytes, after: bytes) -> None:
+def test_bytes_after_the_zip_are_bad(good: bytes, after: bytes) -> None:
     with pytest.raises(ParcelBad):
         inspect(good + after)
 
@@ -195,21 +195,21 @@ def test_two_zips_in_a_row_are_bad(good: bytes, pack: Packer) -> None:
             inspect(raw)
 
 
-def test_a_comment_that_is_an_end_record_too_makes_the_zip_ambiguous(good: bytes) -> None:
-    """Readers would disagree about what is in it: both records fit, one of an empty zip."""
+def test_a_zip_with_two_fitting_end_records_is_bad(good: bytes) -> None:
+    """Readers would disagree about its content: one of the two records is that of an empty zip."""
     comment = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, len(good), 0)
     raw = good[:-2] + struct.pack("<H", len(comment)) + comment
     with pytest.raises(ParcelBad, match="more than one end record"):
         inspect(raw)
 
 
-def test_a_page_is_named_as_such() -> None:
+def test_the_error_names_a_web_page() -> None:
     with pytest.raises(ParcelBad, match="web page"):
         inspect(b"\n<!DOCTYPE html><html><body>Manutenzione</body></html>")
 
 
 def patched(raw: bytes, mark: bytes, number: int, at: int, layout: str, *values: int) -> bytes:
-    """The zip with fields of its `number`th header of this kind overwritten."""
+    """The zip with overwritten fields in its `number`th header of this kind."""
     body = bytearray(raw)
     place = -1
     for _ in range(number + 1):
@@ -242,7 +242,7 @@ CENTRAL, LOCAL, END = b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"
         (CENTRAL, 42, "<L", (0xFFFFFFFF,)),
     ],
 )
-def test_a_damaged_frame_is_a_bad_parcel(
+def test_a_damaged_directory_is_a_bad_parcel(
     good: bytes, mark: bytes, at: int, layout: str, values: tuple[int, ...]
 ) -> None:
     with pytest.raises(ParcelBad):
@@ -264,7 +264,7 @@ def test_a_damaged_frame_is_a_bad_parcel(
         (LOCAL, 30, "<B", 0x7A, "has a damaged header"),
     ],
 )
-def test_a_damaged_entry_spoils_itself_only(
+def test_a_damaged_entry_is_refused_alone(
     good: bytes, mark: bytes, at: int, layout: str, value: int, reason: str
 ) -> None:
     raw = patched(good, mark, 1, at, layout, value)
@@ -283,8 +283,8 @@ def test_overlapping_entries_are_bad(good: bytes) -> None:
         inspect(patched(good, CENTRAL, 0, 20, "<L", first + 1))
 
 
-def test_a_bomb_is_refused_at_the_limit_in_bounded_memory(pack: Packer) -> None:
-    """It says it is small, and would inflate to 200 MB."""
+def test_a_zip_bomb_is_refused_at_the_limit_in_bounded_memory(pack: Packer) -> None:
+    """It declares a small size and would inflate to 200 MB."""
     raw = pack([(1, "a.xml", "FA"), (2, "b.xml", "FA")], [("a.xml", bytes(200_000_000)), ("b.xml", b"b")]).getvalue()
     lying = patched(raw, CENTRAL, 0, 24, "<L", 19_000_000)
     tracemalloc.start()
@@ -298,12 +298,12 @@ def test_a_bomb_is_refused_at_the_limit_in_bounded_memory(pack: Packer) -> None:
     assert peak < 8_000_000
 
 
-def test_an_index_that_is_a_bomb_is_bad(pack: Packer) -> None:
+def test_an_index_that_is_a_zip_bomb_is_bad(pack: Packer) -> None:
     with pytest.raises(ParcelBad, match=r"indice\.json of"):
         inspect(pack([], [], index=b" " * 50_000_000).getvalue())
 
 
-def test_an_index_without_end_is_bad(pack: Packer) -> None:
+def test_an_index_with_too_many_rows_is_bad(pack: Packer) -> None:
     rows: list[tuple[object, object, object]] = [(1, "a.xml", f"T{number}") for number in range(5000)]
     with pytest.raises(ParcelBad, match="5000 rows"):
         inspect(pack(rows, [("a.xml", b"a")]).getvalue())

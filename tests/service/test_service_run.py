@@ -158,7 +158,7 @@ def test_an_unreachable_service_does_not_delay_the_other_accounts(tmp_path: Path
         place.simulator.script("list", Fault(kind=Kind.UNREACHABLE), times=1000, account="demo2")
         with running(place):
             eventually(lambda: place.home("demo1") == len(place.simulator.ids("demo1")))
-            place.simulator.calm()
+            place.simulator.clear_faults()
             eventually(lambda: all_marked(place))
 
 
@@ -196,7 +196,7 @@ def test_row_25_it_stops_while_the_remote_service_hangs(tmp_path: Path) -> None:
         place.simulator.faults = Faults(always={"fetch": Fault(kind=Kind.SLOW, seconds=20.0)})
         with running(place):
             eventually(lambda: place.simulator.count("reserve") > 0)
-        place.simulator.calm()
+        place.simulator.clear_faults()
         place.simulator.faults = Faults()
         with running(place):
             eventually(lambda: all_marked(place))

@@ -27,7 +27,7 @@ def test_bundled_folders_are_found_in_the_checkout() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.iterdir()), ids=lambda file: file.name)
-def test_every_example_loads_once_its_accounts_have_passwords(file: Path) -> None:
+def test_every_example_loads_with_passwords(file: Path) -> None:
     labels = tomllib.loads(file.read_text(encoding="utf-8")).get("accounts", {"solo": {}})
     environ = {f"EASYTRACKING_ACCOUNTS__{label}__PASSWORD".upper(): "p" for label in labels}
     if "solo" in labels:
@@ -36,14 +36,14 @@ def test_every_example_loads_once_its_accounts_have_passwords(file: Path) -> Non
     assert set(load_settings(file, environ).accounts) == set(labels)
 
 
-def test_every_key_is_explained_and_every_commented_default_is_the_true_one(bench: Bench) -> None:
+def test_every_key_is_in_the_example_with_its_default(bench: Bench) -> None:
     text = EXPLAINED.read_text(encoding="utf-8")
     explained = COMMENTED_KEY.sub("", text)
     assert bench.load(explained).redacted() == bench.load(text).redacted()
     assert set(leaves(tomllib.loads(explained))) == set(leaves(bench.load(text).redacted()))
 
 
-def test_every_key_has_words_above_it() -> None:
+def test_every_key_has_an_explanation_above_it() -> None:
     lines = EXPLAINED.read_text(encoding="utf-8").splitlines()
     bare = [line for above, line in pairwise(lines) if COMMENTED_KEY.match(line) and not above]
     assert bare == []

@@ -35,16 +35,14 @@ def test_later_sources_win_file_then_environment_then_credentials(bench: Bench, 
     assert password(settings) == "from-credential"
 
 
-def test_credentials_that_systemd_handed_over_as_a_folder_carry_its_name_before_their_own(
-    bench: Bench, acme: str
-) -> None:
+def test_credentials_from_a_folder_of_systemd_have_a_prefix(bench: Bench, acme: str) -> None:
     bench.credential("easytracking-sync_accounts__acme__password", "from-folder")
     settings = bench.load(acme)
     assert password(settings) == "from-folder"
     assert settings.sources["accounts.acme.password"] == "credential easytracking-sync_accounts__acme__password"
 
 
-def test_each_value_tells_where_it_came_from(bench: Bench, acme: str) -> None:
+def test_every_value_has_its_source(bench: Bench, acme: str) -> None:
     bench.credential("ACCOUNTS__ACME__PASSWORD", "p")
     sources = bench.load(acme, EASYTRACKING_SYNC__WORKERS="3").sources
     assert sources["accounts.acme.username"] == f"file {bench.file}"
@@ -53,7 +51,7 @@ def test_each_value_tells_where_it_came_from(bench: Bench, acme: str) -> None:
     assert sources["sync.every"] == "default"
 
 
-def test_a_secret_from_a_named_file_tells_the_key_that_named_it(bench: Bench, acme: str) -> None:
+def test_the_source_of_a_secret_in_a_file_is_the_key_that_names_the_file(bench: Bench, acme: str) -> None:
     (bench.folder / "pw").write_text("in-a-file\n")
     toml = acme.replace('password = "s3cret-of-acme"', f'password_file = "{bench.folder}/pw"')
     settings = bench.load(toml)
@@ -61,13 +59,13 @@ def test_a_secret_from_a_named_file_tells_the_key_that_named_it(bench: Bench, ac
     assert settings.sources["accounts.acme.password"] == f"file {bench.file} (a file's name)"
 
 
-def test_labels_do_not_tell_case_apart_between_sources(bench: Bench, acme: str) -> None:
+def test_labels_ignore_case_between_sources(bench: Bench, acme: str) -> None:
     settings = bench.load(acme.replace("acme", "ACME"), EASYTRACKING_ACCOUNTS__Acme__USERNAME="luigi")
     assert list(settings.accounts) == ["acme"]
     assert settings.accounts["acme"].username == "luigi"
 
 
-def test_a_dash_in_a_label_is_reached_with_an_underscore_since_shells_know_no_dash(bench: Bench, acme: str) -> None:
+def test_an_underscore_in_a_variable_means_a_dash_in_a_label(bench: Bench, acme: str) -> None:
     toml = acme.replace("accounts.acme", "accounts.acme-srl")
     assert password(bench.load(toml, EASYTRACKING_ACCOUNTS__ACME_SRL__PASSWORD="new"), "acme-srl") == "new"
 
@@ -84,7 +82,7 @@ def test_an_account_may_come_from_the_environment_alone(bench: Bench) -> None:
     assert account.history_from.isoformat() == "2024-02-29"
 
 
-def test_an_empty_variable_takes_a_files_text_away(bench: Bench, acme: str) -> None:
+def test_an_empty_variable_overrides_the_file(bench: Bench, acme: str) -> None:
     settings = bench.load(f'{acme}receiver_piva = "123"', EASYTRACKING_ACCOUNTS__ACME__RECEIVER_PIVA="")
     assert settings.accounts["acme"].receiver_piva == ""
 
@@ -99,7 +97,7 @@ def test_a_secrets_directory_is_read_like_credentials_and_credentials_win(bench:
     assert password(bench.load(acme, EASYTRACKING_SECRETS_DIR=str(secrets))) == "from-credential"
 
 
-def test_a_credential_that_a_key_names_is_that_keys_file_and_no_key_itself(bench: Bench, acme: str) -> None:
+def test_a_credential_that_a_file_key_names_is_not_a_key(bench: Bench, acme: str) -> None:
     bench.credential("the-password", "p\n")
     path = bench.folder / "credentials" / "the-password"
     toml = acme.replace('password = "s3cret-of-acme"', f'password_file = "{path}"')
@@ -107,9 +105,7 @@ def test_a_credential_that_a_key_names_is_that_keys_file_and_no_key_itself(bench
 
 
 @pytest.mark.parametrize(("content", "secret"), [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a ")])
-def test_one_newline_at_a_secrets_end_is_cut_and_nothing_else(
-    bench: Bench, acme: str, content: str, secret: str
-) -> None:
+def test_only_one_final_newline_is_removed_from_a_secret(bench: Bench, acme: str, content: str, secret: str) -> None:
     bench.credential("accounts__acme__password", content)
     assert password(bench.load(acme)) == secret
 
@@ -127,14 +123,14 @@ def test_the_file_is_the_options_then_the_variables_then_the_fallback(bench: Ben
 
 
 @pytest.mark.parametrize("by", ["option", "variable"])
-def test_a_file_that_was_named_must_be_there(tmp_path: Path, by: str) -> None:
+def test_a_named_configuration_file_must_exist(tmp_path: Path, by: str) -> None:
     absent = tmp_path / "absent.toml"
     environ = {"EASYTRACKING_CONFIG": str(absent)} if by == "variable" else {}
     with pytest.raises(UsageError, match=r"absent.toml.*No such file"):
         load_settings(absent if by == "option" else None, environ)
 
 
-def test_only_the_mapping_that_is_handed_in_is_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_of_the_process_is_not_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EASYTRACKING_SYNC__WORKERS", "3")
     monkeypatch.setenv("SYNC", "{}")
     monkeypatch.setenv("TIMEZONE", "Asia/Tokyo")
@@ -153,7 +149,7 @@ def test_settings_are_frozen(bench: Bench) -> None:
         settings.sync.workers = 3
 
 
-def test_redacted_is_fit_for_json_and_holds_no_secret(bench: Bench, acme: str) -> None:
+def test_redacted_settings_are_json_without_secrets(bench: Bench, acme: str) -> None:
     toml = f"""
 [database]
 url = "postgresql+psycopg://archive:db-s3cret@db/archive?password=query-s3cret"

@@ -75,14 +75,14 @@ def account(**keys: Any) -> AccountSettings:
 
 
 @pytest.mark.parametrize("key", CONTRACT)
-def test_every_key_of_the_contract_is_there_with_its_default(bench: Bench, acme: str, key: str) -> None:
+def test_every_key_has_its_default(bench: Bench, acme: str, key: str) -> None:
     value: Any = bench.load(acme).redacted()
     for part in key.split("."):
         value = value[part]
     assert value == CONTRACT[key]
 
 
-def test_typed_values_reach_the_program(bench: Bench, acme: str) -> None:
+def test_values_are_typed(bench: Bench, acme: str) -> None:
     loaded = bench.load(acme).accounts["acme"]
     assert loaded.file_types == (FileType.FA, FileType.MT, FileType.FU)
     assert loaded.acknowledge is AcknowledgeWith.PHASE1
@@ -101,17 +101,17 @@ def test_typed_values_reach_the_program(bench: Bench, acme: str) -> None:
         (45, timedelta(seconds=45)),
     ],
 )
-def test_a_rhythm_is_a_number_of_seconds_or_has_a_unit(text: object, span: timedelta) -> None:
+def test_an_interval_is_a_number_of_seconds_or_has_a_unit(text: object, span: timedelta) -> None:
     assert Sync.model_validate({"every": text}).every == span
 
 
 @given(st.integers(1, 31 * 86400))
-def test_a_rhythm_is_shown_as_it_can_be_written(seconds: int) -> None:
+def test_an_interval_is_shown_as_it_can_be_configured(seconds: int) -> None:
     span = timedelta(seconds=seconds)
     assert Sync.model_validate({"every": brief(span)}).every == span
 
 
-def test_an_account_without_a_rhythm_has_the_common_one_and_its_own_replaces_it_whole() -> None:
+def test_an_account_s_own_schedule_replaces_the_common_one() -> None:
     own = {"a": account(), "b": account(username="v", every="1h"), "c": account(username="w", cron="0 6 * * mon-fri")}
     common = Sync.model_validate({"cron": "*/15 6-22 * * *"})
     settings = Settings(sync=common, accounts=own)
@@ -121,7 +121,7 @@ def test_an_account_without_a_rhythm_has_the_common_one_and_its_own_replaces_it_
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_an_environment_stands_for_its_two_addresses(name: str) -> None:
+def test_an_environment_sets_two_addresses(name: str) -> None:
     assert account(environment=name).endpoint == ENVIRONMENTS[name]
 
 
@@ -141,13 +141,13 @@ def test_an_address_is_the_same_however_it_is_written(written: str, normal: str)
     assert mine.identity == (normal, "u")
 
 
-def test_the_published_client_secret_stands_unless_another_is_given() -> None:
+def test_the_published_client_secret_is_the_default() -> None:
     assert account().client_secret.get_secret_value() == CLIENT_SECRET
     assert account(client_secret="").client_secret.get_secret_value() == CLIENT_SECRET
     assert account(client_secret="other").client_secret.get_secret_value() == "other"
 
 
-def test_spool_and_blobs_lie_beside_the_archive_unless_told_otherwise() -> None:
+def test_spool_and_blobs_are_beside_the_archive_by_default() -> None:
     relative = Settings(database=Database.model_validate({"url": "sqlite:///here/archive.db"}))
     assert (relative.spool_path, relative.blobs_path) == (Path("here/spool"), Path("here/blobs"))
     assert relative.database.sqlite_path == Path("here/archive.db")
@@ -168,15 +168,13 @@ def test_spool_and_blobs_lie_beside_the_archive_unless_told_otherwise() -> None:
         ("https://monitor.example/ping/s3cret", "https://monitor.example"),
     ],
 )
-def test_an_address_of_alerts_is_shown_by_scheme_and_by_what_is_surely_a_host(
-    bench: Bench, acme: str, url: str, shown: str
-) -> None:
+def test_an_alert_address_is_shown_as_scheme_and_host(bench: Bench, acme: str, url: str, shown: str) -> None:
     """Some kinds have a token where others have the host."""
     written = bench.load(f'[alerts]\nurls = ["{url}"]\n{acme}').redacted()["alerts"]
     assert written["urls"] == [shown]
 
 
-def test_addresses_of_alerts_may_stand_in_a_list_a_variable_or_a_file(bench: Bench, acme: str) -> None:
+def test_alert_addresses_may_be_in_a_list_a_variable_or_a_file(bench: Bench, acme: str) -> None:
     two = ["json://one.example/a", "json://two.example/b"]
     (bench.folder / "urls").write_text("\n".join(two) + "\n\n")
     for settings in (
@@ -187,14 +185,12 @@ def test_addresses_of_alerts_may_stand_in_a_list_a_variable_or_a_file(bench: Ben
         assert [url.get_secret_value() for url in settings.alerts.urls] == two
 
 
-def test_a_time_of_day_and_a_yes_are_read_from_text_as_well(bench: Bench, acme: str) -> None:
+def test_a_time_and_a_boolean_are_read_from_text(bench: Bench, acme: str) -> None:
     alerts = bench.load(acme, EASYTRACKING_ALERTS__DIGEST="7:30", EASYTRACKING_ALERTS__NEW_INVOICES="true").alerts
     assert (alerts.digest, alerts.new_invoices) == (time(7, 30), True)
 
 
-def test_what_may_be_secret_in_an_address_of_alerts_is_known_so_that_it_can_be_hidden(
-    bench: Bench, acme: str
-) -> None:
+def test_possible_secrets_in_an_alert_address_are_known(bench: Bench, acme: str) -> None:
     urls = [
         "mailtos://user:pw-1@mail.example?to=m@e.it",
         "tgram://123456789:abcdef-token/42",

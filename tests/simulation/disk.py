@@ -100,6 +100,17 @@ class MortalFiles(LocalFiles):
         self._note(target.parent, _restoring(target, before))
         self._note(source.parent, _restoring(source, moved))
 
+    def rename_new(self, source: Path, target: Path) -> bool:
+        moved = _content(source)
+        with self._injector.effect(Kind.CHANGE, f"rename to {target.name}", _refusing(f"renaming {source.name}")):
+            if not super().rename_new(source, target):
+                return False
+        if source in self._dirty:
+            self._dirty[target] = self._dirty.pop(source)
+        self._note(target.parent, _restoring(target, None))
+        self._note(source.parent, _restoring(source, moved))
+        return True
+
     def sync_folder(self, path: Path) -> None:
         with self._injector.effect(Kind.SYNC, "a folder", lambda _: StorageBroken("fsync of a folder failed")):
             super().sync_folder(path)

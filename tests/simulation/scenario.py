@@ -16,7 +16,7 @@ from tests.simulation.fault_injection import Effect, Failure, Kind, applicable
 from tests.simulation.instance import Instance
 from tests.simulation.world import QUIET, World, files_for
 
-from easytracking_simulator import Faults, status, storm
+from easytracking_simulator import Faults, random_faults, status
 from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter
 from easytracking_sync.errors import SyncError
 from easytracking_sync.machine.corrections import Corrections
@@ -105,7 +105,7 @@ class Scenario:
 
     def _storm(self) -> None:
         dice, world = self._dice, self.world
-        world.simulator.faults = storm(self._gale)
+        world.simulator.faults = random_faults(self._gale)
         for _ in range(dice.randint(2, 6)):
             self._arrive()
         for _ in range(dice.choice((1, 2, 2, 3))):
@@ -122,7 +122,7 @@ class Scenario:
     def _clear_up(self) -> None:
         """End all faults; correct the clocks, and undo the operator's changes."""
         self._calm = True
-        self.world.simulator.calm()
+        self.world.simulator.clear_faults()
         for instance in self.world.instances:
             instance.clock.off = timedelta()
         self._release(self.world.instances[0])
@@ -136,7 +136,7 @@ class Scenario:
         self.events[f"service: poison {call}"] += 1
         self.world.simulator.faults = Faults(poison={call: {bad: status(code)}})
         self.world.settle_for_good(poisonous={bad})
-        self.world.simulator.calm()
+        self.world.simulator.clear_faults()
 
     # Failures of effects
 

@@ -23,12 +23,12 @@ from easytracking_simulator import (
     bad_zip,
     lost,
     odd_element,
+    random_faults,
     status,
-    storm,
     torn,
 )
-from easytracking_simulator.listing import ODDITIES
-from easytracking_simulator.zip_faults import TRICKS
+from easytracking_simulator.listing import ELEMENT_FAULTS
+from easytracking_simulator.zip_faults import ZIP_FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,7 +163,7 @@ def test_a_job_may_be_pending_for_ever_or_expire(desk: Desk) -> None:
     assert {desk.fetch(job_id).status for _ in range(5)} == {202}
     desk.simulator.faults = Faults(always={"fetch": Fault(kind=Kind.EXPIRED)})
     assert desk.fetch(job_id).status == 403
-    desk.simulator.calm()
+    desk.simulator.clear_faults()
     assert desk.fetch(job_id).status == 403
 
 
@@ -203,7 +203,7 @@ def test_a_list_can_lie_about_its_number(desk: Desk, fault: Fault, said: tuple[i
     assert (len(answer["invoices"]), answer["total"]) == said
 
 
-@pytest.mark.parametrize("variety", [name for name in ODDITIES if name != "twice"])
+@pytest.mark.parametrize("variety", [name for name in ELEMENT_FAULTS if name != "twice"])
 def test_one_odd_element_leaves_the_others_sound(desk: Desk, variety: str) -> None:
     before = desk.invoices().json()["invoices"]
     desk.simulator.script("list", odd_element(variety, before[4]["id"]))
@@ -374,7 +374,7 @@ def test_bytes_can_differ_this_once(desk: Desk, spoilt: Callable[..., Reply]) ->
     assert once.startswith(original.body)
 
 
-@pytest.mark.parametrize("variety", TRICKS)
+@pytest.mark.parametrize("variety", ZIP_FAULTS)
 def test_every_trick_works_on_a_single_document_too(desk: Desk, variety: str) -> None:
     desk.simulator.script("fetch", bad_zip(variety, size=MEBIBYTE))
     reply = desk.brought(desk.listed()[:1])
@@ -400,7 +400,7 @@ def test_rates_follow_the_seed(desk_with: Callable[..., Desk]) -> None:
 def test_a_storm_is_the_same_for_the_same_seed_and_calls(desk_with: Callable[..., Desk]) -> None:
     def run() -> list[tuple[int, bytes, Tear | None]]:
         desk = desk_with(faults=Faults(), until=datetime(2024, 1, 1, tzinfo=UTC))
-        desk.simulator.faults = storm(0.6)
+        desk.simulator.faults = random_faults(0.6)
         ids, replies = desk.simulator.ids()[:3], []
         for _ in range(40):
             replies += [desk.invoices(), desk.reserve(ids), desk.phase("set-fase-1", ids[:2])]
@@ -419,7 +419,7 @@ def test_a_storm_is_the_same_for_the_same_seed_and_calls(desk_with: Callable[...
 def test_calm_ends_every_fault(desk: Desk) -> None:
     desk.simulator.script("list", status(500), times=9)
     desk.simulator.faults = Faults(always={"any": status(500)})
-    desk.simulator.calm()
+    desk.simulator.clear_faults()
     assert desk.invoices().status == 200
 
 

@@ -26,8 +26,8 @@ from easytracking_simulator import (
     bad_zip,
     lost,
     odd_element,
+    random_faults,
     status,
-    storm,
     torn,
 )
 from easytracking_simulator.admin_api import faults_as_json, faults_from_json
@@ -195,7 +195,7 @@ def test_faults_can_be_switched_and_scripted_from_outside(desk: Desk, client: ht
     "faults",
     [
         Faults(),
-        storm(0.3),
+        random_faults(0.3),
         Faults(
             always={"list": odd_element("nul", 7)},
             spoilt={7: bad_zip("bomb", 7, size=9)},

@@ -23,7 +23,6 @@ from easytracking_sync.settings import Settings
 PART = ".part"
 READ_BYTES = 1 << 20
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF}  # returned by some network file systems
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ class _Export:
         temporary = target.with_name(f".{part.sha256}{PART}")
         try:
             self._write(part, temporary)
-            if _link(temporary, target):
+            if self._files.rename_new(temporary, target):
                 self.written += 1
                 self.bytes += part.size
             else:
@@ -165,22 +164,6 @@ def _lock(held: int, folder: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise StorageFault(f"cannot lock {folder}: {error.strerror}") from error
-
-
-def _link(temporary: Path, target: Path) -> bool:
-    """Give the file its name; False if the name is taken. A rename would overwrite."""
-    with storage_faults(f"naming {target}"):
-        try:
-            os.link(temporary, target, follow_symlinks=False)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            if os.path.lexists(target):
-                return False
-            temporary.rename(target)  # no hard links here; the lock excludes other exports
-    return True
 
 
 def _is_same(target: Path, part: FileEntry, files: Files) -> bool:

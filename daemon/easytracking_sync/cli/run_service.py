@@ -14,7 +14,7 @@ from easytracking_sync.app import Instance, serve
 from easytracking_sync.app.http_pages import HttpPages
 from easytracking_sync.app.supervision import Supervisor, Supervisors
 from easytracking_sync.cli.global_options import GlobalOptions
-from easytracking_sync.cli.runtime import open_log, secrets_of, start_with
+from easytracking_sync.cli.runtime import open_log, start_with
 from easytracking_sync.cli.signals import Signals
 from easytracking_sync.effects import Clock
 from easytracking_sync.events import EventName
@@ -35,7 +35,7 @@ def work(given: GlobalOptions, signals: Signals, *, hang_after: float | None = N
 
     def load() -> Settings:
         settings = load_settings(given.config, os.environ)
-        log.redactor.learn(secrets_of(settings))
+        log.redactor.learn(settings.secrets)
         return settings
 
     runtime = start_with(load(), log)

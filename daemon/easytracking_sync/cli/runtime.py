@@ -17,7 +17,6 @@ from easytracking_sync.cli.global_options import LOG, GlobalOptions
 from easytracking_sync.effects import Effects, SystemClock
 from easytracking_sync.observe.log import Log, LogFormat, LogObserver
 from easytracking_sync.settings import Settings, load_settings
-from easytracking_sync.settings.address_validators import passwords_in
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,7 +62,7 @@ def start(options: GlobalOptions) -> Runtime:
 
 def start_with(settings: Settings, log: Log) -> Runtime:
     """The same with settings that are not loaded from the configuration."""
-    log.redactor.learn(secrets_of(settings))
+    log.redactor.learn(settings.secrets)
     return Runtime(settings, log, Effects())
 
 
@@ -76,12 +75,3 @@ def open_log(options: GlobalOptions, *, default_level: str = "warning") -> Log:
     if context is not None:
         context.meta[LOG] = log
     return log
-
-
-def secrets_of(settings: Settings) -> Iterator[str]:
-    """Everything in the settings that no line may show."""
-    yield from passwords_in(settings.database.url.get_secret_value())
-    yield settings.http.token.get_secret_value()
-    yield from settings.alerts.secrets
-    for account in settings.accounts.values():
-        yield from account.secrets

@@ -1,6 +1,6 @@
-"""What a service under systemd tells its manager, over the socket of sd_notify(3).
+"""Reports the service's state to systemd, over the socket of sd_notify(3).
 
-WATCHDOG=1 is sent by the service's own loop alone, never by a timer: a loop that hangs falls silent.
+Only the service's own loop sends WATCHDOG=1, never a timer, so that systemd notices a loop that hangs.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from easytracking_sync.effects import Clock
 
 MOST_STATUS_CHARS = 200
-SIGNS_OF_LIFE = 4
-"""So many in an interval of the watchdog: one that is delayed is no death."""
+MESSAGES_PER_WATCHDOG_INTERVAL = 4
+"""Messages per watchdog interval, so that one delayed message does not restart the service."""
 
 
 class Systemd:
-    """A supervisor that tells systemd; it does nothing if `NOTIFY_SOCKET` is not set."""
+    """A supervisor that notifies systemd; it does nothing if `NOTIFY_SOCKET` is not set."""
 
     def __init__(self, environ: Mapping[str, str], clock: Clock) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
@@ -36,14 +36,14 @@ class Systemd:
         self._notify("READY=1")
 
     def alive(self, status: str) -> None:
-        """WATCHDOG=1 where it is due, STATUS= where it changed."""
+        """WATCHDOG=1 if it is due, STATUS= if it changed."""
         status = " ".join(status.split())[:MOST_STATUS_CHARS]
         state = []
         if status != self._status:
             state.append(f"STATUS={status}")
             self._status = status
         now = self._clock.monotonic()
-        pause = None if self.watchdog_seconds is None else self.watchdog_seconds / SIGNS_OF_LIFE
+        pause = None if self.watchdog_seconds is None else self.watchdog_seconds / MESSAGES_PER_WATCHDOG_INTERVAL
         if pause is not None and (self._alive_at is None or now - self._alive_at >= pause):
             state.append("WATCHDOG=1")
             self._alive_at = now
@@ -58,10 +58,10 @@ class Systemd:
     def stopping(self) -> None:
         """STOPPING=1."""
         self._status = ""
-        self._notify("STOPPING=1", "STATUS=Ending; what is under way is resumed by the next start")
+        self._notify("STOPPING=1", "STATUS=Stopping; the next start resumes work under way")
 
     def _notify(self, *state: str) -> None:
-        """Best effort: a manager that does not listen must not stop the service."""
+        """Send the message if possible: an error must not stop the service."""
         if not self._address:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
@@ -71,7 +71,7 @@ class Systemd:
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
-    """The interval that systemd set for this process; None where it set none."""
+    """The watchdog interval that systemd set for this process; None if it set none."""
     meant = environ.get("WATCHDOG_PID", "")
     if meant and meant != str(os.getpid()):
         return None

@@ -22,7 +22,6 @@ class Reason(StrEnum):
     NOT_XML = "damaged XML"
     UNKNOWN_DOCUMENT = "unknown kind of document"
     HOLLOW = "neither header nor body"
-    INTERNAL = "the reader failed"
 
 
 class Unreadable(Permanent):

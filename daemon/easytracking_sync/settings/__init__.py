@@ -1,14 +1,14 @@
 """The configuration: one frozen `Settings`, and `load_settings` that builds it."""
 
-from easytracking_sync.settings.alerts import Alerts, Language
 from easytracking_sync.settings.cron import cron_numbers
-from easytracking_sync.settings.http import Http
 from easytracking_sync.settings.loading import DEFAULT_CONFIG, load_settings
-from easytracking_sync.settings.model import (
+from easytracking_sync.settings.model import Schedule, Settings
+from easytracking_sync.settings.sections import (
     AccountSettings,
+    Alerts,
     Database,
-    Schedule,
-    Settings,
+    Http,
+    Language,
     Storage,
     StorageBackend,
     Sync,

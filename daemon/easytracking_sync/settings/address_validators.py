@@ -1,4 +1,4 @@
-"""The kinds of address a key may hold: the service's, a proxy's, the database's, our own. See `kinds` for how."""
+"""Validators of addresses: of the service, a proxy, the database, alert channels, and of this machine."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def _split(value: object, expected: str) -> SplitResult:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine itself is reached there."""
+    """Whether the host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -32,7 +32,7 @@ def is_loopback(host: str) -> bool:
 
 
 def address(value: object) -> str:
-    """A base URL, its host in lower case, without the scheme's own port and a last slash; empty for none."""
+    """A base URL, with its host in lower case and without a default port or final slash; may be empty."""
     if value == "":
         return ""
     parts = _split(value, "an address like https://servizi.varhub.it")
@@ -40,7 +40,7 @@ def address(value: object) -> str:
         refuse("an address without user name, password, query or fragment")
     host = parts.hostname or ""
     if parts.scheme == "http" and not is_loopback(host):
-        refuse("an https address; plain http is for this machine's own loopback only")
+        refuse("an https address; http is allowed for loopback addresses only")
     own_port = {"http": 80, "https": 443}[parts.scheme]
     port = "" if parts.port in (None, own_port) else f":{parts.port}"
     named = f"[{host}]" if ":" in host else host
@@ -48,33 +48,35 @@ def address(value: object) -> str:
 
 
 def proxy(value: object) -> SecretStr:
-    """A proxy's URL, which may hold a password; empty for none."""
+    """The URL of a proxy, possibly with a password; may be empty."""
     given = secret(value)
     if given.get_secret_value():
-        _split(given.get_secret_value(), "a proxy's address like http://proxy.example:3128")
+        _split(given.get_secret_value(), "a proxy address like http://proxy.example:3128")
     return given
 
 
 def database_url(value: object) -> SecretStr:
-    """An SQLAlchemy URL of one of the two databases; a server's may hold a password."""
+    """An SQLAlchemy URL of SQLite or PostgreSQL, possibly with a password."""
     given = secret(value)
     scheme, separator, rest = given.get_secret_value().partition("://")
     if scheme == "sqlite" and rest.startswith("/"):
         file = rest[1:]
         if not file or file.startswith((":memory:", "file:")) or "?" in file:
-            refuse("a file's path after sqlite:///, without options: an archive in memory forgets everything")
+            refuse("sqlite:/// and the path of a file, without options; databases in memory are not supported")
     elif scheme in {"postgres", "postgresql"} or (
         scheme.startswith("postgresql+") and scheme != "postgresql+psycopg"
     ):
-        refuse("written postgresql+psycopg://…: psycopg is the driver that is used")
+        refuse("an address that begins with postgresql+psycopg://")
     elif scheme != "postgresql+psycopg" or not separator or not rest:
-        refuse("sqlite:///… (an absolute path has four slashes) or postgresql+psycopg://…")
+        refuse(
+            "sqlite:/// and a path (four slashes if it is absolute), or postgresql+psycopg://user:password@host/name"
+        )
     return given
 
 
 def listen(value: object) -> str:
-    """An address of this machine and a port, as ADDRESS:PORT; empty for none."""
-    expected = 'an address and a port like "127.0.0.1:8464" or "[::1]:8464", or empty for none'
+    """An IP address of this machine and a port, as ADDRESS:PORT; may be empty."""
+    expected = 'an address and a port like "127.0.0.1:8464" or "[::1]:8464", or empty to serve nothing'
     if value == "":
         return ""
     found = re.fullmatch(
@@ -93,7 +95,7 @@ def listen(value: object) -> str:
 
 
 def channels(value: object) -> tuple[SecretStr, ...]:
-    """Addresses as apprise knows them, each a secret; as text they are set apart by blanks or line ends."""
+    """apprise URLs, each a secret; in text they are separated by blanks or newlines."""
     given = value.split() if isinstance(value, str) else value
     if not isinstance(given, (list, tuple)):
         refuse('a list of addresses like ["mailto://user:password@example.com"]')
@@ -104,7 +106,7 @@ def channels(value: object) -> tuple[SecretStr, ...]:
 
 
 def heartbeat(value: object) -> SecretStr:
-    """The address that a dead-man monitor gave; http or https, empty for none."""
+    """The http or https address of a dead-man monitor; may be empty."""
     given = secret(value)
     if given.get_secret_value():
         _split(given.get_secret_value(), "an address like https://monitor.example/ping/…")
@@ -112,16 +114,16 @@ def heartbeat(value: object) -> SecretStr:
 
 
 def token(value: object) -> SecretStr:
-    """What a client says in its Authorization header; empty for none."""
+    """A bearer token; may be empty."""
     given = secret(value)
     text = given.get_secret_value()
     if text and not re.fullmatch(r"[A-Za-z0-9._~+/=-]{16,}", text):
-        refuse("at least 16 letters, digits and . _ ~ + / = -, as `openssl rand -hex 32` makes them")
+        refuse("at least 16 letters, digits and . _ ~ + / = -; `openssl rand -hex 32` makes one")
     return given
 
 
 def host_names(value: object) -> tuple[str, ...]:
-    """Names of hosts, without ports, in lower case; "a,b" as text."""
+    """Host names without ports, in lower case; in text separated by commas."""
     names = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
     if not isinstance(names, (list, tuple)) or not all(
         isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_.-]{1,253}|\[[0-9a-fA-F:.]+\]", name) for name in names
@@ -131,7 +133,7 @@ def host_names(value: object) -> tuple[str, ...]:
 
 
 def passwords_in(url: str) -> Iterator[str]:
-    """The password in an address, and passwords in its query; as written and decoded."""
+    """The password of an address and the passwords in its query, as written and decoded."""
     rest, _, query = url.partition("://")[2].partition("?")
     written = rest.rpartition("@")[0].partition(":")[2]
     yield from (written, unquote(written))

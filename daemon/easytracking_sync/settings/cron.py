@@ -1,4 +1,4 @@
-"""A crontab's five fields: what may stand there, and the numbers that each of them means."""
+"""Reads the five fields of a cron expression."""
 
 import re
 from calendar import monthrange
@@ -20,7 +20,7 @@ _A_LEAP_YEAR = 2024
 def cron_numbers(text: str) -> tuple[list[int], list[int], list[int], list[int], list[int]]:
     """Minutes, hours, days of the month, months, days of the week (0 is Sunday), each ascending and never empty.
 
-    ValueError completes the sentence "must be …", also where no such day ever comes.
+    Raises ValueError, whose text completes the sentence "must be …"; also for a day that never comes.
     """
     fields = text.lower().split()
     if len(fields) != len(_FIELDS):
@@ -30,12 +30,12 @@ def cron_numbers(text: str) -> tuple[list[int], list[int], list[int], list[int],
         for field, bounds in zip(fields, _FIELDS, strict=True)
     )
     if not any(days[0] <= monthrange(_A_LEAP_YEAR, month)[1] for month in months):
-        raise ValueError(f"{_EXAMPLE}; the day {days[0]} never comes in such months")
+        raise ValueError(f"{_EXAMPLE}; these months have no day {days[0]}")
     return minutes, hours, days, months, sorted({day % 7 for day in weekdays})
 
 
 def _numbers(part: str, field: str, least: int, most: int, names: tuple[str, ...]) -> range:
-    """What one part between commas means; Sunday is 7 where a range ends with it."""
+    """The numbers of one part between commas. Sunday is 7 at the end of a range."""
     found = _PART.fullmatch(part)
     if found is None:
         raise ValueError(_bounds(field, least, most))
@@ -47,12 +47,12 @@ def _numbers(part: str, field: str, least: int, most: int, names: tuple[str, ...
     if not least <= low <= most or not least <= high <= most:
         raise ValueError(_bounds(field, least, most))
     if low > high:
-        raise ValueError(f"{_EXAMPLE}; a range of the {field} goes from the lower to the higher, not {part}")
+        raise ValueError(f"{_EXAMPLE}; in {part} the {field} range must go from lower to higher")
     return range(low, high + 1, int(step or 1))
 
 
 def _number(text: str, least: int, names: tuple[str, ...]) -> int:
-    """Out of all bounds where it is no name."""
+    """The number of a text; -1 for an unknown name."""
     if text.isdigit():
         return int(text)
     return names.index(text) + least if text in names else -1

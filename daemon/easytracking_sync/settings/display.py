@@ -1,4 +1,4 @@
-"""How values and keys are shown to a person: on one line, never a secret."""
+"""Shows values and keys on one line, without secrets."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,9 +14,9 @@ HIDDEN = "********"
 
 
 def quoted(value: object) -> str:
-    """A value as found, on one line and of bounded length; a path is told whole."""
+    """A value on one line, shortened to 60 characters; paths are kept whole."""
     if isinstance(value, int) and value.bit_length() > 256:
-        return "a number beyond all bounds"  # Python itself refuses to write the longest ones
+        return "an enormous number"  # Python refuses to write very long ones
     shown = str(value) if isinstance(value, Path) else value
     text = f'"{shown}"' if isinstance(shown, str) and shown.isprintable() else ascii(shown)
     longest = 4096 if isinstance(value, Path) else 60
@@ -24,18 +24,18 @@ def quoted(value: object) -> str:
 
 
 def bare(text: str) -> str:
-    """A key as found: like `quoted`, but plain keys stay without quotes."""
+    """A key: like `quoted`, but plain keys have no quotes."""
     return text if re.fullmatch(r"[\w.-]{1,200}", text) else quoted(text)
 
 
 def either(names: Iterable[str]) -> str:
-    """A or B or C, in words."""
+    """The names as "A, B or C"."""
     *first, last = names
     return f"{', '.join(first)} or {last}" if first else last
 
 
 def brief(span: timedelta) -> str:
-    """A duration as the configuration writes it, in the largest unit that is whole."""
+    """A duration in the largest whole unit, as in the configuration."""
     total = span.total_seconds()
     sizes = {"d": 86400, "h": 3600, "m": 60}
     unit = next((unit for unit, size in sizes.items() if total and total % size == 0), "s")
@@ -43,7 +43,7 @@ def brief(span: timedelta) -> str:
 
 
 def redacted(section: BaseModel) -> dict[str, Any]:
-    """A model's fields as the configuration writes them; secrets hidden, unset ones as empty text."""
+    """A section's keys as in the configuration; secrets are hidden, and unset keys are empty texts."""
     return {name: _written(name, getattr(section, name)) for name in type(section).model_fields}
 
 
@@ -80,7 +80,7 @@ def _redacted(name: str, value: SecretStr) -> str:
 
 
 def scheme_and_host(url: str) -> str:
-    """An address of alerts as far as it is no secret: where others have a host, some kinds have a token."""
+    """The public part of an alert address. In place of the host some services have a token, which is hidden."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         return HIDDEN if url else ""
@@ -92,7 +92,7 @@ def scheme_and_host(url: str) -> str:
 
 
 def _redacted_url(url: SecretStr) -> str:
-    """The address with what may be secret in it hidden: the password, and whatever stands in the query."""
+    """The address with its password and its query hidden."""
     shown = url.get_secret_value()
     scheme, _, rest = shown.partition("://")
     if scheme != "sqlite" and "@" in rest:
@@ -104,7 +104,7 @@ def _redacted_url(url: SecretStr) -> str:
 
 
 def leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
-    """The dotted keys of nested tables."""
+    """The dotted keys of nested tables, without the tables themselves."""
     keys = []
     for name, value in tree.items():
         keys += leaves(value, f"{above}{name}.") if isinstance(value, Mapping) else [f"{above}{name}"]

@@ -1,4 +1,4 @@
-"""Say what is wrong with a configuration: one line a problem, in the words of the layer it stands in."""
+"""Writes one line for each problem of a configuration: the source, the key, what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _ANY_LABEL = "LABEL"
 
 
 def explain(error: ValidationError, layers: list[Layer]) -> list[str]:
-    """One line for each problem, or for each name of an unknown key; never a secret's value."""
+    """One line for each problem and each unknown key; never the value of a secret."""
     lines = []
     details = [(_key_of(detail), detail) for detail in error.errors(include_url=False)]
     misspelled = {key[:-1] for key, detail in details if detail["type"] == "extra_forbidden"}
     for key, detail in details:
         if detail["type"] == "missing" and key[:-1] in misspelled:
-            continue  # most likely it is there under that other name, and one line says it all
+            continue  # probably the misspelled one; one line is enough
         if detail["type"] == "extra_forbidden":
             lines += [line for layer in layers if layer.holds(key) for line in _unknown(key, layer, layers)]
         elif detail["type"] == "problems":
@@ -39,13 +39,13 @@ def explain(error: ValidationError, layers: list[Layer]) -> list[str]:
 
 
 def _key_of(detail: ErrorDetails) -> Key:
-    """Where it is. pydantic marks a wrong label with a part of its own, which somebody may have for a key as well."""
+    """The key of a problem. pydantic adds a part "[key]" for a wrong label, but a key may have that name too."""
     key = tuple(str(part) for part in detail["loc"])
     return key[:-1] if key[-1:] == ("[key]",) and detail["type"] != "extra_forbidden" else key
 
 
 def _nearest(wrong: Key) -> str | None:
-    """The key of the same table that is most like this one."""
+    """The most similar key of the same table."""
     close = get_close_matches(wrong[-1].lower(), sorted(_fields(wrong[:-1])), n=1)
     return close[0] if close else None
 
@@ -55,28 +55,31 @@ def _complaint(key: Key, detail: ErrorDetails, layers: list[Layer]) -> str:
         case "missing":
             return "is missing"
         case "expected" if detail["loc"][-1] == "[key]":
-            return f"is not a name for an account: it must be {detail['ctx']['expected']}"
+            return f"is not a valid account name; it must be {detail['ctx']['expected']}"
         case "expected" if _may_be_secret(key, detail["input"]):
             return f"must be {detail['ctx']['expected']}"
         case "expected":
             return f"is {quoted(detail['input'])}, but must be {detail['ctx']['expected']}"
-        case _:  # what stands where a table is wanted may be a mislaid secret
+        case _:  # a value in the place of a table may be a misplaced secret
             layer = next(layer for layer in layers if layer.holds(key))
             spelled = {layer.spelled(known): known for known in _all_keys(layers)}
             close = get_close_matches(layer.spelled(key), spelled, n=1, cutoff=0.8) if layer.is_text else []
-            hint = f"did you mean {close[0]}?" if close else f"its keys are {', '.join(sorted(_fields(key)))}"
-            return f"is a table, not a single value; {hint if close or _fields(key) else 'each account has its own'}"
+            fields = ", ".join(sorted(_fields(key)))
+            hint = f"its keys are {fields}" if fields else "each account has its own"
+            if close:
+                hint = f"did you mean {close[0]}?"
+            return f"is a table and takes no single value; {hint}"
 
 
 def _may_be_secret(key: Key, found: object) -> bool:
-    """Whether the value itself must not be shown: a secret's key, a table, an address with a login or a query."""
+    """Whether to hide the value: a secret, a table, or an address with a login or a query."""
     if key[-1] in _NEVER_SHOWN or not isinstance(found, (str, int, float)):
         return True
     return key[-1] in _ADDRESSES and not set("@?#").isdisjoint(str(found))
 
 
 def about(key: Key, layers: list[Layer], text: str) -> str:
-    """The line about one key, opened by the place where it, or what is nearest above it, stands."""
+    """The line about one key. It begins with the source of the key, or of the table that lacks it."""
     dotted = ".".join(map(bare, key))
     layer = next((layer for layer in layers if layer.holds(key)), None)
     if layer is not None and key in layer.names:
@@ -87,12 +90,12 @@ def about(key: Key, layers: list[Layer], text: str) -> str:
         return f"{dotted} {text}"
     if layer.is_text:
         known = ", ".join(name for at, name in layer.names.items() if at[: len(key) - 1] == key[:-1])
-        return f"{dotted} {text} (of {bare(key[-2]) if len(key) > 1 else dotted} only {known} is given)"
+        return f"{dotted} {text} (for {bare(key[-2]) if len(key) > 1 else dotted} only {known} is set)"
     return f"{layer.title.removeprefix('file ')}: {dotted} {text}"
 
 
 def _unknown(key: Key, layer: Layer, layers: list[Layer]) -> list[str]:
-    """The lines about a key that nothing knows: one for each variable or credential under it, or one for the file."""
+    """The lines about an unknown key: one for each of its variables or credentials, or one for the file."""
     opening = "" if layer.is_text else f"{layer.title.removeprefix('file ')}: "
     names = {at: f"{layer.title} {bare(name)}" for at, name in layer.names.items()}
     below = {at: name for at, name in names.items() if at[: len(key)] == key} or {key: layer.spelled(key)}
@@ -100,7 +103,7 @@ def _unknown(key: Key, layer: Layer, layers: list[Layer]) -> list[str]:
 
 
 def _instead(at: Key, wrong: Key, layer: Layer, layers: list[Layer]) -> str:
-    """The nearest right key, as the layer spells it, or what the table knows."""
+    """The most similar key as this source spells it, or the keys of the table."""
     nearest = _nearest(wrong)
     if nearest:
         return f"; did you mean {layer.spelled((*wrong[:-1], nearest, *at[len(wrong) :]))}?"
@@ -113,12 +116,12 @@ def _instead(at: Key, wrong: Key, layer: Layer, layers: list[Layer]) -> str:
     return (
         f"; did you mean {elsewhere[close[0]]}?"
         if close
-        else f"; the keys there are {', '.join(sorted(_fields(wrong[:-1])))}"
+        else f"; valid keys are {', '.join(sorted(_fields(wrong[:-1])))}"
     )
 
 
 def _fields(section: Key) -> dict[str, Any]:
-    """The keys below a table, each with its type; {} where it is no table of fixed keys."""
+    """The keys of a table with their types; {} if it has no fixed keys."""
     fields: dict[str, Any] = {name: info.annotation for name, info in Settings.model_fields.items()}
     for depth, part in enumerate(section):
         kind = get_args(fields["accounts"])[1] if section[0] == "accounts" and depth == 1 else fields.get(part)
@@ -133,7 +136,7 @@ def _fields(section: Key) -> dict[str, Any]:
 
 
 def _all_keys(layers: list[Layer]) -> list[Key]:
-    """Every key there is, for every account that a layer names (or for any label)."""
+    """Every key, for every account that a source names (or for any label)."""
     labels = {label for layer in layers if isinstance(at := layer.tree.get("accounts"), dict) for label in at}
     keys: list[Key] = []
     for name in Settings.model_fields:

@@ -1,4 +1,4 @@
-"""Load the configuration: read the layers, let pydantic-settings merge and validate them, say what is wrong."""
+"""Loads the configuration: reads its sources, merges and validates them, and reports every problem."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ DEFAULT_CONFIG = Path("/etc/easytracking-sync/config.toml")
 
 
 MOST_DAYS_AHEAD = 366
-"""An account may be prepared for a contract that is still to begin; a day beyond it is a slip of the pen."""
+"""`history_from` may be in the future, for a contract that begins later; a date beyond this is a mistake."""
 
 
 def load_settings(
     path: Path | None, environ: Mapping[str, str], *, fallback: Path = DEFAULT_CONFIG, clock: Clock | None = None
 ) -> Settings:
-    """The settings in force: defaults, then one TOML file, then `environ`, then credentials; the later ones win.
+    """Load defaults, one TOML file, `environ` and credentials; later sources override earlier ones.
 
-    The file is `path` (the option --config), else the one EASYTRACKING_CONFIG names, else `fallback` where it
-    exists. Credentials are the files of the folder EASYTRACKING_SECRETS_DIR names, then of $CREDENTIALS_DIRECTORY.
-    Nothing else of the environment is read. UsageError has one line for each problem, and never a secret in it.
+    The file is `path` (the option --config), else the one in EASYTRACKING_CONFIG, else `fallback` if it exists.
+    Credentials are the files in the folder of EASYTRACKING_SECRETS_DIR, then in $CREDENTIALS_DIRECTORY. Raises
+    UsageError with one line for each problem and without secrets.
     """
     problems: list[str] = []
     layers = _read_layers(path, environ, fallback, problems)
@@ -60,7 +60,7 @@ def load_settings(
 
 
 def _read_layers(path: Path | None, environ: Mapping[str, str], fallback: Path, problems: list[str]) -> list[Layer]:
-    """The layers there are, the one that wins first."""
+    """The sources, the one with the highest precedence first."""
     named = path if path is not None else Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None
     layers: list[Layer] = []
     if named is not None or _may_exist(fallback):
@@ -77,7 +77,7 @@ def _read_layers(path: Path | None, environ: Mapping[str, str], fallback: Path, 
 
 
 def _may_exist(path: Path) -> bool:
-    """Whether the file is there, or cannot be known to be absent: then reading it says why."""
+    """Whether the file exists, or cannot be checked: then reading it reports why."""
     try:
         return path.exists()
     except OSError:
@@ -97,7 +97,7 @@ def _beyond_today(settings: Settings, layers: list[Layer], today: date) -> list[
         about(
             ("accounts", label, "history_from"),
             layers,
-            f"is {account.history_from}, but must be {latest} at the latest: nothing received before it is fetched",
+            f"is {account.history_from}, but must be {latest} or earlier; older documents are not fetched",
         )
         for label, account in settings.accounts.items()
         if account.history_from > latest

@@ -1,7 +1,7 @@
-"""Where values come from: the TOML file, the environment, a folder of credentials. Each becomes one layer.
+"""Reads the sources of values: the TOML file, the environment, folders of credentials. Each becomes a layer.
 
-A layer is a tree of values as they were written plus how each is called there, so that a wrong one can be named in
-its own words. pydantic-settings merges and validates the layers; nothing here knows which keys exist.
+A layer is a tree of values as written, with the name of each value in its source, for error messages.
+pydantic-settings merges and validates the layers; this module does not know which keys exist.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ CONFIG_VARIABLE = "EASYTRACKING_CONFIG"
 SECRETS_VARIABLE = "EASYTRACKING_SECRETS_DIR"
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 CREDENTIALS_SET = "easytracking-sync_"
-"""What systemd puts before each name where LoadCredential=easytracking-sync:FOLDER hands over a whole folder."""
+"""The prefix of names if systemd loads a whole folder (LoadCredential=easytracking-sync:FOLDER)."""
 _DELIMITER = "__"
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One source's values. `title` opens an origin ("file /etc/x.toml"); a text layer has `names` for its keys."""
+    """The values of one source. `title` begins an origin ("file /etc/x.toml"); `names` are those of text values."""
 
     title: str
     tree: dict[str, Any] = field(default_factory=dict)
@@ -45,11 +45,11 @@ class Layer:
 
     @property
     def is_text(self) -> bool:
-        """Whether every value has a name of its own (a variable, a credential) and is text."""
+        """Whether the values are texts with their own names: variables or credentials."""
         return not self.title.startswith("file ")
 
     def holds(self, key: Key) -> bool:
-        """Whether a value or a table stands at this key."""
+        """Whether this key has a value or a table."""
         node: Any = self.tree
         for part in key:
             if not isinstance(node, dict) or part not in node:
@@ -58,7 +58,7 @@ class Layer:
         return True
 
     def spelled(self, key: Key) -> str:
-        """The key as this layer writes it, whether or not it is there."""
+        """The key as this source writes it, whether or not it is set."""
         if self.title == "environment":
             return PREFIX + _DELIMITER.join(key).upper()
         return (_DELIMITER if self.is_text else ".").join(map(bare, key))
@@ -68,22 +68,22 @@ class Layer:
         return f"{self.title} {self.names[key]}" if key in self.names else self.title
 
     def put(self, key: Key, value: str, name: str) -> str | None:
-        """Add a text value under its own name; what is wrong with it, if it collides with another one's."""
+        """Add a text value with its name; returns the problem if it conflicts with another one."""
         node = self.tree
         for depth, part in enumerate(key[:-1], start=1):
             node = node.setdefault(part, {})
             if not isinstance(node, dict):
-                return f"{self.title} {name} and {self.names[key[:depth]]} exclude each other"
+                return f"{self.title} {name} and {self.names[key[:depth]]} set the same key; remove one of them"
         if key[-1] in node:
             other = next(other for known, other in self.names.items() if known[: len(key)] == key)
-            return f"{self.title} {name} and {other} exclude each other"
+            return f"{self.title} {name} and {other} set the same key; remove one of them"
         node[key[-1]] = value
         self.names[key] = name
         return None
 
 
 class LayerSource(PydanticBaseSettingsSource):
-    """A layer, as pydantic-settings takes it."""
+    """A layer as a source of pydantic-settings."""
 
     def __init__(self, settings_cls: type[BaseSettings], layer: Layer) -> None:
         super().__init__(settings_cls)
@@ -97,7 +97,7 @@ class LayerSource(PydanticBaseSettingsSource):
 
 
 def read_toml(path: Path) -> Layer:
-    """The file's layer, account labels in lower case; UsageError names the file, and where its syntax is wrong."""
+    """The layer of a file, with account labels in lower case. UsageError names the file, line and column."""
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
@@ -117,7 +117,7 @@ def read_toml(path: Path) -> Layer:
         lowered: dict[str, Any] = {}
         for label, account in accounts.items():
             if label.lower() in lowered:
-                raise UsageError(f"{path}: accounts.{bare(label)} is there twice; labels do not tell case apart")
+                raise UsageError(f"{path}: accounts.{bare(label)} is defined twice (labels ignore case); remove one")
             lowered[label.lower()] = account
         tree["accounts"] = lowered
     return Layer(f"file {path}", tree)
@@ -133,12 +133,12 @@ def _syntax_error(path: Path, text: str, error: Exception) -> str:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name can be printed: neither signs of an encoding that is not this machine's, nor control signs."""
+    """Whether a name is printable ASCII."""
     return name.isascii() and name.isprintable()
 
 
 def _key_named(name: str, labels: Collection[str]) -> Key:
-    """The key a variable's or credential's name stands for; - and _ are alike in a label, as shells know no -."""
+    """The key of a variable or credential. In labels - and _ are the same, because variables cannot contain -."""
     section, *rest = name.lower().split(_DELIMITER)
     if section != "accounts" or len(rest) < 2:  # accounts, label and key, or no key of an account
         return (section, *rest)
@@ -149,11 +149,11 @@ def _key_named(name: str, labels: Collection[str]) -> Key:
 
 
 def read_environment(environ: Mapping[str, str], labels: Collection[str], problems: list[str]) -> Layer:
-    """The layer of all variables that begin with EASYTRACKING_, but for those that say where to read."""
+    """The layer of all EASYTRACKING_ variables, except those that name the file and the folder to read."""
     layer = Layer("environment")
     for name in sorted(environ):
         if name.startswith(PREFIX) and not _is_plain(name):
-            problems.append(f"environment {quoted(name)} is not a key; a key's name has plain letters only")
+            problems.append(f"environment {quoted(name)} is not a key; names of keys have ASCII letters only")
         elif name.startswith(PREFIX) and name not in {CONFIG_VARIABLE, SECRETS_VARIABLE}:
             problem = layer.put(_key_named(name.removeprefix(PREFIX), labels), environ[name], name)
             problems += [problem] if problem else []
@@ -163,7 +163,7 @@ def read_environment(environ: Mapping[str, str], labels: Collection[str], proble
 def read_credentials(
     folder: Path, variable: str, labels: Collection[str], claimed: Collection[Path], problems: list[str]
 ) -> Layer:
-    """The layer of a folder's files, but for hidden ones and those that a `*_file` key claims."""
+    """The layer of a folder's files, without hidden files and files that `*_file` keys name."""
     layer = Layer("credential")
     try:
         files = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
@@ -175,7 +175,7 @@ def read_credentials(
         if path.absolute() in claimed:
             continue
         if not _is_plain(path.name):
-            problems.append(f"credential {quoted(path.name)} is not a key; a key's name has plain letters only")
+            problems.append(f"credential {quoted(path.name)} is not a key; names of keys have ASCII letters only")
             continue
         try:
             key = _key_named(path.name.removeprefix(CREDENTIALS_SET), labels)
@@ -187,7 +187,7 @@ def read_credentials(
 
 
 def claimed_files(tree: Mapping[str, Any]) -> set[Path]:
-    """The files that `*_file` keys name anywhere in a tree."""
+    """The files that `*_file` keys name."""
     claimed: set[Path] = set()
     for key, value in tree.items():
         if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""The kinds of value a key may hold: each reads what TOML, the environment or a file gave, or says what it expects.
+"""Validators of values from TOML, environment and credentials: each returns the typed value, or says what it expects.
 
-Every reader raises one pydantic error of type "expected" whose context completes the sentence "must be …". None of
-them repeats what it was given, since that may be a secret.
+Each raises one pydantic error of type "expected" whose context completes the sentence "must be …". None repeats the
+value, because it may be a secret.
 """
 
 import re
@@ -34,7 +34,7 @@ def refuse(expected: str) -> NoReturn:
 
 
 def plain_text(value: object) -> str:
-    """Text of printable characters without blanks around it; may be empty."""
+    """Printable text, without blanks around it; may be empty."""
     if not isinstance(value, str):
         refuse("text in quotes")
     if not value.isprintable():
@@ -43,12 +43,12 @@ def plain_text(value: object) -> str:
 
 
 def required_text(value: object) -> str:
-    """As `plain_text`, never empty."""
+    """Like `plain_text`, but not empty."""
     return plain_text(value) or refuse("text that is not empty")
 
 
 def secret(value: object) -> SecretStr:
-    """A secret, verbatim; may be empty."""
+    """A secret, unchanged; may be empty."""
     if isinstance(value, SecretStr):
         return value
     if not isinstance(value, str):
@@ -61,7 +61,7 @@ def secret(value: object) -> SecretStr:
 
 
 def read_secret(path: Path) -> str:
-    """The secret a file holds, without its last newline; ValueError completes the sentence "the file …"."""
+    """The secret in a file, without the final newline. The text of ValueError completes "the file …"."""
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_SECRET_BYTES + 1)
@@ -69,7 +69,7 @@ def read_secret(path: Path) -> str:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise ValueError(f"cannot be read: {reason}") from None
     if len(content) > _MOST_SECRET_BYTES:
-        raise ValueError(f"is longer than {_MOST_SECRET_BYTES} bytes, which no secret is")
+        raise ValueError(f"is longer than {_MOST_SECRET_BYTES} bytes, too long for a secret")
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -81,7 +81,7 @@ def read_secret(path: Path) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there that may be looked at."""
+    """Whether this is a file that can be accessed."""
     try:
         return path.is_file()
     except OSError:
@@ -89,7 +89,7 @@ def is_file(path: Path) -> bool:
 
 
 def whole(least: int, most: int) -> PlainValidator:
-    """A whole number within bounds; digits as text count, true and 1.0 do not."""
+    """A whole number within bounds, also as text; not true or 1.0."""
 
     def read(value: object) -> int:
         number = value
@@ -130,7 +130,7 @@ def _number(value: object) -> float | None:
 
 
 def duration(least: timedelta, most: timedelta) -> PlainValidator:
-    """A time between two runs: "90s", "15m", "1h", "1d", or a number of seconds."""
+    """A duration like "90s", "15m", "1h", "1d", or a number of seconds."""
 
     def read(value: object) -> timedelta:
         if isinstance(value, timedelta):
@@ -148,12 +148,12 @@ def duration(least: timedelta, most: timedelta) -> PlainValidator:
 
 
 def unless_empty(value: object, read: ValidatorFunctionWrapHandler) -> Any:
-    """None for what is left empty, else what `read` makes of it."""
+    """None for an empty value, else the result of `read`."""
     return None if value is None or value == "" else read(value)
 
 
 def yes_or_no(value: object) -> bool:
-    """true or false; as text too."""
+    """true or false, also as text."""
     known: dict[object, bool] = {"true": True, "false": False}
     found = value if isinstance(value, bool) else known.get(value.lower() if isinstance(value, str) else None)
     return found if found is not None else refuse("true or false")
@@ -180,7 +180,7 @@ def one_of(choices: type[Choice]) -> PlainValidator:
 
 
 def name_among(names: Iterable[str]) -> PlainValidator:
-    """One of a table's names, or empty for none."""
+    """One of these names, or empty."""
     known = tuple(names)
 
     def read(value: object) -> str:
@@ -190,7 +190,7 @@ def name_among(names: Iterable[str]) -> PlainValidator:
 
 
 def file_types(value: object) -> tuple[FileType, ...]:
-    """Distinct kinds of file, at least one, in the order given; "FA,MT" as text."""
+    """One or more distinct file types, in the given order; in text separated by commas."""
     names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     known = {kind.value: kind for kind in FileType}
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
@@ -201,7 +201,7 @@ def file_types(value: object) -> tuple[FileType, ...]:
 
 
 def history_start(value: object) -> date:
-    """A day, as a TOML date or as yyyy-mm-dd."""
+    """A date, as a TOML date or as yyyy-mm-dd."""
     day: object = value
     if isinstance(value, str):
         try:
@@ -209,12 +209,12 @@ def history_start(value: object) -> date:
         except ValueError:
             day = None
     if not isinstance(day, date) or isinstance(day, datetime) or day < _EARLIEST:
-        refuse(f"a date like 2019-01-01, from {_EARLIEST} on")
+        refuse(f"a date like 2019-01-01, not before {_EARLIEST}")
     return day
 
 
 def zone(value: object) -> ZoneInfo:
-    """A time zone by its name."""
+    """A time zone, by name."""
     if isinstance(value, ZoneInfo):
         return value
     if not isinstance(value, str):
@@ -235,19 +235,19 @@ def label(value: object) -> str:
 
 
 def route(value: object) -> str:
-    """The service's route, like v10."""
+    """The API version in the service's address, like v10."""
     return value if isinstance(value, str) and re.fullmatch(r"v[0-9]{1,3}", value) else refuse("a route like v10")
 
 
 def tax_code(value: object) -> str:
-    """A VAT number or tax code, or empty for no filter."""
+    """A VAT number or tax code; may be empty."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9]{0,28}", value):
         refuse("a VAT number or tax code in quotes, letters and digits only")
     return value
 
 
 def optional_path(value: object) -> Path | None:
-    """A path, or None where it is left empty."""
+    """A path; None if it is empty."""
     if value is None or isinstance(value, Path):
         return value
     text = plain_text(value)
@@ -255,7 +255,7 @@ def optional_path(value: object) -> Path | None:
 
 
 def cron(value: object) -> str:
-    """Five fields of a crontab; empty for none."""
+    """A cron expression of five fields; may be empty."""
     if value == "":
         return ""
     text = " ".join(value.split()) if isinstance(value, str) else ""

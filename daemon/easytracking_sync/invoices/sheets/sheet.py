@@ -25,7 +25,6 @@ class Tone(StrEnum):
 
     NEUTRAL = "neutral"
     INFO = "info"
-    GOOD = "good"
     WARNING = "warning"
 
 

@@ -192,8 +192,8 @@ CLAIMS_AND_LISTINGS = (
         "stored-withdrawn",
         "what is on its way is taken for withdrawn",
         "archive/documents.py",
-        "            document.c.wanted_at < before,\n            document.c.stored_at.is_(None),\n",
-        "            document.c.stored_at.is_(None),\n",
+        "        document.c.wanted_at < listed.begun_at,\n",
+        "",
         (f"{POOL}::test_what_the_listing_says_nothing_about_stays",),
     ),
 )

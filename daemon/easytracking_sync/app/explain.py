@@ -12,7 +12,7 @@ from easytracking_sync.archive.account_status import AccountOverview
 from easytracking_sync.archive.document_entries import DocumentEntry, HistoryEntry
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.settings import Settings
-from easytracking_sync.terms import AcknowledgeWith, Batch, DocumentState
+from easytracking_sync.terms import AcknowledgeWith, Batch, Claim, DocumentState
 
 
 class Prospect(StrEnum):
@@ -94,11 +94,7 @@ def _next(
         case DocumentState.BATCHED | DocumentState.STORED:
             if document.unacknowledgeable:
                 yield Expectation(Prospect.ACKNOWLEDGEMENT_REFUSED, reason=reason)
-            claim = archive.batches.carrying(document.row_id)
-            if claim is None:
-                yield Expectation(Prospect.NO_BATCH)
-            else:
-                yield Expectation(Prospect.IN_BATCH, claim.batch.next_attempt_at, batch=claim.batch)
+            yield _in_batch(archive.batches.carrying(document.row_id))
         case DocumentState.QUARANTINED:
             yield Expectation(Prospect.QUARANTINED, at, reason, document.attempts)
         case DocumentState.ACKNOWLEDGED:
@@ -109,6 +105,12 @@ def _next(
             yield Expectation(Prospect.ACCEPTED, reason=reason)
     if document.held:
         yield Expectation(Prospect.HELD, number=2 if acknowledge is AcknowledgeWith.PHASE2 else 1)
+
+
+def _in_batch(claim: Claim | None) -> Expectation:
+    if claim is None:
+        return Expectation(Prospect.NO_BATCH)
+    return Expectation(Prospect.IN_BATCH, claim.batch.next_attempt_at, batch=claim.batch)
 
 
 def _is_stored(document: DocumentEntry, acknowledge: AcknowledgeWith | None) -> Iterator[Expectation]:

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import ArchivePart
 from easytracking_sync.archive.tables import account, cycle, gap
 from easytracking_sync.terms import Gap, Window, WindowKind
 
@@ -44,11 +44,8 @@ class CycleRecord:
         return self.discovered == 0 and self.unreadable == 0 and self.outcome == "complete"
 
 
-class Cycles:
+class Cycles(ArchivePart):
     """The cycle table."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def record(self, record: CycleRecord, now: datetime) -> None:
         """Record a cycle; a complete one also sets the account's last success."""

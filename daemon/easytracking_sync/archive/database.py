@@ -240,3 +240,10 @@ def _parsed(url: str) -> URL:
     if "@" in (parsed.host or ""):
         raise UsageError("database.url: write an @ in the password as %40, and other special characters likewise")
     return parsed
+
+
+class ArchivePart:
+    """Reads and writes some of the archive's tables. Any thread may call its methods."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database

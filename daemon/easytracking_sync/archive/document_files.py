@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from easytracking_sync.archive.database import IDS, Database
+from easytracking_sync.archive.database import IDS, ArchivePart
 from easytracking_sync.archive.tables import file
 from easytracking_sync.terms import KnownFile
 from easytracking_sync.transition import NewFile, SeenFile
@@ -21,11 +21,8 @@ _OF = (
 )
 
 
-class DocumentFiles:
+class DocumentFiles(ArchivePart):
     """What the machine reads from the file table."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def of(self, document_ids: Collection[int]) -> Mapping[int, Sequence[KnownFile]]:
         """The files of each of these documents (row ids), oldest first."""

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Row
 
 from easytracking_sync.archive import document_history
 from easytracking_sync.archive.account_status import UNACKNOWLEDGEABLE
-from easytracking_sync.archive.database import IDS_AT_ONCE, Database
+from easytracking_sync.archive.database import IDS_AT_ONCE, ArchivePart
 from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter, FileEntry, HistoryEntry
 from easytracking_sync.archive.tables import INCOMPLETE, account, document, file
 from easytracking_sync.errors import UsageError
@@ -46,11 +46,8 @@ class StoredAmount:
     bytes: int
 
 
-class DocumentSearch:
+class DocumentSearch(ArchivePart):
     """Finds documents, their files and their history."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def documents(self, filters: DocumentFilter) -> Iterator[DocumentEntry]:
         """The matching documents, account by account, in the order of reception, read page by page.

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import ArchivePart
 from easytracking_sync.archive.tables import request
 
 
@@ -25,11 +25,8 @@ class ServiceRequest:
     outcome: Mapping[str, Any] | None
 
 
-class ServiceRequests:
+class ServiceRequests(ArchivePart):
     """The request table."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def ask(self, kind: str, parameters: Mapping[str, Any], now: datetime) -> int:
         """Add a request; returns its id."""

@@ -32,8 +32,8 @@ COMPLETENESS = (
         "never-singled-out",
         "a batch that alone fails is tried for ever as it is",
         "machine/failed_calls.py",
-        "if self._suspicion.failed(batch, self._clock.monotonic()):",
-        "if self._suspicion.failed(batch, self._clock.monotonic()) and batch.size < 1:",
+        "if self.suspicion.failed(batch, self.clock.monotonic()):",
+        "if self.suspicion.failed(batch, self.clock.monotonic()) and batch.size < 1:",
         (f"{POISON}::test_row_26_of_a_hundred_documents_ninety_nine_are_home_within_minutes",),
     ),
     Mutant(

@@ -64,8 +64,6 @@ class AccountOverview:
 
 
 class AccountStatuses(ArchivePart):
-    """Reads the status of accounts."""
-
     def overviews(self, labels: Collection[str] = ()) -> tuple[AccountOverview, ...]:
         """The overviews of these accounts (all if none are named), by label."""
         query = sa.select(account).order_by(account.c.label)
@@ -123,7 +121,6 @@ class AccountStatuses(ArchivePart):
 
 
 def _overview(connection: Connection, row: Row[Any], incomplete: int) -> AccountOverview:
-    """The overview of one row of the account table."""
     mine = document.c.account_id == row.id
     by_state = connection.execute(
         sa.select(document.c.state, sa.func.count()).where(mine).group_by(document.c.state)

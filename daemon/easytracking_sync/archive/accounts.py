@@ -20,8 +20,6 @@ from easytracking_sync.transition import AccountMove
 
 @dataclass(frozen=True, slots=True)
 class AccountEntry:
-    """The identity of an account."""
-
     id: int
     label: str
     base_url: str

@@ -45,8 +45,6 @@ class CycleRecord:
 
 
 class Cycles(ArchivePart):
-    """The cycle table."""
-
     def record(self, record: CycleRecord, now: datetime) -> None:
         """Record a cycle; a complete one also sets the account's last success."""
         with self._database.write() as connection:

@@ -47,8 +47,6 @@ class StoredAmount:
 
 
 class DocumentSearch(ArchivePart):
-    """Finds documents, their files and their history."""
-
     def documents(self, filters: DocumentFilter) -> Iterator[DocumentEntry]:
         """The matching documents, account by account, in the order of reception, read page by page.
 

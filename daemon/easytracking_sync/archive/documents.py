@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,15 +40,9 @@ FIELDS = tuple(field.name for field in fields(Document))
 COLUMNS = tuple(document.c[name] for name in FIELDS)
 _OF = sa.select(*COLUMNS).where(document.c.id.in_(IDS)).order_by(document.c.id)
 _LOCKED = _OF.with_for_update(key_share=True)
-_KNOWN = sa.select(
-    document.c.id,
-    document.c.doc_id,
-    document.c.state,
-    document.c.version,
-    document.c.fingerprint,
-    document.c.held,
-    document.c.acknowledged_at,
-).where(document.c.account_id == ACCOUNT_ID, document.c.doc_id.in_(IDS))
+_KNOWN = sa.select(document.c.doc_id, *(document.c[field.name] for field in fields(KnownDocument))).where(
+    document.c.account_id == ACCOUNT_ID, document.c.doc_id.in_(IDS)
+)
 _PAUSE = sa.select(account.c.pause_reason).where(account.c.id == ACCOUNT_ID)
 _LOADING = sa.select(batch.c.purpose).where(batch.c.account_id == ACCOUNT_ID, batch.c.state.in_(LOADING))
 
@@ -71,9 +65,7 @@ class Documents(ArchivePart):
     def known(self, account_id: int, doc_ids: Iterable[int]) -> Mapping[int, KnownDocument]:
         """What the archive knows about these docIds; unknown ones are absent."""
         return {
-            row.doc_id: KnownDocument(
-                row.id, DocumentState(row.state), row.version, row.fingerprint, row.held, row.acknowledged_at
-            )
+            row.doc_id: replace(KnownDocument(*row[1:]), state=DocumentState(row.state))
             for row in self._database.rows_of(_KNOWN, doc_ids, account_id=account_id)
         }
 

@@ -26,8 +26,6 @@ class ServiceRequest:
 
 
 class ServiceRequests(ArchivePart):
-    """The request table."""
-
     def ask(self, kind: str, parameters: Mapping[str, Any], now: datetime) -> int:
         """Add a request; returns its id."""
         row = {"kind": kind, "parameters": json.dumps(dict(parameters)), "created_at": now}
@@ -35,7 +33,6 @@ class ServiceRequests(ArchivePart):
             return int(connection.execute(sa.insert(request).returning(request.c.id), row).scalar_one())
 
     def find(self, request_id: int) -> ServiceRequest:
-        """The request as it is now."""
         with self._database.read() as connection:
             return _as_request(connection.execute(sa.select(request).where(request.c.id == request_id)).one())
 

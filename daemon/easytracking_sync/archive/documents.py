@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -65,7 +65,9 @@ class Documents(ArchivePart):
     def known(self, account_id: int, doc_ids: Iterable[int]) -> Mapping[int, KnownDocument]:
         """What the archive knows about these docIds; unknown ones are absent."""
         return {
-            row.doc_id: replace(KnownDocument(*row[1:]), state=DocumentState(row.state))
+            row.doc_id: KnownDocument(
+                row.id, DocumentState(row.state), row.version, row.fingerprint, row.held, row.acknowledged_at
+            )
             for row in self._database.rows_of(_KNOWN, doc_ids, account_id=account_id)
         }
 

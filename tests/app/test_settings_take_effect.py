@@ -298,8 +298,8 @@ def alarms_go_to_the_addresses_in_the_language(bench: Bench) -> None:
     assert [channel.name for channel in channels_of(in_file)] == ["json://one.example", "json://two.example"]
     assert [channel.name for channel in channels_of(given)] == ["json://three.example"]
     assert [writer_of(settings).trial(NOON).title for settings in (in_file, given)] == [
-        "easytracking-sync: una prova",
-        "easytracking-sync: a test",
+        "easytracking-sync: messaggio di prova",
+        "easytracking-sync: test message",
     ]
 
 

@@ -58,9 +58,9 @@ def test_every_channel_is_tried_and_told_by_scheme_and_host_only(run: Run, build
         assert "500" in lines[1]
         assert "canary" not in told.out
         assert [path for path, _ in got] == ["/canary-good", "/canary-bad"]
-        assert got[0][1]["title"] == "easytracking-sync: una prova"
+        assert got[0][1]["title"] == "easytracking-sync: messaggio di prova"
         assert run(*configured(builder, good), "--language", "en").code == 0
-        assert got[-1][1]["title"] == "easytracking-sync: a test"
+        assert got[-1][1]["title"] == "easytracking-sync: test message"
 
 
 def test_the_monitor_of_the_heartbeat_is_called_too(run: Run, builder: ArchiveBuilder) -> None:

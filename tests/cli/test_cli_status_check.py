@@ -107,7 +107,7 @@ def test_status_check_reports_ok_warning_and_critical_by_exit_code_and_line(
     builder.update(
         tables.account, builder.account("acme"), pause_reason=None, last_success_at=now - timedelta(hours=2)
     )
-    assert run(*check).out.startswith("CRITICAL - acme: no listing succeeds; ")
+    assert run(*check).out.startswith("CRITICAL - acme: cannot list documents; ")
 
 
 def test_an_account_of_the_configuration_that_the_archive_does_not_know_never_ran(

@@ -147,7 +147,7 @@ def test_no_command_prints_a_secret(secretive: Secretive, command: tuple[str, ..
     assert code != 1, err
 
 
-@pytest.mark.parametrize("command", [("check",), ("config", "show"), ("status",), ("catch-up",), ("run",)])
+@pytest.mark.parametrize("command", [("check",), ("config", "show"), ("status",), ("catch-up", "--deadline", "1")])
 def test_no_secret_is_printed_about_an_unreachable_database(secretive: Secretive, command: tuple[str, ...]) -> None:
     pytest.importorskip("psycopg")
     secretive.put("database__url", f"postgresql+psycopg://user:{CANARIES['database']}@{NOBODY}/easytracking")
@@ -155,6 +155,21 @@ def test_no_secret_is_printed_about_an_unreachable_database(secretive: Secretive
     assert leaks(out + err) == set()
     assert code in {0, 75}, err
     assert NOBODY.partition(":")[0] in out + err
+
+
+def test_no_secret_is_printed_while_the_service_waits_for_its_database(secretive: Secretive) -> None:
+    pytest.importorskip("psycopg")
+    secretive.put("database__url", f"postgresql+psycopg://user:{CANARIES['database']}@{NOBODY}/easytracking")
+    with secretive.started("--log-level", "debug", "run", variables=secretive.variables) as process:
+        assert process.stderr is not None
+        heard = ""
+        while "database.awaited" not in heard:
+            heard += process.stderr.readline() or pytest.fail("it ended before it told that it waits")
+        process.terminate()
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert leaks(heard + out + err) == set()
+    assert NOBODY.partition(":")[0] in heard
 
 
 def test_a_wrong_configuration_is_reported_without_its_secrets(secretive: Secretive) -> None:

@@ -1,4 +1,4 @@
-"""What people write into a configuration, as functions of any bytes: settings that work, or lines saying why not."""
+"""Fuzz targets for configurations, as functions of any bytes: usable settings, or lines that say what is wrong."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from easytracking_sync.settings import load_settings
 
 
 def configuration(data: bytes) -> None:
-    """A TOML file: settings that can be worked with, or lines for a person."""
+    """A TOML file: usable settings, or lines that say what is wrong."""
     path = Path(_FOLDER.name) / "config.toml"
     path.write_bytes(data)
     _configured(path, {})
 
 
 def variable(data: bytes) -> None:
-    """A variable of the environment, its name and its value, over an ordinary file."""
+    """An environment variable, name and value, together with an ordinary file."""
     name, _, value = data.decode("utf-8", "surrogateescape").replace("\0", "").partition("=")
     path = Path(_FOLDER.name) / "ordinary.toml"
     path.write_text(ORDINARY, encoding="utf-8")
@@ -55,6 +55,6 @@ def _configured(path: Path, environ: Mapping[str, str]) -> None:
 
 
 def _expect_lines(text: str) -> None:
-    """One problem a line, each fit to print."""
+    """One problem per line, each printable."""
     assert text
     assert all(line.isprintable() for line in text.split("\n")), ascii(text)

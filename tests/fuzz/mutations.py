@@ -1,4 +1,4 @@
-"""Seeds, spoilt: what a fuzzer without guidance does to its examples."""
+"""Mutates seeds, as a fuzzer without coverage guidance does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TELLING = (
 
 @st.composite
 def spoilt(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
-    """One of the seeds with up to four pieces replaced: by nothing, by something telling, or by another piece."""
+    """One of the seeds with up to four pieces removed, or replaced by a special value or another piece."""
     data = draw(st.sampled_from(seeds))
     for _ in range(draw(st.integers(0, 4))):
         first, second = sorted(draw(st.tuples(st.integers(0, len(data)), st.integers(0, len(data)))))

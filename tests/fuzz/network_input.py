@@ -1,7 +1,7 @@
-"""What strangers send, as functions of any bytes: only the project's own errors may come out.
+"""Fuzz targets for network input, as functions of any bytes: only the project's own errors may escape.
 
-A target swallows SyncError, the right answer to nonsense, and lets everything else escape: that is a finding.
-Where an answer is given, it must keep what it promises.
+A target ignores SyncError, the correct response to invalid input. Any other exception is a finding. Results must keep
+their promises.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DAY = Window(WindowKind.RECEIVED, datetime(2026, 11, 22), datetime(2026, 11, 23)
 
 
 class StillClock:
-    """Noon."""
+    """A clock that stands at noon."""
 
     def now(self) -> datetime:
         return NOON
@@ -54,7 +54,7 @@ class StillClock:
 
 
 def listing(data: bytes) -> None:
-    """The list's JSON: every element is a document, or kept apart; what is kept fits into a database."""
+    """The list's JSON: every element is a document or unreadable; documents fit into the database."""
     with suppress(SyncError):
         read = read_document_list(data)
         assert len(read.documents) + len(read.unreadable) <= read.count
@@ -77,12 +77,12 @@ def _expect_storable(document: ListedDocument) -> None:
 
 
 def parcel(data: bytes) -> None:
-    """A zip: proven, or refused; what is proven is given out byte for byte as it was hashed."""
+    """A zip is verified or refused; verified files are returned with the bytes that were hashed."""
     _take(io.BytesIO(data))
 
 
 def index(data: bytes) -> None:
-    """`indice.json` within a zip that is whole."""
+    """`indice.json` within an intact zip."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as zipped:
         for name in ("a.xml", "b.xml", "folder/c.xml"):
@@ -105,7 +105,7 @@ def _take(file: io.BytesIO) -> None:
 
 
 class Script(httpcore.NetworkBackend):
-    """A network on which every connection hears the next of these scripts, whatever it asks."""
+    """A network on which every connection receives the next of these scripts as its answer."""
 
     def __init__(self, scripts: Iterable[bytes]) -> None:
         self._scripts = iter(scripts)
@@ -125,7 +125,7 @@ class Script(httpcore.NetworkBackend):
 
 
 def client(*scripts: bytes) -> EasyTracking:
-    """A client with httpx's and h11's own code all the way down to the bytes."""
+    """A client that uses httpx and h11 down to the bytes of the connection."""
     transport = httpx.HTTPTransport(verify=_TRUST, trust_env=False)
     transport._pool = httpcore.ConnectionPool(network_backend=Script(scripts))
     return EasyTracking(_SETTINGS, label="acme", clock=StillClock(), network=transport)
@@ -164,7 +164,7 @@ CALLS: tuple[Callable[[EasyTracking], object], ...] = (
 
 
 def answer(data: bytes) -> None:
-    """The bytes of an HTTP answer, status line and all, to the call that the first byte chooses."""
+    """The bytes of a whole HTTP answer to the call that the first byte selects."""
     call, raw = CALLS[(data or b"\0")[0] % len(CALLS)], data[1:]
     scripts = (raw, raw) if call is CALLS[-1] else (LOGIN, raw, LOGIN, raw)
     with client(*scripts) as service:
@@ -175,14 +175,14 @@ def answer(data: bytes) -> None:
 
 
 def _expect_fit_to_print(text: str) -> None:
-    """One line, short, without control signs or our password."""
+    """One short line without control characters and without our password."""
     assert "password-canary" not in text
     assert text.isprintable(), ascii(text)
     assert len(text) < 1000
 
 
 def token(data: bytes) -> None:
-    """A login's body."""
+    """The body of a login's answer."""
     text = read_token(data)
     if text is not None:
         assert text.isascii()

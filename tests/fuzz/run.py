@@ -1,8 +1,8 @@
-"""`make fuzz SECONDS=N`: every target meets what atheris makes of its seeds, for so many seconds in all.
+"""`make fuzz SECONDS=N`: run every target with atheris's mutations of its seeds, for N seconds in total.
 
-Each target has a process of its own, in which an input may take 2 seconds of work and 256 MiB beyond what the program
-itself needs. What breaks that, or lets another error out than the project's own, is written to a folder outside the
-repository, and the command that shows it again is printed. Without atheris, Hypothesis's spoilt seeds stand in.
+Each target runs in its own process. An input may take 2 seconds of work and 256 MiB beyond the program's needs. An
+input that exceeds this, or raises an error that is not the project's own, is written to a folder outside the
+repository, and the command that repeats it is printed. Without atheris, Hypothesis mutates the seeds.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ FOLLOWED = (
     "easytracking_sync.app.schedule",
 )
 FOUND = 77
-"""The exit code of a target that has found something; libFuzzer's own for an error that escaped."""
+"""The exit code of a target with a finding; libFuzzer's own for an escaped error."""
 
 
 class TooSlowError(BaseException):
-    """An input took longer than it may. No code of the program catches it."""
+    """An input exceeded its time limit. No code of the program catches it."""
 
 
 def within_bounds(target: Target, seconds: float = MOST_SECONDS) -> Target:
-    """The target, ended where an input takes too long. Memory is bounded for the process as a whole."""
+    """The target, stopped if an input takes too long. Memory is limited for the whole process."""
 
     def expire(number: int, frame: FrameType | None) -> None:
         raise TooSlowError(f"more than {seconds} seconds of work")
@@ -65,14 +65,14 @@ def within_bounds(target: Target, seconds: float = MOST_SECONDS) -> Target:
 
 
 def bound_memory() -> None:
-    """From now on this process may take that much more, and not a byte beyond it."""
+    """Limit how much more memory this process may allocate."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     most = pages * resource.getpagesize() + MOST_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def show(name: str, path: Path) -> int:
-    """One input once more, with the traceback of whatever escapes."""
+    """Run one input again and show the traceback of an escaped error."""
     target = within_bounds(target_named(name))
     data = path.read_bytes()
     bound_memory()
@@ -82,7 +82,7 @@ def show(name: str, path: Path) -> int:
 
 
 def fuzz(name: str, seconds: float, folder: Path) -> int:
-    """In a process of its own: this target for so long; findings go to the folder."""
+    """Fuzz this target in this process for so many seconds; write findings to the folder."""
     try:
         import atheris  # noqa: PLC0415  an optional extra
     except ImportError:
@@ -114,7 +114,7 @@ def _planted(name: str, folder: Path) -> Path:
 
 
 def spoil(name: str, seconds: float, folder: Path) -> int:
-    """The same with Hypothesis alone: spoilt seeds, without guidance, until the time is over."""
+    """The same with Hypothesis alone: mutated seeds without coverage guidance."""
     from hypothesis import HealthCheck, given, settings  # noqa: PLC0415
     from tests.fuzz.mutations import spoilt  # noqa: PLC0415
 
@@ -153,7 +153,7 @@ class Ended:
 
 
 def spend(name: str, seconds: float, folder: Path) -> Ended:
-    """One target's process from start to end."""
+    """Run one target's process to its end."""
     command = [sys.executable, "-m", "tests.fuzz.run", "--target", name, "--for", str(seconds), "--into", str(folder)]
     patience = 3 * seconds + 120
     with subprocess.Popen(
@@ -175,7 +175,7 @@ def spend(name: str, seconds: float, folder: Path) -> Ended:
 
 
 def campaign(seconds: float, names: Sequence[str]) -> int:
-    """All targets, two at a time; the table, and how to see each finding again."""
+    """Run all targets, two at a time; print the table and how to repeat each finding."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-findings-"))
     each = seconds * SIDE_BY_SIDE / max(len(names), SIDE_BY_SIDE)
     begun = time.monotonic()
@@ -211,7 +211,7 @@ def _has_atheris() -> bool:
 
 
 def main() -> int:
-    """See the module."""
+    """The command line."""
     parser = argparse.ArgumentParser(description="Hostile input, for so many seconds in all.")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--target", choices=TARGETS)

@@ -1,4 +1,4 @@
-"""Where a fuzzer begins: small examples of what is right, and other people's broken zips where they are at hand."""
+"""Seeds: small valid examples, and broken zips of the corpus if it is present."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ODD = {"id": "2", "dataRicezione": "2026-11-22T11:59:59+01:00", "number": "\ud80
 
 
 def listings() -> list[bytes]:
-    """Lists: empty, ordinary, odd, cut, a page."""
+    """Lists: empty, ordinary, unusual, truncated, and a web page."""
     whole = json.dumps({"invoices": [ELEMENT, ODD, None, []], "total": 4}).encode()
     slow = whole.replace(b'"total"', b'"x": NaN, "total"').replace(b"\\ud800", b"\xed\xa0\x80")
     return [b'{"invoices": [], "total": 0}', whole, slow, whole[:-9], b"\xef\xbb\xbf" + whole, b"<html></html>"]
@@ -60,7 +60,7 @@ def index_rows(*rows: tuple[object, str, str]) -> bytes:
 
 
 def indices() -> list[bytes]:
-    """Indices: right, colliding, of strangers, odd."""
+    """Indices: valid, colliding, of strangers, unusual."""
     right = index_rows((1, "a.xml", "FA"), (2, "b.xml", "FA"), (1, "folder/c.xml", "MT"))
     return [
         right,
@@ -72,7 +72,7 @@ def indices() -> list[bytes]:
 
 
 def parcels() -> list[bytes]:
-    """Zips: stored, deflated, streamed; and those of the corpus that are small."""
+    """Zips: stored, deflated, streamed; and the small ones of the corpus."""
     made = []
     for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         packed = io.BytesIO()
@@ -89,13 +89,13 @@ def parcels() -> list[bytes]:
 
 
 def said(status: str, body: bytes = b"", **headers: str) -> bytes:
-    """An HTTP answer as it comes over the line."""
+    """The bytes of an HTTP answer."""
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {status}\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def answers() -> list[bytes]:
-    """For each call the answers it knows, with a byte in front that chooses the call."""
+    """The known answers of each call, after a byte that selects the call."""
     whole = listings()[1]
     zipped = parcels()[1]
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nPK\3\r\n0\r\n\r\n"
@@ -126,12 +126,12 @@ def answers() -> list[bytes]:
 
 
 def tokens() -> list[bytes]:
-    """Logins' bodies."""
+    """Bodies of logins' answers."""
     return [b'"eyJhbGciOiJub25lIn0.eyJleHAiOjE3OTU0MzUyMDB9.s"', b"opaque", b'"\\u0061"', b"\xef\xbb\xbfa.e30.b"]
 
 
 def configurations() -> list[bytes]:
-    """Every example that travels with the program, and a few that are wrong."""
+    """All examples bundled with the program, and a few invalid ones."""
     examples = [path.read_bytes() for path in sorted(bundled_folder("config").glob("*.toml"))]
     crons = (
         f'{ORDINARY}cron = "{cron}"\n'.encode() for cron in ("*/15 6-22 * * mon-fri", "0 0 30 2 *", "5-1 * * * *")

@@ -1,4 +1,4 @@
-"""The targets by name. Each is imported as it is asked for: a fuzzer follows what it imports, and that takes time."""
+"""The targets by name, imported on request: a fuzzer instruments what it imports, which takes time."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TARGETS: Mapping[str, str] = {
     "invoice": "invoice_input",
     "envelope": "invoice_input",
 }
-"""And the module of this folder that each is in."""
+"""The module of each target."""
 
 
 def target_named(name: str) -> Target:
-    """A function of any bytes, from which nothing but a finding escapes."""
+    """The target: a function of any bytes from which only findings escape."""
     return cast("Target", getattr(importlib.import_module(f"tests.fuzz.{TARGETS[name]}"), name))

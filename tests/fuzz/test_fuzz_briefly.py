@@ -1,6 +1,6 @@
-"""Whatever comes from outside, only the project's own errors come out, in bounded memory and time.
+"""For any input, only the project's own errors escape, in bounded memory and time.
 
-Each target meets its seeds, its seeds with some bytes changed, and any bytes at all. `make fuzz` goes on for longer.
+Each target processes its seeds, mutated seeds, and random bytes. `make fuzz` runs longer.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def meet(target: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_what_is_known_already_is_met_in_bounded_memory_and_time(target: str) -> None:
-    """BOUNDED: at most 2 seconds and 256 MiB an input."""
+def test_every_seed_is_processed_in_bounded_memory_and_time(target: str) -> None:
+    """BOUNDED: at most 2 seconds and 256 MiB per input."""
     taken = target_named(target)
-    taken(b"")  # what is loaded once belongs to no input
+    taken(b"")  # exclude what is loaded only once
     for data in SEEDS[target]():
         tracemalloc.start()
         try:
@@ -48,15 +48,15 @@ def test_what_is_known_already_is_met_in_bounded_memory_and_time(target: str) ->
 @pytest.mark.parametrize("target", TARGETS)
 @given(st.data())
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_nearly_right_is_taken_or_refused(target: str, data: st.DataObject) -> None:
-    """Seeds with pieces cut out, repeated, swapped and overwritten."""
+def test_mutated_seeds_are_accepted_or_refused(target: str, data: st.DataObject) -> None:
+    """Seeds with pieces removed, repeated, swapped and overwritten."""
     meet(target, data.draw(spoilt(SEEDS[target]())))
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @given(st.binary(max_size=600))
 @settings(max_examples=30)
-def test_any_bytes_at_all_are_taken_or_refused(target: str, raw: bytes) -> None:
+def test_random_bytes_are_accepted_or_refused(target: str, raw: bytes) -> None:
     meet(target, raw)
 
 
@@ -71,12 +71,12 @@ BOTTOMLESS = {
 
 
 @pytest.mark.parametrize("target", BOTTOMLESS)
-def test_what_is_nested_without_end_is_refused(target: str) -> None:
+def test_deep_nesting_is_refused(target: str) -> None:
     meet(target, BOTTOMLESS[target])
 
 
-def test_an_input_that_takes_too_long_is_ended_and_told() -> None:
-    """What `make fuzz` relies on: no code of the program can catch it."""
+def test_an_input_that_takes_too_long_is_stopped_and_reported() -> None:
+    """`make fuzz` relies on it: no code of the program can catch it."""
 
     def endless(data: bytes) -> None:
         while True:

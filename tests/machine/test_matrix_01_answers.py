@@ -45,8 +45,8 @@ NO_LIST = {
 def test_row_01_an_answer_that_is_no_list_changes_nothing_and_is_retried(make: Make, *, compress: bool) -> None:
     """A timeout, a 5xx, a page with 200, cut or wrong JSON: no state change, then the whole list all the same."""
     harness = make(replace(SMALL, documents=3, compress=compress))
-    cycle = cycle_of(harness, harness.accounts["demo1"])
     for name, fault in NO_LIST.items():
+        cycle = cycle_of(harness, harness.accounts["demo1"])
         harness.simulator.script("list", fault)
         with pytest.raises(ServiceUnavailable, match="demo1: list: "):
             pytest.fail(f"{name} passed as a list: {cycle.step()}")

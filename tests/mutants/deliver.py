@@ -8,6 +8,8 @@ EVERY = "tests/deliver/test_every_put_sink.py"
 FOLDER = "tests/deliver/test_folder_sink.py"
 NAMES = "tests/deliver/test_names_at_a_sink.py"
 DELIVERY = "tests/deliver/test_delivery.py"
+WEBHOOK = "tests/deliver/test_webhook.py"
+MAIL = "tests/deliver/test_mail.py"
 RENAME = "tests/deliver/test_exclusive_rename.py"
 
 DELIVER = (
@@ -174,5 +176,109 @@ DELIVER = (
         "        return Paused(SinkPause(failures, now + timedelta(seconds=seconds)))",
         "        return Paused(SinkPause(failures, now))",
         (f"{DELIVERY}::test_an_unavailable_sink_pauses_for_a_few_minutes_at_most",),
+    ),
+    Mutant(
+        "redirect-counts-as-delivered",
+        "a redirect counts as delivered",
+        "deliver/webhook.py",
+        "if 200 <= answer.status < 300:",
+        "if 200 <= answer.status < 400:",
+        (f"{WEBHOOK}::test_only_2xx_is_a_success",),
+    ),
+    Mutant(
+        "webhook-id-of-the-attempt",
+        "each attempt of an event has an id of its own",
+        "deliver/webhook.py",
+        "message_id, timestamp = announcement.consignment.id,",
+        'message_id, timestamp = f"{announcement.consignment.id}{id(body)}",',
+        (f"{WEBHOOK}::test_a_repetition_has_the_same_id_and_bytes",),
+    ),
+    Mutant(
+        "webhook-signs-without-time",
+        "a signature does not cover the time, so that an old event can be replayed",
+        "deliver/webhook_signature.py",
+        'signed = f"{message_id}.{timestamp}.".encode() + body',
+        'signed = f"{message_id}.".encode() + body',
+        (f"{WEBHOOK}::test_the_signature_is_that_of_the_published_example",),
+    ),
+    Mutant(
+        "webhook-signs-with-one-secret",
+        "during a rotation, only the new secret signs",
+        "deliver/webhook_signature.py",
+        "for secret in secrets\n",
+        "for secret in secrets[:1]\n",
+        (f"{WEBHOOK}::test_a_receiver_verifies_an_event_with_either_secret",),
+    ),
+    Mutant(
+        "webhook-into-the-private-network",
+        "a name may lead a webhook into a private network",
+        "deliver/guarded_post.py",
+        "(address.is_global and not address.is_multicast)",
+        "(not address.is_multicast)",
+        (f"{WEBHOOK}::test_a_name_that_leads_into_a_private_network_is_refused",),
+    ),
+    Mutant(
+        "webhook-without-deadline",
+        "each byte of an answer has the whole time-out",
+        "deliver/guarded_post.py",
+        "        self._connection.settimeout(self._left())\n",
+        "        self._connection.settimeout(1.0)\n",
+        (f"{WEBHOOK}::test_all_parts_of_an_answer_share_one_deadline",),
+    ),
+    Mutant(
+        "webhook-trusts-any-certificate",
+        "a webhook trusts any certificate",
+        "deliver/guarded_post.py",
+        "self._tls.wrap_socket(plain, server_hostname=self.host)",
+        "__import__('ssl')._create_unverified_context().wrap_socket(plain, server_hostname=self.host)",
+        (f"{WEBHOOK}::test_over_tls_the_certificate_must_be_trusted",),
+    ),
+    Mutant(
+        "mail-to-some-recipients",
+        "if one recipient is refused, the others get the message, every day",
+        "deliver/mail.py",
+        '            self._require(smtp.rcpt(recipient)[0], f"the recipient {recipient}")\n',
+        "            smtp.rcpt(recipient)\n",
+        (f"{MAIL}::test_if_one_recipient_is_refused_none_gets_the_message",),
+    ),
+    Mutant(
+        "mail-taken-for-delivered",
+        "a message that the server does not take counts as delivered",
+        "deliver/mail.py",
+        '        self._require(smtp.data(content)[0], "the message")\n',
+        "        smtp.data(content)\n",
+        (f"{MAIL}::test_only_a_taken_message_is_delivered",),
+    ),
+    Mutant(
+        "mail-without-tls",
+        "mail leaves this machine without TLS",
+        "deliver/mail.py",
+        "if self.security is Security.NONE and not _is_loopback(self.host):",
+        "if self.security is Security.NONE and not self.host:",
+        (f"{MAIL}::test_without_tls_nothing_leaves_this_machine",),
+    ),
+    Mutant(
+        "mail-goodbye-fails-delivery",
+        "a goodbye that fails repeats a message that was taken",
+        "deliver/mail.py",
+        "                _leave(smtp)\n",
+        "                self._require(smtp.quit()[0], 'the goodbye')\n",
+        (f"{MAIL}::test_after_the_message_is_taken_a_failing_goodbye_changes_nothing",),
+    ),
+    Mutant(
+        "mail-differs-by-attempt",
+        "each attempt of a message has other bytes",
+        "deliver/mail_message.py",
+        '        message.set_boundary(f"={identity}=")',
+        '        message.get_boundary(f"={identity}=")',
+        (f"{MAIL}::test_a_repetition_is_the_same_message",),
+    ),
+    Mutant(
+        "mail-day-over-the-limit",
+        "a day's message may be larger than the limit",
+        "deliver/mail.py",
+        "if self._per is Per.DAY and same_day and size <= room:",
+        "if self._per is Per.DAY and same_day:",
+        (f"{MAIL}::test_a_days_documents_share_messages_within_the_limit",),
     ),
 )

@@ -151,7 +151,7 @@ def bench(archive_harness: ArchiveHarness) -> Iterator[Bench]:
     made.close()
 
 
-BEGAN, ENDED = "documents in quarantine: acme", "over: documents in quarantine: acme"
+BEGAN, ENDED = "documents in quarantine: acme", "resolved: documents in quarantine: acme"
 
 
 def test_an_alarm_is_reported_once_when_it_begins_and_once_when_it_ends(bench: Bench) -> None:
@@ -190,7 +190,7 @@ def test_a_login_that_is_refused_again_after_a_restart_is_the_same_alarm(bench: 
     bench.change(tables.account, pause_reason=PauseReason.CREDENTIALS, paused_until=bench.clock.now() + HOUR)
     assert bench.look() == []
     bench.change(tables.account, pause_reason=None, paused_until=None, last_success_at=bench.clock.now())
-    assert bench.look() == ["over: login refused: acme"]
+    assert bench.look() == ["resolved: login refused: acme"]
 
 
 def test_an_unaccepted_message_is_repeated_later_and_after_a_restart_at_once(bench: Bench) -> None:
@@ -237,10 +237,10 @@ def test_alarms_are_checked_once_a_minute(bench: Bench) -> None:
 def test_messages_about_silence_and_a_full_disk_have_their_numbers(bench: Bench) -> None:
     bench.silent_after = HOUR
     bench.disk = Disk("/srv", 999)
-    assert bench.look(2 * HOUR) == ["no listing succeeds: acme", "disk nearly full: /srv"]
+    assert bench.look(2 * HOUR) == ["cannot list documents: acme", "disk nearly full: /srv"]
     bench.change(tables.account, last_success_at=bench.clock.now())
     bench.disk = Disk("/srv", 5_000)
-    assert bench.look() == ["over: no listing succeeds: acme", "over: disk nearly full: "]
+    assert bench.look() == ["resolved: cannot list documents: acme", "resolved: disk nearly full: "]
 
 
 def test_an_alarm_that_the_database_cannot_record_is_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +317,7 @@ def test_a_digest_is_sent_once_a_day_at_its_local_time(bench: Bench) -> None:
         if bench.clock.now().hour % 6 == 3:
             bench.restart()
     assert [moment.strftime("%d %H:%M") for moment in days] == ["23 07:30", "24 07:30"]
-    assert all("No alarm stands." in message.body for message in bench.mailbox.messages)
+    assert all("No active alarms." in message.body for message in bench.mailbox.messages)
 
 
 def test_every_successful_listing_since_the_start_sends_a_heartbeat(bench: Bench) -> None:

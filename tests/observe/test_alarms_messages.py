@@ -67,7 +67,7 @@ def test_numbers_documents_and_times_are_written_as_in_the_language() -> None:
     assert "host-1, 2026-11-22 13:00" in body
     silent = Alarm(AlarmKind.SILENT, 7, "acme", since=NOW - timedelta(hours=3), reason="no answer\x1b[2J")
     said = ITALIAN.began(AlarmKind.SILENT, [silent], {}, NOW).body
-    assert "non arriva dal 22/11/2026 10:00. L'ultimo motivo: no answer\\x1b[2J" in said
+    assert "non è disponibile dal 22/11/2026 10:00. Ultimo motivo: no answer\\x1b[2J" in said
     disk = ITALIAN.began(AlarmKind.DISK, [Alarm(AlarmKind.DISK, None, "/srv", 1_550_000_000)], {}, NOW).body
     assert "/srv: 1,6 GB liberi. Sotto 1,0 GB" in disk
 
@@ -83,7 +83,7 @@ def test_500_accounts_with_the_same_problem_are_one_message_of_bounded_length() 
 def test_messages_say_what_became_worse_and_what_stops_fetching() -> None:
     alarm = Alarm(AlarmKind.QUARANTINE, 7, "acme", 12)
     grown = ENGLISH.began(AlarmKind.QUARANTINE, [alarm], {}, NOW, grew=True)
-    assert grown.title == "easytracking-sync: more of this: documents in quarantine: acme"
+    assert grown.title == "easytracking-sync: worse: documents in quarantine: acme"
     assert grown.tone is Tone.WARNING
     assert ENGLISH.began(AlarmKind.DISK, [Alarm(AlarmKind.DISK, None, "/srv", 1)], {}, NOW).tone is Tone.FAILURE
 
@@ -113,9 +113,9 @@ def test_a_digest_lists_new_waiting_and_wrong_and_counts_quiet_accounts() -> Non
     assert message.body.splitlines()[:6] == [
         "acme: new 0, waiting 2, in quarantine 1, last listed 2026-11-22 11:00",
         "gamma: new 4, waiting 0, in quarantine 0, last listed 2026-11-22 11:00",
-        "Accounts with nothing new and nothing waiting: 2",
+        "Accounts without new or waiting documents: 2",
         "",
-        "Alarms that stand:",
+        "Active alarms:",
         "- documents in quarantine: acme",
     ]
-    assert "No alarm stands." in ENGLISH.digest(NOW, accounts, came, [], NOW).body
+    assert "No active alarms." in ENGLISH.digest(NOW, accounts, came, [], NOW).body

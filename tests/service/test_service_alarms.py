@@ -99,7 +99,7 @@ def test_a_refused_login_and_its_end_are_each_sent_once_despite_restarts(tmp_pat
         with running(told_to(told, place)):
             eventually(lambda: len(told.titles) == 2)
             eventually(lambda: all_marked(place))
-        assert told.titles == ["login refused: demo2", "over: login refused: demo2"]
+        assert told.titles == ["login refused: demo2", "resolved: login refused: demo2"]
 
 
 def test_a_hanging_channel_delays_neither_the_work_nor_the_shutdown(tmp_path: Path) -> None:
@@ -128,4 +128,4 @@ def test_a_catch_up_sends_its_alarms_at_its_end_and_waits_only_seconds(tmp_path:
         assert time.monotonic() - begun < 10
         told.answers.set()
         one_shot(told_to(told, place))
-        assert told.titles[-1] == "over: login refused: demo2"
+        assert told.titles[-1] == "resolved: login refused: demo2"

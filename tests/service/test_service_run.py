@@ -348,7 +348,7 @@ def test_the_service_waits_for_space_on_a_full_disk_and_reports_it_once(
         return turn(accounts, account_id)
 
     monkeypatch.setattr(Accounts, "turn", failing)
-    monkeypatch.setattr(Spool, "has_room", lambda _: not full.is_set())
+    monkeypatch.setattr(Spool, "has_space", lambda _: not full.is_set())
     with town(tmp_path) as place, watched(place, place.settings) as (told, _):
         eventually(lambda: len(told.noted("service.troubled")) >= 3)
         full.clear()

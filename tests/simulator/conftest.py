@@ -1,4 +1,4 @@
-"""A simulator with a clock that stands still, and a desk from which to call it by hand."""
+"""A simulator with a manual clock, and a desk that sends it requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PHASES = "/api/v10/PassiveInvoices"
 
 
 class ManualClock:
-    """Time that moves only when it is told to."""
+    """Time that only tests advance."""
 
     def __init__(self, now: datetime = NOON) -> None:
         self._now = now
@@ -33,7 +33,7 @@ class ManualClock:
 
 
 class Desk:
-    """One account's user, who writes each request by the vendor's document."""
+    """One account's user, whose requests follow the vendor's document."""
 
     def __init__(self, simulator: Simulator, clock: ManualClock, account: int = 0) -> None:
         self.simulator = simulator
@@ -42,7 +42,7 @@ class Desk:
         self.headers = {"Content-Type": "application/json", "Accept": "application/json"}
 
     def login(self, **changes: Any) -> Reply:
-        """Ask for a token, and use it from now on when it is given."""
+        """Request a token, and use it from now on if it is issued."""
         options = self.simulator.options
         given = {
             "apiName": options.api_name, "clientName": options.client_name, "clientSecret": options.client_secret,
@@ -64,7 +64,7 @@ class Desk:
         return self.get(f"{SERVICE}/passive-invoices", **query)
 
     def listed(self, **query: str) -> list[int]:
-        """The ids of a list that must succeed."""
+        """The listed ids; the list must succeed."""
         reply = self.invoices(**query)
         assert reply.status == 200, reply.body
         return [element["id"] for element in reply.json()["invoices"]]
@@ -80,7 +80,7 @@ class Desk:
         return self.post(f"{PHASES}/{verb}", {"docIds": ids})
 
     def brought(self, ids: Any, **choices: Any) -> Reply:
-        """Reserve, wait until the job is done, fetch."""
+        """Reserve, wait until the job is ready, fetch."""
         job_id = self.reserve(ids, **choices).json()["jobId"]
         self.clock.forward(minutes=1)
         return self.fetch(job_id)
@@ -98,7 +98,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def desk_with(clock: ManualClock) -> Callable[..., Desk]:
-    """A desk at a new simulator with these options; logged in."""
+    """A logged-in desk at a new simulator with these options."""
 
     def make(**options: Any) -> Desk:
         chosen: dict[str, Any] = {"documents": 12, "p7m_share": 0.0, "history_days": 300.0, **options}

@@ -1,4 +1,4 @@
-"""Whatever is asked, the service answers, and by its document."""
+"""The service answers every request, by the rules of its document."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from easytracking_simulator.listing import FIELDS
 
 
 class Still:
-    """Time that stands still."""
+    """A clock that never advances."""
 
     def now(self) -> datetime:
         return datetime(2024, 6, 3, 10, tzinfo=UTC)
@@ -57,7 +57,7 @@ def headers() -> dict[str, str]:
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=4))
-def test_any_query_is_answered_or_refused_with_a_message(pairs: list[tuple[str, str]]) -> None:
+def test_every_query_is_answered_or_refused_with_a_message(pairs: list[tuple[str, str]]) -> None:
     path = "/api/v10/DownloadInvoices/passive-invoices"
     reply = SIMULATOR.answer(Request("GET", path, urlencode(pairs, errors="surrogatepass"), headers()))
     assert reply.status in {200, 400}
@@ -68,7 +68,7 @@ def test_any_query_is_answered_or_refused_with_a_message(pairs: list[tuple[str, 
 
 
 @given(st.sampled_from(POSTS), BODIES)
-def test_any_body_is_taken_or_refused_as_the_document_says(path: str, body: bytes) -> None:
+def test_every_body_is_accepted_or_refused_as_the_document_says(path: str, body: bytes) -> None:
     reply = SIMULATOR.answer(Request("POST", f"/api/v10/{path}", "", headers(), body))
     assert reply.status in {200, 202, 400, 403}
     assert (reply.status == 400) == (b"message" in reply.body)
@@ -76,5 +76,5 @@ def test_any_body_is_taken_or_refused_as_the_document_says(path: str, body: byte
 
 @settings(max_examples=30)
 @given(st.text(alphabet=string.printable + "à€", max_size=40))
-def test_any_path_is_answered(path: str) -> None:
+def test_every_path_is_answered(path: str) -> None:
     assert SIMULATOR.answer(Request("GET", f"/{path}", "", headers())).status in {404, 405}

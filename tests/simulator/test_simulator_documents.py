@@ -1,4 +1,4 @@
-"""The documents: valid by their schemas, truly signed, and the same for the same seed."""
+"""The documents are valid by their schemas, correctly signed, and the same for the same seed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ needs_schemas = pytest.mark.skipif(not SCHEMAS.is_dir(), reason="the corpus with
 
 
 class Offline(etree.Resolver):  # type: ignore[misc]  # lxml has no types
-    """Gives the W3C's signature schema from the corpus, without its DOCTYPE."""
+    """Resolves the W3C's signature schema from the corpus, without its DOCTYPE."""
 
     def resolve(self, system_url: str | None, public_id: str | None, context: Any) -> Any:
         if system_url and system_url.endswith("xmldsig-core-schema.xsd"):
@@ -85,7 +85,7 @@ def test_every_invoice_of_the_romanian_channel_is_valid_ubl(varied: Simulator) -
         assert complaints(roots[document.document_type], varied.files(document.id)[0].body) == []
 
 
-def test_the_invoice_says_what_the_list_says(varied: Simulator) -> None:
+def test_the_invoice_agrees_with_the_list(varied: Simulator) -> None:
     for document in map(varied.document, varied.ids()):
         if document.channel == 0:
             unsigned = varied.files(document.id)[2].body
@@ -98,7 +98,7 @@ def test_the_invoice_says_what_the_list_says(varied: Simulator) -> None:
             assert root.findtext(".//CessionarioCommittente//IdCodice") == element["receiverPIVA"]
 
 
-def test_the_sums_of_an_invoice_agree(varied: Simulator) -> None:
+def test_the_sums_of_an_invoice_are_correct(varied: Simulator) -> None:
     def cents(text: str | None) -> int:
         return int((text or "").replace(".", ""))
 
@@ -111,7 +111,7 @@ def test_the_sums_of_an_invoice_agree(varied: Simulator) -> None:
             assert (lines, taxable + tax) == (taxable, cents(root.findtext(".//ImportoTotaleDocumento")))
 
 
-def test_sizes_are_very_different_and_mostly_small(desk_with: Callable[..., Desk]) -> None:
+def test_most_files_are_small_and_a_few_are_large(desk_with: Callable[..., Desk]) -> None:
     simulator = desk_with(documents=400, romania_share=0.0, attachment_share=0.02).simulator
     sizes = sorted(file.size for document in simulator.truth() for file in document.files if file.type == "FU")
     assert 2_000 < sizes[len(sizes) // 2] < 10_000
@@ -119,7 +119,7 @@ def test_sizes_are_very_different_and_mostly_small(desk_with: Callable[..., Desk
     assert sizes[-1] > 200_000
 
 
-def test_senders_have_right_check_digits(varied: Simulator) -> None:
+def test_senders_have_valid_check_digits(varied: Simulator) -> None:
     for number in {varied.document(doc_id).sender.piva for doc_id in varied.ids()} - {""}:
         if len(number) == 11:
             doubled = [int(d) * (1 + i % 2) for i, d in enumerate(number)]
@@ -163,7 +163,7 @@ def test_a_signed_original_verifies_and_holds_the_unsigned_one(
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not there")
-def test_a_signed_original_that_was_touched_does_not_verify(desk_with: Callable[..., Desk], tmp_path: Path) -> None:
+def test_a_modified_signed_original_does_not_verify(desk_with: Callable[..., Desk], tmp_path: Path) -> None:
     simulator = desk_with(documents=1, p7m_share=1.0, romania_share=0.0).simulator
     body = simulator.files(simulator.ids()[0])[0].body.replace(b"FPR12", b"FPR21")
     (tmp_path / "in.p7m").write_bytes(body)
@@ -199,6 +199,6 @@ def test_another_seed_gives_other_documents(clock: ManualClock) -> None:
     )
 
 
-def test_a_document_written_twice_has_the_same_bytes(varied: Simulator) -> None:
+def test_generating_a_document_twice_gives_the_same_bytes(varied: Simulator) -> None:
     for doc_id in varied.ids()[:30]:
         assert varied.files(doc_id) == varied.files(doc_id)

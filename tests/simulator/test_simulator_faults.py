@@ -1,4 +1,4 @@
-"""What goes wrong when it is told to: the service's side of the fault matrix."""
+"""The simulator's faults: the service's side of the fault matrix."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def index_of(reply: Reply) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def spoilt(desk: Desk) -> Callable[..., Reply]:
-    """The reply to a fetch of three documents whose parcel has something wrong with the first."""
+    """The reply to a fetch of three documents with a fault in the first one's files."""
 
     def fetch(variety: str, size: int = 0) -> Reply:
         ids = desk.listed()[:3]
@@ -57,7 +57,7 @@ def spoilt(desk: Desk) -> Callable[..., Reply]:
 
 @pytest.mark.parametrize("call", ["list", "reserve", "fetch", "acknowledge", "token"])
 @pytest.mark.parametrize("after", ["5", "Wed, 21 Oct 2015 07:28:00 GMT", "absurd", None])
-def test_any_call_can_be_answered_with_another_status(desk: Desk, call: str, after: str | None) -> None:
+def test_every_call_can_be_answered_with_another_status(desk: Desk, call: str, after: str | None) -> None:
     ids = desk.listed()
     job_id = desk.reserve(ids).json()["jobId"]
     calls: dict[str, Callable[[], Reply]] = {
@@ -73,7 +73,7 @@ def test_any_call_can_be_answered_with_another_status(desk: Desk, call: str, aft
     assert sound.status in {200, 202}
 
 
-def test_the_script_is_played_in_order_and_then_over(desk: Desk) -> None:
+def test_scripted_faults_are_applied_once_in_order(desk: Desk) -> None:
     desk.simulator.script("list", status(500), times=2)
     desk.simulator.script("list", None)
     desk.simulator.script("any", status(401))
@@ -82,7 +82,7 @@ def test_the_script_is_played_in_order_and_then_over(desk: Desk) -> None:
     assert desk.simulator.scripted() == 0
 
 
-def test_a_script_can_wait_for_one_account(desk_with: Callable[..., Desk]) -> None:
+def test_a_scripted_fault_can_be_limited_to_one_account(desk_with: Callable[..., Desk]) -> None:
     desk = desk_with(accounts=2)
     desk.simulator.script("list", status(500), account="demo2")
     assert desk.invoices().status == 200
@@ -91,14 +91,14 @@ def test_a_script_can_wait_for_one_account(desk_with: Callable[..., Desk]) -> No
     assert desk.invoices().status == 500
 
 
-def test_any_call_leaves_the_token_out(desk: Desk) -> None:
+def test_the_group_any_excludes_the_token_call(desk: Desk) -> None:
     desk.simulator.script("any", status(500))
     assert desk.login().status == 200
 
 
 @pytest.mark.parametrize("fault", [status(403), lost(), torn(5), Fault(kind=Kind.PENDING), bad_zip("bad-crc")])
 @pytest.mark.parametrize("call", ["nonsense", "list"])
-def test_a_fault_that_cannot_come_is_refused_when_it_is_scripted(desk: Desk, call: str, fault: Fault) -> None:
+def test_scripting_an_impossible_fault_is_refused(desk: Desk, call: str, fault: Fault) -> None:
     if call == "nonsense" or fault.kind in {Kind.PENDING, Kind.ZIP}:
         with pytest.raises(ValueError, match=r"no such call|can come to fetch only"):
             desk.simulator.script(call, fault)
@@ -108,7 +108,7 @@ def test_a_fault_that_cannot_come_is_refused_when_it_is_scripted(desk: Desk, cal
 
 
 @pytest.mark.parametrize("fault", [bad_zip("bad-weather"), odd_element("bad-weather")])
-def test_a_variety_nobody_knows_is_refused(desk: Desk, fault: Fault) -> None:
+def test_an_unknown_variety_is_refused(desk: Desk, fault: Fault) -> None:
     with pytest.raises(ValueError, match="bad-weather"):
         desk.simulator.script("any", fault)
     with pytest.raises(ValueError, match="bad-weather"):
@@ -118,7 +118,7 @@ def test_a_variety_nobody_knows_is_refused(desk: Desk, fault: Fault) -> None:
 @pytest.mark.parametrize(
     ("fault", "applied"), [(lost(), "yes"), (status(500), "no"), (status(500, applied=True), "yes")]
 )
-def test_a_mark_may_be_applied_although_no_answer_comes(desk: Desk, fault: Fault, applied: str) -> None:
+def test_a_mark_can_take_effect_without_an_answer(desk: Desk, fault: Fault, applied: str) -> None:
     ids = desk.listed()
     desk.simulator.script("acknowledge", fault)
     desk.phase("set-fase-1", ids)
@@ -126,7 +126,7 @@ def test_a_mark_may_be_applied_although_no_answer_comes(desk: Desk, fault: Fault
 
 
 @pytest.mark.parametrize("kind", [Kind.UNREACHABLE, Kind.TIMEOUT])
-def test_what_does_not_arrive_is_not_applied(desk: Desk, kind: Kind) -> None:
+def test_a_call_that_does_not_arrive_has_no_effect(desk: Desk, kind: Kind) -> None:
     desk.simulator.script("reserve", Fault(kind=kind, seconds=3.0))
     reply = desk.reserve(desk.listed())
     assert reply.fault
@@ -143,7 +143,7 @@ def test_a_lost_reservation_leaves_an_orphan_job(desk: Desk) -> None:
 
 @pytest.mark.parametrize("at", [0, 1, 1000, -1, None])
 @pytest.mark.parametrize("kind", [TearKind.CUT, TearKind.SHORT])
-def test_a_torn_parcel_is_gone_all_the_same(desk: Desk, at: int | None, kind: TearKind) -> None:
+def test_a_torn_parcel_uses_up_its_job(desk: Desk, at: int | None, kind: TearKind) -> None:
     desk.simulator.script("fetch", torn(at, framed=kind is TearKind.CUT))
     job_id = desk.reserve(desk.listed()).json()["jobId"]
     assert desk.fetch(job_id).status == 202
@@ -156,7 +156,7 @@ def test_a_torn_parcel_is_gone_all_the_same(desk: Desk, at: int | None, kind: Te
     assert desk.fetch(job_id).status == 403
 
 
-def test_a_job_may_be_pending_for_ever_or_expire(desk: Desk) -> None:
+def test_a_job_can_stay_pending_or_expire(desk: Desk) -> None:
     job_id = desk.reserve(desk.listed()).json()["jobId"]
     desk.clock.forward(minutes=1)
     desk.simulator.faults = Faults(always={"fetch": Fault(kind=Kind.PENDING)})
@@ -174,20 +174,20 @@ def test_refused_and_unmarkable_ids_are_403(desk: Desk) -> None:
     assert [desk.phase("set-fase-1", [worse]).status, desk.phase("set-fase-1", [bad, *good]).status] == [403, 200]
 
 
-def test_everything_can_be_refused(desk: Desk) -> None:
+def test_all_documents_can_be_refused(desk: Desk) -> None:
     ids = desk.listed()
     desk.simulator.faults = Faults(always={"reserve": status(403), "phase": status(403)})
     assert {desk.reserve(ids).status, desk.phase("set-fase-2", ids).status} == {403}
 
 
-def test_an_acknowledged_document_can_go_on_being_listed(desk: Desk) -> None:
+def test_an_acknowledged_document_can_still_be_listed(desk: Desk) -> None:
     first, second, *others = desk.listed()
     desk.simulator.faults = Faults(still_listed=frozenset({first}))
     desk.phase("set-fase-1", [first, second])
     assert desk.listed(fase1="false") == [first, *others]
 
 
-def test_the_cap_can_be_lowered_while_it_runs(desk: Desk) -> None:
+def test_the_cap_can_be_lowered_at_run_time(desk: Desk) -> None:
     desk.simulator.faults = Faults(list_cap=3)
     assert desk.invoices().status == 413
 
@@ -197,14 +197,14 @@ def test_the_cap_can_be_lowered_while_it_runs(desk: Desk) -> None:
     [(Fault(kind=Kind.EMPTY_LIST), (0, 0)), (Fault(kind=Kind.TOTAL_ABOVE), (12, 13)),
      (Fault(kind=Kind.TOTAL_ABOVE, size=7), (12, 19))],
 )  # fmt: skip
-def test_a_list_can_lie_about_its_number(desk: Desk, fault: Fault, said: tuple[int, int]) -> None:
+def test_a_list_can_state_a_wrong_total(desk: Desk, fault: Fault, said: tuple[int, int]) -> None:
     desk.simulator.script("list", fault)
     answer = desk.invoices().json()
     assert (len(answer["invoices"]), answer["total"]) == said
 
 
 @pytest.mark.parametrize("variety", [name for name in ELEMENT_FAULTS if name != "twice"])
-def test_one_odd_element_leaves_the_others_sound(desk: Desk, variety: str) -> None:
+def test_an_odd_element_does_not_affect_the_others(desk: Desk, variety: str) -> None:
     before = desk.invoices().json()["invoices"]
     desk.simulator.script("list", odd_element(variety, before[4]["id"]))
     after = desk.invoices().json()["invoices"]
@@ -212,7 +212,7 @@ def test_one_odd_element_leaves_the_others_sound(desk: Desk, variety: str) -> No
     assert after[:4] + after[5:] == before[:4] + before[5:]
 
 
-def test_an_element_can_come_twice(desk: Desk) -> None:
+def test_an_element_can_be_listed_twice(desk: Desk) -> None:
     ids = desk.listed()
     desk.simulator.script("list", odd_element("twice", ids[0]))
     assert desk.listed() == [ids[0], *ids]
@@ -226,20 +226,20 @@ def test_an_element_can_come_twice(desk: Desk) -> None:
         (Fault(kind=Kind.TRUNCATED, at=9), b'{"invoice'),
     ],
 )
-def test_a_body_can_be_another(desk: Desk, fault: Fault, body: bytes) -> None:
+def test_a_body_can_be_replaced(desk: Desk, fault: Fault, body: bytes) -> None:
     desk.simulator.script("list", fault)
     reply = desk.invoices()
     assert (reply.status, reply.body, reply.fault) == (200, body, None)
     assert reply.header("Content-Type").startswith("application/json")
 
 
-def test_a_page_of_html_can_come_with_200(desk: Desk) -> None:
+def test_an_html_page_can_be_sent_with_200(desk: Desk) -> None:
     desk.simulator.script("list", Fault(kind=Kind.HTML))
     reply = desk.invoices()
     assert (reply.status, reply.header("Content-Type")) == (200, "text/html; charset=utf-8")
 
 
-def test_a_document_can_spoil_every_parcel_it_travels_in(desk: Desk) -> None:
+def test_a_document_can_spoil_every_parcel_that_holds_it(desk: Desk) -> None:
     bad, *good = desk.listed()
     desk.simulator.faults = Faults(spoilt={bad: bad_zip("bad-crc", bad)})
     for _ in range(2):
@@ -248,7 +248,7 @@ def test_a_document_can_spoil_every_parcel_it_travels_in(desk: Desk) -> None:
     assert zipfile.ZipFile(io.BytesIO(desk.brought(good).body)).testzip() is None
 
 
-# The parcels
+# Parcels
 
 
 def test_a_parcel_of_another_batch_holds_none_of_the_documents(desk: Desk, spoilt: Callable[..., Reply]) -> None:
@@ -260,7 +260,7 @@ def test_a_parcel_of_another_batch_holds_none_of_the_documents(desk: Desk, spoil
     ("variety", "counts"),
     [("missing", [0, 3, 3]), ("twice", [6, 3, 3]), ("unindexed", [2, 3, 3]), ("extra", [3, 3, 3, 3])],
 )
-def test_the_index_can_name_documents_too_seldom_and_too_often(
+def test_the_index_can_omit_and_repeat_documents(
     desk: Desk, spoilt: Callable[..., Reply], variety: str, counts: list[int]
 ) -> None:
     named = [row["id"] for row in index_of(spoilt(variety))]
@@ -268,7 +268,7 @@ def test_the_index_can_name_documents_too_seldom_and_too_often(
     assert [named.count(doc_id) for doc_id in ids] == counts
 
 
-def test_a_parcel_can_hold_nothing(spoilt: Callable[..., Reply]) -> None:
+def test_a_parcel_can_be_empty(spoilt: Callable[..., Reply]) -> None:
     assert zipfile.ZipFile(io.BytesIO(spoilt("nothing").body)).namelist() == []
 
 
@@ -283,7 +283,9 @@ def test_a_parcel_can_hold_nothing(spoilt: Callable[..., Reply]) -> None:
         ("index-odd-rows", "indice.json", b'{"files": [null, 7'),
     ],
 )
-def test_the_index_can_look_otherwise(spoilt: Callable[..., Reply], variety: str, name: str, start: bytes) -> None:
+def test_the_index_can_have_another_name_and_encoding(
+    spoilt: Callable[..., Reply], variety: str, name: str, start: bytes
+) -> None:
     contents = zipfile.ZipFile(io.BytesIO(spoilt(variety).body))
     (entry,) = [info for info in contents.infolist() if info.orig_filename.lower().endswith("indice.json")]
     assert entry.orig_filename == name
@@ -317,7 +319,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("variety", NAMES)
-def test_names_can_be_hostile_in_zip_and_index_alike(spoilt: Callable[..., Reply], variety: str) -> None:
+def test_names_can_be_hostile_in_both_zip_and_index(spoilt: Callable[..., Reply], variety: str) -> None:
     reply = spoilt(variety)
     entries = [info.orig_filename for info in zipfile.ZipFile(io.BytesIO(reply.body)).infolist()]
     assert entries[0] == index_of(reply)[0]["fileName"]
@@ -335,7 +337,7 @@ def test_checksums_flags_and_methods_can_be_wrong(spoilt: Callable[..., Reply]) 
             contents.read(contents.infolist()[0])
 
 
-def test_a_small_parcel_inflates_to_as_much_as_it_is_told(spoilt: Callable[..., Reply]) -> None:
+def test_a_zip_bomb_inflates_to_the_given_size(spoilt: Callable[..., Reply]) -> None:
     reply = spoilt("bomb", size=40 * MEBIBYTE)
     contents = zipfile.ZipFile(io.BytesIO(reply.body))
     assert contents.infolist()[0].file_size == 40 * MEBIBYTE
@@ -344,7 +346,7 @@ def test_a_small_parcel_inflates_to_as_much_as_it_is_told(spoilt: Callable[..., 
         assert sum(len(part) for part in iter(lambda: bomb.read(MEBIBYTE), b"")) == 40 * MEBIBYTE
 
 
-def test_a_bomb_can_lie_about_its_size(spoilt: Callable[..., Reply]) -> None:
+def test_a_zip_bomb_can_declare_a_wrong_size(spoilt: Callable[..., Reply]) -> None:
     reply = spoilt("lying-size", size=5 * MEBIBYTE)
     (info, *_) = zipfile.ZipFile(io.BytesIO(reply.body)).infolist()
     start = info.header_offset + 30 + len(info.filename)
@@ -362,12 +364,12 @@ def test_an_entry_can_be_a_symbolic_link(spoilt: Callable[..., Reply]) -> None:
     assert stat.S_ISLNK(first.external_attr >> 16)
 
 
-def test_something_can_stand_before_the_parcel(spoilt: Callable[..., Reply]) -> None:
+def test_other_bytes_can_precede_the_parcel(spoilt: Callable[..., Reply]) -> None:
     assert spoilt("html-before").body.startswith(b"<html>")
     assert spoilt("concatenated").body.count(b"PK\x05\x06") == 2
 
 
-def test_bytes_can_differ_this_once(desk: Desk, spoilt: Callable[..., Reply]) -> None:
+def test_a_file_can_differ_in_one_fetch_only(desk: Desk, spoilt: Callable[..., Reply]) -> None:
     original = desk.simulator.files(desk.listed()[0])[0]
     once = zipfile.ZipFile(io.BytesIO(spoilt("other-bytes").body)).read(original.name)
     assert once != original.body
@@ -375,17 +377,17 @@ def test_bytes_can_differ_this_once(desk: Desk, spoilt: Callable[..., Reply]) ->
 
 
 @pytest.mark.parametrize("variety", ZIP_FAULTS)
-def test_every_trick_works_on_a_single_document_too(desk: Desk, variety: str) -> None:
+def test_every_zip_fault_works_on_a_single_document(desk: Desk, variety: str) -> None:
     desk.simulator.script("fetch", bad_zip(variety, size=MEBIBYTE))
     reply = desk.brought(desk.listed()[:1])
     assert reply.status == 200
     assert b"PK\x05\x06" in reply.body
 
 
-# By chance
+# Random faults
 
 
-def test_rates_follow_the_seed(desk_with: Callable[..., Desk]) -> None:
+def test_rates_depend_on_the_seed(desk_with: Callable[..., Desk]) -> None:
     half = Faults(rates=(Rate(call="list", chance=0.5, fault=status(500)),))
 
     def run() -> list[int]:
@@ -397,7 +399,7 @@ def test_rates_follow_the_seed(desk_with: Callable[..., Desk]) -> None:
     assert 8 < first.count(500) < 32
 
 
-def test_a_storm_is_the_same_for_the_same_seed_and_calls(desk_with: Callable[..., Desk]) -> None:
+def test_random_faults_repeat_for_the_same_seed_and_calls(desk_with: Callable[..., Desk]) -> None:
     def run() -> list[tuple[int, bytes, Tear | None]]:
         desk = desk_with(faults=Faults(), until=datetime(2024, 1, 1, tzinfo=UTC))
         desk.simulator.faults = random_faults(0.6)
@@ -416,14 +418,14 @@ def test_a_storm_is_the_same_for_the_same_seed_and_calls(desk_with: Callable[...
     assert len({reply[0] for reply in first}) > 5
 
 
-def test_calm_ends_every_fault(desk: Desk) -> None:
+def test_clear_faults_removes_every_fault(desk: Desk) -> None:
     desk.simulator.script("list", status(500), times=9)
     desk.simulator.faults = Faults(always={"any": status(500)})
     desk.simulator.clear_faults()
     assert desk.invoices().status == 200
 
 
-def test_the_journal_tells_every_call(desk: Desk) -> None:
+def test_the_journal_records_every_call(desk: Desk) -> None:
     a, b, *_ = desk.listed()
     desk.simulator.script("acknowledge", lost())
     desk.phase("set-fase-1", [a])

@@ -42,7 +42,7 @@ def test_ids_that_are_not_1_to_100_integers_are_400(desk: Desk, ids: Any) -> Non
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
-def test_a_body_that_is_no_object_is_400(desk: Desk, body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_400(desk: Desk, body: bytes) -> None:
     assert desk.post("/api/v10/DownloadInvoices/jobs", body).status == 400
 
 
@@ -52,7 +52,7 @@ def test_a_hundred_ids_are_allowed(desk_with: Callable[..., Desk]) -> None:
     assert desk.phase("set-fase-1", desk.listed()).status == 200
 
 
-def test_one_id_that_is_unknown_foreign_or_withdrawn_refuses_them_all(desk_with: Callable[..., Desk]) -> None:
+def test_an_unknown_foreign_or_withdrawn_id_refuses_the_whole_call(desk_with: Callable[..., Desk]) -> None:
     desk = desk_with(accounts=2)
     mine, foreign = desk.listed(), desk.simulator.ids("demo2")[0]
     desk.simulator.withdraw(mine[0])
@@ -69,7 +69,7 @@ def test_a_withdrawn_document_is_not_listed(desk: Desk) -> None:
     assert desk.listed() == others
 
 
-def test_a_job_is_in_progress_then_answers_once(desk: Desk, parcel: Opener) -> None:
+def test_a_job_is_pending_and_then_answers_once(desk: Desk, parcel: Opener) -> None:
     job_id = desk.reserve(desk.listed()).json()["jobId"]
     assert desk.fetch(job_id).status == 202
     desk.clock.forward(seconds=3)
@@ -79,7 +79,7 @@ def test_a_job_is_in_progress_then_answers_once(desk: Desk, parcel: Opener) -> N
     assert desk.fetch(job_id).status == 403
 
 
-def test_jobs_take_between_half_and_one_and_a_half_of_their_time(desk_with: Callable[..., Desk]) -> None:
+def test_jobs_take_0_5_to_1_5_times_the_configured_time(desk_with: Callable[..., Desk]) -> None:
     desk = desk_with(job_seconds=10.0)
     for _ in range(30):
         desk.reserve(desk.listed()[:1])
@@ -98,13 +98,13 @@ def test_a_job_lives_24_hours(desk_with: Callable[..., Desk]) -> None:
     assert not desk.simulator.open_jobs()
 
 
-def test_what_is_no_guid_is_400_and_an_unknown_one_403(desk: Desk) -> None:
+def test_an_invalid_guid_is_400_and_an_unknown_one_403(desk: Desk) -> None:
     for wrong in ("1", NO_JOB[:-1], NO_JOB.replace("-", ""), f"{{{NO_JOB}}}", NO_JOB.replace("0", "g")):
         assert desk.fetch(wrong).status == 400
     assert desk.fetch(NO_JOB).status == 403
 
 
-def test_another_accounts_job_is_403_and_stays(desk_with: Callable[..., Desk]) -> None:
+def test_another_account_s_job_is_403_and_stays_open(desk_with: Callable[..., Desk]) -> None:
     desk = desk_with(accounts=2)
     job_id = desk.reserve(desk.listed()).json()["jobId"]
     mine, desk.account = desk.account, desk.simulator.accounts[1]
@@ -116,7 +116,7 @@ def test_another_accounts_job_is_403_and_stays(desk_with: Callable[..., Desk]) -
     assert desk.fetch(job_id).status == 200
 
 
-def test_a_guid_may_be_written_in_capitals(desk: Desk) -> None:
+def test_a_guid_may_be_in_upper_case(desk: Desk) -> None:
     job_id = desk.reserve(desk.listed()).json()["jobId"]
     assert desk.fetch(job_id.upper()).status == 202
 
@@ -133,13 +133,13 @@ def test_the_parcel_holds_original_metadata_and_unsigned_of_each_document(desk: 
         assert contents.read(row["fileName"]) == truth.body
 
 
-def test_the_index_is_laid_out_as_in_the_documents_example(desk: Desk, parcel: Opener) -> None:
+def test_the_index_has_the_layout_of_the_document_s_example(desk: Desk, parcel: Opener) -> None:
     first = desk.listed()[0]
     text = parcel(desk.brought([first])).read("indice.json").decode()
     assert text.startswith(f'{{\n  "files": [\n    {{\n      "id": {first},\n      "fileName": "')
 
 
-def test_names_look_like_the_documents_example(desk_with: Callable[..., Desk], parcel: Opener) -> None:
+def test_names_have_the_form_of_the_document_s_example(desk_with: Callable[..., Desk], parcel: Opener) -> None:
     desk = desk_with(p7m_share=1.0, romania_share=0.0)
     original, metadata, unsigned = (row["fileName"] for row in index_of(parcel(desk.brought(desk.listed()[:1]))))
     assert re.fullmatch(r"\d{8}_\d{9}\.[0-9a-f]{2}_IT\d{11}_\w{5}\.xml\.p7m", original)
@@ -148,7 +148,7 @@ def test_names_look_like_the_documents_example(desk_with: Callable[..., Desk], p
 
 
 @pytest.mark.parametrize("chosen", [("FA",), ("MT", "FU"), ("FI",), ("FA", "MT", "FU", "FI")])
-def test_the_types_chosen_are_the_types_that_come(
+def test_the_parcel_holds_exactly_the_chosen_types(
     desk_with: Callable[..., Desk], parcel: Opener, chosen: tuple[str, ...]
 ) -> None:
     desk = desk_with(intermediary_share=0.5, documents=30)
@@ -164,7 +164,7 @@ def test_all_four_types_false_is_400(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("value", [1, "true", None, []])
-def test_a_choice_that_is_no_bool_is_400(desk: Desk, value: Any) -> None:
+def test_a_choice_that_is_not_a_bool_is_400(desk: Desk, value: Any) -> None:
     assert desk.reserve(desk.listed(), fatturaOriginale=True, metadatoSDI=value).status == 400
 
 
@@ -177,7 +177,9 @@ def test_phases_are_set_and_cleared_one_by_one(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 403])
-def test_setting_a_phase_again_answers_what_the_option_says(desk_with: Callable[..., Desk], status: int) -> None:
+def test_setting_a_phase_again_is_answered_by_the_option_s_status(
+    desk_with: Callable[..., Desk], status: int
+) -> None:
     desk = desk_with(repeated_phase_status=status)
     a, b, *_ = desk.listed()
     assert desk.phase("set-fase-1", [a]).status == 200
@@ -185,7 +187,7 @@ def test_setting_a_phase_again_answers_what_the_option_says(desk_with: Callable[
     assert desk.phase("set-fase-1", [a, b]).status == 200
 
 
-def test_the_portal_sets_and_clears_phases_too(desk: Desk) -> None:
+def test_the_portal_sets_and_clears_phases(desk: Desk) -> None:
     a, *_ = desk.listed()
     desk.simulator.set_phase(1, [a])
     assert desk.listed(fase1="true") == [a]
@@ -193,7 +195,7 @@ def test_the_portal_sets_and_clears_phases_too(desk: Desk) -> None:
     assert desk.listed(fase1="true") == []
 
 
-def test_documents_pushed_from_outside_come_back_byte_for_byte(desk: Desk, parcel: Opener) -> None:
+def test_added_documents_are_returned_byte_for_byte(desk: Desk, parcel: Opener) -> None:
     files = {"FA": ("à/../b.xml.p7m", b"\x00\xff" * 9), "MT": ("b_MT_001.xml", b"")}
     added = desk.simulator.add_document("demo1", files, number="77/C")
     contents = parcel(desk.brought([added]))
@@ -225,11 +227,11 @@ def test_a_changed_document_has_other_bytes_under_the_same_id(desk: Desk) -> Non
         ("POST", "/api/v10/PassiveInvoices/set-fase-3", 404),
     ],
 )
-def test_other_routes_and_methods_are_not_there(desk: Desk, method: str, path: str, status: int) -> None:
+def test_other_paths_are_404_and_other_methods_405(desk: Desk, method: str, path: str, status: int) -> None:
     assert (desk.get(path) if method == "GET" else desk.post(path, {})).status == status
 
 
-def test_departures_from_the_document_are_noted(desk: Desk) -> None:
+def test_deviations_from_the_document_are_recorded(desk: Desk) -> None:
     assert desk.simulator.lapses() == {}
     desk.headers.pop("Accept")
     desk.invoices(Top="5")

@@ -40,17 +40,17 @@ def test_an_element_has_the_thirteen_fields_in_their_formats(desk_with: Callable
     assert all(isinstance(element["id"], int) for element in elements)
 
 
-def test_reception_is_told_in_local_time(desk: Desk) -> None:
+def test_reception_times_are_local(desk: Desk) -> None:
     added = desk.simulator.add_document("demo1")
     assert desk.simulator.document(added).element()["dataRicezione"] == "2024-06-03 12:00:00"
 
 
-def test_the_total_counts_what_came(desk: Desk) -> None:
+def test_the_total_counts_the_listed_documents(desk: Desk) -> None:
     assert desk.invoices().json()["total"] == 12
 
 
 @pytest.mark.parametrize(("counts", "total"), [(Counts.ANSWER, 5), (Counts.MATCH, 12)])
-def test_top_cuts_the_answer(desk_with: Callable[..., Desk], counts: Counts, total: int) -> None:
+def test_top_limits_the_answer(desk_with: Callable[..., Desk], counts: Counts, total: int) -> None:
     answer = desk_with(total_counts=counts).invoices(top="5").json()
     assert (len(answer["invoices"]), answer["total"]) == (5, total)
 
@@ -69,7 +69,7 @@ def test_an_account_sees_its_own_documents_only(desk_with: Callable[..., Desk]) 
         ("2024-05-10 09:00:03", "2024-05-10 09:00:09", []),
     ],
 )
-def test_both_ends_of_a_reception_range_belong_to_it(
+def test_a_reception_range_includes_both_ends(
     desk_with: Callable[..., Desk], first: str, last: str, found: list[int]
 ) -> None:
     desk = desk_with(documents=0)
@@ -78,7 +78,7 @@ def test_both_ends_of_a_reception_range_belong_to_it(
     assert desk.listed(**between(RECEIVED, first, last)) == found
 
 
-def test_both_ends_of_a_date_range_belong_to_it(desk_with: Callable[..., Desk]) -> None:
+def test_a_date_range_includes_both_ends(desk_with: Callable[..., Desk]) -> None:
     desk = desk_with(documents=0)
     for day in range(1, 6):
         desk.simulator.add_document("demo1", doc_id=day, data=f"2024-05-0{day}")
@@ -177,7 +177,7 @@ def test_the_strict_reading_counts_both_end_days(
     assert desk_with(inclusive_day_count=True).invoices(**query).status == status
 
 
-def test_a_range_may_be_made_compulsory(desk_with: Callable[..., Desk]) -> None:
+def test_an_option_makes_a_range_compulsory(desk_with: Callable[..., Desk]) -> None:
     desk = desk_with(range_required=True)
     assert desk.invoices(fase1="false").status == 400
     assert desk.invoices(**between(DATED, "2024-05-01", "2024-05-20")).status == 200
@@ -201,7 +201,7 @@ def test_history_needs_several_windows(desk_with: Callable[..., Desk]) -> None:
     assert 5 < len(newest) < 40
 
 
-def test_documents_arrive_meanwhile_by_the_clock(desk_with: Callable[..., Desk]) -> None:
+def test_documents_arrive_by_the_clock(desk_with: Callable[..., Desk]) -> None:
     desk = desk_with(documents=0, arrivals_per_minute=2.0)
     assert desk.listed() == []
     desk.clock.forward(seconds=90)
@@ -210,7 +210,7 @@ def test_documents_arrive_meanwhile_by_the_clock(desk_with: Callable[..., Desk])
     assert moments == ["2024-06-03 12:00:30", "2024-06-03 12:01:00", "2024-06-03 12:01:30"]
 
 
-def test_a_simulator_started_again_gives_arrivals_ids_of_their_own(desk_with: Callable[..., Desk]) -> None:
+def test_a_restarted_simulator_gives_arrivals_new_ids(desk_with: Callable[..., Desk]) -> None:
     def run() -> set[int]:
         desk = desk_with(documents=5, arrivals_per_minute=6.0, until=datetime(2024, 6, 1, tzinfo=UTC))
         desk.clock.forward(minutes=2)
@@ -221,13 +221,13 @@ def test_a_simulator_started_again_gives_arrivals_ids_of_their_own(desk_with: Ca
     assert len(first & second) == 5
 
 
-def test_after_a_jump_of_the_clock_arrivals_come_a_thousand_a_call(desk_with: Callable[..., Desk]) -> None:
+def test_after_a_jump_of_the_clock_each_call_adds_a_thousand_arrivals(desk_with: Callable[..., Desk]) -> None:
     desk = desk_with(documents=0, arrivals_per_minute=60.0, token_seconds=10**9)
     desk.clock.forward(days=3650)
     assert [len(desk.listed()) for _ in range(2)] == [1000, 2000]
 
 
-def test_the_list_is_compressed_for_those_who_accept_it(desk: Desk) -> None:
+def test_the_list_is_compressed_for_clients_that_accept_gzip(desk: Desk) -> None:
     plain = desk.invoices().body
     desk.headers["Accept-Encoding"] = "gzip"
     reply = desk.invoices()
@@ -235,7 +235,7 @@ def test_the_list_is_compressed_for_those_who_accept_it(desk: Desk) -> None:
     assert gzip.decompress(reply.body) == plain
 
 
-def test_fields_given_from_outside_are_listed_as_given(desk_with: Callable[..., Desk]) -> None:
+def test_fields_set_from_outside_are_listed_unchanged(desk_with: Callable[..., Desk]) -> None:
     desk = desk_with(documents=0)
     desk.simulator.add_document("demo1", number=None, senderCF=WITHOUT_FIELD, countryChannel="\ud800")
     (element,) = desk.invoices().json()["invoices"]

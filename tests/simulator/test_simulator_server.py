@@ -1,4 +1,4 @@
-"""The simulator on a real socket, behind httpx in one process, under its own address, and as a command."""
+"""The simulator on a real socket, as an httpx transport, its admin API, and its command."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def near(desk: Desk) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_the_whole_round_works_over_a_socket(desk: Desk, client: httpx.Client) -> None:
+def test_a_document_is_listed_fetched_and_marked_over_a_socket(desk: Desk, client: httpx.Client) -> None:
     options = desk.simulator.options
     given = {
         "apiName": options.api_name, "clientName": options.client_name, "clientSecret": options.client_secret,
@@ -108,7 +108,7 @@ def test_torn_replies_are_errors_over_a_socket_and_in_process(
 @pytest.mark.parametrize(
     ("fault", "arrives"), [(torn(100, framed=False), 100), (Fault(kind=Kind.CLOSE_DELIMITED), None)]
 )
-def test_a_close_delimited_body_looks_whole_however_short(
+def test_a_truncated_close_delimited_body_looks_complete(
     desk: Desk, client: httpx.Client, near: httpx.Client, fault: Fault, arrives: int | None
 ) -> None:
     for one in (client, near):
@@ -129,7 +129,7 @@ def test_a_cut_body_arrives_up_to_the_cut(desk: Desk, near: httpx.Client) -> Non
             next(parts)
 
 
-def test_in_process_errors_are_the_ones_that_httpx_has_for_them(desk: Desk, near: httpx.Client) -> None:
+def test_in_process_errors_are_those_of_httpx(desk: Desk, near: httpx.Client) -> None:
     kinds = {
         Kind.UNREACHABLE: httpx.ConnectError, Kind.TIMEOUT: httpx.ReadTimeout,
         Kind.LOST: httpx.ReadError, Kind.CUT: httpx.ReadError,
@@ -140,12 +140,12 @@ def test_in_process_errors_are_the_ones_that_httpx_has_for_them(desk: Desk, near
             near.get(LIST)
 
 
-def test_a_late_answer_comes_whole(desk: Desk, client: httpx.Client) -> None:
+def test_a_late_answer_is_complete(desk: Desk, client: httpx.Client) -> None:
     desk.simulator.script("list", Fault(kind=Kind.SLOW, seconds=0.02))
     assert client.get(LIST).json()["total"] == 12
 
 
-def test_a_hanging_call_does_not_hold_up_the_end(desk: Desk) -> None:
+def test_a_hanging_call_does_not_delay_the_shutdown(desk: Desk) -> None:
     desk.simulator.script("list", Fault(kind=Kind.TIMEOUT, seconds=1000.0))
     started = time.monotonic()
     with serve(desk.simulator) as base_url:
@@ -162,17 +162,17 @@ def test_a_request_without_a_length_is_411(client: httpx.Client) -> None:
     assert client.post(LIST, content=iter([b"x"])).status_code == 411
 
 
-def test_an_address_in_use_is_said_so(desk: Desk) -> None:
+def test_an_address_in_use_is_reported(desk: Desk) -> None:
     with serve(desk.simulator) as base_url:
         port = urlsplit(base_url).port or 0
         with pytest.raises(SimulatorError, match=f"127.0.0.1:{port} is in use"), serve(desk.simulator, port=port):
             pass
 
 
-# The face under /_simulator/
+# The admin API
 
 
-def test_the_truth_tells_every_document_and_file(desk: Desk, client: httpx.Client) -> None:
+def test_the_admin_api_returns_every_document_and_file(desk: Desk, client: httpx.Client) -> None:
     first, *_ = ids = desk.listed()
     desk.phase("set-fase-1", [first])
     told = client.get("/_simulator/documents").json()
@@ -182,7 +182,7 @@ def test_the_truth_tells_every_document_and_file(desk: Desk, client: httpx.Clien
         assert (file["size"], file["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
 
 
-def test_faults_can_be_switched_and_scripted_from_outside(desk: Desk, client: httpx.Client) -> None:
+def test_the_admin_api_sets_and_scripts_faults(desk: Desk, client: httpx.Client) -> None:
     client.post("/_simulator/script", json={"call": "list", "fault": {"kind": "status", "status": 418}, "times": 2})
     client.post("/_simulator/faults", json={"always": {"list": {"kind": "html"}}, "refused": [1]})
     assert [client.get(LIST).status_code for _ in range(3)] == [418, 418, 200]
@@ -205,11 +205,11 @@ def test_faults_can_be_switched_and_scripted_from_outside(desk: Desk, client: ht
         ),
     ],
 )
-def test_standing_faults_survive_the_way_through_json(faults: Faults) -> None:
+def test_standing_faults_survive_conversion_to_json_and_back(faults: Faults) -> None:
     assert faults_from_json(faults_as_json(faults)) == faults
 
 
-def test_documents_can_be_pushed_changed_marked_and_withdrawn_from_outside(desk: Desk, client: httpx.Client) -> None:
+def test_the_admin_api_adds_changes_marks_and_withdraws_documents(desk: Desk, client: httpx.Client) -> None:
     files = {"FA": {"name": "a.xml", "base64": base64.b64encode(b"<a/>").decode()}}
     added = client.post("/_simulator/documents", json={"account": "demo1", "files": files, "fields": {"number": "9"}})
     doc_id = added.json()["id"]
@@ -222,14 +222,14 @@ def test_documents_can_be_pushed_changed_marked_and_withdrawn_from_outside(desk:
     assert client.get(f"/_simulator/documents/{doc_id}").json()["withdrawn"] is True
 
 
-def test_calls_and_journal_are_told(desk: Desk, client: httpx.Client) -> None:
+def test_the_admin_api_returns_calls_and_journal(desk: Desk, client: httpx.Client) -> None:
     desk.phase("set-fase-1", desk.listed()[:1])
     calls = client.get("/_simulator/calls").json()["calls"]
     assert {"call": "set-fase-1", "account": "demo1", "status": 200, "count": 1} in calls
     assert client.get("/_simulator/journal").json()[-1]["ids"] == desk.listed()[:1]
 
 
-def test_tokens_can_be_revoked_from_outside(client: httpx.Client) -> None:
+def test_the_admin_api_revokes_tokens(client: httpx.Client) -> None:
     client.post("/_simulator/tokens/revoke", json={})
     assert client.get(LIST).status_code == 401
 
@@ -248,7 +248,7 @@ def test_tokens_can_be_revoked_from_outside(client: httpx.Client) -> None:
         ("documents", {"account": "nobody"}, 400),
     ],
 )
-def test_what_is_wrong_at_the_face_is_said_so(
+def test_the_admin_api_reports_invalid_requests(
     client: httpx.Client, path: str, given: dict[str, object], status_code: int
 ) -> None:
     reply = client.post(f"/_simulator/{path}", json=given)
@@ -261,7 +261,7 @@ def test_what_is_wrong_at_the_face_is_said_so(
 
 @pytest.fixture
 def running() -> Iterator[Callable[..., list[str]]]:
-    """Runs the command in a thread and gives what it announces once it listens."""
+    """Runs the command in a thread; returns what it announces once it listens."""
     ends: list[tuple[threading.Event, threading.Thread]] = []
 
     def start(options: Options) -> list[str]:
@@ -286,7 +286,7 @@ def running() -> Iterator[Callable[..., list[str]]]:
         assert not thread.is_alive()
 
 
-def test_the_command_says_how_to_reach_it(running: Callable[..., list[str]]) -> None:
+def test_the_command_prints_how_to_reach_the_simulator(running: Callable[..., list[str]]) -> None:
     lines = running(Options(documents=6, accounts=2, p7m_share=0.0))
     text = next(line for line in lines if "[accounts.demo1]" in line)
     accounts = tomllib.loads(text)["accounts"]
@@ -300,19 +300,19 @@ def test_the_command_says_how_to_reach_it(running: Callable[..., list[str]]) -> 
         }
 
 
-def test_the_configuration_reaches_back_to_the_oldest_document(desk: Desk) -> None:
+def test_the_configuration_s_history_begins_before_the_oldest_document(desk: Desk) -> None:
     oldest = min(element["dataRicezione"] for element in desk.invoices().json()["invoices"])
     account = tomllib.loads(configuration(desk.simulator, "http://127.0.0.1:1"))["accounts"]["demo1"]
     assert str(account["history_from"]) < oldest
 
 
-def test_nothing_is_shared_with_the_client() -> None:
+def test_the_simulator_imports_nothing_of_the_client() -> None:
     code = "import sys, easytracking_simulator.command, easytracking_simulator.httpx_transport\n"
     code += "sys.exit(any(name.startswith('easytracking_sync') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_signal_ends_the_command_cleanly() -> None:
+def test_a_signal_stops_the_command_with_code_0() -> None:
     code = "from easytracking_simulator import Options, command\n"
     code += "command.run(Options(documents=3, p7m_share=0.0), port=0, announce=lambda line: print(line, flush=True))"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as ran:

@@ -22,19 +22,19 @@ def test_the_answer_is_the_token_between_double_quotes(desk: Desk) -> None:
     assert reply.body.count(b'"') == 2
 
 
-def test_the_token_is_a_jwt_that_says_until_when_it_lives(desk: Desk) -> None:
+def test_the_token_is_a_jwt_with_an_expiry(desk: Desk) -> None:
     claims = desk.login().json().split(".")[1]
     assert json.loads(base64.urlsafe_b64decode(claims + "=="))["exp"] == desk.clock.now().timestamp() + 3600
 
 
 @pytest.mark.parametrize("name", ["username", "password", *CONSTANTS])
 @pytest.mark.parametrize("value", ["wrong", "", None, 7])
-def test_anything_wrong_in_the_credentials_is_401(desk: Desk, name: str, value: Any) -> None:
+def test_a_wrong_credential_is_401(desk: Desk, name: str, value: Any) -> None:
     assert desk.login(**{name: value}).status == 401
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff"])
-def test_what_is_no_object_is_401(desk: Desk, body: bytes) -> None:
+def test_a_login_that_is_not_an_object_is_401(desk: Desk, body: bytes) -> None:
     assert desk.post("/api/Token/AccessToken", body).status == 401
 
 
@@ -53,7 +53,7 @@ def test_a_forged_token_is_401(desk: Desk) -> None:
     assert desk.invoices().status == 401
 
 
-def test_a_token_dies_at_its_hour(desk_with: Callable[..., Desk]) -> None:
+def test_a_token_expires_after_token_seconds(desk_with: Callable[..., Desk]) -> None:
     desk = desk_with(token_seconds=60.0)
     desk.clock.forward(seconds=59)
     assert desk.invoices().status == 200
@@ -61,14 +61,14 @@ def test_a_token_dies_at_its_hour(desk_with: Callable[..., Desk]) -> None:
     assert desk.invoices().status == 401
 
 
-def test_revoking_kills_the_tokens_of_before_only(desk: Desk) -> None:
+def test_revoking_invalidates_only_earlier_tokens(desk: Desk) -> None:
     desk.simulator.revoke_tokens()
     assert desk.invoices().status == 401
     desk.login()
     assert desk.invoices().status == 200
 
 
-def test_a_changed_password_refuses_the_old_one(desk: Desk) -> None:
+def test_the_old_password_is_refused_after_a_change(desk: Desk) -> None:
     desk.simulator.set_password("demo1", "another")
     assert desk.login().status == 401
     assert desk.login(password="another").status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,9 +31,11 @@ class _Patient(ThreadingHTTPServer):
 
 
 @contextmanager
-def http_receiver(answer: type[QuietHandler]) -> Iterator[int]:
+def http_receiver(answer: type[QuietHandler], tls: ssl.SSLContext | None = None) -> Iterator[int]:
     """Run a server with this handler until the block ends; its port."""
     server = _Patient(("127.0.0.1", 0), answer)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""`simulator`: run an Easy Tracking service on this machine, to practise with."""
+"""`simulator`: run a simulated Easy Tracking service on this machine, for practice."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from easytracking_sync.app.bundled_simulator import DEFAULT_HOST, DEFAULT_PORT, 
 
 @click.command(
     epilog="""\b
-It offers all calls of the vendor's document, with invoices made from the seed, and nothing leaves
-this machine. The configuration goes to stdout, everything else to stderr:
+The simulator answers all calls of the vendor's document with generated invoices; no data leaves
+this machine. It prints the configuration to stdout and everything else to stderr:
 
 \b
   easytracking-sync simulator --documents 5000 > practice.toml
@@ -24,14 +24,14 @@ Examples:
   easytracking-sync simulator --accounts 3 --arriving 20 --faults 0.05
 
 \b
-Exit codes: 0 stopped with Ctrl-C or SIGTERM, 2 wrong option, or the port is taken.""",
+Exit codes: 0 stopped with Ctrl-C or SIGTERM, 2 invalid option, or port in use.""",
 )
 @click.option(
     "--documents",
     type=click.IntRange(0, 1_000_000),
     default=200,
     show_default=True,
-    help="Number of documents in all accounts.",
+    help="Number of documents in all accounts together.",
 )
 @click.option(
     "--accounts",
@@ -40,12 +40,15 @@ Exit codes: 0 stopped with Ctrl-C or SIGTERM, 2 wrong option, or the port is tak
     show_default=True,
     help="Number of accounts: demo1, demo2, …",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same invoices.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same invoices.")
 @click.option(
-    "--host", default=DEFAULT_HOST, show_default=True, help="A loopback address, since there is no password."
+    "--host",
+    default=DEFAULT_HOST,
+    show_default=True,
+    help="A loopback address: other machines must not reach the simulator.",
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 chooses any free port."
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 selects a free port."
 )
 @click.option(
     "--arriving",
@@ -64,5 +67,5 @@ Exit codes: 0 stopped with Ctrl-C or SIGTERM, 2 wrong option, or the port is tak
     help="Share of calls that fail.",
 )
 def simulator(**given: Any) -> None:
-    """Run an Easy Tracking service on this machine until stopped, and print a configuration for it."""
+    """Run a simulated Easy Tracking service until stopped, and print a configuration for it."""
     run_simulator(**given, announce=lambda line: click.echo(line, err=True), publish=click.echo)

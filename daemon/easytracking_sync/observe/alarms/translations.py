@@ -1,4 +1,4 @@
-"""Every word that a message is made of, in both languages side by side."""
+"""The texts of all messages, in English and Italian."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from easytracking_sync.settings import Language
 
 
 class Text(NamedTuple):
-    """The same in both languages, with the same placeholders."""
+    """One text in both languages, with the same placeholders."""
 
     english: str
     italian: str
@@ -21,109 +21,112 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         # The login is refused.
         "credentials.headline": Text("login refused", "accesso rifiutato"),
         "credentials.about": Text(
-            "{subject}: the service refuses the user name or the password. None of its invoices comes home.",
-            "{subject}: il servizio rifiuta il nome utente o la password. Nessuna sua fattura viene scaricata.",
+            "{subject}: the service refuses the user name or the password. No invoices of this account are fetched.",
+            "{subject}: il servizio rifiuta il nome utente o la password. Le fatture di questo account non vengono "
+            "scaricate.",
         ),
         "credentials.todo": Text(
-            "mend the password in the configuration, or ask the vendor for another; the running service takes it up "
-            "within a minute. `easytracking-sync check` tries it.",
-            "correggere la password nella configurazione, o chiederne un'altra al fornitore; il servizio in "
-            "esecuzione la riprende entro un minuto. `easytracking-sync check` la prova.",
+            "correct the password in the configuration, or ask the vendor for a new one; the running service uses it "
+            "within a minute. `easytracking-sync check` tests it.",
+            "correggere la password nella configurazione o chiederne una nuova al fornitore; il servizio in "
+            "esecuzione la usa entro un minuto. `easytracking-sync check` la verifica.",
         ),
         "credentials.ended": Text("{subject}: the login works again.", "{subject}: l'accesso funziona di nuovo."),
         # Every document is refused.
-        "permission.headline": Text("permission lost", "permesso mancante"),
+        "permission.headline": Text("permission lost", "autorizzazione mancante"),
         "permission.about": Text(
-            "{subject}: the service refuses every document that is asked for ({amount} in a row). They keep waiting, "
-            "none counts as bad.",
-            "{subject}: il servizio rifiuta ogni documento richiesto ({amount} di seguito). Restano in attesa, "
-            "nessuno è considerato difettoso.",
+            "{subject}: the service refuses every requested document ({amount} in a row). The documents wait; these "
+            "attempts do not count.",
+            "{subject}: il servizio rifiuta ogni documento richiesto ({amount} di seguito). I documenti restano in "
+            "attesa; questi tentativi non vengono conteggiati.",
         ),
         "permission.todo": Text(
-            "ask the vendor to give this user its permission back. It is tried every hour; afterwards nothing is to "
-            "be done here.",
-            "chiedere al fornitore di ridare il permesso a questo utente. Si riprova ogni ora; poi qui non c'è altro "
-            "da fare.",
+            "ask the vendor to restore the permission of this user. The program tries again every hour; nothing else "
+            "is necessary.",
+            "chiedere al fornitore di ripristinare l'autorizzazione di questo utente. Il programma riprova ogni ora; "
+            "non serve altro.",
         ),
         "permission.ended": Text(
-            "{subject}: documents may be fetched again.",
-            "{subject}: i documenti si possono scaricare di nuovo.",
+            "{subject}: documents can be fetched again.",
+            "{subject}: è di nuovo possibile scaricare i documenti.",
         ),
         # The account's address is dead.
-        "unreachable.headline": Text("address out of reach", "indirizzo irraggiungibile"),
+        "unreachable.headline": Text("address unreachable", "indirizzo irraggiungibile"),
         "unreachable.about": Text(
-            "{subject}: nothing answers at its address any more; it is tried ever more seldom.{reason}",
-            "{subject}: al suo indirizzo non risponde più nulla; si riprova sempre più di rado.{reason}",
+            "{subject}: no connection to its address; the program tries again after growing pauses.{reason}",
+            "{subject}: nessuna connessione al suo indirizzo; il programma riprova a intervalli crescenti.{reason}",
         ),
         "unreachable.todo": Text(
-            "`easytracking-sync check` tells whether it is the name, the network, the proxy or the certificate. "
-            "What is mended is noticed by itself; a restart notices it at once.",
-            "`easytracking-sync check` dice se è il nome, la rete, il proxy o il certificato. Ciò che viene corretto "
-            "si nota da sé; con un riavvio subito.",
+            "run `easytracking-sync check`: it tells whether the name, the network, the proxy or the certificate is "
+            "the cause. The service notices by itself when the connection works again, after a restart at once.",
+            "eseguire `easytracking-sync check`: indica se la causa è il nome, la rete, il proxy o il certificato. "
+            "Il servizio rileva da solo il ripristino della connessione; con un riavvio, subito.",
         ),
         "unreachable.ended": Text(
             "{subject}: its address answers again.", "{subject}: il suo indirizzo risponde di nuovo."
         ),
         # No listing succeeded for some intervals.
-        "silent.headline": Text("no listing succeeds", "nessun elenco riesce"),
+        "silent.headline": Text("cannot list documents", "elenco dei documenti non disponibile"),
         "silent.about": Text(
-            "{subject}: the list of its invoices has not come since {since}.{reason}",
-            "{subject}: l'elenco delle sue fatture non arriva dal {since}.{reason}",
+            "{subject}: its documents have not been listed since {since}.{reason}",
+            "{subject}: l'elenco dei suoi documenti non è disponibile dal {since}.{reason}",
         ),
         "silent.todo": Text(
-            "`easytracking-sync check` tells network, certificate, login and service apart. Where the vendor is "
-            "down, wait: everything is fetched afterwards by itself.",
-            "`easytracking-sync check` distingue rete, certificato, accesso e servizio. Se è fermo il fornitore, "
-            "aspettare: poi tutto viene scaricato da sé.",
+            "run `easytracking-sync check`: it tests network, certificate, login and service. If the vendor's "
+            "service is down, wait: everything is fetched later automatically.",
+            "eseguire `easytracking-sync check`: verifica rete, certificato, accesso e servizio. Se il servizio del "
+            "fornitore è fermo, attendere: in seguito tutto viene scaricato automaticamente.",
         ),
-        "silent.ended": Text("{subject}: the list comes again.", "{subject}: l'elenco arriva di nuovo."),
+        "silent.ended": Text(
+            "{subject}: documents are listed again.", "{subject}: l'elenco dei documenti è di nuovo disponibile."
+        ),
         # Documents wait for too long.
-        "backlog.headline": Text("documents wait", "documenti in attesa"),
+        "backlog.headline": Text("documents waiting", "documenti in attesa"),
         "backlog.about": Text(
             "{subject}: documents waiting: {amount}, the oldest since {since}.",
             "{subject}: documenti in attesa: {amount}, il più vecchio dal {since}.",
         ),
         "backlog.todo": Text(
-            "`easytracking-sync status` shows where they stand, `easytracking-sync explain DOC` what one waits for.",
-            "`easytracking-sync status` mostra a che punto sono, `easytracking-sync explain DOC` che cosa ne aspetta "
-            "uno.",
+            "run `easytracking-sync status` for an overview, `easytracking-sync explain DOC` for one document.",
+            "eseguire `easytracking-sync status` per il riepilogo, `easytracking-sync explain DOC` per un singolo "
+            "documento.",
         ),
         "backlog.ended": Text(
-            "{subject}: no document waits that long any more.",
-            "{subject}: nessun documento aspetta più così a lungo.",
+            "{subject}: no document waits for too long any more.",
+            "{subject}: nessun documento è più in attesa da troppo tempo.",
         ),
         # Documents gave up.
         "quarantine.headline": Text("documents in quarantine", "documenti in quarantena"),
         "quarantine.about": Text(
-            "{subject}: documents that no attempt brought home: {amount} ({documents}).",
-            "{subject}: documenti che nessun tentativo ha portato a casa: {amount} ({documents}).",
+            "{subject}: documents that could not be fetched in all attempts: {amount} ({documents}).",
+            "{subject}: documenti non scaricati dopo tutti i tentativi: {amount} ({documents}).",
         ),
         "quarantine.todo": Text(
-            "`easytracking-sync quarantine list` says why. They are tried daily by themselves; `quarantine retry "
-            "DOC` tries one now, `quarantine accept DOC --reason R` closes it.",
-            "`easytracking-sync quarantine list` dice perché. Si ritentano da sé ogni giorno; `quarantine retry DOC` "
-            "ne ritenta uno subito, `quarantine accept DOC --reason R` lo chiude.",
+            "run `easytracking-sync quarantine list` for the reasons. The program tries again daily; `quarantine "
+            "retry DOC` tries one now, `quarantine accept DOC --reason R` closes it.",
+            "eseguire `easytracking-sync quarantine list` per i motivi. Il programma riprova ogni giorno; "
+            "`quarantine retry DOC` ne riprova uno subito, `quarantine accept DOC --reason R` lo chiude.",
         ),
         "quarantine.ended": Text(
-            "{subject}: nothing is in quarantine any more.",
-            "{subject}: nulla è più in quarantena.",
+            "{subject}: no document is in quarantine any more.",
+            "{subject}: nessun documento è più in quarantena.",
         ),
         # Stored, but the service refuses the mark.
-        "unacknowledgeable.headline": Text("marks refused", "conferme rifiutate"),
+        "unacknowledgeable.headline": Text("acknowledgements refused", "conferme rifiutate"),
         "unacknowledgeable.about": Text(
-            "{subject}: documents that are stored here, and whose mark the service refuses: {amount} ({documents}). "
-            "None is lost.",
-            "{subject}: documenti archiviati qui, la cui conferma il servizio rifiuta: {amount} ({documents}). "
-            "Nessuno è perso.",
+            "{subject}: stored documents whose acknowledgement the service refuses: {amount} ({documents}). None is "
+            "lost.",
+            "{subject}: documenti archiviati di cui il servizio rifiuta la conferma: {amount} ({documents}). Nessuno "
+            "è perso.",
         ),
         "unacknowledgeable.todo": Text(
-            "`easytracking-sync quarantine list` says why; it is tried daily. Ask the vendor, or close one with "
-            "`quarantine accept DOC --reason R`.",
-            "`easytracking-sync quarantine list` dice perché; si ritenta ogni giorno. Chiedere al fornitore, o "
-            "chiuderne uno con `quarantine accept DOC --reason R`.",
+            "run `easytracking-sync quarantine list` for the reasons; the program tries again daily. Ask the vendor, "
+            "or close one with `quarantine accept DOC --reason R`.",
+            "eseguire `easytracking-sync quarantine list` per i motivi; il programma riprova ogni giorno. Rivolgersi "
+            "al fornitore, o chiuderne uno con `quarantine accept DOC --reason R`.",
         ),
         "unacknowledgeable.ended": Text(
-            "{subject}: every stored document is marked.",
+            "{subject}: every stored document is acknowledged.",
             "{subject}: ogni documento archiviato è confermato.",
         ),
         # Seconds that the service does not list.
@@ -140,29 +143,28 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         # A file was asked for in vain.
         "incomplete.headline": Text("files missing", "file mancanti"),
         "incomplete.about": Text(
-            "{subject}: documents without a file that was asked for in vain: {amount} ({documents}). What came is "
-            "stored.",
-            "{subject}: documenti senza un file richiesto invano: {amount} ({documents}). Ciò che è arrivato è "
-            "archiviato.",
+            "{subject}: documents that lack a requested file: {amount} ({documents}). Their other files are stored.",
+            "{subject}: documenti privi di un file richiesto: {amount} ({documents}). Gli altri file sono "
+            "archiviati.",
         ),
         "incomplete.todo": Text(
-            "`easytracking-sync invoices list --incomplete` shows them; ask the vendor for the files.",
-            "`easytracking-sync invoices list --incomplete` li mostra; chiedere i file al fornitore.",
+            "run `easytracking-sync invoices list --incomplete`, and ask the vendor for the files.",
+            "eseguire `easytracking-sync invoices list --incomplete` e chiedere i file al fornitore.",
         ),
         "incomplete.ended": Text("{subject}: no file is missing any more.", "{subject}: non manca più alcun file."),
         # Other bytes, or other list fields, under an id.
         "changed.headline": Text("documents changed", "documenti cambiati"),
         "changed.about": Text(
-            "{subject}: documents that changed under their id in the last 24 hours: {amount} ({documents}). Every "
-            "version is kept.",
-            "{subject}: documenti cambiati sotto lo stesso id nelle ultime 24 ore: {amount} ({documents}). Ogni "
+            "{subject}: documents that changed, with the same id, in the last 24 hours: {amount} ({documents}). "
+            "Every version is kept.",
+            "{subject}: documenti cambiati, con lo stesso id, nelle ultime 24 ore: {amount} ({documents}). Ogni "
             "versione è conservata.",
         ),
         "changed.todo": Text(
-            "`easytracking-sync explain DOC` tells what changed, `invoices show DOC` lists the versions. Ask the "
-            "sender or the vendor which of them is valid.",
-            "`easytracking-sync explain DOC` dice che cosa è cambiato, `invoices show DOC` elenca le versioni. "
-            "Chiedere al mittente o al fornitore quale sia valida.",
+            "run `easytracking-sync explain DOC` to see what changed, `invoices show DOC` for the versions. Ask the "
+            "sender or the vendor which version is valid.",
+            "eseguire `easytracking-sync explain DOC` per vedere che cosa è cambiato, `invoices show DOC` per le "
+            "versioni. Chiedere al mittente o al fornitore quale versione sia valida.",
         ),
         "changed.ended": Text(
             "{subject}: no document changed in the last 24 hours.",
@@ -171,13 +173,13 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         # Stored bytes were found damaged.
         "rotten.headline": Text("stored files damaged", "file archiviati danneggiati"),
         "rotten.about": Text(
-            "{subject}: documents whose stored files were found damaged in the last 24 hours, and that are fetched "
-            "again: {amount} ({documents}).",
-            "{subject}: documenti i cui file archiviati sono risultati danneggiati nelle ultime 24 ore, e che si "
-            "scaricano di nuovo: {amount} ({documents}).",
+            "{subject}: documents with stored files that were found damaged in the last 24 hours: {amount} "
+            "({documents}). They are fetched again.",
+            "{subject}: documenti con file archiviati risultati danneggiati nelle ultime 24 ore: {amount} "
+            "({documents}). Vengono scaricati di nuovo.",
         ),
         "rotten.todo": Text(
-            "see to the disk and to the last backup, then run `easytracking-sync scrub`.",
+            "check the disk and the last backup, then run `easytracking-sync scrub`.",
             "verificare il disco e l'ultima copia di sicurezza, poi eseguire `easytracking-sync scrub`.",
         ),
         "rotten.ended": Text(
@@ -188,26 +190,26 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "disk.headline": Text("disk nearly full", "disco quasi pieno"),
         "disk.about": Text(
             "{subject}: {free} free. Below {least} nothing new is fetched.",
-            "{subject}: {free} liberi. Sotto {least} non si scarica nulla di nuovo.",
+            "{subject}: {free} liberi. Sotto {least} non vengono scaricati nuovi documenti.",
         ),
         "disk.todo": Text(
-            "free some space, or move the archive to a larger disk; what waits is then fetched by itself.",
-            "liberare spazio, o spostare l'archivio su un disco più grande; ciò che aspetta arriva poi da sé.",
+            "free some space, or move the archive to a larger disk; fetching then resumes by itself.",
+            "liberare spazio o spostare l'archivio su un disco più grande; lo scaricamento riprende da solo.",
         ),
-        "disk.ended": Text("There is room on the disk again.", "Sul disco c'è di nuovo spazio."),
+        "disk.ended": Text("The disk has enough free space again.", "Il disco ha di nuovo spazio sufficiente."),
         # What surrounds them.
         "title.began": Text("easytracking-sync: {headline}: {subjects}", "easytracking-sync: {headline}: {subjects}"),
         "title.grew": Text(
-            "easytracking-sync: more of this: {headline}: {subjects}",
-            "easytracking-sync: ancora di più: {headline}: {subjects}",
+            "easytracking-sync: worse: {headline}: {subjects}",
+            "easytracking-sync: in aumento: {headline}: {subjects}",
         ),
         "title.ended": Text(
-            "easytracking-sync: over: {headline}: {subjects}",
+            "easytracking-sync: resolved: {headline}: {subjects}",
             "easytracking-sync: risolto: {headline}: {subjects}",
         ),
         "what_to_do": Text("What to do: {todo}", "Che cosa fare: {todo}"),
         "and_more": Text("and {count} more", "e altri {count}"),
-        "last_reason": Text(" The last reason: {reason}", " L'ultimo motivo: {reason}"),
+        "last_reason": Text(" Last reason: {reason}", " Ultimo motivo: {reason}"),
         "footer": Text("{host}, {at}", "{host}, {at}"),
         "never": Text("never", "mai"),
         # News and the daily digest.
@@ -223,22 +225,22 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "{subject}: nuove {count}, in attesa {waiting}, in quarantena {quarantined}, ultimo elenco {last}",
         ),
         "digest.quiet": Text(
-            "Accounts with nothing new and nothing waiting: {count}",
-            "Account senza novità e senza attese: {count}",
+            "Accounts without new or waiting documents: {count}",
+            "Account senza documenti nuovi o in attesa: {count}",
         ),
-        "digest.alarms": Text("Alarms that stand:", "Allarmi in corso:"),
-        "digest.well": Text("No alarm stands.", "Nessun allarme in corso."),
+        "digest.alarms": Text("Active alarms:", "Allarmi in corso:"),
+        "digest.well": Text("No active alarms.", "Nessun allarme in corso."),
         # `alerts test`.
-        "test.title": Text("easytracking-sync: a test", "easytracking-sync: una prova"),
+        "test.title": Text("easytracking-sync: test message", "easytracking-sync: messaggio di prova"),
         "test.body": Text(
-            "This channel works: alarms about the invoices of Easy Tracking arrive here.",
-            "Questo canale funziona: qui arrivano gli allarmi sulle fatture di Easy Tracking.",
+            "This channel works. It receives the alarms about the invoices of Easy Tracking.",
+            "Questo canale funziona. Qui arrivano gli allarmi sulle fatture di Easy Tracking.",
         ),
     }
 )
 
 DAYS: Mapping[Language, str] = {Language.ENGLISH: "%Y-%m-%d %H:%M", Language.ITALIAN: "%d/%m/%Y %H:%M"}
-"""How a moment is written."""
+"""The format of dates and times."""
 
 
 def text(key: str, language: Language, **values: object) -> str:

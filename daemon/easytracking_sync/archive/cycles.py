@@ -54,14 +54,8 @@ class Cycles(ArchivePart):
                 .order_by(cycle.c.id.desc())
                 .limit(1)
             ).one_or_none()
-            values = {
-                "windows": record.windows,
-                "listed": record.listed,
-                "discovered": record.discovered,
-                "unreadable": record.unreadable,
-                "outcome": record.outcome,
-                "ended_at": now,
-            }
+            names = ("windows", "listed", "discovered", "unreadable", "outcome")
+            values = {name: getattr(record, name) for name in names} | {"ended_at": now}
             idle_again = (
                 record.is_idle
                 and last is not None

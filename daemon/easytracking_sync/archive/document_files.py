@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -40,10 +41,7 @@ def write(connection: Connection, new: Sequence[NewFile], seen: Sequence[SeenFil
             {
                 "document_id": one.document_id,
                 "ordinal": one.ordinal,
-                "type": one.file.type,
-                "name": one.file.name,
-                "size": one.file.size,
-                "sha256": one.file.sha256,
+                **asdict(one.file),
                 "fetched_at": now,
                 "version": one.version,
             }

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from easytracking_sync.archive.database import ArchivePart
 from easytracking_sync.archive.tables import request
 
+_OPEN = request.c.ended_at.is_(None)
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceRequest:
@@ -38,7 +40,7 @@ class ServiceRequests(ArchivePart):
 
     def take(self, now: datetime) -> ServiceRequest | None:
         """Take the oldest request that nobody has taken; None if there is none."""
-        waiting = sa.select(request.c.id).where(request.c.taken_at.is_(None), request.c.ended_at.is_(None))
+        waiting = sa.select(request.c.id).where(request.c.taken_at.is_(None), _OPEN)
         oldest = waiting.order_by(request.c.id).limit(1)
         with self._database.read() as connection:
             if connection.execute(oldest).first() is None:
@@ -64,21 +66,16 @@ class ServiceRequests(ArchivePart):
     def drop(self, now: datetime) -> None:
         """End all open requests, because another command has exclusive use and does the work."""
         with self._database.read() as connection:
-            if (
-                connection.execute(sa.select(request.c.id).where(request.c.ended_at.is_(None)).limit(1)).first()
-                is None
-            ):
+            if connection.execute(sa.select(request.c.id).where(_OPEN).limit(1)).first() is None:
                 return
         with self._database.write() as connection:
             dropped = json.dumps({"why_unfinished": "the service ended before it"})
-            connection.execute(
-                sa.update(request).where(request.c.ended_at.is_(None)).values(ended_at=now, outcome=dropped)
-            )
+            connection.execute(sa.update(request).where(_OPEN).values(ended_at=now, outcome=dropped))
 
     def reopen(self) -> None:
         """When a service starts: make the requests that a dead service took and did not end available again."""
         with self._database.write() as connection:
-            connection.execute(sa.update(request).where(request.c.ended_at.is_(None)).values(taken_at=None))
+            connection.execute(sa.update(request).where(_OPEN).values(taken_at=None))
 
 
 def _as_request(row: sa.Row[*tuple[Any, ...]]) -> ServiceRequest:

@@ -17,6 +17,7 @@ from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, 
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import (
     MOST_IDS_PER_CALL,
+    WAITING_STATES,
     BatchState,
     Document,
     DocumentState,
@@ -175,15 +176,12 @@ class Intake:
 
     def _withdraw(self, account_id: int, ids: Sequence[int], now: datetime) -> int:
         documents = self._archive.documents.of(ids)
-        still = [one for one in documents if one.stored_at is None and one.state in NOT_HOME]
+        still = [one for one in documents if one.stored_at is None and one.state in WAITING_STATES]
         event = DocumentEvent(DocumentHappened.WITHDRAWN)
         moves = tuple(moved(document, event, now, self._policy) for document in still)
         if moves:
             self._archive.transitions.apply(Transition(account_id, documents=moves), now)
         return len(moves)
-
-
-NOT_HOME = (DocumentState.DISCOVERED, DocumentState.QUARANTINED)
 
 
 def _transition(

@@ -44,7 +44,6 @@ class Admin:
         )
 
     def answer(self, request: Request) -> Reply:
-        """Answer one request."""
         path = request.path.removeprefix(PREFIX).rstrip("/")
         for method, pattern, act in self._routes:
             if request.method == method and (found := re.fullmatch(pattern, path)):
@@ -154,7 +153,6 @@ def fault_from_json(given: Mapping[str, Any]) -> Fault:
 
 
 def faults_from_json(given: Mapping[str, Any]) -> Faults:
-    """Standing faults from their field names."""
     values: dict[str, Any] = {**given, **{name: frozenset(given[name]) for name in SETS if name in given}}
     if "always" in given:
         values["always"] = {call: fault_from_json(fault) for call, fault in given["always"].items()}

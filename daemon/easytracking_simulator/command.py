@@ -20,8 +20,6 @@ PORT = 8765
 
 
 class WallClock:
-    """The real time."""
-
     def now(self) -> datetime:
         return datetime.now(UTC)
 

@@ -88,7 +88,6 @@ class Document:
         return element
 
     def json(self) -> bytes:
-        """The list's element as JSON."""
         encode = ESCAPED if self.fields else PLAIN
         return encode(self.element()).encode()
 

@@ -36,7 +36,6 @@ class Line(NamedTuple):
 
 
 def money(hundredths: int) -> str:
-    """An amount, a quantity or a rate with two decimals."""
     if hundredths < 0:
         return f"-{money(-hundredths)}"
     return f"{hundredths // 100}.{hundredths % 100:02d}"

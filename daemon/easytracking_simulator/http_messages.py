@@ -84,7 +84,6 @@ class Reply:
                 return self.body
 
     def json(self) -> Any:
-        """The body parsed as JSON."""
         return json.loads(self.body)
 
 
@@ -92,12 +91,10 @@ JSON = (("Content-Type", "application/json; charset=utf-8"),)
 
 
 def bare(status: int) -> Reply:
-    """An answer without a body."""
     return Reply(status)
 
 
 def json_reply(value: Any, status: int = 200) -> Reply:
-    """An answer in compact JSON."""
     return Reply(status, JSON, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 

@@ -48,7 +48,6 @@ class Draft:
         return [packed for packed in self.files if packed.doc_id == doc_id]
 
     def index(self) -> dict[str, Any]:
-        """The content of indice.json."""
         rows = [
             {"id": packed.doc_id, "fileName": packed.name, "fileType": packed.type}
             for packed in self.files
@@ -57,7 +56,6 @@ class Draft:
         return {"files": rows}
 
     def sealed(self) -> bytes:
-        """The zip's bytes."""
         entries = [packed.entry for packed in self.files if packed.entry] + self.extra
         if self.index_name is not None:
             body = self.index_body if self.index_body is not None else index_json(self.index())

@@ -17,8 +17,6 @@ ARRIVALS_AT_ONCE = 1000  # after a jump of the clock, the rest arrives with the 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One user of the service."""
-
     username: str
     password: str
 

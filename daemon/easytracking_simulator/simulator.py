@@ -52,8 +52,6 @@ class TrueFile:
 
 @dataclass(frozen=True, slots=True)
 class TrueDocument:
-    """What the service holds about a document."""
-
     account: str
     id: int
     phase_1: bool
@@ -154,7 +152,6 @@ class Simulator:
             self._schedule.script(call, fault, times, account)
 
     def clear_faults(self) -> None:
-        """Remove all faults, scripted and standing."""
         with self._lock:
             self._schedule.clear()
             self._schedule.standing = Faults()

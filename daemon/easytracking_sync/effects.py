@@ -103,8 +103,6 @@ def storage_faults(doing: str) -> Iterator[None]:
 
 
 class LocalFiles:
-    """The real file system."""
-
     def make_folder(self, path: Path) -> None:
         with storage_faults(f"making the folder {path}"):
             try:
@@ -199,8 +197,6 @@ def make_durable_folder(files: Files, path: Path) -> None:
 
 
 class SystemClock:
-    """The machine's own time."""
-
     def now(self) -> datetime:
         return datetime.now(UTC)
 

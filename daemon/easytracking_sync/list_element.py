@@ -93,17 +93,15 @@ _MOMENT = re.compile(
 )
 
 
-def _read_text(value: object, zone: tzinfo) -> str | None:
+def _read_text(value: object, _zone: tzinfo) -> str | None:
     """A number is read as its digits."""
-    del zone
     if isinstance(value, str):
         return text_or_none(value, most=MOST_FIELD_TEXT)
     number = integer_or_none(value)
     return None if number is None else str(number)
 
 
-def _read_date(value: object, zone: tzinfo) -> date | None:
-    del zone
+def _read_date(value: object, _zone: tzinfo) -> date | None:
     found = _DATE.match(value.strip()) if isinstance(value, str) else None
     try:
         return date.fromisoformat(found[0]) if found else None

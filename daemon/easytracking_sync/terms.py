@@ -5,7 +5,7 @@ Standard library only. Instants (`*_at`) are aware UTC datetimes; reception time
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -158,6 +158,18 @@ class Gap:
     window: Window
     marked: bool  # in the list of marked documents
     reason: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedWindow:
+    """The docIds that complete lists of both phases have, for the receiver if one is named, and when they began."""
+
+    account_id: int
+    window: Window
+    present: Collection[int]
+    begun_at: datetime
+    receiver_piva: str | None = None
+    receiver_cf: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

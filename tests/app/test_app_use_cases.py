@@ -124,7 +124,7 @@ def test_an_explanation_says_what_happens_next_and_what_prevents_it(builder: Arc
     assert expected(builder) == (Expectation(Prospect.NO_BATCH),)
     builder.batch("acme", row, state=BatchState.RESERVED, next_attempt_at=LATER)
     (one,) = expected(builder)
-    assert (one.what, one.at, one.carrying_batch and one.carrying_batch.state) == (
+    assert (one.what, one.at, one.batch and one.batch.state) == (
         Prospect.IN_BATCH,
         LATER,
         BatchState.RESERVED,

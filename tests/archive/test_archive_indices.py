@@ -17,7 +17,7 @@ from easytracking_sync.archive.read_back import read_back
 from easytracking_sync.events import EventName
 from easytracking_sync.machine.batch import BatchHappened
 from easytracking_sync.machine.policy import Policy
-from easytracking_sync.terms import BatchState, Window, WindowKind
+from easytracking_sync.terms import BatchState, ListedWindow, Window, WindowKind
 
 pytestmark = ON_SQLITE
 
@@ -99,7 +99,7 @@ def withdraw(archive_harness: ArchiveHarness, account_id: int) -> None:
     archive_harness.clock.forward(1)
     day = DAWN.replace(tzinfo=None)
     window = Window(WindowKind.RECEIVED, day, day + timedelta(days=1))
-    assert archive_harness.intake().withdraw(account_id, window, {1, 2}, archive_harness.now) > 0
+    assert archive_harness.intake().withdraw(ListedWindow(account_id, window, {1, 2}, archive_harness.now)) > 0
 
 
 def recover(archive_harness: ArchiveHarness, account_id: int) -> None:

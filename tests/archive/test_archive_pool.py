@@ -24,6 +24,7 @@ from easytracking_sync.machine.intake import IntakeCounts
 from easytracking_sync.terms import (
     BatchState,
     DocumentState,
+    ListedWindow,
     OnRelist,
     PauseReason,
     Purpose,
@@ -236,10 +237,10 @@ def test_what_a_complete_listing_no_longer_has_is_withdrawn_and_comes_back_when_
     account_id = archive_harness.account()
     archive_harness.take_in(account_id, [listed(doc_id, received=MORNING) for doc_id in (1, 2, 3)])
     archive_harness.clock.forward(60)
-    assert archive_harness.intake().withdraw(account_id, WINDOW, {1, 3}, archive_harness.now) == 1
+    assert archive_harness.intake().withdraw(ListedWindow(account_id, WINDOW, {1, 3}, archive_harness.now)) == 1
     assert archive_harness.states(account_id) == {1: "discovered", 2: "withdrawn", 3: "discovered"}
     assert len(archive_harness.events("document.withdrawn")) == 1
-    assert archive_harness.intake().withdraw(account_id, WINDOW, {1, 3}, archive_harness.now) == 0
+    assert archive_harness.intake().withdraw(ListedWindow(account_id, WINDOW, {1, 3}, archive_harness.now)) == 0
     archive_harness.take_in(account_id, [listed(2, received=MORNING)])
     assert archive_harness.states(account_id)[2] == "discovered"
     assert len(archive_harness.events("document.returned")) == 1
@@ -270,7 +271,7 @@ def test_what_the_listing_says_nothing_about_stays(archive_harness: ArchiveHarne
         connection.execute(sa.update(tables.document).values(**values))
     archive_harness.clock.forward(60)
     before = archive_harness.dump()
-    assert archive_harness.intake().withdraw(account_id, WINDOW, (), archive_harness.now) == 0
+    assert archive_harness.intake().withdraw(ListedWindow(account_id, WINDOW, (), archive_harness.now)) == 0
     assert archive_harness.dump() == before
 
 
@@ -291,7 +292,7 @@ def test_what_a_worker_takes_while_it_is_looked_for_is_not_withdrawn(
             yield connection
 
     monkeypatch.setattr(archive_harness.archive.database, "write", late)
-    assert archive_harness.intake().withdraw(account_id, WINDOW, (), archive_harness.now) == 0
+    assert archive_harness.intake().withdraw(ListedWindow(account_id, WINDOW, (), archive_harness.now)) == 0
     assert archive_harness.states(account_id) == {1: "batched"}
 
 
@@ -302,7 +303,12 @@ def test_a_filtered_listing_takes_away_only_what_its_filter_would_show(archive_h
         account_id, [listed(one, received=MORNING, receiver_piva=piva) for one, piva in receivers.items()]
     )
     archive_harness.clock.forward(60)
-    assert archive_harness.intake().withdraw(account_id, WINDOW, (), archive_harness.now, receiver_piva="111") == 1
+    assert (
+        archive_harness.intake().withdraw(
+            ListedWindow(account_id, WINDOW, (), archive_harness.now, receiver_piva="111")
+        )
+        == 1
+    )
     assert archive_harness.states(account_id) == {1: "withdrawn", 2: "discovered", 3: "discovered"}
 
 
@@ -311,7 +317,7 @@ def test_another_accounts_documents_are_not_withdrawn(archive_harness: ArchiveHa
     for account_id in (first, second):
         archive_harness.take_in(account_id, [listed(1, received=MORNING)])
     archive_harness.clock.forward(60)
-    archive_harness.intake().withdraw(first, WINDOW, (), archive_harness.now)
+    archive_harness.intake().withdraw(ListedWindow(first, WINDOW, (), archive_harness.now))
     assert (archive_harness.states(first), archive_harness.states(second)) == ({1: "withdrawn"}, {1: "discovered"})
 
 

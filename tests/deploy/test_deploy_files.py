@@ -244,7 +244,8 @@ def test_the_container_is_unhealthy_if_nothing_listens(monkeypatch: pytest.Monke
 ALARMS = {
     "credentials": "Credentials refused",
     "permission": "Permission lost",
-    "silent": "No listing succeeds",
+    "silent": "Cannot list documents",
+    "gap": "Seconds not listed",
     "backlog": "Documents wait too long",
     "quarantine": "Documents in quarantine",
     "unacknowledgeable": "Acknowledgements refused",

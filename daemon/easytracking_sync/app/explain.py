@@ -9,10 +9,10 @@ from enum import StrEnum
 
 from easytracking_sync.app.status import shortage_of
 from easytracking_sync.archive.account_status import AccountOverview
-from easytracking_sync.archive.document_entries import CarryingBatch, DocumentEntry, HistoryEntry
+from easytracking_sync.archive.document_entries import DocumentEntry, HistoryEntry
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.settings import Settings
-from easytracking_sync.terms import AcknowledgeWith, DocumentState
+from easytracking_sync.terms import AcknowledgeWith, Batch, Claim, DocumentState
 
 
 class Prospect(StrEnum):
@@ -21,7 +21,7 @@ class Prospect(StrEnum):
     FETCHED = "fetched"  # at
     FETCHED_AGAIN = "fetched_again"  # at, reason
     ATTEMPTS_FAILED = "attempts_failed"  # number of `most`, at, reason
-    IN_BATCH = "in_batch"  # at, carrying_batch
+    IN_BATCH = "in_batch"  # at, batch
     NO_BATCH = "no_batch"
     ACKNOWLEDGEMENT_REFUSED = "acknowledgement_refused"  # reason
     QUARANTINED = "quarantined"  # number of attempts, at, reason
@@ -48,7 +48,7 @@ class Expectation:
     reason: str = ""
     number: int = 0
     most: int = 0
-    carrying_batch: CarryingBatch | None = None
+    batch: Batch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,7 @@ def _next(
         case DocumentState.BATCHED | DocumentState.STORED:
             if document.unacknowledgeable:
                 yield Expectation(Prospect.ACKNOWLEDGEMENT_REFUSED, reason=reason)
-            carrying_batch = archive.document_search.carrying_batch(document)
-            at = None if carrying_batch is None else carrying_batch.next_attempt_at
-            yield Expectation(
-                Prospect.NO_BATCH if carrying_batch is None else Prospect.IN_BATCH, at, carrying_batch=carrying_batch
-            )
+            yield _in_batch(archive.batches.carrying(document.row_id))
         case DocumentState.QUARANTINED:
             yield Expectation(Prospect.QUARANTINED, at, reason, document.attempts)
         case DocumentState.ACKNOWLEDGED:
@@ -109,6 +105,12 @@ def _next(
             yield Expectation(Prospect.ACCEPTED, reason=reason)
     if document.held:
         yield Expectation(Prospect.HELD, number=2 if acknowledge is AcknowledgeWith.PHASE2 else 1)
+
+
+def _in_batch(claim: Claim | None) -> Expectation:
+    if claim is None:
+        return Expectation(Prospect.NO_BATCH)
+    return Expectation(Prospect.IN_BATCH, claim.batch.next_attempt_at, batch=claim.batch)
 
 
 def _is_stored(document: DocumentEntry, acknowledge: AcknowledgeWith | None) -> Iterator[Expectation]:

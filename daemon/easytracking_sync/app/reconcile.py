@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -17,7 +17,7 @@ from easytracking_sync.machine.intake import IntakeCounts, ReceivedList
 from easytracking_sync.machine.listing import Scope, list_read_only, reception_times
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
-from easytracking_sync.terms import STORED_STATES, DocumentState, KnownDocument, Window, WindowKind
+from easytracking_sync.terms import STORED_STATES, DocumentState, KnownDocument, ListedWindow, WindowKind
 
 PATIENCE_SECONDS = 300.0
 """How long to retry an account whose service does not answer."""
@@ -206,19 +206,11 @@ class _Comparison:
             if listed.unmarked and listed.acknowledges and not here.held and _should_be_marked(here, listed):
                 proof.unmarked.append(doc_id)
 
-    def withdraw(
-        self,
-        account_id: int,
-        window: Window,
-        present: Collection[int],
-        begun_at: datetime,
-        *,
-        receiver_piva: str | None = None,
-        receiver_cf: str | None = None,
-    ) -> int:
-        if self._account_id is None or receiver_piva or receiver_cf or window.kind is not WindowKind.RECEIVED:
+    def withdraw(self, listed: ListedWindow) -> int:
+        filtered = listed.receiver_piva or listed.receiver_cf
+        if self._account_id is None or filtered or listed.window.kind is not WindowKind.RECEIVED:
             return 0
-        gone = self._archive.documents.not_listed(account_id, window, present, begun_at)
+        gone = self._archive.documents.not_listed(listed)
         self._proof.unlisted.update(gone)
         return len(gone)
 

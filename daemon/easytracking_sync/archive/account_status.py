@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Row
 
 from easytracking_sync.alarm_terms import AccountCondition, AlarmKind
 from easytracking_sync.archive.cycles import gaps_by_account, gaps_of
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import ArchivePart
 from easytracking_sync.archive.tables import INCOMPLETE, account, batch, batch_document, cycle, document, event
 from easytracking_sync.events import EventName
 from easytracking_sync.terms import LIVE_STATES, WAITING_STATES, BatchState, DocumentState, Gap, PauseReason
@@ -65,12 +65,7 @@ class AccountOverview:
         return sum(self.by_state.get(state, 0) for state in states)
 
 
-class AccountStatuses:
-    """Reads the status of accounts."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
+class AccountStatuses(ArchivePart):
     def overviews(self, labels: Collection[str] = ()) -> tuple[AccountOverview, ...]:
         """The overviews of these accounts (all if none are named), by label."""
         query = sa.select(account).order_by(account.c.label)
@@ -130,7 +125,6 @@ class AccountStatuses:
 
 
 def _overview(connection: Connection, row: Row[Any], incomplete: int) -> AccountOverview:
-    """The overview of one row of the account table."""
     mine = document.c.account_id == row.id
     by_state = connection.execute(
         sa.select(document.c.state, sa.func.count()).where(mine).group_by(document.c.state)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.archive import journal
-from easytracking_sync.archive.database import ACCOUNT_ID, Database
+from easytracking_sync.archive.database import ACCOUNT_ID, ArchivePart
 from easytracking_sync.archive.tables import account, document, upsert
 from easytracking_sync.errors import Outdated, UsageError
 from easytracking_sync.events import EventName
@@ -20,8 +20,6 @@ from easytracking_sync.transition import AccountMove
 
 @dataclass(frozen=True, slots=True)
 class AccountEntry:
-    """The identity of an account."""
-
     id: int
     label: str
     base_url: str
@@ -43,11 +41,8 @@ _PAUSE_FIELDS = tuple(field.name for field in fields(PauseStatus))
 _PAUSE_STATUS = sa.select(*(account.c[name] for name in _PAUSE_FIELDS)).where(_THIS)
 
 
-class Accounts:
+class Accounts(ArchivePart):
     """The account table. Base URL and user name identify an account; its label may change."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def register(self, label: str, base_url: str, username: str, now: datetime) -> int:
         """The id of this account; adds or relabels it if necessary. Repeating is safe.

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from easytracking_sync.alarm_terms import KnownAlarm
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import ArchivePart
 from easytracking_sync.archive.tables import alarm, told, upsert
 
 
@@ -70,11 +70,8 @@ class AlarmChanges:
         return self._connection.execute(statement).rowcount == 1
 
 
-class Alarms:
+class Alarms(ArchivePart):
     """The tables `alarm` and `told`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     @property
     def is_alone(self) -> bool:

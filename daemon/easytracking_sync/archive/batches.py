@@ -190,7 +190,7 @@ class Batches:
         mine = batch_document.c.document_id == document_id, batch_document.c.carried
         query = sa.select(batch).join(batch_document).where(*mine, batch.c.state.in_(LIVE_STATES))
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(query.order_by(batch.c.id.desc())).first()
             return None if row is None else Claim(as_batch(row), _carried(connection, row.id))
 
     def to_recall(self, account_id: int) -> tuple[Claim, ...]:

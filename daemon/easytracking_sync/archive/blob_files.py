@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from easytracking_sync.archive.blobs import BlobRotten, BlobSource
+from easytracking_sync.archive.blobs import BlobRotten, BlobSource, is_whole
 from easytracking_sync.effects import Files, make_durable_folder, storage_faults
 from easytracking_sync.errors import StorageFault
 
@@ -40,7 +40,7 @@ class FileBlobs:
         folders: set[Path] = set()
         for source in {source.sha256: source for source in sources}.values():
             target = self._path(source.sha256)
-            if self._is_whole(source.sha256):
+            if is_whole(self.read(source.sha256)):
                 with self._files.open(target) as file:
                     self._files.sync(file)
             else:
@@ -50,7 +50,6 @@ class FileBlobs:
             self._files.sync_folder(folder)
 
     def read(self, sha256: str) -> Iterator[bytes]:
-        """See Blobs."""
         try:
             file = self._files.open(self._path(sha256))
         except FileNotFoundError:
@@ -68,8 +67,7 @@ class FileBlobs:
             raise BlobRotten(f"blob {sha256} is damaged: its bytes do not match its hash")
 
     def whole(self, hashes: Collection[str]) -> frozenset[str]:
-        """See Blobs."""
-        return frozenset(sha256 for sha256 in sorted(hashes) if self._is_whole(sha256))
+        return frozenset(sha256 for sha256 in sorted(hashes) if is_whole(self.read(sha256)))
 
     def names(self) -> Iterator[Sequence[str]]:
         """See Blobs. A page is a folder."""
@@ -100,14 +98,6 @@ class FileBlobs:
             return self._files.names(folder)
         except FileNotFoundError:
             return []
-
-    def _is_whole(self, sha256: str) -> bool:
-        try:
-            for _ in self.read(sha256):
-                pass
-        except BlobRotten:
-            return False
-        return True
 
     def _write(self, source: BlobSource, target: Path) -> None:
         if not self._rooted:

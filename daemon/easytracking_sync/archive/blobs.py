@@ -96,7 +96,7 @@ class DatabaseBlobs:
         DatabaseUnavailable also if another instance stored the same blob meanwhile and its copy is not intact.
         """
         wanted = {source.sha256: source for source in sources}
-        found = {head.sha256: self._is_whole(head) for head in self._heads(tuple(wanted))}
+        found = {head.sha256: is_whole(self._proven(head)) for head in self._heads(tuple(wanted))}
         # All writers use the same order and repair apart from inserting, so that they cannot deadlock.
         missing = [source for sha256, source in sorted(wanted.items()) if sha256 not in found]
         rotten = [source for sha256, source in sorted(wanted.items()) if found.get(sha256) is False]
@@ -113,31 +113,20 @@ class DatabaseBlobs:
         raise BlobRotten(f"blob {sha256} is not in the database")
 
     def whole(self, hashes: Collection[str]) -> frozenset[str]:
-        """See Blobs."""
-        return frozenset(head.sha256 for head in self._heads(sorted(hashes)) if self._is_whole(head))
+        return frozenset(head.sha256 for head in self._heads(sorted(hashes)) if is_whole(self._proven(head)))
 
     def sweep(self, now: datetime) -> None:
         """See Blobs. Nothing to do: an uncommitted transaction leaves nothing."""
 
     def names(self) -> Iterator[Sequence[str]]:
-        """See Blobs."""
         blob = tables.blob
         for rows in self._database.pages(sa.select(blob.c.sha256), blob.c.sha256, size=IDS_AT_ONCE):
             yield [row.sha256 for row in rows]
 
     def remove(self, hashes: Collection[str]) -> None:
-        """See Blobs."""
         for some in chunked(sorted(hashes), IDS_AT_ONCE):
             with self._database.write() as connection:
                 _remove(connection, some)
-
-    def _is_whole(self, head: _Head) -> bool:
-        try:
-            for _ in self._proven(head):
-                pass
-        except BlobRotten:
-            return False
-        return True
 
     def _heads(self, hashes: Sequence[str]) -> Iterator[_Head]:
         """The rows of these blobs, each with its first chunk, which is often the only one."""
@@ -190,6 +179,16 @@ class DatabaseBlobs:
             still = hashes - (frozenset() if self._database.is_sqlite else self.whole(hashes))
             _remove(connection, sorted(still))
             _insert_rows(connection, [source for source in group if source.sha256 in still], self._clock.now())
+
+
+def is_whole(pieces: Iterator[bytes]) -> bool:
+    """Read a blob to its end; False if it is rotten."""
+    try:
+        for _ in pieces:
+            pass
+    except BlobRotten:
+        return False
+    return True
 
 
 def grouped_by_size(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:

@@ -35,7 +35,6 @@ class ClaimCriteria:
     performing: Collection[int] = ()  # batches this worker has in hand; its other leases are left from a lost commit
 
     def parameters(self, owner: str, now: datetime, longest_lease: timedelta) -> dict[str, Any]:
-        """The parameters of `claimable`."""
         return {
             "account_ids": list(self.account_ids),
             "performing": list(self.performing),

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import ArchivePart
 from easytracking_sync.archive.tables import account, cycle, gap
 from easytracking_sync.terms import Gap, Window, WindowKind
 
@@ -44,12 +44,7 @@ class CycleRecord:
         return self.discovered == 0 and self.unreadable == 0 and self.outcome == "complete"
 
 
-class Cycles:
-    """The cycle table."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
+class Cycles(ArchivePart):
     def record(self, record: CycleRecord, now: datetime) -> None:
         """Record a cycle; a complete one also sets the account's last success."""
         with self._database.write() as connection:
@@ -59,14 +54,8 @@ class Cycles:
                 .order_by(cycle.c.id.desc())
                 .limit(1)
             ).one_or_none()
-            values = {
-                "windows": record.windows,
-                "listed": record.listed,
-                "discovered": record.discovered,
-                "unreadable": record.unreadable,
-                "outcome": record.outcome,
-                "ended_at": now,
-            }
+            names = ("windows", "listed", "discovered", "unreadable", "outcome")
+            values = {name: getattr(record, name) for name in names} | {"ended_at": now}
             idle_again = (
                 record.is_idle
                 and last is not None

@@ -150,8 +150,7 @@ class Database:
         self._closings += 1
         self._engine.dispose()
 
-    def _note_opened(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-        del connection
+    def _note_opened(self, _connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         record.info["closings"] = self._closings
 
     def _close_if_left_over(self, connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
@@ -189,14 +188,12 @@ class Database:
         sa.event.listen(engine, "begin", postgresql.begin)
         return engine
 
-    def _prepare_sqlite(self, connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
-        del record
+    def _prepare_sqlite(self, connection: sqlite3.Connection, _record: ConnectionPoolEntry) -> None:
         if self._opened is None and self.path is not None:
             self._opened = sqlite.file_identity(self.path)
         sqlite.prepare(connection, self._busy_seconds)
 
-    def _prepare_postgresql(self, connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-        del record
+    def _prepare_postgresql(self, connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
         try:
             postgresql.require_durability(connection)
         except UsageError:
@@ -240,3 +237,10 @@ def _parsed(url: str) -> URL:
     if "@" in (parsed.host or ""):
         raise UsageError("database.url: write an @ in the password as %40, and other special characters likewise")
     return parsed
+
+
+class ArchivePart:
+    """Reads and writes some of the archive's tables. Any thread may call its methods."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database

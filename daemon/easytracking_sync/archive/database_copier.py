@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -35,6 +35,7 @@ class CopiedArchive:
     named: list[str] = field(default_factory=list)  # the first of the rotten blobs
 
 
+@dataclass(frozen=True, slots=True)
 class DatabaseCopier:
     """Copies an archive in exclusive use to a database that is empty or holds an unfinished copy.
 
@@ -43,22 +44,13 @@ class DatabaseCopier:
     are where files are read; with `with_bytes` they are the databases' own blobs and are copied too.
     """
 
-    def __init__(
-        self,
-        source: Database,
-        target: Database,
-        *,
-        in_source: Blobs,
-        in_target: Blobs,
-        with_bytes: bool,
-        on_step: OnStep = lambda *_: None,
-    ) -> None:
-        self._source = source
-        self._target = target
-        self._in_source = in_source
-        self._in_target = in_target
-        self._with_bytes = with_bytes
-        self._on_step = on_step
+    source: Database
+    target: Database
+    _: KW_ONLY
+    in_source: Blobs
+    in_target: Blobs
+    with_bytes: bool
+    on_step: OnStep = lambda *_: None
 
     def run(self) -> CopiedArchive:
         """Copy, verify, and only then mark the target as an archive. May be killed and repeated at any moment.
@@ -66,62 +58,62 @@ class DatabaseCopier:
         UsageError if the target holds an archive or has another schema.
         """
         self._prepare()
-        if self._with_bytes:
+        if self.with_bytes:
             self._copy_bytes()
         copied = self._copy_rows()
         self._set_sequences()
         self._verify_bytes(copied)
-        with self._target.write() as connection:
+        with self.target.write() as connection:
             _mark(connection, tables.SCHEMA)
         return copied
 
     def _prepare(self) -> None:
-        found = schema.revision(self._target)
+        found = schema.revision(self.target)
         if found is not None and found.startswith(schema.UNFINISHED_COPY) and found != COPYING:
             raise UsageError(
                 "--to holds an unfinished copy made by another version of this program; empty that database"
             )
         if found is None or not found.startswith(schema.UNFINISHED_COPY):
-            schema.migrate(self._target)
+            schema.migrate(self.target)
             self._require_empty()
-        with self._target.write() as connection:
+        with self.target.write() as connection:
             _mark(connection, COPYING)
             _empty(connection)
         self._remove_surplus()
 
     def _require_empty(self) -> None:
-        with self._target.read() as connection:
+        with self.target.read() as connection:
             for table in (*ROWS, tables.blob):
                 if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None:
                     raise UsageError(
-                        f"{schema.shown(self._target)} holds an archive already; name an empty database, or empty it"
+                        f"{schema.shown(self.target)} holds an archive already; name an empty database, or empty it"
                     )
 
     def _copy_bytes(self) -> None:
         """Copy blobs as they are stored, compressed; skip those the target has."""
         blob = tables.blob
-        with self._source.read() as connection:
+        with self.source.read() as connection:
             total = int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(blob.c.size), 0))).scalar_one())
         done = 0
-        for page in _pages(self._source, blob):
+        for page in _pages(self.source, blob):
             hashes = [row["sha256"] for row in page]
-            with self._target.read() as connection:
+            with self.target.read() as connection:
                 there = set(connection.execute(sa.select(blob.c.sha256).where(blob.c.sha256.in_(hashes))).scalars())
             missing = [row for row in page if row["sha256"] not in there]
             for group in grouped_by_size(missing, lambda row: int(row["size"])):
                 self._copy_group(group)
             done += sum(row["size"] for row in page)
-            self._on_step("copying the files' bytes", done, total)
+            self.on_step("copying the files' bytes", done, total)
 
     def _copy_group(self, group: list[dict[str, Any]]) -> None:
         chunk = tables.blob_chunk
-        with self._target.write() as writing:
+        with self.target.write() as writing:
             writing.execute(sa.insert(tables.blob), list(group))
             for row in group:
                 position = -1
                 while True:
                     query = sa.select(chunk).where(chunk.c.sha256 == row["sha256"], chunk.c.position > position)
-                    with self._source.read() as reading:
+                    with self.source.read() as reading:
                         few = reading.execute(query.order_by(chunk.c.position).limit(AT_ONCE)).mappings().all()
                     if not few:
                         break
@@ -131,31 +123,31 @@ class DatabaseCopier:
     def _remove_surplus(self) -> None:
         """Remove blobs of an earlier copy that are not part of this one."""
         blob = tables.blob
-        for page in _pages(self._target, blob):
+        for page in _pages(self.target, blob):
             hashes = {row["sha256"] for row in page}
-            if self._with_bytes:
-                with self._source.read() as connection:
+            if self.with_bytes:
+                with self.source.read() as connection:
                     hashes -= set(
                         connection.execute(sa.select(blob.c.sha256).where(blob.c.sha256.in_(hashes))).scalars()
                     )
-            with self._target.write() as connection:
+            with self.target.write() as connection:
                 for table in reversed(BYTES):
                     connection.execute(sa.delete(table).where(table.c.sha256.in_(hashes)))
 
     def _copy_rows(self) -> CopiedArchive:
         """Copy every table in the order of its references, then compare the counts. Locks a SQLite source."""
         copied = CopiedArchive()
-        with _unchanging(self._source):
-            expected = {table.name: _count(self._source, table) for table in self._tables()}
+        with _unchanging(self.source):
+            expected = {table.name: _count(self.source, table) for table in self._tables()}
             total, done = sum(expected[table.name] for table in ROWS), 0
             for table in ROWS:
-                for page in _pages(self._source, table):
-                    rows = [_fitted(row, table, self._target) for row in page]
-                    with self._target.write() as connection:
+                for page in _pages(self.source, table):
+                    rows = [_fitted(row, table, self.target) for row in page]
+                    with self.target.write() as connection:
                         connection.execute(sa.insert(table), rows)
                     done += len(rows)
-                    self._on_step(f"copying the rows of {table.name}", done, total)
-            copied.rows = {table.name: _count(self._target, table) for table in self._tables()}
+                    self.on_step(f"copying the rows of {table.name}", done, total)
+            copied.rows = {table.name: _count(self.target, table) for table in self._tables()}
         if copied.rows != expected:
             odd = ", ".join(name for name, count in expected.items() if copied.rows[name] != count)
             raise StorageFault(
@@ -164,13 +156,13 @@ class DatabaseCopier:
         return copied
 
     def _tables(self) -> tuple[sa.Table, ...]:
-        return (*ROWS, *BYTES) if self._with_bytes else ROWS
+        return (*ROWS, *BYTES) if self.with_bytes else ROWS
 
     def _set_sequences(self) -> None:
         """Continue the numbering of rows after the copied ones; SQLite does so by itself."""
-        if self._target.is_sqlite:
+        if self.target.is_sqlite:
             return
-        with self._target.write() as connection:
+        with self.target.write() as connection:
             for table in ROWS:
                 if "id" in table.c:
                     following = sa.select(sa.func.coalesce(sa.func.max(table.c.id), 0) + 1).scalar_subquery()
@@ -179,17 +171,17 @@ class DatabaseCopier:
 
     def _verify_bytes(self, copied: CopiedArchive) -> None:
         """Read every file through the target, and hash it."""
-        _, total = referenced_total(self._target)
-        for page in referenced(self._target):
-            rotten = page.keys() - self._in_target.whole(page)
-            spoilt = self._in_source.whole(rotten)
+        _, total = referenced_total(self.target)
+        for page in referenced(self.target):
+            rotten = page.keys() - self.in_target.whole(page)
+            spoilt = self.in_source.whole(rotten)
             if spoilt:
                 raise StorageFault(f"blob {min(spoilt)} is damaged in the copy; check the disk")
             copied.files += len(page)
             copied.bytes += sum(page.values())
             copied.rotten += len(rotten)
             copied.named += sorted(rotten)[: MOST_NAMED - len(copied.named)]
-            self._on_step("verifying the files", copied.bytes, total)
+            self.on_step("verifying the files", copied.bytes, total)
 
 
 def refuse_itself(source: Database, target: Database) -> None:

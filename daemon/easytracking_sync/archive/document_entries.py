@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from easytracking_sync.list_fields import ListedFields
-from easytracking_sync.terms import BatchState, DocumentState
+from easytracking_sync.terms import DocumentState
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +81,3 @@ class HistoryEntry:
     batch: int | None
     detail: Mapping[str, object]
     left: bool = False  # the document left the batch after this event
-
-
-@dataclass(frozen=True, slots=True)
-class CarryingBatch:
-    """The live batch that carries a document."""
-
-    batch: int
-    state: BatchState
-    size: int
-    next_attempt_at: datetime
-    deadline_at: datetime | None
-    losses: int
-    failures: int

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from easytracking_sync.archive.database import IDS, Database
+from easytracking_sync.archive.database import IDS, ArchivePart
 from easytracking_sync.archive.tables import file
 from easytracking_sync.terms import KnownFile
 from easytracking_sync.transition import NewFile, SeenFile
@@ -21,11 +22,8 @@ _OF = (
 )
 
 
-class DocumentFiles:
+class DocumentFiles(ArchivePart):
     """What the machine reads from the file table."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def of(self, document_ids: Collection[int]) -> Mapping[int, Sequence[KnownFile]]:
         """The files of each of these documents (row ids), oldest first."""
@@ -43,10 +41,7 @@ def write(connection: Connection, new: Sequence[NewFile], seen: Sequence[SeenFil
             {
                 "document_id": one.document_id,
                 "ordinal": one.ordinal,
-                "type": one.file.type,
-                "name": one.file.name,
-                "size": one.file.size,
-                "sha256": one.file.sha256,
+                **asdict(one.file),
                 "fetched_at": now,
                 "version": one.version,
             }

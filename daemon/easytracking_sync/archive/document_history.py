@@ -1,4 +1,4 @@
-"""The history of one document, and the batch that carries it now."""
+"""The history of one document."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from easytracking_sync.archive.document_entries import CarryingBatch, HistoryEntry
+from easytracking_sync.archive.document_entries import HistoryEntry
 from easytracking_sync.archive.tables import batch, batch_document, event
 from easytracking_sync.events import EventName
-from easytracking_sync.terms import LIVE_STATES, BatchState
 
 SAME_IN_BATCH: Mapping[EventName, Collection[EventName]] = {
     EventName.DOCUMENT_STORED: (EventName.BATCH_STORED,),
@@ -60,27 +59,6 @@ def history(connection: Connection, document_id: int) -> tuple[HistoryEntry, ...
     return tuple(
         HistoryEntry(row.at, row.name, row.batch_id, json.loads(row.detail), left=row.id in left)
         for row in sorted(rows, key=lambda row: int(row.id))
-    )
-
-
-def carrying_batch(connection: Connection, document_id: int) -> CarryingBatch | None:
-    """The live batch that carries a document, or None."""
-    row = connection.execute(
-        sa.select(batch)
-        .join(batch_document, batch_document.c.batch_id == batch.c.id)
-        .where(batch_document.c.document_id == document_id, batch_document.c.carried, batch.c.state.in_(LIVE_STATES))
-        .order_by(batch.c.id.desc())
-    ).first()
-    if row is None:
-        return None
-    return CarryingBatch(
-        batch=row.id,
-        state=BatchState(row.state),
-        size=row.size,
-        next_attempt_at=row.next_attempt_at,
-        deadline_at=row.deadline_at,
-        losses=row.losses,
-        failures=row.failures,
     )
 
 

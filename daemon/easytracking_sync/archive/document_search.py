@@ -14,14 +14,8 @@ from sqlalchemy.engine import Row
 
 from easytracking_sync.archive import document_history
 from easytracking_sync.archive.account_status import UNACKNOWLEDGEABLE
-from easytracking_sync.archive.database import IDS_AT_ONCE, Database
-from easytracking_sync.archive.document_entries import (
-    CarryingBatch,
-    DocumentEntry,
-    DocumentFilter,
-    FileEntry,
-    HistoryEntry,
-)
+from easytracking_sync.archive.database import IDS_AT_ONCE, ArchivePart
+from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter, FileEntry, HistoryEntry
 from easytracking_sync.archive.tables import INCOMPLETE, account, document, file
 from easytracking_sync.errors import UsageError
 from easytracking_sync.terms import DocumentState, chunked
@@ -52,12 +46,7 @@ class StoredAmount:
     bytes: int
 
 
-class DocumentSearch:
-    """Finds documents, their files and their history."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
+class DocumentSearch(ArchivePart):
     def documents(self, filters: DocumentFilter) -> Iterator[DocumentEntry]:
         """The matching documents, account by account, in the order of reception, read page by page.
 
@@ -92,11 +81,6 @@ class DocumentSearch:
         """The events of a document and of the batches while they carried it, oldest first."""
         with self._database.read() as connection:
             return document_history.history(connection, entry.row_id)
-
-    def carrying_batch(self, entry: DocumentEntry) -> CarryingBatch | None:
-        """The live batch that carries a document, if any."""
-        with self._database.read() as connection:
-            return document_history.carrying_batch(connection, entry.row_id)
 
     def troubled(self) -> Iterator[DocumentEntry]:
         """Quarantined documents, then stored ones whose acknowledgement the service refuses, account by account."""

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from easytracking_sync.archive.database import ACCOUNT_ID, ACCOUNT_IDS, IDS, IDS_AT_ONCE, Database
+from easytracking_sync.archive.database import ACCOUNT_ID, ACCOUNT_IDS, IDS, IDS_AT_ONCE, ArchivePart
 from easytracking_sync.archive.leases import NOW
 from easytracking_sync.archive.tables import LISTED_COLUMNS, account, batch, document, upsert
 from easytracking_sync.errors import Outdated
@@ -25,6 +25,7 @@ from easytracking_sync.terms import (
     DocumentState,
     Due,
     KnownDocument,
+    ListedWindow,
     PauseReason,
     Purpose,
     Window,
@@ -39,15 +40,9 @@ FIELDS = tuple(field.name for field in fields(Document))
 COLUMNS = tuple(document.c[name] for name in FIELDS)
 _OF = sa.select(*COLUMNS).where(document.c.id.in_(IDS)).order_by(document.c.id)
 _LOCKED = _OF.with_for_update(key_share=True)
-_KNOWN = sa.select(
-    document.c.id,
-    document.c.doc_id,
-    document.c.state,
-    document.c.version,
-    document.c.fingerprint,
-    document.c.held,
-    document.c.acknowledged_at,
-).where(document.c.account_id == ACCOUNT_ID, document.c.doc_id.in_(IDS))
+_KNOWN = sa.select(document.c.doc_id, *(document.c[field.name] for field in fields(KnownDocument))).where(
+    document.c.account_id == ACCOUNT_ID, document.c.doc_id.in_(IDS)
+)
 _PAUSE = sa.select(account.c.pause_reason).where(account.c.id == ACCOUNT_ID)
 _LOADING = sa.select(batch.c.purpose).where(batch.c.account_id == ACCOUNT_ID, batch.c.state.in_(LOADING))
 
@@ -60,11 +55,8 @@ def as_document(row: Row[*tuple[Any, ...]]) -> Document:
     return Document(**values)
 
 
-class Documents:
+class Documents(ArchivePart):
     """The document table for the machine, without locks; `transitions` compares again."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def of(self, ids: Iterable[int]) -> tuple[Document, ...]:
         """The documents of these row ids, in their order."""
@@ -141,36 +133,19 @@ class Documents:
                 for account_id, count in connection.execute(_waiting(), {"account_ids": list(account_ids)}).all()
             }
 
-    def not_listed(self, account_id: int, window: Window, present: Collection[int], before: datetime) -> list[int]:
-        """The docIds received in this window, wanted before that instant, and absent from `present`."""
-        query = sa.select(document.c.doc_id).where(
-            document.c.account_id == account_id,
-            document.c.received.between(window.start, window.end),
-            document.c.wanted_at < before,
-        )
+    def not_listed(self, listed: ListedWindow) -> list[int]:
+        """The docIds received in this window, wanted before it was listed, and not in the list."""
+        query = _expected(document.c.doc_id, listed=listed)
         with self._database.read() as connection:
-            return [doc_id for doc_id in connection.execute(query).scalars() if doc_id not in present]
+            return [doc_id for doc_id in connection.execute(query).scalars() if doc_id not in listed.present]
 
-    def never_stored(
-        self,
-        account_id: int,
-        window: Window,
-        before: datetime,
-        *,
-        receiver_piva: str | None = None,
-        receiver_cf: str | None = None,
-    ) -> Sequence[tuple[int, int]]:
-        """(row id, docId) of waiting documents received in this window, wanted before that instant, never stored."""
-        query = sa.select(document.c.id, document.c.doc_id).where(
-            document.c.account_id == account_id,
-            document.c.received.between(window.start, window.end),
-            document.c.state.in_(WAITING_STATES),
-            document.c.wanted_at < before,
-            document.c.stored_at.is_(None),
+    def never_stored(self, listed: ListedWindow) -> Sequence[tuple[int, int]]:
+        """(row id, docId) of the waiting documents that this window should list and that were never stored."""
+        query = _expected(document.c.id, document.c.doc_id, listed=listed).where(
+            document.c.state.in_(WAITING_STATES), document.c.stored_at.is_(None)
         )
-        for column, wanted in ((document.c.receiver_piva, receiver_piva), (document.c.receiver_cf, receiver_cf)):
-            if wanted:
-                query = query.where(column == wanted)
+        wanted = ((document.c.receiver_piva, listed.receiver_piva), (document.c.receiver_cf, listed.receiver_cf))
+        query = query.where(*(column == receiver for column, receiver in wanted if receiver))
         with self._database.read() as connection:
             return [(row.id, row.doc_id) for row in connection.execute(query.order_by(document.c.id))]
 
@@ -186,6 +161,15 @@ class Documents:
             day = datetime.combine(row.document_date, datetime.min.time())
             return Window(WindowKind.DOCUMENT_DATE, day, day)
         return None
+
+
+def _expected(*columns: sa.Column[Any], listed: ListedWindow) -> sa.Select[Any]:
+    """The documents received in this window and wanted before it was listed."""
+    return sa.select(*columns).where(
+        document.c.account_id == listed.account_id,
+        document.c.received.between(listed.window.start, listed.window.end),
+        document.c.wanted_at < listed.begun_at,
+    )
 
 
 def expect(connection: Connection, moves: Sequence[DocumentMove]) -> None:

@@ -55,7 +55,6 @@ class Archive:
     account_statuses: AccountStatuses
 
     def close(self) -> None:
-        """Close the database's connections."""
         self.database.close()
 
 

@@ -35,8 +35,6 @@ class RottenFile:
 
 @dataclass(frozen=True, slots=True)
 class ScrubbedPage:
-    """One page of files that were read and hashed."""
-
     files: int
     bytes: int
     rotten: tuple[RottenFile, ...]
@@ -44,8 +42,6 @@ class ScrubbedPage:
 
 @dataclass(frozen=True, slots=True)
 class ScrubTotal:
-    """How much there is to read."""
-
     files: int
     bytes: int
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from easytracking_sync.archive.database import Database
+from easytracking_sync.archive.database import ArchivePart
 from easytracking_sync.archive.tables import request
+
+_OPEN = request.c.ended_at.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,7 @@ class ServiceRequest:
     outcome: Mapping[str, Any] | None
 
 
-class ServiceRequests:
-    """The request table."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
+class ServiceRequests(ArchivePart):
     def ask(self, kind: str, parameters: Mapping[str, Any], now: datetime) -> int:
         """Add a request; returns its id."""
         row = {"kind": kind, "parameters": json.dumps(dict(parameters)), "created_at": now}
@@ -38,13 +35,12 @@ class ServiceRequests:
             return int(connection.execute(sa.insert(request).returning(request.c.id), row).scalar_one())
 
     def find(self, request_id: int) -> ServiceRequest:
-        """The request as it is now."""
         with self._database.read() as connection:
             return _as_request(connection.execute(sa.select(request).where(request.c.id == request_id)).one())
 
     def take(self, now: datetime) -> ServiceRequest | None:
         """Take the oldest request that nobody has taken; None if there is none."""
-        waiting = sa.select(request.c.id).where(request.c.taken_at.is_(None), request.c.ended_at.is_(None))
+        waiting = sa.select(request.c.id).where(request.c.taken_at.is_(None), _OPEN)
         oldest = waiting.order_by(request.c.id).limit(1)
         with self._database.read() as connection:
             if connection.execute(oldest).first() is None:
@@ -70,21 +66,16 @@ class ServiceRequests:
     def drop(self, now: datetime) -> None:
         """End all open requests, because another command has exclusive use and does the work."""
         with self._database.read() as connection:
-            if (
-                connection.execute(sa.select(request.c.id).where(request.c.ended_at.is_(None)).limit(1)).first()
-                is None
-            ):
+            if connection.execute(sa.select(request.c.id).where(_OPEN).limit(1)).first() is None:
                 return
         with self._database.write() as connection:
             dropped = json.dumps({"why_unfinished": "the service ended before it"})
-            connection.execute(
-                sa.update(request).where(request.c.ended_at.is_(None)).values(ended_at=now, outcome=dropped)
-            )
+            connection.execute(sa.update(request).where(_OPEN).values(ended_at=now, outcome=dropped))
 
     def reopen(self) -> None:
         """When a service starts: make the requests that a dead service took and did not end available again."""
         with self._database.write() as connection:
-            connection.execute(sa.update(request).where(request.c.ended_at.is_(None)).values(taken_at=None))
+            connection.execute(sa.update(request).where(_OPEN).values(taken_at=None))
 
 
 def _as_request(row: sa.Row[*tuple[Any, ...]]) -> ServiceRequest:

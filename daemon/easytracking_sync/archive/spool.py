@@ -54,7 +54,6 @@ class Spool:
         self._writer = "".join(letter if letter.isalnum() else "-" for letter in writer)
 
     def prepare(self) -> None:
-        """Create the folders."""
         self._files.make_folder(self._folder)
         self._files.make_folder(self._inspection)
 

@@ -107,6 +107,5 @@ def _write(connection: Connection, transition: Transition, now: datetime) -> Non
 
 
 def _leave(connection: Connection, batch_id: int, document_ids: Sequence[int]) -> None:
-    """Mark these documents as no longer carried by this batch."""
     leaving = batch_document.c.batch_id == batch_id, batch_document.c.document_id.in_(document_ids)
     connection.execute(sa.update(batch_document).where(*leaving).values(carried=False))

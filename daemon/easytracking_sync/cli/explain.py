@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 import click
 
 from easytracking_sync.app.explain import Expectation, Explanation, Prospect, explain_document
-from easytracking_sync.archive.document_entries import CarryingBatch, DocumentEntry, HistoryEntry
+from easytracking_sync.archive.document_entries import DocumentEntry, HistoryEntry
 from easytracking_sync.cli import options, output
 from easytracking_sync.cli.global_options import NAME
 from easytracking_sync.cli.runtime import Runtime, pass_runtime
 from easytracking_sync.events import EventName, meaning_of
 from easytracking_sync.quantities import count, size
 from easytracking_sync.safe_text import visible
-from easytracking_sync.terms import BatchState
+from easytracking_sync.terms import Batch, BatchState
 
 EFFECTS: Mapping[BatchState, str] = {
     BatchState.PLANNED: "a job is reserved for it",
@@ -31,7 +31,7 @@ SENTENCES: Mapping[Prospect, str] = {
     Prospect.FETCHED: "It is fetched {when}, by the running service or the next catch-up.",
     Prospect.FETCHED_AGAIN: "It is fetched again {when}: {reason}.",
     Prospect.ATTEMPTS_FAILED: "{number} of {most} attempts failed: {reason}. It is fetched again {when}.",
-    Prospect.IN_BATCH: "{carrying_batch}",
+    Prospect.IN_BATCH: "{batch}",
     Prospect.NO_BATCH: f"No batch carries it, though it is {{state}}; `{NAME} reconcile --repair` repairs that.",
     Prospect.ACKNOWLEDGEMENT_REFUSED: (
         "It is stored, but the service refuses its acknowledgement: {reason}. It is tried again daily." + ACCEPT
@@ -129,7 +129,7 @@ def _sentence(one: Expectation, document: DocumentEntry, zone: ZoneInfo, now: da
         account=document.account,
         attempts=count(one.number, "attempt"),
         doc=document.shown_id,
-        carrying_batch="" if one.carrying_batch is None else _carrying_batch(one.carrying_batch, when),
+        batch="" if one.batch is None else _in_batch(one.batch, when),
         most=one.most,
         number=one.number,
         reason=visible(one.reason) or "no reason given",
@@ -139,13 +139,13 @@ def _sentence(one: Expectation, document: DocumentEntry, zone: ZoneInfo, now: da
     )
 
 
-def _carrying_batch(carrier: CarryingBatch, when: str) -> str:
-    others = f" with {count(carrier.size - 1, 'other')}" if carrier.size > 1 else ""
-    told = f"It is in batch {carrier.batch}{others}; {when} {EFFECTS[carrier.state]}."
-    if carrier.losses:
-        told += f"\nIts job was lost {count(carrier.losses, 'time')}; the next one gets more time."
-    if carrier.failures:
-        told += f"\nThe last {count(carrier.failures, 'attempt')} failed for a temporary reason; the pauses grow."
+def _in_batch(batch: Batch, when: str) -> str:
+    others = f" with {count(batch.size - 1, 'other')}" if batch.size > 1 else ""
+    told = f"It is in batch {batch.id}{others}; {when} {EFFECTS[batch.state]}."
+    if batch.losses:
+        told += f"\nIts job was lost {count(batch.losses, 'time')}; the next one gets more time."
+    if batch.failures:
+        told += f"\nThe last {count(batch.failures, 'attempt')} failed for a temporary reason; the pauses grow."
     return told
 
 

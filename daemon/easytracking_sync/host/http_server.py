@@ -119,16 +119,13 @@ class AdmissionMiddleware:
 def application(pages: Pages, admission: Admission) -> Starlette:
     """The pages behind the admission."""
 
-    async def health(request: Request) -> Response:
-        del request
+    async def health(_request: Request) -> Response:
         return _verdict(pages.unhealthy())
 
-    def readiness(request: Request) -> Response:
-        del request
+    def readiness(_request: Request) -> Response:
         return _verdict(pages.unready())
 
-    def metrics(request: Request) -> Response:
-        del request
+    def metrics(_request: Request) -> Response:
         content_type, body = pages.metrics()
         return Response(body, headers={"Content-Type": content_type})
 

@@ -32,7 +32,6 @@ class Systemd:
         self._notify(f"STATUS={status}")
 
     def started(self) -> None:
-        """READY=1."""
         self._notify("READY=1")
 
     def alive(self, status: str) -> None:

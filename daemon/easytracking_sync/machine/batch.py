@@ -107,16 +107,14 @@ def _reserved(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) ->
     )
 
 
-def _refused(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
-    del event, policy
+def _refused(batch: Batch, _event: BatchEvent, now: datetime, _policy: Policy) -> Advance:
     if batch.size > 1:
         return Advance(replace(batch, state=SPLIT), halves_in=PLANNED)
     return Advance(replace(batch, state=ABANDONED, next_attempt_at=now), DocumentHappened.FAILED)
 
 
-def _recalled(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
+def _recalled(batch: Batch, _event: BatchEvent, now: datetime, _policy: Policy) -> Advance:
     # Otherwise it would occupy a job slot while the account is probed with one document an hour.
-    del event, policy
     return Advance(replace(batch, state=ABANDONED, next_attempt_at=now), DocumentHappened.RECALLED)
 
 
@@ -125,8 +123,7 @@ def _poll_later(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) 
     return Advance(replace(batch, failures=0, polls=batch.polls + 1, next_attempt_at=_later(now, pause)))
 
 
-def _fetched(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
-    del policy
+def _fetched(batch: Batch, event: BatchEvent, now: datetime, _policy: Policy) -> Advance:
     return Advance(replace(batch, state=FETCHED, parcel=event.parcel, job_id=None, failures=0, next_attempt_at=now))
 
 
@@ -141,14 +138,12 @@ def _lost(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Adv
     return Advance(replace(batch, state=ABANDONED, losses=losses, next_attempt_at=now), DocumentHappened.FAILED)
 
 
-def _again(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
-    del event, policy
+def _again(batch: Batch, _event: BatchEvent, now: datetime, _policy: Policy) -> Advance:
     return Advance(replace(_emptied(batch), next_attempt_at=now))
 
 
-def _unspooled(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
+def _unspooled(batch: Batch, _event: BatchEvent, now: datetime, policy: Policy) -> Advance:
     # The service resets a job when it answers, so each attempt costs a new job: use the longest pause at once.
-    del event
     return Advance(replace(_emptied(batch), next_attempt_at=_later(now, policy.longest_pause)))
 
 
@@ -156,38 +151,32 @@ def _emptied(batch: Batch) -> Batch:
     return replace(batch, state=PLANNED, job_id=None, parcel=None, failures=0, polls=0, deadline_at=None)
 
 
-def _stored(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
-    del policy
+def _stored(batch: Batch, event: BatchEvent, now: datetime, _policy: Policy) -> Advance:
     stored = replace(batch, state=STORED, size=event.stored, parcel=None, failures=0, next_attempt_at=now)
     return Advance(stored, by_verdict=True)
 
 
-def _abandoned(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
-    del event, policy
+def _abandoned(batch: Batch, _event: BatchEvent, now: datetime, _policy: Policy) -> Advance:
     return Advance(replace(batch, state=ABANDONED, parcel=None, next_attempt_at=now), by_verdict=True)
 
 
-def _acknowledged(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
-    del event, policy
+def _acknowledged(batch: Batch, _event: BatchEvent, now: datetime, _policy: Policy) -> Advance:
     done = replace(batch, state=ACKNOWLEDGED, failures=0, next_attempt_at=now)
     return Advance(done, DocumentHappened.ACKNOWLEDGED)
 
 
-def _unacknowledged(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
-    del event
+def _unacknowledged(batch: Batch, _event: BatchEvent, now: datetime, policy: Policy) -> Advance:
     if batch.size > 1:
         return Advance(replace(batch, state=SPLIT), halves_in=STORED)
     daily = _later(now, policy.unacknowledgeable_retry_seconds)
     return Advance(replace(batch, next_attempt_at=daily), DocumentHappened.REFUSED)
 
 
-def _closed(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
-    del event, policy
+def _closed(batch: Batch, _event: BatchEvent, now: datetime, _policy: Policy) -> Advance:
     return Advance(replace(batch, state=ABANDONED, next_attempt_at=now), DocumentHappened.ACCEPTED)
 
 
-def _retried(batch: Batch, event: BatchEvent, now: datetime, policy: Policy) -> Advance:
-    del event, policy
+def _retried(batch: Batch, _event: BatchEvent, now: datetime, _policy: Policy) -> Advance:
     return Advance(replace(batch, next_attempt_at=now))
 
 

@@ -70,28 +70,20 @@ def _performed(
     return Performed(Outcome(event, told=told), afterwards)
 
 
+@dataclass(frozen=True, slots=True)
 class BatchEffects:
     """Reserve, fetch, store, acknowledge. Raises Transient errors and CredentialsRefused."""
 
-    def __init__(
-        self,
-        archive: Archive,
-        circuit_breaker: CircuitBreaker,
-        clock: Clock,
-        limits: ParcelLimits,
-        most_asks: int,
-        observer: Observer,
-    ) -> None:
-        self._archive = archive
-        self._circuit_breaker = circuit_breaker
-        self._clock = clock
-        self._limits = limits
-        self._most_asks = most_asks
-        self._observer = observer
+    archive: Archive
+    circuit_breaker: CircuitBreaker
+    clock: Clock
+    limits: ParcelLimits
+    most_asks: int
+    observer: Observer
 
     def reserve(self, claim: Claim, account: Account) -> Performed:
         """PLANNED: ask the service for a job."""
-        with self._circuit_breaker.calling(account) as service:
+        with self.circuit_breaker.calling(account) as service:
             try:
                 if account.file_types == JOBS_TYPES:
                     job_id = service.reserve(claim.doc_ids)
@@ -106,11 +98,11 @@ class BatchEffects:
         batch = claim.batch
         job_id = batch.job_id or ""
         name = parcel_name(batch.id, job_id)
-        if self._archive.spool.holds(name):
+        if self.archive.spool.holds(name):
             return _performed(BatchHappened.PARCEL_SPOOLED, parcel=name)
         try:
-            with self._circuit_breaker.calling(account) as service, self._archive.spool.receiving(name) as sink:
-                answer = service.fetch(job_id, sink, self._limits.most_total_bytes)
+            with self.circuit_breaker.calling(account) as service, self.archive.spool.receiving(name) as sink:
+                answer = service.fetch(job_id, sink, self.limits.most_total_bytes)
         except JobLost as lost:
             return _performed(BatchHappened.JOB_LOST, str(lost))
         except ServiceUnavailable as trouble:
@@ -127,22 +119,22 @@ class BatchEffects:
         """FETCHED: verify the parcel, store its files, and decide what happens to each document."""
         name = claim.batch.parcel or ""
         try:
-            file = self._archive.spool.open(name)
+            file = self.archive.spool.open(name)
         except FileNotFoundError:
             return _performed(BatchHappened.PARCEL_GONE, "the spool holds no such parcel")
         with file:
             try:
-                parcel = inspect_parcel(file, requested=frozenset(claim.doc_ids), limits=self._limits)
+                parcel = inspect_parcel(file, requested=frozenset(claim.doc_ids), limits=self.limits)
                 self._keep(file, parcel)
             except (ParcelBad, BlobRotten) as bad:
-                keep = partial(self._archive.spool.keep_for_inspection, name)
+                keep = partial(self.archive.spool.keep_for_inspection, name)
                 return _performed(BatchHappened.PARCEL_BAD, str(bad), afterwards=keep)
-        known = self._archive.document_files.of(claim.document_ids)
+        known = self.archive.document_files.of(claim.document_ids)
         judged = verdicts(claim.documents, _contents(parcel), known, self._needs(account))
         self._note_oddities(claim, account, parcel)
         lacks_original = any(file_type == account.original for _, file_type in parcel.absent)
         odd = bool(parcel.unindexed or parcel.refused or parcel.self_collided or lacks_original)
-        away = self._archive.spool.keep_for_inspection if odd else self._archive.spool.remove
+        away = self.archive.spool.keep_for_inspection if odd else self.archive.spool.remove
         stored = sum(one.is_stored for one in judged)
         happened = BatchHappened.DOCUMENTS_STORED if stored else BatchHappened.NOTHING_USABLE
         reason = "" if stored else f"none of its documents came with its original ({account.original})"
@@ -151,7 +143,7 @@ class BatchEffects:
 
     def acknowledge(self, claim: Claim, account: Account) -> Performed:
         """STORED: read back the stored files, and acknowledge exactly the documents that are intact."""
-        receipt = read_back(self._archive.database, self._archive.blobs, claim, {account.original})
+        receipt = read_back(self.archive.database, self.archive.blobs, claim, {account.original})
         if set(receipt.doc_ids) != set(claim.doc_ids):
             gone = len(claim.documents) - len(receipt.doc_ids)
             return _performed(
@@ -163,8 +155,8 @@ class BatchEffects:
             return _performed(
                 BatchHappened.ACCEPTED, "they are held, or a newer version is to be fetched", told=False
             )
-        self._archive.generation.count()
-        with self._circuit_breaker.calling(account) as service:
+        self.archive.generation.count()
+        with self.circuit_breaker.calling(account) as service:
             try:
                 acknowledge(service, receipt, account.settings.acknowledge)
             except Refused as refusal:
@@ -178,7 +170,7 @@ class BatchEffects:
         if claim.batch.state is BatchState.STORED:
             with (
                 contextlib.suppress(Transient, CredentialsRefused),
-                self._circuit_breaker.calling(account) as service,
+                self.circuit_breaker.calling(account) as service,
             ):
                 if self._is_marked(service, claim, account):
                     return _performed(BatchHappened.ACCEPTED, "it was marked already")
@@ -186,13 +178,13 @@ class BatchEffects:
 
     def _needs(self, account: Account) -> Requirements:
         types = frozenset(str(wanted) for wanted in account.required_types)
-        return Requirements(account.original.value, types, self._most_asks)
+        return Requirements(account.original.value, types, self.most_asks)
 
     def _is_overdue(self, batch: Batch) -> bool:
-        return batch.deadline_at is not None and self._clock.now() >= batch.deadline_at
+        return batch.deadline_at is not None and self.clock.now() >= batch.deadline_at
 
     def _keep(self, file: BinaryIO, parcel: Parcel) -> None:
-        self._archive.blobs.put(
+        self.archive.blobs.put(
             BlobSource(part.sha256, part.size, partial(open_file, file, part)) for part in parcel.files
         )
 
@@ -200,7 +192,7 @@ class BatchEffects:
         """Whether a single refused document is listed as marked already, so that it needs no acknowledgement."""
         if len(claim.documents) != 1:
             return False
-        window = self._archive.documents.narrowest_window(claim.documents[0].document_id)
+        window = self.archive.documents.narrowest_window(claim.documents[0].document_id)
         if window is None:
             return False
         try:
@@ -218,7 +210,7 @@ class BatchEffects:
         }
         for name, found in oddities.items():
             if found:
-                self._observer.note(name, account=account.label, batch=claim.batch.id, count=len(found))
+                self.observer.note(name, account=account.label, batch=claim.batch.id, count=len(found))
 
 
 def _contents(parcel: Parcel) -> ParcelContents:

@@ -34,8 +34,6 @@ class BusyDocument(Transient):
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What a retry made due."""
-
     fetches: int = 0
     acknowledgements: int = 0
 

@@ -65,13 +65,12 @@ def decide(
     transition = Transition(
         account_id=claim.batch.account_id,
         batches=(_batch_move(claim, advanced, event, outcome.verdicts, documents),),
-        documents=documents,
+        documents=documents + _changed_bytes(claim, outcome),
         new_batches=_halves(claim, advanced),
         new_files=_new_files(outcome),
         seen_files=_seen_files(outcome),
         account=counted.account,
     )
-    transition = replace(transition, documents=transition.documents + _changed_bytes(claim, outcome))
     return _paused(transition, permission, now, policy) if counted.pauses and permission is not None else transition
 
 

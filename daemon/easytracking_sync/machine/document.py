@@ -102,13 +102,11 @@ def _journal_name(before: Document, event: DocumentEvent, after: Document) -> Ev
     return EventName(f"document.{event.happened}")
 
 
-def _batched(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    del event, now, policy
+def _batched(document: Document, _event: DocumentEvent, _now: datetime, _policy: Policy) -> Document:
     return replace(document, state=BATCHED, next_attempt_at=None, unacknowledgeable=False)
 
 
-def _stored(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    del policy
+def _stored(document: Document, event: DocumentEvent, now: datetime, _policy: Policy) -> Document:
     fresh = replace(document, attempts=0, asks=0, suspect=False, alone=False, reason=None)
     return replace(fresh, state=STORED, stored_at=now, missing_types=event.missing)
 
@@ -118,8 +116,7 @@ def _asked_again(document: Document, event: DocumentEvent, now: datetime, policy
     return replace(document, state=DISCOVERED, asks=document.asks + 1, next_attempt_at=soon, reason=event.reason)
 
 
-def _set_apart(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    del policy
+def _set_apart(document: Document, event: DocumentEvent, now: datetime, _policy: Policy) -> Document:
     return replace(document, state=DISCOVERED, alone=True, next_attempt_at=now, reason=event.reason)
 
 
@@ -138,44 +135,37 @@ def _failed(document: Document, event: DocumentEvent, now: datetime, policy: Pol
     )
 
 
-def _recalled(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    del policy
+def _recalled(document: Document, event: DocumentEvent, now: datetime, _policy: Policy) -> Document:
     recalled = replace(document, state=DISCOVERED, next_attempt_at=max(now, event.not_before or now))
     return replace(recalled, suspect=True, failed_at=now) if event.suspect else recalled
 
 
-def _pardoned(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    del policy
+def _pardoned(document: Document, event: DocumentEvent, now: datetime, _policy: Policy) -> Document:
     return replace(document, attempts=0, next_attempt_at=max(now, event.not_before or now))
 
 
-def _refused(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    del policy
+def _refused(document: Document, event: DocumentEvent, now: datetime, _policy: Policy) -> Document:
     return replace(document, unacknowledgeable=True, reason=event.reason, failed_at=now)
 
 
-def _acknowledged(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+def _acknowledged(document: Document, event: DocumentEvent, now: datetime, _policy: Policy) -> Document:
     """If a newer version is listed than the one stored, the document is fetched again and acknowledged then."""
-    del policy
     home = replace(document, unacknowledgeable=False, reason=None)
     if event.version is not None and document.version > event.version:
         return replace(home, state=DISCOVERED, next_attempt_at=now)
     return replace(home, state=ACKNOWLEDGED, acknowledged_at=now if event.told else None)
 
 
-def _relisted(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    del event, now, policy
+def _relisted(document: Document, _event: DocumentEvent, _now: datetime, _policy: Policy) -> Document:
     return replace(document, state=STORED)
 
 
-def _withdrawn(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    del event, now, policy
+def _withdrawn(document: Document, _event: DocumentEvent, _now: datetime, _policy: Policy) -> Document:
     return replace(document, state=WITHDRAWN, next_attempt_at=None)
 
 
-def _newer(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
+def _newer(document: Document, _event: DocumentEvent, now: datetime, _policy: Policy) -> Document:
     """A newer version is to be fetched; the state does not change."""
-    del event, policy
     return replace(document, version=document.version + 1, wanted_at=now)
 
 
@@ -185,18 +175,15 @@ def _anew(document: Document, event: DocumentEvent, now: datetime, policy: Polic
     return replace(_newer(fresh, event, now, policy), state=DISCOVERED, next_attempt_at=now)
 
 
-def _retried(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    del event, policy
+def _retried(document: Document, _event: DocumentEvent, now: datetime, _policy: Policy) -> Document:
     return replace(document, next_attempt_at=now)
 
 
-def _accepted(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    del now, policy
+def _accepted(document: Document, event: DocumentEvent, _now: datetime, _policy: Policy) -> Document:
     return replace(document, state=ACCEPTED, next_attempt_at=None, unacknowledgeable=False, reason=event.reason)
 
 
-def _held(document: Document, event: DocumentEvent, now: datetime, policy: Policy) -> Document:
-    del now, policy
+def _held(document: Document, event: DocumentEvent, _now: datetime, _policy: Policy) -> Document:
     return replace(document, held=event.happened is DocumentHappened.HELD)
 
 

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from easytracking_sync.effects import Clock
 from easytracking_sync.errors import DatabaseUnavailable, Fatal, Permanent, StorageFault, Transient
@@ -204,9 +205,4 @@ class EngineThreads:
     def _note_bug(self, claim: Claim, bug: Exception) -> None:
         self.bugs += 1
         self._observer.note(EventName.BATCH_CRASHED, batch=claim.batch.id, error=type(bug).__name__, exc_info=bug)
-        try:
-            self._engine.postpone(claim)
-        except (Transient, Permanent) as trouble:
-            self._note_trouble(trouble)
-        except Fatal as error:
-            self._fail(error)
+        self._try(partial(self._engine.postpone, claim))

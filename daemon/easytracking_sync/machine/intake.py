@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,13 +17,14 @@ from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, 
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import (
     MOST_IDS_PER_CALL,
+    WAITING_STATES,
     BatchState,
     Document,
     DocumentState,
     KnownDocument,
+    ListedWindow,
     OnRelist,
     Purpose,
-    Window,
     chunked,
 )
 from easytracking_sync.transition import DocumentMove, NewBatch, Transition
@@ -145,26 +146,15 @@ class Intake:
             absorbed += retry_while_outdated(partial(self._take_in_chunk, part, now))
         return absorbed
 
-    def withdraw(
-        self,
-        account_id: int,
-        window: Window,
-        present: Collection[int],
-        begun_at: datetime,
-        *,
-        receiver_piva: str | None = None,
-        receiver_cf: str | None = None,
-    ) -> int:
-        """Withdraw documents of this window that are not stored and in neither complete listing; how many.
+    def withdraw(self, listed: ListedWindow) -> int:
+        """Withdraw the documents that a complete listing no longer has and that were never stored; how many.
 
-        Only documents that match the listings' receiver filter count. A document that is listed again later returns.
+        A document that is listed again later returns.
         """
-        candidates = self._archive.documents.never_stored(
-            account_id, window, begun_at, receiver_piva=receiver_piva, receiver_cf=receiver_cf
-        )
-        gone = [document_id for document_id, doc_id in candidates if doc_id not in present]
+        candidates = self._archive.documents.never_stored(listed)
+        gone = [document_id for document_id, doc_id in candidates if doc_id not in listed.present]
         return sum(
-            retry_while_outdated(partial(self._withdraw, account_id, some, begun_at))
+            retry_while_outdated(partial(self._withdraw, listed.account_id, some, listed.begun_at))
             for some in chunked(gone, DOCUMENTS_AT_ONCE)
         )
 
@@ -186,15 +176,12 @@ class Intake:
 
     def _withdraw(self, account_id: int, ids: Sequence[int], now: datetime) -> int:
         documents = self._archive.documents.of(ids)
-        still = [one for one in documents if one.stored_at is None and one.state in NOT_HOME]
+        still = [one for one in documents if one.stored_at is None and one.state in WAITING_STATES]
         event = DocumentEvent(DocumentHappened.WITHDRAWN)
         moves = tuple(moved(document, event, now, self._policy) for document in still)
         if moves:
             self._archive.transitions.apply(Transition(account_id, documents=moves), now)
         return len(moves)
-
-
-NOT_HOME = (DocumentState.DISCOVERED, DocumentState.QUARANTINED)
 
 
 def _transition(

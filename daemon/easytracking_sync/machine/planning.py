@@ -8,7 +8,7 @@ from datetime import datetime
 from easytracking_sync.machine.document import DocumentEvent, DocumentHappened, moved
 from easytracking_sync.machine.policy import Policy
 from easytracking_sync.terms import MOST_IDS_PER_CALL, BatchState, Document, Due, Purpose, chunked
-from easytracking_sync.transition import DocumentMove, NewBatch, Transition
+from easytracking_sync.transition import NewBatch, Transition
 
 
 def plan(due: Due, now: datetime, policy: Policy, jobs_in_flight: int) -> Transition | None:
@@ -29,16 +29,13 @@ def plan(due: Due, now: datetime, policy: Policy, jobs_in_flight: int) -> Transi
     batches = batches[: max(0, room)]
     if not batches:
         return None
+    batched = DocumentEvent(DocumentHappened.BATCHED)
     return Transition(
         account_id=due.account_id,
-        documents=tuple(_batched(document, now, policy) for _, some in batches for document in some),
+        documents=tuple(moved(document, batched, now, policy) for _, some in batches for document in some),
         new_batches=tuple(
             NewBatch(BatchState.PLANNED, purpose, {document.id: document.version for document in some})
             for purpose, some in batches
         ),
         planned_on=due,
     )
-
-
-def _batched(document: Document, now: datetime, policy: Policy) -> DocumentMove:
-    return moved(document, DocumentEvent(DocumentHappened.BATCHED), now, policy)

@@ -60,7 +60,6 @@ def pause_slowly(
 
 
 def resumed(account: PauseStatus) -> AccountMove:
-    """End the account's pause."""
     after = replace(account, pause_reason=None, paused_until=None, pause_message=None, slow_pauses=0)
     return AccountMove(account, after)
 

@@ -20,8 +20,6 @@ class ParcelContents:
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """The file types that an account requires of each document."""
-
     original: str  # without this file type a document is not stored
     types: frozenset[str]  # types to request again if they are missing
     most_asks: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,7 +15,7 @@ from easytracking_sync.machine.intake import IntakeCounts, ReceivedList
 from easytracking_sync.machine.listing import Scope, list_read_only
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.settings import Settings
-from easytracking_sync.terms import Window
+from easytracking_sync.terms import ListedWindow
 
 UNKNOWN_ACCOUNT = 0
 """The row id of an account that the archive does not know."""
@@ -79,15 +78,6 @@ class _Counter:
         self.unknown |= ids - known.keys()
         return IntakeCounts(listed=len(listed.documents))
 
-    def withdraw(
-        self,
-        account_id: int,
-        window: Window,
-        present: Collection[int],
-        begun_at: datetime,
-        *,
-        receiver_piva: str | None = None,
-        receiver_cf: str | None = None,
-    ) -> int:
-        del account_id, window, present, begun_at, receiver_piva, receiver_cf
+    def withdraw(self, listed: ListedWindow) -> int:
+        del listed
         return 0

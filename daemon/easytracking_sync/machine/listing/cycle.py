@@ -21,7 +21,7 @@ from easytracking_sync.machine.listing.scope import Scope
 from easytracking_sync.machine.observer import Observer
 from easytracking_sync.machine.policy import local_now
 from easytracking_sync.remote import DocumentList
-from easytracking_sync.terms import MOST_LISTED, AcknowledgeWith, Gap, Window, WindowKind
+from easytracking_sync.terms import MOST_LISTED, AcknowledgeWith, Gap, ListedWindow, Window, WindowKind
 
 
 @dataclass(slots=True)
@@ -48,16 +48,7 @@ class Intake(Protocol):
 
     def take_in(self, listed: ReceivedList, now: datetime) -> IntakeCounts: ...
 
-    def withdraw(
-        self,
-        account_id: int,
-        window: Window,
-        present: Collection[int],
-        begun_at: datetime,
-        *,
-        receiver_piva: str | None = None,
-        receiver_cf: str | None = None,
-    ) -> int: ...
+    def withdraw(self, listed: ListedWindow) -> int: ...
 
 
 class Cycle:
@@ -257,13 +248,16 @@ class Cycle:
         if area.left or not area.complete or not self._marked_too or area.begun_at is None:
             return
         if area.window.kind is WindowKind.RECEIVED:
+            settings = self.account.settings
             gone = self._intake.withdraw(
-                self.account.id,
-                area.window,
-                area.present,
-                area.begun_at,
-                receiver_piva=self.account.settings.receiver_piva,
-                receiver_cf=self.account.settings.receiver_cf,
+                ListedWindow(
+                    self.account.id,
+                    area.window,
+                    area.present,
+                    area.begun_at,
+                    settings.receiver_piva,
+                    settings.receiver_cf,
+                )
             )
             if gone:
                 self._observer.note(EventName.DOCUMENTS_WITHDRAWN, account=self.account.label, count=gone)

@@ -222,7 +222,7 @@ ENGINE = (
         "dates-not-listed",
         "what has no reception time is never found",
         "machine/listing/scope.py",
-        "return cls((*received, *dated), marked_too)",
+        "return cls((*received, *dated), marked_too, is_whole=True)",
         "return cls((*received, *dated[:0]), marked_too)",
         (f"{LISTING}::test_a_document_without_reception_time_is_found_by_its_date",),
     ),

@@ -22,10 +22,12 @@ DECIDES = {
     "sender_cf": "a filter, a column of the short list",
     "receiver_piva": "a filter, an account's setting, news of arrivals",
     "receiver_cf": "a filter, an account's setting, news of arrivals",
+    "sdi_id": "a line of a mail that delivers a document",
 }
 """Fields by which something is decided, and what. Code that only shows or stores fields uses the table."""
 
 ELSEWHERE = {
+    "data": "the payload of a webhook; an Italian word",
     "number": "a word",
     "receiverPIVA": "a parameter of the list",
     "receiverCF": "a parameter of the list",

@@ -191,7 +191,7 @@ ENGINE = (
         "a window too large to be listed is passed over",
         "machine/listing/cycle.py",
         "            except TooLarge:\n                return None\n",
-        "            except TooLarge:\n                return Listing((), None, (), 0)\n",
+        "            except TooLarge:\n                return DocumentList((), None, (), 0)\n",
         (f"{ANSWERS}::test_row_04_a_list_too_large_is_halved_and_everything_is_archived",),
     ),
     Mutant(

@@ -272,6 +272,39 @@ def test_a_choice_of_types_changes_no_names(run: Run, builder: ArchiveBuilder) -
     assert safe_name("SAME.xml") == "SAME.xml"
 
 
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("ZZ", "'ZZ' is unknown, and nothing in the archive has it; use FA, MT, FU, FI"),
+        ("FA,TM", "'TM' is unknown, and nothing in the archive has it; did you mean MT?"),
+    ],
+)
+def test_a_type_of_file_that_cannot_match_is_refused_before_anything_is_written(
+    run: Run, builder: ArchiveBuilder, given: str, hint: str
+) -> None:
+    builder.document("acme", 1, files={"FA": ("a.xml", b"one")})
+    told = run("--config", builder.config, "invoices", "export", "--to", builder.folder / "out", "--types", given)
+    assert (told.code, hint in told.complaint) == (2, True)
+    assert not (builder.folder / "out").exists()
+
+
+@pytest.mark.parametrize("command", [("list",), ("export", "--to", "out")])
+@pytest.mark.parametrize(("given", "nearest"), [("TD1", "TD01"), ("td01,td42", "TD02"), ("3800", "380")])
+def test_a_document_type_that_cannot_match_is_refused(
+    run: Run, builder: ArchiveBuilder, command: tuple[str, ...], given: str, nearest: str
+) -> None:
+    told = run("--config", builder.config, "invoices", *command, "--type", given)
+    assert (told.code, f"did you mean {nearest}?" in told.complaint) == (2, True)
+
+
+def test_types_that_only_the_archive_knows_are_accepted(run: Run, builder: ArchiveBuilder) -> None:
+    builder.document("acme", 1, files={"XX": ("x.bin", b"one")}, document_type="TD99")
+    told = run("--config", builder.config, "invoices", "list", "--type", "TD99,TD28")
+    assert (told.code, "acme/1" in told.out) == (0, True)
+    told = run("--config", builder.config, "invoices", "export", "--to", builder.folder / "out", "--types", "xx,fi")
+    assert told.out.startswith("1 document: 1 file written")
+
+
 def test_a_damaged_file_in_the_archive_is_reported_and_not_exported(run: Run, builder: ArchiveBuilder) -> None:
     row_id = builder.document("acme", 1, files={"FA": ("a.xml", b"one")}, received=local("2026-05-04"))
     builder.file(row_id, "MT", "m.xml", b"two")

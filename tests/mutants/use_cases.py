@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 CASES = "tests/app/test_app_use_cases.py"
 CHECK = "tests/cli/test_cli_check.py"
 EXPLAIN = "tests/cli/test_cli_explain.py"
+INVOICES = "tests/cli/test_cli_invoices.py"
 PROBE = "tests/cli/test_cli_status_check.py"
 
 USE_CASES = (
@@ -73,6 +74,22 @@ USE_CASES = (
         "    known_accounts(settings, archive, filters.accounts)\n",
         "",
         (f"{CASES}::test_documents_are_found_once_each_and_accounts_that_do_not_exist_are_refused",),
+    ),
+    Mutant(
+        "misspelled-file-type",
+        "an export of a misspelled type of file writes nothing and reports success",
+        "app/export.py",
+        "    require_file_types(archive, types)\n",
+        "",
+        (f"{INVOICES}::test_a_type_of_file_that_cannot_match_is_refused_before_anything_is_written",),
+    ),
+    Mutant(
+        "misspelled-document-type",
+        "a misspelled document type matches nothing, without a word",
+        "app/documents.py",
+        "        if value not in known and not is_stored(value):\n",
+        "        if not value:\n",
+        (f"{INVOICES}::test_a_document_type_that_cannot_match_is_refused",),
     ),
     Mutant(
         "archive-open-to-all",

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import SequenceMatcher
 
 from easytracking_sync.app.accounts import known_accounts
 from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter
 from easytracking_sync.archive.instance_lock import instance_lock
 from easytracking_sync.archive.opening import Archive
 from easytracking_sync.errors import LockHeld, UsageError
+from easytracking_sync.invoices.sheets import codes_fatturapa, codes_ubl
 from easytracking_sync.machine.corrections import BusyDocument, Corrections
 from easytracking_sync.settings import Settings
+from easytracking_sync.terms import FileType
+
+KNOWN_DOCUMENT_TYPES = (*codes_fatturapa.DOCUMENT, *codes_ubl.DOCUMENT)
+LEAST_LIKENESS = 0.5
+"""Below this, a known type is no likely reading of a misspelled one (1 means equal)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +35,16 @@ class Retry:
 def list_documents(archive: Archive, settings: Settings, filters: DocumentFilter) -> Iterator[DocumentEntry]:
     """The documents that match, account by account, in the order of reception, in bounded memory.
 
-    UsageError for an unknown account.
+    UsageError for an unknown account or document type.
     """
     known_accounts(settings, archive, filters.accounts)
+    _require_types(filters.document_types, KNOWN_DOCUMENT_TYPES, archive.document_search.has_document_type)
     return archive.document_search.documents(filters)
+
+
+def require_file_types(archive: Archive, given: Iterable[str]) -> None:
+    """UsageError for a type of file that is neither in the vendor's document nor in the archive."""
+    _require_types(given, tuple(FileType), archive.document_search.has_file_type)
 
 
 def find_documents(archive: Archive, named: Iterable[str]) -> list[DocumentEntry]:
@@ -72,6 +85,16 @@ def accept_document(archive: Archive, named: str, reason: str, now: datetime) ->
             archive.batches.release_all()
         Corrections(archive).accept(document, reason, now)
     return document
+
+
+def _require_types(given: Iterable[str], known: Collection[str], is_stored: Callable[[str], bool]) -> None:
+    """UsageError, with the most similar known type, for one that cannot match."""
+    for value in given:
+        if value not in known and not is_stored(value):
+            likeness = {code: SequenceMatcher(None, value, code).ratio() for code in known}
+            nearest = max(likeness, key=likeness.__getitem__)  # the first of equals: TD1 is rather TD01 than TD21
+            hint = f"did you mean {nearest}?" if likeness[nearest] >= LEAST_LIKENESS else f"use {', '.join(known)}"
+            raise UsageError(f"the type {value!a} is unknown, and nothing in the archive has it; {hint}")
 
 
 def _find_troubled(archive: Archive, named: Iterable[str]) -> list[DocumentEntry]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from easytracking_sync.app.documents import list_documents
+from easytracking_sync.app.documents import list_documents, require_file_types
 from easytracking_sync.archive.blobs import BlobRotten, Blobs
 from easytracking_sync.archive.document_entries import DocumentEntry, DocumentFilter, FileEntry
 from easytracking_sync.archive.opening import Archive
@@ -50,9 +50,10 @@ def export_documents(
 
     Every file is written under a temporary name, checked against its sha256, synced and then renamed, unless a file
     of that name exists. Safe to repeat; writes only what is missing. No `types` means all. UsageError for an unknown
-    account or a path that is not a folder; LockHeld while another export writes there; StorageFault or StorageBroken
-    if the disk fails.
+    account, document type or type of file, or a path that is not a folder; LockHeld if another export writes there;
+    StorageFault or StorageBroken if the disk fails.
     """
+    require_file_types(archive, types)
     documents = list_documents(archive, settings, filters)
     with _exclusively(folder, files):
         work = _Export(folder, archive.blobs, files, types)

@@ -82,6 +82,14 @@ class DocumentSearch(ArchivePart):
         with self._database.read() as connection:
             return document_history.history(connection, entry.row_id)
 
+    def has_document_type(self, code: str) -> bool:
+        """Whether a document of this type was ever listed."""
+        return self._any(document.c.document_type == code)
+
+    def has_file_type(self, code: str) -> bool:
+        """Whether a file of this type is stored."""
+        return self._any(file.c.type == code)
+
     def troubled(self) -> Iterator[DocumentEntry]:
         """Quarantined documents, then stored ones whose acknowledgement the service refuses, account by account."""
         for condition in (document.c.state == DocumentState.QUARANTINED, UNACKNOWLEDGEABLE):
@@ -107,6 +115,10 @@ class DocumentSearch(ArchivePart):
         with self._database.read() as connection:
             documents, files, size = connection.execute(query).one()
         return StoredAmount(int(documents), int(files), int(size))
+
+    def _any(self, condition: sa.ColumnElement[bool]) -> bool:
+        with self._database.read() as connection:
+            return connection.execute(sa.select(sa.literal(1)).where(condition).limit(1)).first() is not None
 
     def _accounts(self, labels: Sequence[str]) -> tuple[tuple[int, str], ...]:
         query = sa.select(account.c.id, account.c.label).order_by(account.c.label)

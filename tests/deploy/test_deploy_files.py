@@ -246,6 +246,7 @@ ALARMS = {
     "permission": "Permission lost",
     "silent": "Cannot list documents",
     "gap": "Seconds not listed",
+    "restored": "Database restored",
     "backlog": "Documents wait too long",
     "quarantine": "Documents in quarantine",
     "unacknowledgeable": "Acknowledgements refused",
